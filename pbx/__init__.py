@@ -1,0 +1,1 @@
+"""The PBX: an application of `voipat`."""

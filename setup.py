@@ -1,0 +1,72 @@
+"""Native modules of voipat; everything else is in pyproject.toml.
+
+`ext/` holds the sources, the modules land beside their Python face: `sipcore._siptext`, `media._engine`.
+VOIPAT_DEBUG=1 builds with bounds checks, live-handle counters and no optimisation;
+VOIPAT_SANITIZE=address,undefined adds the sanitizers.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = os.environ.get("VOIPAT_DEBUG") == "1"
+SANITIZE = os.environ.get("VOIPAT_SANITIZE", "")
+JOBS = os.cpu_count() or 1
+
+COMPILE = ["-std=gnu11", "-Wall", "-Wno-unused-function"]
+LINK: list[str] = []
+if DEBUG:
+    COMPILE += ["-O1", "-g3", "-fno-omit-frame-pointer", "-DVOIPAT_DEBUG=1"]
+else:
+    COMPILE += ["-O3", "-g0", "-DNDEBUG"]
+    if sys.platform == "linux":
+        LINK += ["-Wl,-s"]
+if SANITIZE:
+    COMPILE += [f"-fsanitize={SANITIZE}"]
+    LINK += [f"-fsanitize={SANITIZE}"]
+
+# Module → its sources. A module appears here with its first function.
+MODULES = {
+    "sipcore._siptext": ["ext/siptext/_siptext.pyx"],
+    "media._engine": ["ext/face/_engine.pyx"],
+}
+
+
+def extensions() -> list[Extension]:
+    kernel = sorted(str(path) for path in Path("ext/kernel").glob("*.h"))
+    return [
+        Extension(
+            name,
+            sources,
+            include_dirs=["ext/include", "ext/kernel"],
+            depends=kernel,
+            extra_compile_args=COMPILE,
+            extra_link_args=[*LINK, "-pthread"],
+        )
+        for name, sources in MODULES.items()
+        if Path(sources[0]).exists()
+    ]
+
+
+setup(
+    ext_modules=cythonize(
+        extensions(),
+        nthreads=JOBS,
+        build_dir="build/cython",
+        include_path=["ext/include", "ext/siptext", "ext/kernel", "ext/face"],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "initializedcheck": DEBUG,
+            "cdivision": True,
+            "embedsignature": True,
+        },
+    ),
+    options={"build_ext": {"parallel": JOBS}},
+)

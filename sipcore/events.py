@@ -1,0 +1,108 @@
+"""What happened, as `Endpoint` tells it to the transaction user. One frozen value per fact, past tense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NewType
+
+from sipcore.flow import Flow
+from sipcore.message import Request, Response
+
+TransactionId = NewType("TransactionId", int)
+DialogId = NewType("DialogId", int)
+
+
+class Failure(Enum):
+    """Why a client transaction ended without a final response."""
+
+    TIMEOUT = "timeout"
+    TRANSPORT = "transport"
+    RESOLVE = "resolve"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceived:
+    """A new request that passed the gate, dialog and CSeq checks. ACK and CANCEL have events of their own.
+
+    An out-of-dialog INVITE (or SUBSCRIBE, REFER) carries the id of the dialog that a 1xx/2xx will create.
+    `identity` is what the gate said in its `Admit`. The transaction user owes `Endpoint.respond`.
+    """
+
+    transaction: TransactionId
+    request: Request
+    flow: Flow
+    dialog: DialogId | None
+    in_dialog: bool
+    identity: object | None
+
+
+@dataclass(frozen=True, slots=True)
+class AckReceived:
+    """The first ACK to our 2xx; `request.body` holds the answer of a late offer."""
+
+    dialog: DialogId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReceived:
+    """The INVITE server transaction was cancelled in time: 200 and 487 are already sent."""
+
+    transaction: TransactionId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseReceived:
+    """A response to our request, provisional or final. Each 2xx of a forked INVITE is reported, with its dialog;
+
+    a retransmitted 2xx is answered with the stored ACK and not reported again.
+    """
+
+    transaction: TransactionId
+    response: Response
+    flow: Flow
+    dialog: DialogId | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFailed:
+    """Our request got no final response."""
+
+    transaction: TransactionId
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class AckTimedOut:
+    """No ACK came for our 2xx within 64*T1 (RFC 3261 §13.3.1.4): the transaction user sends BYE."""
+
+    dialog: DialogId
+
+
+@dataclass(frozen=True, slots=True)
+class DialogEnded:
+    """The dialog is gone from the table: BYE either way, a failed early dialog, or 481/408 in it (RFC 5057)."""
+
+    dialog: DialogId
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDropped:
+    """Bytes that got no reaction, with the counter's name."""
+
+    reason: str
+    flow: Flow
+
+
+Event = (
+    RequestReceived
+    | AckReceived
+    | CancelReceived
+    | ResponseReceived
+    | RequestFailed
+    | AckTimedOut
+    | DialogEnded
+    | MessageDropped
+)

@@ -1,0 +1,34 @@
+"""Where a SIP message came from and where one can go: the transport association of RFC 5626 §3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Address(NamedTuple):
+    """An IP literal and a port; never a host name. IPv6 without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One transport association.
+
+    `transport` is "UDP", "TCP", "TLS", "WS" or "WSS". `connection` is the driver's number of a stream
+    connection; 0 for UDP, and for a stream means "the connection to this remote, opened when there is none".
+    """
+
+    transport: str
+    local: Address
+    remote: Address
+    connection: int = 0
+
+    @property
+    def reliable(self) -> bool:
+        return self.transport != "UDP"
