@@ -1,0 +1,72 @@
+# One door. Each target sets up what it needs on a fresh Debian or Ubuntu machine.
+VENV ?= .venv
+CONFIG ?= examples/office.toml
+SEED ?= 1
+PY := $(VENV)/bin/python
+NATIVE := $(shell find ext setup.py -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name setup.py)
+PRODUCT := voipat sipcore media pbx
+SOURCES := $(PRODUCT) tests bench fuzz tools examples setup.py
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: env run test check sim fuzz soak bench docs clean help peers dev debug
+.DEFAULT_GOAL := help
+
+$(VENV)/.env: pyproject.toml tools/bootstrap.sh
+	@sh tools/bootstrap.sh $(VENV)
+	@$(PY) -m pip install -q --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.native: $(VENV)/.env $(NATIVE)
+	@$(PY) setup.py -q build_ext --inplace
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.native
+	@$(PY) -m pip install -q --no-build-isolation -e '.[dev]'
+	@touch $@
+
+env: $(VENV)/.native  ## set up: own virtual environment, native modules, the voipat command
+
+dev: $(VENV)/.dev
+
+peers:  ## install the programs the interop tests call (sipp, baresip, sipsak)
+	@sh tools/peers.sh
+
+run: env  ## run a working PBX on examples/office.toml (CONFIG=my.toml for another)
+	@$(VENV)/bin/voipat serve --config $(CONFIG)
+
+check: dev  ## format, lint, types, import contracts, stubs, generated docs
+	@$(VENV)/bin/ruff format --check -q $(SOURCES)
+	@$(VENV)/bin/ruff check -q $(SOURCES)
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-cache
+	@$(PY) tools/stub_check.py
+	@$(PY) tools/docs.py --check
+
+test: dev peers  ## every test, with real phones and load generators
+	@$(PY) -m pytest
+
+sim: dev  ## call flows in virtual time; SEED=n replays one
+	@VOIPAT_SEED=$(SEED) $(PY) -m pytest tests/sim
+	@$(PY) -m tests.sim.office_hour --seconds 3600 --extensions 500 --seed $(SEED)
+
+fuzz: dev  ## mutated SIP, SDP, RTP and RTCP; then the same under the sanitizers
+	@$(PY) tools/fuzz_all.py --full
+
+soak: dev peers  ## what takes long: kills, load, churn
+	@$(PY) -m pytest tests/soak tests/interop -m "slow or not slow" --soak
+
+bench: dev peers  ## the figures of the README, written to bench/RESULTS.md
+	@$(PY) -m bench
+
+docs: dev  ## generate the reference pages
+	@$(PY) tools/docs.py
+
+debug: dev  ## native modules with bounds checks and live-handle counters
+	@VOIPAT_DEBUG=1 $(PY) setup.py -q build_ext --inplace --force
+
+clean:  ## remove what was built
+	@rm -rf build dist $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find $(PRODUCT) -name '*.so' -delete
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

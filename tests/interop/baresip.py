@@ -1,0 +1,150 @@
+"""baresip as a phone without a sound card: a WAV tone is its microphone, a WAV file what it heard.
+
+Driven by its ctrl_tcp module (JSON in netstrings). Debian's baresip 1.0.0 has no file player, so the bridge
+device pulls the audio and the sndfile filter writes both directions.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.interop.processes import Process, program, wait_until
+
+MODULES = "/usr/lib/baresip/modules"
+RATE = 8000
+
+CONFIG = """\
+poll_method epoll
+sip_listen 127.0.0.1:{sip_port}
+audio_player aubridge,heard
+audio_source aufile,{tone}
+audio_alert aubridge,alert
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_channels 1
+auplay_channels 1
+jitter_buffer_delay 2-6
+rtp_ports {rtp_low}-{rtp_high}
+snd_path {directory}
+module_path {modules}
+module g711.so
+module aubridge.so
+module aufile.so
+module sndfile.so
+module_tmp account.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen 127.0.0.1:{control_port}
+"""
+
+
+def write_tone(path: Path, frequency: float, seconds: float = 60.0) -> None:
+    """A 16-bit mono sine at -12 dBFS."""
+    time = np.arange(int(seconds * RATE)) / RATE
+    samples = (8192 * np.sin(2 * np.pi * frequency * time)).astype("<i2")
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(samples.tobytes())
+
+
+def read_wav(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """The samples; the header of a file whose writer was killed may claim zero, so sizes are not trusted."""
+    return np.frombuffer(path.read_bytes()[44:], dtype="<i2")
+
+
+class Baresip:
+    """One phone. `port` and the four after it are its SIP (TLS takes the next) and control ports."""
+
+    def __init__(self, directory: Path, *, user: str, password: str, server: str, port: int, frequency: float) -> None:
+        self.directory = directory
+        self.user, self.server, self.port = user, server, port
+        directory.mkdir(parents=True, exist_ok=True)
+        tone = directory / "tone.wav"
+        write_tone(tone, frequency)
+        rtp_low = 40000 + (port % 1000) * 20
+        (directory / "config").write_text(
+            CONFIG.format(
+                sip_port=port,
+                tone=tone,
+                rtp_low=rtp_low,
+                rtp_high=rtp_low + 19,
+                directory=directory,
+                modules=MODULES,
+                control_port=port + 4,
+            )
+        )
+        (directory / "accounts").write_text(
+            f"<sip:{user}@office.test>;auth_user={user};auth_pass={password};"
+            f'outbound="sip:{server};transport=udp";regint=120;answermode=manual\n'
+        )
+        (directory / "contacts").write_text("")
+        self.process = Process(
+            [program("baresip"), "-f", str(directory)],
+            cwd=directory,
+            log=directory / "baresip.log",
+            stdin=subprocess.DEVNULL,
+        )
+        self.events: list[dict[str, Any]] = []
+        self._buffer = b""
+        self._control = self._connect(port + 4)
+
+    def _connect(self, port: int) -> socket.socket:
+        def attempt() -> socket.socket | None:
+            assert self.process.alive(), f"baresip ended: {self.process.output()}"
+            try:
+                return socket.create_connection(("127.0.0.1", port), timeout=5)
+            except OSError:
+                return None
+
+        control = wait_until(attempt, 10, f"baresip of {self.user} listens")
+        assert control is not None
+        control.setblocking(False)
+        return control
+
+    def command(self, name: str, params: str = "") -> None:
+        text = json.dumps({"command": name, "params": params}).encode()
+        self._control.sendall(b"%d:%s," % (len(text), text))
+
+    def _poll(self) -> None:
+        try:
+            while chunk := self._control.recv(65536):
+                self._buffer += chunk
+        except BlockingIOError:
+            pass
+        while b":" in self._buffer:
+            size, _, rest = self._buffer.partition(b":")
+            if len(rest) <= int(size):
+                break
+            self.events.append(json.loads(rest[: int(size)]))
+            self._buffer = rest[int(size) + 1 :]
+
+    def seen(self, kind: str) -> list[dict[str, Any]]:
+        self._poll()
+        return [event for event in self.events if event.get("type") == kind]
+
+    def wait_for(self, kind: str, timeout: float = 10.0, count: int = 1) -> dict[str, Any]:
+        found = wait_until(
+            lambda: matches if len(matches := self.seen(kind)) >= count else None,
+            timeout,
+            f"{self.user} sees {kind}; has {[event.get('type') for event in self.events]}",
+        )
+        return found[-1]
+
+    def heard(self) -> np.ndarray[Any, np.dtype[np.int16]]:
+        """What came from the network, decoded, of the last call."""
+        files = sorted(self.directory.glob("dump-*-dec.wav"))
+        assert files, f"{self.user} recorded nothing: {self.process.output()}"
+        return read_wav(files[-1])
+
+    def close(self) -> None:
+        self._control.close()
+        self.process.close()

@@ -1,0 +1,90 @@
+"""Programs started by a test: in a directory of their own, ended by pid, never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class PeerMissing(AssertionError):
+    """A peer program is not installed; `make test` installs it, so this fails and never skips."""
+
+
+def program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise PeerMissing(f"{name} is not installed: run `make peers`")
+    return path
+
+
+class Process:
+    """A child process whose output goes to a file, ended at the latest by `close`."""
+
+    def __init__(
+        self, argv: Sequence[str], *, cwd: Path, log: Path, stdin: int = subprocess.DEVNULL, **env: str
+    ) -> None:
+        self.log = log
+        with log.open("wb") as sink:
+            self.child = subprocess.Popen(
+                argv, cwd=cwd, stdout=sink, stderr=subprocess.STDOUT, stdin=stdin, env={**os.environ, **env}
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def alive(self) -> bool:
+        return self.child.poll() is None
+
+    def signal(self, number: int) -> None:
+        self.child.send_signal(number)
+
+    def wait(self, timeout: float) -> int:
+        return self.child.wait(timeout)
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.child.terminate()
+        try:
+            self.child.wait(3)
+        except subprocess.TimeoutExpired:
+            self.child.send_signal(signal.SIGKILL)
+            self.child.wait(3)
+
+
+def wait_until(condition: Callable[[], T], timeout: float, what: str) -> T:
+    """The first true value of `condition`, asked every 20 ms; fails with `what` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        time.sleep(0.02)
+
+
+def free_port(kind: int = socket.SOCK_DGRAM, host: str = "127.0.0.1") -> int:
+    """A port that is free on UDP and TCP now."""
+    for _ in range(50):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, kind) as udp:
+            tcp.bind((host, 0))
+            port = int(tcp.getsockname()[1])
+            with contextlib.suppress(OSError):
+                if kind == socket.SOCK_DGRAM:
+                    udp.bind((host, port))
+                return port
+    raise AssertionError("no free port")

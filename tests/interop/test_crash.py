@@ -1,0 +1,50 @@
+"""kill -9 with answered calls up: nothing that was answered is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+from tests.interop import sipp
+from tests.interop.processes import free_port, wait_until
+from tests.interop.server import Server
+from tests.interop.test_sipp import call_rows, register
+
+CALLS = 100
+
+
+def test_hundred_answered_calls_survive_kill_9_as_interrupted(tmp_path: Path, server: Server) -> None:
+    contact = free_port()
+    register(tmp_path, server, "1002", contact)
+    register(tmp_path, server, "1003", free_port())
+    callee = sipp.Sipp(tmp_path, "answer", target=server.address, port=contact)
+    caller = sipp.Sipp(
+        tmp_path,
+        "call",
+        target=server.address,
+        port=free_port(),
+        calls=CALLS,
+        rate=50,
+        hold_ms=60_000,
+        rows=call_rows("1002"),
+    )
+    try:
+        wait_until(lambda: server.stats()["calls_answered"] == CALLS, 20, "100 calls are up")
+        time.sleep(0.25)
+        server.kill()
+    finally:
+        caller.close()
+        callee.close()
+
+    server.start()
+    rows = server.rows("cdr", "--limit", "1000")
+    assert len(rows) == CALLS
+    assert {row["disposition"] for row in rows} == {"interrupted"}
+    assert all(row["answered"] for row in rows)
+    assert {row["aor"] for row in server.rows("registrations")} == {"sip:1002@office.test", "sip:1003@office.test"}
+    server.close()
+
+    store = next(server.data.glob("*.sqlite*"))
+    with sqlite3.connect(store) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

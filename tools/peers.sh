@@ -1,0 +1,35 @@
+#!/bin/sh
+# Installs the peers that the interop tests talk to, as programs only: nothing starts as a service.
+set -eu
+packages="sip-tester baresip-core sipsak"
+programs="sipp baresip sipsak"
+
+say() { printf 'voipat: %s\n' "$*" >&2; }
+missing=""
+for program in $programs; do
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    say "the tests need:$missing"
+    say "run this as root, then call make again:  apt-get install --no-install-recommends $packages"
+    exit 1
+fi
+
+# Debian starts a service on install unless this file forbids it.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+listeners() { cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 2>/dev/null | awk '$4=="0A"||$4=="07"{print $2}' | sort -u; }
+before=$(listeners)
+say "installing from apt:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $packages >/dev/null
+after=$(listeners)
+[ "$before" = "$after" ] || say "note: the machine's listeners changed while the peers were installed"
