@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.interop.processes import Process, program, wait_until
+from bench.rig.processes import Process, program, wait_until
 
 MODULES = "/usr/lib/baresip/modules"
 RATE = 8000

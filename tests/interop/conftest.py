@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.server import Server
+from bench.rig.server import Server
 
 pytestmark = pytest.mark.interop
 

@@ -6,9 +6,9 @@ import sqlite3
 import time
 from pathlib import Path
 
-from tests.interop import sipp
-from tests.interop.processes import free_port, wait_until
-from tests.interop.server import Server
+from bench.rig import sipp
+from bench.rig.processes import free_port, wait_until
+from bench.rig.server import Server
 from tests.interop.test_sipp import call_rows, register
 
 CALLS = 100

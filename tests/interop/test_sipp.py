@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop import sipp
-from tests.interop.processes import free_port, wait_until
-from tests.interop.server import Server
+from bench.rig import sipp
+from bench.rig.processes import free_port, wait_until
+from bench.rig.server import Server
 
 
 def register(directory: Path, server: Server, user: str, contact_port: int, password: str | None = None) -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.interop.processes import Process, free_port, wait_until
+from bench.rig.processes import Process, free_port, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VOIPAT = Path(sys.executable).parent / "voipat"

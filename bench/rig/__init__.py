@@ -1,0 +1,1 @@
+"""What benches and interop tests run: the daemon and its peers as processes."""

@@ -1,0 +1,35 @@
+"""Runs every fuzz target: a hundredth by default, all of it with --full, and the native harness under sanitizers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# target module → inputs of a full run
+TARGETS = {"fuzz.endpoint": 100_000, "fuzz.sdp": 100_000, "fuzz.rtp": 100_000}
+
+
+def run(command: list[str], **environment: str) -> int:
+    print("$", " ".join(command), flush=True)
+    return subprocess.call(command, cwd=ROOT, env={**os.environ, **environment})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    failed = 0
+    for module, count in TARGETS.items():
+        inputs = count if options.full else count // 100
+        failed += run([sys.executable, "-m", module, "--count", str(inputs), "--seed", str(options.seed)]) != 0
+    failed += run(["make", "-s", "-C", "ext/tests", "run", f"ROUNDS={1_000_000 if options.full else 10_000}"]) != 0
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
