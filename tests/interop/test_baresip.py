@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.baresip import Baresip
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
+from tests.interop.baresip import Baresip
 from tests.interop.tones import dominant_frequency, longest_gap_ms, toned_seconds
 
 TALK_S = 20.0
