@@ -36,7 +36,7 @@ class Figure:
 def many_extensions(directory: Path) -> Path:
     """The example's server section with 5,000 extensions."""
     head = OFFICE.read_text().split("[[tenant]]", 1)[0]
-    lines = [head, "[[tenant]]", 'domain = "office.test"', 'digest = ["MD5"]', 'echo = "*43"', ""]
+    lines = [head, "[[tenant]]", 'domain = "office.test"', 'digest = ["MD5"]', ""]
     for number in range(FIRST, FIRST + EXTENSIONS):
         lines += ["[[tenant.extension]]", f'number = "{number}"', f'password = "pass-{number}"', ""]
     path = directory / "bench.toml"

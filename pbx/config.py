@@ -1,0 +1,351 @@
+"""The configuration: one TOML file and the `--set` overrides, read into frozen values or refused as a whole.
+
+`load` collects every fault before it raises `ConfigError`; each prints as `file:line: key: reason` (the file of
+an override is `--set` and its line the number of the override). What `load` accepts, the daemon can run.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pbx.config_table import Problem, Raw, Report, Table, flag, ip_address, network, one_of, seconds, shown, text_of
+from pbx.errors import ConfigError
+from pbx.tenants import TenantConfig, read_tenants, sample_password
+from pbx.toml_positions import KeyPath
+
+TRANSPORTS: Final = ("udp", "tcp")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+DEFAULT_SIP_PORT: Final = 5060
+# A call has two legs, each an RTP and an RTCP port.
+PORTS_PER_CALL: Final = 4
+LOWEST_MEDIA_PORT: Final = 1024
+MAX_PASSWORDS_NAMED: Final = 3  # sample passwords shown one by one before "and n more"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One SIP listening point: transport "udp" or "tcp", an IP literal, a port (0: any free one)."""
+
+    transport: str
+    host: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaConfig:
+    """Where RTP and RTCP are received: one address and the ports from `low` to `high`, both included."""
+
+    address: str = "127.0.0.1"
+    low: int = 20000
+    high: int = 29999
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.low}-{self.high}"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardConfig:
+    """The defence against scanners: whether sources are banned, and the networks that never are."""
+
+    ban: bool = True
+    trusted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """How much is logged."""
+
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """The `[server]` table."""
+
+    data: Path
+    listen: tuple[str, ...] = ("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060")
+    media: MediaConfig = MediaConfig()
+    advertised: str | None = None
+    default_tenant: str | None = None
+    drain_s: float = 30.0
+    guard: GuardConfig = GuardConfig()
+    log: LogConfig = LogConfig()
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """`listen`, taken apart."""
+        return tuple(parse_listener(url) for url in self.listen)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that the daemon is told."""
+
+    server: ServerConfig
+    tenants: tuple[TenantConfig, ...] = ()
+
+
+def load(path: Path, overrides: Sequence[str] = (), *, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in the file `path` with the `key=value` `overrides` applied.
+
+    Raises: ConfigError, with every fault that was found.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise ConfigError([Problem(str(path), 1, "file", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Problem(str(path), line, "file", "is not UTF-8")]) from None
+    return parse(text, overrides, file=str(path), environ=environ)
+
+
+def parse(
+    text: str, overrides: Sequence[str] = (), *, file: str = "<config>", environ: Mapping[str, str] = os.environ
+) -> Config:
+    """As `load`, from text; `file` is the name shown in errors."""
+    text = text.replace("\r\n", "\n")
+    report = Report(file, text)
+    try:
+        report.document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_syntax_problem(file, text, str(error))]) from None
+    for number, override in enumerate(overrides, start=1):
+        _apply_override(report, override, number)
+    config = _read(report, environ)
+    if report.problems:
+        raise ConfigError(sorted(report.problems, key=lambda problem: (problem.file, problem.line)))
+    return config
+
+
+def data_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the store lives when nobody says: the user's data folder (XDG Base Directory specification)."""
+    base = environ.get("XDG_DATA_HOME", "")
+    # "All paths set in these environment variables must be absolute": others are ignored.
+    folder = Path(base) if base.startswith("/") else Path(environ.get("HOME") or "~").expanduser() / ".local/share"
+    return folder / "voipat"
+
+
+def parse_listener(value: object) -> Listener:
+    """The listener written as `udp://127.0.0.1:5060`; `localhost` and a missing port are understood.
+
+    Raises: ValueError, with what is allowed.
+    """
+    allowed = "a listener such as 'udp://127.0.0.1:5060' or 'tcp://[::1]:5060' (an address, not a name)"
+    try:
+        url = urlsplit(text_of(value))
+        host = "127.0.0.1" if url.hostname == "localhost" else str(ipaddress.ip_address(url.hostname or ""))
+        port = DEFAULT_SIP_PORT if url.port is None else url.port
+    except ValueError:
+        raise ValueError(allowed) from None
+    if url.scheme not in TRANSPORTS or url.path or url.query or url.fragment or url.username is not None:
+        raise ValueError(allowed)
+    return Listener(url.scheme, host, port)
+
+
+def parse_media(value: object) -> MediaConfig:
+    """The media range written as `127.0.0.1:20000-29999`.
+
+    Raises: ValueError, with what is allowed.
+    """
+    allowed = f"an address and ports such as '127.0.0.1:20000-29999', ports {LOWEST_MEDIA_PORT} to 65535"
+    try:
+        host, _, ports = text_of(value).rpartition(":")
+        low, high = (int(port) for port in ports.split("-"))
+        address = str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise ValueError(allowed) from None
+    if not LOWEST_MEDIA_PORT <= low <= high <= 65535:
+        raise ValueError(allowed)
+    if high - low + 1 < PORTS_PER_CALL:
+        raise ValueError(f"at least {PORTS_PER_CALL} ports, which is one call")
+    return MediaConfig(address, low, high)
+
+
+def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
+    """The keys that differ and that a reload cannot change in a running daemon."""
+    fixed = ("listen", "media", "advertised", "data")
+    return tuple(f"server.{key}" for key in fixed if getattr(old.server, key) != getattr(new.server, key))
+
+
+def _read(report: Report, environ: Mapping[str, str]) -> Config:
+    root = Table(report.document, (), report)
+    server_table = root.table("server")
+    server = _read_server(server_table, environ)
+    tenants = read_tenants(root.tables("tenant"), report)
+    root.finish()
+    if not report.problems:
+        _check_default_tenant(server, tenants, server_table)
+        _check_ports(server, server_table)
+        _check_samples(server, tenants, report)
+    return Config(server, tenants)
+
+
+def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
+    default = ServerConfig(data=data_directory(environ))
+    listen = table.take_list("listen", lambda value: str(parse_listener(value)), default.listen)
+    if not listen:
+        table.refuse("listen", "an empty list is not allowed, give at least one listener")
+    elif len({*listen}) < len(listen):
+        table.refuse("listen", "names a listener twice")
+    advertised: str | None = None
+    server = ServerConfig(
+        data=Path(table.take("data", _directory, str(default.data))).expanduser(),
+        listen=listen,
+        media=table.take("media", parse_media, default.media),
+        advertised=table.take("advertised", ip_address, "") or advertised,
+        default_tenant=table.take("default_tenant", text_of, "").lower() or None,
+        drain_s=table.take("drain_s", seconds(0, 86400), default.drain_s),
+        guard=_read_guard(table.table("guard")),
+        log=_read_log(table.table("log")),
+    )
+    table.finish()
+    return server
+
+
+def _read_guard(table: Table) -> GuardConfig:
+    guard = GuardConfig(ban=table.take("ban", flag, True), trusted=table.take_list("trusted", network, ()))
+    table.finish()
+    return guard
+
+
+def _read_log(table: Table) -> LogConfig:
+    log = LogConfig(level=table.take("level", one_of(*LOG_LEVELS), "info"))
+    table.finish()
+    return log
+
+
+def _directory(value: object) -> str:
+    path = text_of(value)
+    if not path or not Path(path).expanduser().is_absolute():
+        raise ValueError("an absolute directory such as '/var/lib/voipat' or '~/voipat'")
+    return path
+
+
+def _check_default_tenant(server: ServerConfig, tenants: Iterable[TenantConfig], table: Table) -> None:
+    domains = [tenant.domain for tenant in tenants]
+    if server.default_tenant is not None and server.default_tenant not in domains:
+        known = ", ".join(repr(domain) for domain in domains) or "none yet"
+        table.refuse("default_tenant", f"{shown(server.default_tenant)} is no tenant, known: {known}")
+
+
+def _check_ports(server: ServerConfig, table: Table) -> None:
+    media = server.media
+    wildcards = ("0.0.0.0", "::")
+    for index, listener in enumerate(server.listeners):
+        shared = listener.host == media.address or listener.host in wildcards or media.address in wildcards
+        if shared and listener.transport == "udp" and media.low <= listener.port <= media.high:
+            reason = f"port {listener.port} of {listener} lies in the media range {media}"
+            table.report.add((*table.path, "listen", index), reason)
+
+
+def _check_samples(server: ServerConfig, tenants: Iterable[TenantConfig], report: Report) -> None:
+    """Passwords that are printed in our examples must never be reachable from a network."""
+    opened = [listener for listener in server.listeners if not listener.loopback]
+    if not opened:
+        return
+    found = [
+        (_extension_path(report.document, index, extension.number), extension.number)
+        for index, tenant in enumerate(tenants)
+        for extension in tenant.extensions.values()
+        if sample_password(tenant.domain, extension) is not None
+    ]
+    reason = f"has a sample password while {opened[0]} can be reached from other machines, give it its own"
+    for path, number in found[:MAX_PASSWORDS_NAMED]:
+        report.add(path, f"extension {number} {reason}")
+    if more := found[MAX_PASSWORDS_NAMED:]:
+        report.add(more[0][0], f"extension {more[0][1]} and {len(more) - 1} after it: each {reason}")
+
+
+def _extension_path(document: Mapping[str, Any], tenant: int, number: str) -> KeyPath:
+    """Where an extension is described: in the list of objects, or in the short table (a range: the table itself)."""
+    for index, entry in enumerate(document["tenant"][tenant].get("extension", ())):
+        if entry.get("number") == number:
+            return ("tenant", tenant, "extension", index)
+    return ("tenant", tenant, "extensions", number)
+
+
+def _syntax_problem(file: str, text: str, message: str) -> Problem:
+    """`tomllib` ends its messages with "(at line 3, column 5)" or "(at end of document)"."""
+    reason, _, place = message.rpartition(" (at ")
+    words = place.rstrip(")").replace(",", "").split()
+    line = int(words[1]) if words[:1] == ["line"] else text.count("\n") + 1
+    return Problem(file, line, "syntax", reason or message)
+
+
+def _apply_override(report: Report, override: str, number: int) -> None:
+    """Put one `key=value` into the document; intermediate tables appear as needed."""
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        report.problems.append(Problem("--set", number, key or "(empty)", "is not allowed, give key=value"))
+        return
+    names = _override_names(report.document, key.strip())
+    path: KeyPath = ()
+    place: Any = report.document
+    for name in names[:-1]:
+        place = _step(place, name)
+        path = (*path, name)
+        if not isinstance(place, dict | list):
+            break
+    if not isinstance(place, dict):
+        reason = "there is no such tenant" if names[0] == "tenant" and len(path) < 3 else "leads through no table"
+        report.problems.append(Problem("--set", number, key.strip(), reason))
+        return
+    place[names[-1]] = Raw(value)
+    report.overridden[tuple(names)] = number
+
+
+def _step(place: Any, name: str | int) -> Any:
+    """The table called `name` inside `place`, made when absent; None when something else is there."""
+    if isinstance(name, int):
+        return place[name]
+    if not isinstance(place, dict):
+        return None
+    inner = place.setdefault(name, {})
+    if isinstance(inner, str):
+        # An extension in its short form, a number and its password, becomes a table.
+        inner = place[name] = {"password": inner}
+    return inner if isinstance(inner, dict | list) else None
+
+
+def _override_names(document: Mapping[str, Any], key: str) -> list[str | int]:
+    """The path of a dotted key; in a list of tables the one that is called so: `tenant.office.test.digest`."""
+    names: list[str | int] = []
+    place: Any = document
+    rest = key
+    while rest:
+        if isinstance(place, list) and (found := _element(place, rest)):
+            index, name = found
+            names.append(index)
+            place, rest = place[index], rest[len(name) + 1 :]
+            continue
+        name, _, rest = rest.partition(".")
+        names.append(name)
+        place = place.get(name) if isinstance(place, dict) else None
+    return names
+
+
+def _element(tables: Sequence[Any], rest: str) -> tuple[int, str] | None:
+    """Index and name of the table whose domain or number begins the dotted key `rest`."""
+    for index, table in enumerate(tables):
+        name = (table.get("domain") or table.get("number")) if isinstance(table, dict) else None
+        if isinstance(name, str) and rest.startswith(f"{name}."):
+            return index, name
+    return None

@@ -1,0 +1,84 @@
+"""Tenants and extensions as calls see them: one immutable snapshot in memory, swapped whole at a reload.
+
+Nothing here waits for the disk (architecture, principle 7). A domain is compared without case (RFC 3261
+§19.1.4); the user part, which is the extension's number, with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from pbx.errors import UnknownTenantError
+from pbx.tenants import ExtensionConfig, TenantConfig
+
+
+class Directory:
+    """An immutable snapshot of every tenant."""
+
+    __slots__ = ("_tenants", "default_tenant")
+
+    def __init__(self, tenants: Iterable[TenantConfig] = (), *, default_tenant: str | None = None) -> None:
+        self._tenants = {tenant.domain: tenant for tenant in tenants}
+        self.default_tenant = default_tenant
+
+    @property
+    def tenants(self) -> Mapping[str, TenantConfig]:
+        """Every tenant by its domain, in the order of the configuration."""
+        return MappingProxyType(self._tenants)
+
+    def tenant(self, domain: str) -> TenantConfig:
+        """The tenant that serves `domain`.
+
+        Raises: UnknownTenantError.
+        """
+        tenant = self._tenants.get(domain) or self._tenants.get(domain.lower())
+        if tenant is None:
+            raise UnknownTenantError(domain)
+        return tenant
+
+    def serves(self, domain: str) -> bool:
+        """Whether `domain` is one of ours."""
+        return domain in self._tenants or domain.lower() in self._tenants
+
+    def extension(self, domain: str, number: str) -> ExtensionConfig | None:
+        """The extension `number` of `domain`, if there is one."""
+        tenant = self._tenants.get(domain) or self._tenants.get(domain.lower())
+        return None if tenant is None else tenant.extensions.get(number)
+
+    def ha1(self, domain: str, username: str, algorithm: str) -> str | None:
+        """HA1 of the user for the digest algorithm; None for an unknown user or one not allowed to use it."""
+        extension = self.extension(domain, username)
+        if extension is None:
+            return None
+        for name, value in extension.ha1:
+            if name == algorithm and name in extension.digest:
+                return value
+        return None
+
+    def digest(self, domain: str, username: str | None = None) -> tuple[str, ...]:
+        """The digest algorithms to offer, in order; an unknown user is offered the tenant's, as most are."""
+        extension = None if username is None else self.extension(domain, username)
+        return self.tenant(domain).digest if extension is None else extension.digest
+
+
+class LiveDirectory:
+    """The snapshot in force. Calls under way keep the one they took from `current`."""
+
+    __slots__ = ("current",)
+
+    def __init__(self, directory: Directory) -> None:
+        self.current = directory
+
+    def swap(self, directory: Directory) -> Directory:
+        """Put `directory` in force at once; returns the one before."""
+        before, self.current = self.current, directory
+        return before
+
+    def ha1(self, domain: str, username: str, algorithm: str) -> str | None:
+        """As `Directory.ha1`, of the snapshot in force."""
+        return self.current.ha1(domain, username, algorithm)
+
+    def digest(self, domain: str, username: str | None = None) -> tuple[str, ...]:
+        """As `Directory.digest`, of the snapshot in force."""
+        return self.current.digest(domain, username)
