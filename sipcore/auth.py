@@ -1,0 +1,402 @@
+"""HTTP digest in both roles: RFC 3261 §22, RFC 7616, RFC 8760, and RFC 2617/2069 for old phones.
+
+Server invariants. A challenge makes no state: the nonce says when and, by a keyed hash, for whom it was made.
+A nonce is remembered only once it has authenticated, with the highest `nc` seen; what the bounded table has to
+forget becomes stale, so that no replay is let in. Only a request whose nonce is ours is compared with a password:
+`Wrong` therefore proves that the source reads what we send to it, and a made-up nonce tells nothing about passwords.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2s
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sipcore.errors import RemoteProtocolError
+
+if TYPE_CHECKING:
+    from sipcore.entropy import Entropy
+
+ALGORITHMS: Final = ("SHA-256", "MD5", "SHA-256-sess", "MD5-sess")
+
+# More credentials than a chain of proxies needs would only make us count hashes for a stranger.
+MAX_CREDENTIALS: Final = 4
+
+# Anchored at a comma and possessive throughout: linear in the length of whatever comes.
+_PARAMETER = re.compile(r"""(?:\A|,)\s*+([\w.!%*+`'~-]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s,"]*+))""", re.S)
+_SCHEME = re.compile(r"\s*+digest\s++", re.I)
+_USER_HOST = re.compile(r"sips?:(?:([^@]*+)@)?(\[[^\]]*+\]|[^:;?\[\]@]*+)", re.I)
+
+_NONCE_HEX: Final = 48  # 6 bytes of time, 6 of a counter, 12 of keyed hash
+_USED_UP: Final = 1 << 32  # above every nc
+
+
+class DigestRequest(Protocol):
+    """What digest needs of a request."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def uri_text(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The password of `username` was used, now and for this request."""
+
+    username: str
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """No credentials for this realm: challenge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The nonce is too old, was used with this `nc`, or is not ours: challenge with `stale=true`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Unknown user or wrong password, given with a nonce that we made for this source."""
+
+    username: str
+
+
+Verdict = Verified | Missing | Stale | Wrong
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+# Token in lower case → (name in the registry, name of the hash, hash, session variant).
+_HASHES: Final[Mapping[str, tuple[str, str, Callable[[str], str], bool]]] = {
+    "md5": ("MD5", "MD5", _md5, False),
+    "sha-256": ("SHA-256", "SHA-256", _sha256, False),
+    "md5-sess": ("MD5-sess", "MD5", _md5, True),
+    "sha-256-sess": ("SHA-256-sess", "SHA-256", _sha256, True),
+}
+# Stands in for the HA1 of an unknown user, so that the work is the same; hashes have no such character.
+_NOBODY: Final = {"MD5": "-" * 32, "SHA-256": "-" * 64}
+
+
+def ha1(username: str, realm: str, password: str, algorithm: str) -> str:
+    """H(username:realm:password), which is what a store keeps. The -sess variants share it with their base."""
+    return _HASHES[algorithm.lower()][2](f"{username}:{realm}:{password}")
+
+
+class DigestServer:
+    """Challenges and verifies. One per process: the key is fresh for each, because `now` starts anew with it."""
+
+    def __init__(
+        self, secret: bytes, entropy: Entropy, *, nonce_lifetime: float = 300.0, max_nonces: int = 100_000
+    ) -> None:
+        self._key = hashlib.blake2b(secret + entropy.bytes(32), digest_size=32).digest()
+        # Random starts: neither the uptime nor the number of challenges is anybody's business.
+        self._epoch_ms = entropy.uint32()
+        self._counter = entropy.uint32()
+        self._lifetime = nonce_lifetime
+        self._max_nonces = max_nonces
+        self._used: dict[str, tuple[int, float]] = {}  # nonce → (highest nc, issued), in order of first use
+        self._forgotten = float("-inf")  # nonces issued up to here may have been used, we no longer know
+
+    @property
+    def nonces(self) -> int:
+        """How many nonces are remembered."""
+        return len(self._used)
+
+    def challenge(
+        self,
+        realm: str,
+        algorithms: Sequence[str],
+        now: float,
+        *,
+        source: str,
+        stale: bool = False,
+        proxy: bool = False,
+    ) -> tuple[tuple[str, str], ...]:
+        """The header fields of a 401 (or 407): one challenge per algorithm, in the order given (RFC 8760 §2.3).
+
+        `source` is the host that the credentials must come from, without the port: a NAT may change that.
+        """
+        name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
+        head = f'Digest realm="{_quote(realm)}", nonce="{self._new_nonce(realm, now, source)}", algorithm='
+        tail = ', qop="auth", stale=true' if stale else ', qop="auth"'
+        return tuple((name, head + _HASHES[algorithm.lower()][0] + tail) for algorithm in algorithms)
+
+    def verify(
+        self,
+        request: DigestRequest,
+        credentials: Sequence[str],
+        *,
+        realm: str,
+        ha1: Callable[[str, str], str | None],
+        now: float,
+        source: str,
+        algorithms: Sequence[str] = ALGORITHMS,
+    ) -> Verdict:
+        """Judge the values of Authorization (or Proxy-Authorization).
+
+        `ha1(username, algorithm)` with "MD5" or "SHA-256" gives the stored hash, None for an unknown user or one
+        who may not use that algorithm. `algorithms` is what the challenge offered.
+        """
+        verdict: Verdict = _MISSING
+        for value in credentials[:MAX_CREDENTIALS]:
+            params = parse_digest(value)
+            if params is None or params.get("realm") != realm:
+                continue
+            verdict = self._judge(request, params, ha1, now, source, algorithms)
+            if type(verdict) is Verified:
+                break
+        return verdict
+
+    def _judge(
+        self,
+        request: DigestRequest,
+        params: dict[str, str],
+        ha1: Callable[[str, str], str | None],
+        now: float,
+        source: str,
+        algorithms: Sequence[str],
+    ) -> Verdict:
+        nonce = params.get("nonce", "")
+        issued = self._issued(nonce, params["realm"], source)
+        if issued is None:
+            return _STALE
+        username = params.get("username", "")
+        name = _check_response(request, params, nonce, ha1, algorithms)
+        if name is None:
+            return Wrong(username)
+        if now - issued > self._lifetime or not self._use(nonce, _count_of(params), issued, now):
+            return _STALE
+        return Verified(username, name)
+
+    def _new_nonce(self, realm: str, now: float, source: str) -> str:
+        self._counter += 1
+        head = f"{(int(now * 1000) + self._epoch_ms) & 0xFFFFFFFFFFFF:012x}{self._counter & 0xFFFFFFFFFFFF:012x}"
+        return head + self._seal(head, realm, source)
+
+    def _seal(self, head: str, realm: str, source: str) -> str:
+        text = f"{head}\0{source}\0{realm}".encode("utf-8", "surrogateescape")
+        return blake2s(text, key=self._key, digest_size=12).hexdigest()
+
+    def _issued(self, nonce: str, realm: str, source: str) -> float | None:
+        """When we made this nonce for this realm and source; None when we did not."""
+        if len(nonce) != _NONCE_HEX or not nonce.isascii():
+            return None
+        head = nonce[:24]
+        if not compare_digest(nonce[24:], self._seal(head, realm, source)):
+            return None
+        issued_ms = int(head[:12], 16) - self._epoch_ms
+        return issued_ms / 1000.0
+
+    def _use(self, nonce: str, count: int, issued: float, now: float) -> bool:
+        """RFC 7616 §5.12: `nc` rises strictly, or the request is a replay."""
+        used = self._used.get(nonce)
+        if used is not None:
+            if count <= used[0]:
+                return False
+            self._used[nonce] = (count, issued)
+            return True
+        if count <= 0 or issued <= self._forgotten:
+            return False
+        self._forget(now)
+        self._used[nonce] = (count, issued)
+        return True
+
+    def _forget(self, now: float) -> None:
+        used = self._used
+        oldest = now - self._lifetime
+        while used:
+            nonce = next(iter(used))
+            issued = used[nonce][1]
+            if issued >= oldest:
+                if len(used) < self._max_nonces:
+                    return
+                self._forgotten = max(self._forgotten, issued)
+            del used[nonce]
+
+
+_MISSING: Final = Missing()
+_STALE: Final = Stale()
+
+
+def parse_digest(value: str) -> dict[str, str] | None:
+    """The parameters of a Digest challenge or credentials, names in lower case; None when it is something else.
+
+    RFC 3261 §20.7: the comma does not separate header values here. A parameter given twice is refused: two readers
+    would choose differently.
+    """
+    scheme = _SCHEME.match(value)
+    if scheme is None:
+        return None
+    found = _PARAMETER.findall(value[scheme.end() :])
+    params = {name.lower(): _unquote(quoted) if "\\" in quoted else (quoted or token) for name, quoted, token in found}
+    return params if len(params) == len(found) else None
+
+
+def _check_response(
+    request: DigestRequest,
+    params: dict[str, str],
+    nonce: str,
+    ha1: Callable[[str, str], str | None],
+    algorithms: Sequence[str],
+) -> str | None:
+    """The algorithm's name when the response is right."""
+    method = _HASHES.get(params.get("algorithm", "MD5").lower())
+    if method is None or method[0] not in algorithms:
+        return None
+    name, base, hash_, session = method
+    stored = ha1(params.get("username", ""), base)
+    secret = stored or _NOBODY[base]
+    qop = params.get("qop", "").lower()
+    uri = params.get("uri", "")
+    if session:
+        secret = hash_(f"{secret}:{nonce}:{params.get('cnonce', '')}")
+    ha2 = hash_(f"{request.method}:{uri}")
+    if qop == "auth":
+        expected = hash_(f"{secret}:{nonce}:{params.get('nc', '')}:{params.get('cnonce', '')}:auth:{ha2}")
+    elif not qop and base == "MD5":
+        # RFC 2617 §3.2.2.1: a client of RFC 2069 sends no qop; such a nonce is good for one request.
+        expected = hash_(f"{secret}:{nonce}:{ha2}")
+    else:
+        return None
+    response = params.get("response", "").lower().encode("utf-8", "surrogateescape")
+    right = compare_digest(response, expected.encode())
+    return name if right and stored and _same_target(uri, request.uri_text) else None
+
+
+def _count_of(params: dict[str, str]) -> int:
+    if not params.get("qop"):
+        return _USED_UP
+    count = params.get("nc", "")
+    try:
+        return int(count, 16) if len(count) == 8 else 0
+    except ValueError:
+        return 0
+
+
+def _same_target(uri: str, request_uri: str) -> bool:
+    """Whether the digest-uri names what is asked for.
+
+    Tolerant as RFC 7616 §3.4.6 allows: phones drop or add the port, `transport` and other parameters.
+    """
+    if uri == request_uri:
+        return True
+    ours, theirs = _USER_HOST.match(request_uri), _USER_HOST.match(uri)
+    if ours is None or theirs is None:
+        return False
+    return ours[1] == theirs[1] and ours[2].lower() == theirs[2].lower()
+
+
+def _quote(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _unquote(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.S)
+
+
+def answer_challenge(  # noqa: PLR0913  # one argument per field of the header
+    challenges: Sequence[tuple[str, str]],
+    *,
+    method: str,
+    uri: str,
+    username: str,
+    password: str | None = None,
+    ha1s: Mapping[str, str] | None = None,
+    cnonce: str,
+    nc: int,
+    body: bytes = b"",
+    realm: str | None = None,
+) -> tuple[str, str]:
+    """The credentials header (name, value) for the challenges of a 401 or 407.
+
+    `challenges` are (name, value) pairs in message order; the first one that we can answer is taken (RFC 8760 §2.4).
+    `ha1s` maps "MD5" and "SHA-256" to a stored HA1 instead of the password. `realm` pins the realm: a stranger's
+    challenge must not get our digest. Raises: RemoteProtocolError when none can be answered.
+    """
+    for name, value in challenges:
+        params = parse_digest(value)
+        if params is None or (realm is not None and params.get("realm") != realm):
+            continue
+        hashes = _HASHES.get(params.get("algorithm", "MD5").lower())
+        qop = _choose_qop(params.get("qop"))
+        if hashes is None or qop is None or "nonce" not in params:
+            continue
+        stored = _stored(hashes, username, params.get("realm", ""), password, ha1s)
+        if stored is None:
+            continue
+        header = "Proxy-Authorization" if name.lower() == "proxy-authenticate" else "Authorization"
+        exchange = _Exchange(method, uri, username, cnonce, f"{nc:08x}", qop, body)
+        return header, _credentials(params, hashes, stored, exchange)
+    raise RemoteProtocolError("no digest challenge that we can answer", status_hint=403)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    method: str
+    uri: str
+    username: str
+    cnonce: str
+    nc: str
+    qop: str
+    body: bytes
+
+
+def _choose_qop(offered: str | None) -> str | None:
+    if not offered:
+        return ""
+    tokens = {token.strip().lower() for token in offered.split(",")}
+    return next((qop for qop in ("auth", "auth-int") if qop in tokens), None)
+
+
+def _stored(
+    hashes: tuple[str, str, Callable[[str], str], bool],
+    username: str,
+    realm: str,
+    password: str | None,
+    ha1s: Mapping[str, str] | None,
+) -> str | None:
+    if ha1s is not None:
+        return ha1s.get(hashes[1])
+    return None if password is None else hashes[2](f"{username}:{realm}:{password}")
+
+
+def _credentials(
+    params: dict[str, str], hashes: tuple[str, str, Callable[[str], str], bool], secret: str, exchange: _Exchange
+) -> str:
+    name, _, hash_, session = hashes
+    nonce, cnonce, qop = params["nonce"], exchange.cnonce, exchange.qop
+    if session:
+        secret = hash_(f"{secret}:{nonce}:{cnonce}")
+    a2 = f"{exchange.method}:{exchange.uri}"
+    if qop == "auth-int":
+        a2 += ":" + hash_(exchange.body.decode("utf-8", "surrogateescape"))
+    middle = f"{nonce}:{exchange.nc}:{cnonce}:{qop}" if qop else nonce
+    response = hash_(f"{secret}:{middle}:{hash_(a2)}")
+    value = (
+        f'Digest username="{_quote(exchange.username)}", realm="{_quote(params.get("realm", ""))}", '
+        f'nonce="{_quote(nonce)}", uri="{exchange.uri}", response="{response}"'
+    )
+    # RFC 2617 §3.2.1: no algorithm means MD5, and a server of that age may choke on the word.
+    if "algorithm" in params:
+        value += f", algorithm={name}"
+    if qop:
+        value += f', cnonce="{cnonce}", qop={qop}, nc={exchange.nc}'
+    elif session:
+        value += f', cnonce="{cnonce}"'
+    if "opaque" in params:
+        value += f', opaque="{_quote(params["opaque"])}"'
+    return value
