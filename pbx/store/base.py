@@ -1,0 +1,156 @@
+"""What the PBX asks of a store: records, and the Protocols that the embedded and a clustered one implement.
+
+Everything that belongs to a tenant is reached through `Store.tenant(domain)`, never by a global query
+(architecture, principle 9). Verbs that write return at once and say whether the queue took the row; verbs that
+read block on the disk and belong in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+from pbx.tenants import TenantConfig
+
+MAX_QUERY_ROWS: Final = 10_000
+DEFAULT_QUERY_ROWS: Final = 100
+
+LegName = Literal["a", "b"]
+
+
+class BindingRecord(NamedTuple):
+    """One contact of one AOR. `key` tells it from the AOR's others; `fields` is JSON-able and the registrar's own."""
+
+    aor: str
+    key: str
+    contact: str
+    expires_at: float
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LegRecord:
+    """The CDR of one leg; open while `ended` is None. Times are wallclock seconds."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    leg: LegName
+    direction: str
+    caller: str
+    callee: str
+    started: float
+    call_id: str
+    answered: float | None = None
+    ended: float | None = None
+    duration_s: float | None = None
+    billable_s: float | None = None
+    disposition: str | None = None
+    hangup_by: str | None = None
+    cause_sip: int | None = None
+    cause_q850: int | None = None
+    cause_id: str | None = None
+    recording: str | None = None
+    mos: float | None = None
+    codec: str | None = None
+    packets: int | None = None
+    loss: float | None = None
+    jitter: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CdrFilter:
+    """Which CDRs, newest first. `before` is the (started, id) of the last row of the page before (keyset)."""
+
+    since: float | None = None
+    until: float | None = None
+    caller: str | None = None
+    callee: str | None = None
+    disposition: str | None = None
+    limit: int = DEFAULT_QUERY_ROWS
+    before: tuple[float, str] | None = None
+    under_way: bool = False  # calls that have not ended too
+
+
+@dataclass(frozen=True, slots=True)
+class TenantChanges:
+    """What `save_tenants` found different: keys are "domain" and "domain/number"."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """Counters of the writer; `error` is the reason why it is retrying now, None when all is well."""
+
+    pending: int = 0
+    committed_rows: int = 0
+    commits: int = 0
+    failures: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)  # by table: the queue was full
+    dropped: Mapping[str, int] = field(default_factory=dict)  # by table: the database would never take the row
+    error: str | None = None
+
+
+class TenantReader(Protocol):
+    """What can be read of one tenant. Every verb blocks on the disk."""
+
+    domain: str
+
+    def load_bindings(self) -> list[BindingRecord]: ...
+
+    def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
+        """The legs of each call, its first leg in front."""
+        ...
+
+    def legs(self, wanted: CdrFilter) -> list[LegRecord]: ...
+
+
+class TenantStore(TenantReader, Protocol):
+    """One tenant's part of the store. The verbs that write never block; False: the queue is full, counted."""
+
+    def save_binding(self, binding: BindingRecord) -> bool: ...
+
+    def remove_binding(self, aor: str, key: str) -> bool: ...
+
+    def save_leg(self, leg: LegRecord) -> bool: ...
+
+    def discard_leg(self, leg_id: str) -> bool: ...
+
+
+class Store(Protocol):
+    """Everything that survives a restart."""
+
+    def tenant(self, domain: str) -> TenantStore: ...
+
+    def domains(self) -> Sequence[str]:
+        """Every domain that has data here, configured or not. Blocks."""
+        ...
+
+    def save_tenants(self, tenants: Sequence[TenantConfig]) -> TenantChanges:
+        """Make the store's tenants exactly these. Blocks."""
+        ...
+
+    def load_tenants(self) -> tuple[TenantConfig, ...]: ...
+
+    def remove_cdrs(self, *, before: float, limit: int) -> int: ...
+
+    def remove_expired_bindings(self, wallclock: float, *, limit: int) -> int: ...
+
+    def mark_alive(self) -> None:
+        """Note the wallclock: calls that a crash cuts off ended no earlier. Does not block."""
+        ...
+
+    def health(self) -> StoreHealth: ...
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything written so far is durable; False when it took longer. Blocks."""
+        ...
+
+    def close(self, timeout: float) -> None: ...

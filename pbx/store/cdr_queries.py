@@ -1,0 +1,140 @@
+"""Queries on CDRs and on what recovery and retention need; each touches an index and a bounded number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, delete, func, or_, select, tuple_, update
+
+from pbx.store.base import MAX_QUERY_ROWS, CdrFilter, LegRecord
+from pbx.store.database import restored, storable
+from pbx.store.schema import bindings, cdrs, meta, tenants
+
+LINKED_AT_ONCE: Final = 500  # ids in one IN list
+
+_COLUMNS: Final = [cdrs.c[name] for name in LegRecord.__dataclass_fields__]
+# RFC 3398 §7.2.4.1 and ITU-T Q.850: 41, temporary failure.
+RESTART_Q850: Final = 41
+
+
+def legs(connection: Connection, tenant: str, wanted: CdrFilter) -> list[LegRecord]:
+    """The tenant's legs that the filter wants, newest first."""
+    return _page(connection, tenant, wanted, [])
+
+
+def calls(connection: Connection, tenant: str, wanted: CdrFilter) -> list[list[LegRecord]]:
+    """The legs of each wanted call, its first leg in front."""
+    found = {leg.linked_id: [leg] for leg in _page(connection, tenant, wanted, [cdrs.c.leg == "a"])}
+    ids = list(found)
+    for start in range(0, len(ids), LINKED_AT_ONCE):
+        part = [storable(linked_id) for linked_id in ids[start : start + LINKED_AT_ONCE]]
+        others = (
+            select(*_COLUMNS)
+            .where(cdrs.c.linked_id.in_(part), cdrs.c.tenant == tenant, cdrs.c.leg != "a")
+            .order_by(cdrs.c.started, cdrs.c.id)
+        )
+        for leg in map(_leg, connection.execute(others)):
+            found[leg.linked_id].append(leg)
+    return list(found.values())
+
+
+def domains(connection: Connection) -> list[str]:
+    """Every domain with a row: one index step per domain, however many rows it has."""
+    names = set(connection.scalars(select(tenants.c.tenant)))
+    for table in (cdrs, bindings):
+        names.update(_distinct_tenants(connection, table))
+    return sorted(names)
+
+
+def last_alive(connection: Connection) -> float:
+    """When the last process was known to live; 0 when it never said."""
+    return float(connection.scalar(select(meta.c.value).where(meta.c.key == "alive")) or 0)
+
+
+def close_open(connection: Connection, alive: float) -> int:
+    """Close every open leg as interrupted at the last time known; how many there were."""
+    begun = func.coalesce(cdrs.c.answered, cdrs.c.started)
+    end = case((begun > alive, begun), else_=alive)
+    billable = case((cdrs.c.answered.is_(None), 0.0), else_=end - cdrs.c.answered)
+    closing = (
+        update(cdrs)
+        .where(cdrs.c.ended.is_(None))
+        .values(
+            ended=end,
+            duration_s=end - cdrs.c.started,
+            billable_s=billable,
+            disposition="interrupted",
+            hangup_by="system",
+            cause_q850=RESTART_Q850,
+        )
+    )
+    return connection.execute(closing).rowcount
+
+
+def remove_ended(connection: Connection, before: float, limit: int) -> int:
+    """Delete up to `limit` legs that started and ended before."""
+    removed = 0
+    for tenant in _distinct_tenants(connection, cdrs):
+        old = (
+            select(cdrs.c.id)
+            .where(cdrs.c.tenant == tenant, cdrs.c.started < before, cdrs.c.ended < before)
+            .limit(limit - removed)
+        )
+        removed += connection.execute(delete(cdrs).where(cdrs.c.id.in_(old))).rowcount
+        if removed >= limit:
+            break
+    return removed
+
+
+def remove_expired_bindings(connection: Connection, wallclock: float, limit: int) -> int:
+    """Delete up to `limit` bindings that expired before `wallclock`."""
+    key = tuple_(bindings.c.tenant, bindings.c.aor, bindings.c.key)
+    old = (
+        select(bindings.c.tenant, bindings.c.aor, bindings.c.key).where(bindings.c.expires_at < wallclock).limit(limit)
+    )
+    return connection.execute(delete(bindings).where(key.in_(old))).rowcount
+
+
+def _page(
+    connection: Connection, tenant: str, wanted: CdrFilter, extra: Iterable[ColumnElement[bool]]
+) -> list[LegRecord]:
+    conditions = [cdrs.c.tenant == tenant, *extra, *_conditions(wanted)]
+    newest_first = (cdrs.c.started.desc(), cdrs.c.id.desc())
+    limit = max(0, min(wanted.limit, MAX_QUERY_ROWS))
+    page = select(*_COLUMNS).where(and_(*conditions)).order_by(*newest_first).limit(limit)
+    return [_leg(row) for row in connection.execute(page)]
+
+
+def _conditions(wanted: CdrFilter) -> Iterable[ColumnElement[bool]]:
+    if wanted.since is not None:
+        yield cdrs.c.started >= wanted.since
+    if wanted.until is not None:
+        yield cdrs.c.started < wanted.until
+    if wanted.caller is not None:
+        yield cdrs.c.caller == storable(wanted.caller)
+    if wanted.callee is not None:
+        yield cdrs.c.callee == storable(wanted.callee)
+    if wanted.disposition is not None:
+        yield cdrs.c.disposition == wanted.disposition
+    if not wanted.under_way:
+        yield cdrs.c.ended.is_not(None)
+    if wanted.before is not None:
+        started, leg_id = wanted.before
+        # Written so that the index is entered at `started` and the tie decided after.
+        yield cdrs.c.started <= started
+        yield or_(cdrs.c.started < started, cdrs.c.id < leg_id)
+
+
+def _distinct_tenants(connection: Connection, table: Table) -> Sequence[str]:
+    """The tenants of a table whose index begins with the tenant, one seek each."""
+    found: list[str] = []
+    following: str | None = connection.scalar(select(func.min(table.c.tenant)))
+    while following is not None:
+        found.append(following)
+        following = connection.scalar(select(func.min(table.c.tenant)).where(table.c.tenant > following))
+    return found
+
+
+def _leg(row: Row[Any]) -> LegRecord:
+    return LegRecord(*(restored(value) for value in row))

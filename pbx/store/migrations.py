@@ -1,0 +1,29 @@
+"""Steps from each schema version to the next; a store made by any earlier voipat opens in this one.
+
+A step is frozen when it lands: it is SQL of its day, never the tables of `schema`, which go on changing. The
+test beside tests/vectors/stores opens a file of every version and compares the outcome with a fresh schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from sqlalchemy import Connection
+
+from pbx.store import schema
+
+Step = Callable[[Connection], None]
+
+# From version → the step to the next one.
+STEPS: Final[Mapping[int, Step]] = MappingProxyType({})
+
+
+def migrate(connection: Connection, version: int, *, steps: Mapping[int, Step] = STEPS) -> int:
+    """Bring the schema of `connection` from `version` to the newest inside its transaction; returns that."""
+    while step := steps.get(version):
+        step(connection)
+        version += 1
+    connection.execute(schema.meta.update().where(schema.meta.c.key == "schema_version").values(value=str(version)))
+    return version

@@ -1,0 +1,105 @@
+"""Every table of the embedded store, each with its retention class, and the schema's version.
+
+A change here is a new VERSION and a step in `migrations`; a store file of each version is kept in
+tests/vectors/stores. Times are wallclock seconds (UTC). Text that is no valid UTF-8 (SIP carries any bytes) is
+kept as a BLOB of exactly those bytes, which SQLite's text columns allow.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, String, Table, text
+
+from pbx.retention import RetentionClass
+
+VERSION: Final = 1
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", String, nullable=False),
+    info={"retention": RetentionClass.INTERNAL},
+)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("settings", String, nullable=False),  # JSON: everything of a tenant that is no table of its own
+    info={"retention": RetentionClass.CONFIGURATION},
+)
+
+extensions = Table(
+    "extensions",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("number", String, nullable=False),
+    Column("settings", String, nullable=False),  # JSON, without secrets
+    Column("secrets", LargeBinary, nullable=False),  # JSON of HA1 by algorithm, sealed
+    PrimaryKeyConstraint("tenant", "number"),
+    info={"retention": RetentionClass.CONFIGURATION},
+    sqlite_with_rowid=False,
+)
+
+bindings = Table(
+    "bindings",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("aor", String, nullable=False),
+    Column("key", String, nullable=False),  # what tells contacts of one AOR apart: RFC 3261 §10.3, RFC 5626 §6
+    Column("contact", String, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("fields", String, nullable=False),  # JSON: the rest of the binding, which only the registrar reads
+    PrimaryKeyConstraint("tenant", "aor", "key"),
+    info={"retention": RetentionClass.BINDING},
+    sqlite_with_rowid=False,
+)
+
+# One row per leg, written at the start and at the answer and completed at the end: an open row (ended is NULL)
+# is the journal of a call under way.
+cdrs = Table(
+    "cdrs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("linked_id", String, nullable=False),
+    Column("tenant", String, nullable=False),
+    Column("leg", String, nullable=False),  # "a": the call came in on it; "b": an attempt to reach somebody
+    Column("direction", String, nullable=False),
+    Column("caller", String, nullable=False),
+    Column("callee", String, nullable=False),
+    Column("started", Float, nullable=False),
+    Column("answered", Float),
+    Column("ended", Float),
+    Column("duration_s", Float),  # by the monotonic clock: right even when the wallclock was set in between
+    Column("billable_s", Float),
+    Column("disposition", String),
+    Column("hangup_by", String),
+    Column("cause_sip", Integer),
+    Column("cause_q850", Integer),
+    Column("cause_id", String),
+    Column("recording", String),
+    Column("mos", Float),
+    Column("call_id", String, nullable=False),
+    Column("codec", String),
+    Column("packets", Integer),
+    Column("loss", Float),
+    Column("jitter", Float),
+    info={"retention": RetentionClass.CDR},
+)
+
+# What a leg is from its start on: an update leaves these alone, and with them the indexes that hold them.
+for _fixed in ("linked_id", "tenant", "leg", "direction", "caller", "callee", "started", "call_id"):
+    cdrs.c[_fixed].info["fixed"] = True
+
+Index("cdrs_started", cdrs.c.tenant, cdrs.c.started, cdrs.c.id)
+Index("cdrs_caller", cdrs.c.tenant, cdrs.c.caller, cdrs.c.started)
+Index("cdrs_callee", cdrs.c.tenant, cdrs.c.callee, cdrs.c.started)
+Index("cdrs_linked", cdrs.c.linked_id)
+# Answered calls are the many, and a walk down cdrs_started finds them at once; the few others need this one.
+Index("cdrs_disposition", cdrs.c.tenant, cdrs.c.disposition, cdrs.c.started)
+Index("cdrs_open", cdrs.c.id, sqlite_where=text("ended IS NULL"))

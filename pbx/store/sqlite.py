@@ -1,0 +1,271 @@
+"""The embedded store: one SQLite file in the data directory, one writing thread, readers that cannot write."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DatabaseError
+
+from pbx.errors import DataDirectoryError
+from pbx.secrets import RandomBytes, Sealer, load_key
+from pbx.store import cdr_queries, schema, tenant_tables
+from pbx.store.base import BindingRecord, CdrFilter, LegRecord, StoreHealth, TenantChanges
+from pbx.store.database import (
+    DATABASE_FILE,
+    SqliteDatabase,
+    open_database,
+    reading_engine,
+    reason_of,
+    restored,
+    storable,
+)
+from pbx.store.lock import DataLock
+from pbx.store.spool import SPOOL_FILE, Spool
+from pbx.store.writer import MAX_PENDING, RetryableError, Writer
+from pbx.tenants import TenantConfig
+
+T = TypeVar("T")
+
+KEY_FILE: Final = "secrets.key"
+JOB_TIMEOUT_S: Final = 60.0
+
+_LEG_FIELDS: Final = tuple(field.name for field in dataclasses.fields(LegRecord))
+_leg_values = attrgetter(*_LEG_FIELDS)
+_LEG_TEXTS: Final = ("id", "linked_id", "tenant", "caller", "callee", "call_id", "codec", "recording", "hangup_by")
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningReport:
+    """What was found at start: legs closed as interrupted, CDRs taken from the spool, a broken file moved aside."""
+
+    interrupted: int = 0
+    from_spool: int = 0
+    moved_aside: Path | None = None
+
+
+class StoreReader:
+    """Reads the database in `directory`, also one whose daemon is down. Every verb blocks on the disk."""
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / DATABASE_FILE
+        if not path.exists():
+            raise DataDirectoryError(directory, f"there is no {DATABASE_FILE} in it")
+        self._engine = reading_engine(path)
+
+    def tenant(self, domain: str) -> SqliteTenantReader:
+        """What can be read of one tenant."""
+        return SqliteTenantReader(self, domain)
+
+    def domains(self) -> list[str]:
+        """Every domain that has tenants, bindings or CDRs here."""
+        return self.read(cdr_queries.domains)
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """What `query` finds in one snapshot of the database."""
+        with self._engine.connect() as connection:
+            return query(connection)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> StoreReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class SqliteTenantReader:
+    """One tenant's rows; see `TenantReader`."""
+
+    def __init__(self, reader: StoreReader, domain: str) -> None:
+        self.domain = domain
+        self._reader = reader
+
+    def load_bindings(self) -> list[BindingRecord]:
+        """Every binding saved and not removed, expired ones too."""
+        table = schema.bindings
+        wanted = select(table.c.aor, table.c.key, table.c.contact, table.c.expires_at, table.c.fields)
+        rows = self._reader.read(lambda connection: connection.execute(wanted.where(self._is_mine(table))).all())
+        return [
+            BindingRecord(restored(aor), restored(key), restored(contact), expires_at, json.loads(fields))
+            for aor, key, contact, expires_at, fields in rows
+        ]
+
+    def count_bindings(self) -> int:
+        """How many `load_bindings` would return."""
+        counted = select(func.count()).select_from(schema.bindings).where(self._is_mine(schema.bindings))
+        return int(self._reader.read(lambda connection: connection.scalar(counted)) or 0)
+
+    def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
+        """The legs of each call, newest call first, its first leg in front; the filter is on that one."""
+        return self._reader.read(lambda connection: cdr_queries.calls(connection, self.domain, wanted))
+
+    def legs(self, wanted: CdrFilter) -> list[LegRecord]:
+        """Each leg, newest first."""
+        return self._reader.read(lambda connection: cdr_queries.legs(connection, self.domain, wanted))
+
+    def _is_mine(self, table: Any) -> Any:
+        return table.c.tenant == self.domain
+
+
+class SqliteTenantStore(SqliteTenantReader):
+    """One tenant's part of the store; see `TenantStore`."""
+
+    def __init__(self, reader: StoreReader, writer: Writer, domain: str) -> None:
+        super().__init__(reader, domain)
+        self._writer = writer
+
+    def save_binding(self, binding: BindingRecord) -> bool:
+        """Write the binding within 50 ms; False when the queue is full."""
+        row = {
+            "tenant": self.domain,
+            "aor": storable(binding.aor),
+            "key": storable(binding.key),
+            "contact": storable(binding.contact),
+            "expires_at": binding.expires_at,
+            "fields": json.dumps(dict(binding.fields), separators=(",", ":")),
+        }
+        return self._writer.put("bindings", (self.domain, binding.aor, binding.key), row)
+
+    def remove_binding(self, aor: str, key: str) -> bool:
+        """Remove the binding within 50 ms; False when the queue is full."""
+        return self._writer.put("bindings", (self.domain, aor, key), None)
+
+    def save_leg(self, leg: LegRecord) -> bool:
+        """Write the leg's CDR as it is now within 50 ms; False when the queue is full."""
+        assert leg.tenant == self.domain, "a leg is written through its own tenant's handle"
+        return self._writer.put("cdrs", (leg.id,), _leg_row(leg))
+
+    def discard_leg(self, leg_id: str) -> bool:
+        """Forget the leg, as if it had never started."""
+        return self._writer.put("cdrs", (leg_id,), None)
+
+
+class SqliteStore:
+    """The store of a running daemon; it owns the data directory until `close`."""
+
+    def __init__(self, directory: Path, wallclock: Callable[[], float], random_bytes: RandomBytes, limit: int) -> None:
+        self._lock = DataLock(directory)
+        try:
+            self._open(directory, wallclock, random_bytes, limit)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        wallclock: Callable[[], float],
+        random_bytes: RandomBytes = os.urandom,
+        max_pending: int = MAX_PENDING,
+    ) -> SqliteStore:
+        """The store in `directory`, made when missing; legs that a crash left open are closed. Blocks.
+
+        Raises: DataDirectoryError, DataDirectoryLockedError, StoreVersionError, SecretError.
+        """
+        return cls(directory, wallclock, random_bytes, max_pending)
+
+    def _open(self, directory: Path, wallclock: Callable[[], float], random_bytes: RandomBytes, limit: int) -> None:
+        path = directory / DATABASE_FILE
+        self._wallclock = wallclock
+        try:
+            self._sealer = Sealer(load_key(directory / KEY_FILE, random_bytes), random_bytes)
+            self._spool = Spool(directory / SPOOL_FILE)
+            moved_aside = open_database(path, wallclock)
+            self._reader = StoreReader(directory)
+            database = SqliteDatabase(path, self._spool, wallclock=wallclock, on_replaced=self._reader.close)
+            from_spool, interrupted = _recover(database, self._spool)
+        except OSError as error:
+            raise DataDirectoryError(directory, error.strerror or str(error)) from None
+        except (DatabaseError, RetryableError) as error:
+            raise DataDirectoryError(directory, reason_of(error)) from None
+        self.opening = OpeningReport(interrupted, from_spool, moved_aside)
+        self._writer = Writer(database, max_pending=limit)
+
+    def tenant(self, domain: str) -> SqliteTenantStore:
+        """The handle of one tenant."""
+        return SqliteTenantStore(self._reader, self._writer, domain)
+
+    def domains(self) -> list[str]:
+        """As `StoreReader.domains`."""
+        return self._reader.domains()
+
+    def save_tenants(self, tenants: Sequence[TenantConfig]) -> TenantChanges:
+        """Make the stored tenants exactly these; what changed. Blocks."""
+        return self._do(lambda connection: tenant_tables.save(connection, tenants, self._sealer))
+
+    def load_tenants(self) -> tuple[TenantConfig, ...]:
+        """The tenants as they were saved. Blocks.
+
+        Raises: SecretError.
+        """
+        return self._reader.read(lambda connection: tenant_tables.load(connection, self._sealer))
+
+    def remove_cdrs(self, *, before: float, limit: int) -> int:
+        """Remove up to `limit` CDRs of calls that ended before; how many went. Blocks."""
+        return self._do(lambda connection: cdr_queries.remove_ended(connection, before, limit))
+
+    def remove_expired_bindings(self, wallclock: float, *, limit: int) -> int:
+        """Remove up to `limit` bindings whose time is over; how many went. Blocks."""
+        return self._do(lambda connection: cdr_queries.remove_expired_bindings(connection, wallclock, limit))
+
+    def mark_alive(self) -> None:
+        """Note the wallclock, so that a crash's interrupted calls end no earlier."""
+        self._writer.put("meta", ("alive",), {"key": "alive", "value": repr(self._wallclock())})
+
+    def health(self) -> StoreHealth:
+        """The writer's counters."""
+        return self._writer.health()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Whether everything written so far is durable within `timeout` seconds. Blocks."""
+        return self._writer.flush(timeout)
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """Commit what is pending and give the directory back; False when the disk did not take all of it."""
+        complete = self._writer.close(timeout)
+        self._reader.close()
+        if complete:
+            self._spool.close()
+        self._lock.release()
+        return complete
+
+    def _do(self, job: Callable[[Connection], T]) -> T:
+        return self._writer.run(job).result(JOB_TIMEOUT_S)
+
+
+def _recover(database: SqliteDatabase, spool: Spool) -> tuple[int, int]:
+    """Take over what the last process left: CDRs in the spool, then legs still open."""
+    rows = spool.recovered()
+    alive = database.run(cdr_queries.last_alive)
+    if rows:
+        database.write({"cdrs": {(row["id"],): _storable_row(row) for row in rows}})
+    spool.erase()
+    return len(rows), database.run(lambda connection: cdr_queries.close_open(connection, alive))
+
+
+def _leg_row(leg: LegRecord) -> dict[str, Any]:
+    return _storable_row(dict(zip(_LEG_FIELDS, _leg_values(leg), strict=True)))
+
+
+def _storable_row(row: dict[str, Any]) -> dict[str, Any]:
+    for name in _LEG_TEXTS:
+        text = row[name]
+        if text is not None and not text.isascii():
+            row[name] = storable(text)
+    return row
