@@ -1,0 +1,323 @@
+"""Offer and answer: RFC 3264, RFC 6337, for one audio stream of plain RTP.
+
+Invariants. Streams keep their number and place for ever: what is not taken is answered with port 0 where it stands.
+An answer's formats are a part of the offer's, in the offer's order, under the offer's numbers. Each side sends with
+the payload type that the *other* side wrote. `o=` keeps its session id, and its version grows by one only when the
+description changed. A stream that cannot be served raises NegotiationError, which is answered with 488.
+
+`OfferAnswer` is the memory of one dialog; the functions below it are for a single exchange.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+
+from sipcore.errors import NegotiationError
+from sipcore.flow import Address
+from sipcore.sdp import Attribute, Direction, Line, MediaDescription, Origin, RtpFormat, SessionDescription, format_sdp
+
+PTIME_MS: Final = range(10, 121)
+PORTS: Final = range(1024, 65536)
+CLOCK_RATES: Final = frozenset(
+    (1000, 6000, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 90000, 96000, 192000)
+)
+
+# These accompany a codec and make no stream by themselves.
+_COMPANIONS: Final = frozenset(("telephone-event", "cn", "red"))
+_TIME = re.compile(r"([0-9]{1,4})(?:\.[0-9]{1,6})?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMedia:
+    """What we can do: our address and port, our formats in order of preference, `ptime` in milliseconds."""
+
+    address: str
+    port: int
+    formats: tuple[RtpFormat, ...]
+    direction: Direction = Direction.SENDRECV
+    ptime: int = 20
+
+
+class FormatPair(NamedTuple):
+    """One encoding under both numbers: what we send with (theirs), what we receive (ours)."""
+
+    send: RtpFormat
+    receive: RtpFormat
+
+
+@dataclass(frozen=True, slots=True)
+class NegotiatedAudio:
+    """What offer and answer came to, seen from our side.
+
+    `formats` has the codec to use first and no telephone-event; `telephone_event` is the one with the clock of
+    that codec. `held`: the peer does not want to hear us (sendonly, inactive, or `c=0.0.0.0` of RFC 2543).
+    `direction` is what we do: a peer that answered recvonly leaves us sendonly. `ptime` (ms) is the peer's wish.
+    """
+
+    remote: Address
+    remote_rtcp: Address
+    formats: tuple[FormatPair, ...]
+    telephone_event: FormatPair | None
+    direction: Direction
+    held: bool
+    ptime: int
+    stream: int = 0
+
+
+class OfferAnswer:
+    """Our side of one dialog's descriptions: session id, version, the places of the streams, our standing offer."""
+
+    def __init__(self, session_id: int) -> None:
+        self._session_id = session_id
+        self._version = session_id
+        self._sent: SessionDescription | None = None
+        self._places: tuple[MediaDescription, ...] = ()
+        self._stream = 0
+        self._offered: LocalMedia | None = None
+
+    def make_offer(self, local: LocalMedia) -> bytes:
+        """Our offer, first or later; the other streams that were ever talked about stay, with port 0."""
+        self._offered = local
+        streams = [_rejected(stream) for stream in self._places] or [_rejected_audio()]
+        streams[self._stream] = _audio(local, local.formats)
+        return self._send(_describe(local, self._session_id, self._version, streams))
+
+    def make_answer(self, offer: SessionDescription, local: LocalMedia) -> tuple[bytes, NegotiatedAudio]:
+        """Our answer and what it means. Raises: NegotiationError; the session then stays as it was."""
+        description, negotiated = _answer(offer, local, self._session_id, self._version, self._stream)
+        self._stream = negotiated.stream
+        return self._send(description), negotiated
+
+    def read_answer(self, answer: SessionDescription) -> NegotiatedAudio:
+        """What the answer to our last offer means. Raises: NegotiationError."""
+        assert self._offered is not None, "an answer belongs to an offer of ours"
+        return read_answer(self._offered, answer, stream=self._stream)
+
+    def _send(self, description: SessionDescription) -> bytes:
+        self._places = description.media
+        if self._sent is not None and description != self._sent:
+            self._version += 1
+            assert description.origin is not None
+            description = replace(description, origin=replace(description.origin, version=str(self._version)))
+        self._sent = description
+        return format_sdp(description)
+
+
+def make_offer(local: LocalMedia, *, session_id: int, version: int) -> bytes:
+    """An offer of one audio stream."""
+    return format_sdp(_describe(local, session_id, version, [_audio(local, local.formats)]))
+
+
+def make_answer(
+    offer: SessionDescription, local: LocalMedia, *, session_id: int, version: int
+) -> tuple[bytes, NegotiatedAudio]:
+    """The answer to `offer` and what it means to us. Raises: NegotiationError."""
+    description, negotiated = _answer(offer, local, session_id, version, 0)
+    return format_sdp(description), negotiated
+
+
+def read_answer(offered: LocalMedia, answer: SessionDescription, *, stream: int = 0) -> NegotiatedAudio:
+    """What `answer` to the offer made from `offered` means to us. Raises: NegotiationError.
+
+    `stream` is the place of the audio stream in that offer.
+    """
+    if stream >= len(answer.media):
+        raise NegotiationError("the answer has fewer streams than the offer")
+    theirs = answer.media[stream]
+    if theirs.port == 0 or theirs.media != "audio":
+        raise NegotiationError("the answer rejects the audio stream")
+    pairs = [
+        FormatPair(send=format_, receive=ours)
+        for format_ in _checked_formats(theirs)
+        if (ours := _offered_as(offered.formats, format_)) is not None
+    ]
+    return _negotiated(answer, stream, offered, pairs)
+
+
+def find_format(formats: Sequence[RtpFormat], wanted: RtpFormat) -> RtpFormat | None:
+    """The first of `formats` with the encoding of `wanted`."""
+    return next((format_ for format_ in formats if format_.matches(wanted)), None)
+
+
+def offered_formats(offer: SessionDescription, supported: Sequence[RtpFormat] | None = None) -> tuple[RtpFormat, ...]:
+    """The formats of the offer's audio stream that are `supported` (None: all), in its order, with its numbers.
+
+    A B2BUA offers these to the other side. Raises: NegotiationError when there is no usable audio or codec.
+    """
+    formats = _checked_formats(offer.media[_choose_stream(offer, 0)])
+    kept = formats if supported is None else [each for each in formats if find_format(supported, each) is not None]
+    if not any(_is_codec(format_) for format_ in kept):
+        raise NegotiationError("no codec in common")
+    return tuple(kept)
+
+
+def chosen_formats(negotiated: NegotiatedAudio) -> tuple[RtpFormat, ...]:
+    """The one codec that the answer chose, and telephone-event when it was taken.
+
+    A B2BUA answers the first side with these as its own formats, so that neither side sends what the other cannot
+    hear.
+    """
+    chosen = (negotiated.formats[0].send,)
+    return chosen if negotiated.telephone_event is None else (*chosen, negotiated.telephone_event.send)
+
+
+def _offered_as(formats: Sequence[RtpFormat], theirs: RtpFormat) -> RtpFormat | None:
+    """Ours under the same number when it is the same encoding: two fmtp of one codec are two formats."""
+    same = (format_ for format_ in formats if format_.payload_type == theirs.payload_type and format_.matches(theirs))
+    return next(same, None) or find_format(formats, theirs)
+
+
+def _answer(
+    offer: SessionDescription, local: LocalMedia, session_id: int, version: int, preferred: int
+) -> tuple[SessionDescription, NegotiatedAudio]:
+    stream = _choose_stream(offer, preferred)
+    pairs: list[FormatPair] = []
+    for theirs in _checked_formats(offer.media[stream]):
+        ours = find_format(local.formats, theirs)
+        if ours is not None and all(pair.send.payload_type != theirs.payload_type for pair in pairs):
+            # RFC 3264 §6.1: the answer should use the offer's numbers, so that both directions have the same.
+            pairs.append(FormatPair(send=theirs, receive=replace(ours, payload_type=theirs.payload_type)))
+    negotiated = _negotiated(offer, stream, local, pairs)
+    streams = [_rejected(each) for each in offer.media]
+    answered = replace(local, direction=negotiated.direction)
+    streams[stream] = _audio(answered, [pair.receive for pair in pairs])
+    return _describe(local, session_id, version, streams), negotiated
+
+
+def _choose_stream(offer: SessionDescription, preferred: int) -> int:
+    """The audio stream in use, or else the first that we can serve."""
+    usable = [
+        index
+        for index, stream in enumerate(offer.media)
+        if stream.media == "audio" and stream.port and stream.proto == "RTP/AVP"
+    ]
+    if not usable:
+        raise NegotiationError("no audio stream over RTP/AVP")
+    return preferred if preferred in usable else usable[0]
+
+
+def _checked_formats(stream: MediaDescription) -> Sequence[RtpFormat]:
+    formats = stream.rtp_formats
+    for format_ in formats:
+        if format_.clock_rate not in CLOCK_RATES or not 1 <= format_.channels <= 8:
+            raise NegotiationError("a clock rate or channel count that no codec has")
+    return formats
+
+
+def _negotiated(
+    theirs: SessionDescription, index: int, local: LocalMedia, pairs: Sequence[FormatPair]
+) -> NegotiatedAudio:
+    stream = theirs.media[index]
+    codecs = [pair for pair in pairs if _is_codec(pair.send)]
+    if not codecs:
+        raise NegotiationError("no codec in common")
+    companions = [pair for pair in pairs if pair.send.name.lower() in ("cn", "red")]
+    remote = _remote(theirs.connection_of(stream), stream.port)
+    direction = theirs.direction_of(stream)
+    if _is_unspecified(remote.host):
+        direction = direction.on_hold
+    return NegotiatedAudio(
+        remote=remote,
+        remote_rtcp=_remote_rtcp(stream, remote),
+        formats=(*codecs, *companions),
+        telephone_event=_telephone_event(pairs, codecs[0].send.clock_rate),
+        direction=local.direction.limited_to(direction.reversed),
+        held=not direction.receives,
+        ptime=_ptime(stream, local.ptime),
+        stream=index,
+    )
+
+
+def _is_codec(format_: RtpFormat) -> bool:
+    return format_.name.lower() not in _COMPANIONS
+
+
+def _telephone_event(pairs: Sequence[FormatPair], clock_rate: int) -> FormatPair | None:
+    """RFC 4733 §2.1: its clock is that of the audio beside it; some phones offer only 8000 with any codec."""
+    events = [pair for pair in pairs if pair.send.name.lower() == "telephone-event"]
+    return next((pair for pair in events if pair.send.clock_rate == clock_rate), events[0] if events else None)
+
+
+def _remote(host: str | None, port: int) -> Address:
+    if host is None:
+        raise NegotiationError("no c= line")
+    if port not in PORTS:
+        raise NegotiationError("a port outside 1024-65535")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        # Never resolved: a name here would let a stranger make us ask DNS.
+        raise NegotiationError("the connection address is no IP literal") from None
+    if address.is_multicast or "%" in host or host == "255.255.255.255":
+        raise NegotiationError("the connection address is not that of one host")
+    return Address(host, port)
+
+
+def _is_unspecified(host: str) -> bool:
+    return host == "0.0.0.0" or host == "::"
+
+
+def _remote_rtcp(stream: MediaDescription, remote: Address) -> Address:
+    """RFC 3605; without the attribute the next port."""
+    value = stream.attribute("rtcp")
+    if value is None:
+        return Address(remote.host, min(remote.port + 1, 65535))
+    parts = value.split()
+    if not parts or not (parts[0].isascii() and parts[0].isdigit() and len(parts[0]) <= 5):
+        raise NegotiationError("a=rtcp has no port")
+    return _remote(parts[3] if len(parts) == 4 else remote.host, int(parts[0]))
+
+
+def _ptime(stream: MediaDescription, own: int) -> int:
+    """The packet time to send with. ptime and maxptime are the wish and the limit of the side that writes them."""
+    wish, limit = _time(stream, "ptime"), _time(stream, "maxptime")
+    if wish is not None and wish not in PTIME_MS:
+        raise NegotiationError("ptime outside 10-120 ms")
+    if limit is not None and limit < PTIME_MS[0]:
+        raise NegotiationError("maxptime below 10 ms")
+    chosen = own if wish is None else wish
+    return chosen if limit is None else min(chosen, limit)
+
+
+def _time(stream: MediaDescription, name: str) -> int | None:
+    value = stream.attribute(name)
+    if value is None:
+        return None
+    match = _TIME.fullmatch(value)
+    if match is None:
+        raise NegotiationError(f"{name} is no number of milliseconds")
+    return int(match[1])
+
+
+def _describe(
+    local: LocalMedia, session_id: int, version: int, streams: Sequence[MediaDescription]
+) -> SessionDescription:
+    return SessionDescription(
+        origin=Origin("-", str(session_id), str(version), local.address),
+        name="-",
+        connection=local.address,
+        attributes=(),
+        media=tuple(streams),
+        lines=(Line("t", "0 0"),),
+    )
+
+
+def _audio(local: LocalMedia, formats: Sequence[RtpFormat]) -> MediaDescription:
+    attributes = [Attribute("rtpmap", f"{each.payload_type} {each.rtpmap}") for each in formats]
+    attributes += [Attribute("fmtp", f"{each.payload_type} {each.fmtp}") for each in formats if each.fmtp]
+    attributes += [Attribute("ptime", str(local.ptime)), Attribute(local.direction.value)]
+    numbers = tuple(str(each.payload_type) for each in formats)
+    return MediaDescription("audio", local.port, "RTP/AVP", numbers, attributes=tuple(attributes))
+
+
+def _rejected(stream: MediaDescription) -> MediaDescription:
+    """RFC 3264 §6: port 0, same place, same media and transport; the formats are without meaning but must be there."""
+    return MediaDescription(stream.media, 0, stream.proto, stream.formats)
+
+
+def _rejected_audio() -> MediaDescription:
+    return MediaDescription("audio", 0, "RTP/AVP", ("0",))
