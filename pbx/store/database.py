@@ -70,8 +70,13 @@ class SqliteDatabase(Database):
 
     def run(self, job: Callable[[Connection], T]) -> T:
         """Commit what `job` does."""
-        with self._engine.begin() as connection:
-            return job(connection)
+        try:
+            with self._engine.begin() as connection:
+                return job(connection)
+        except sa_exc.DatabaseError as error:
+            if is_broken(error):
+                self._replace(reason_of(error))
+            raise
 
     def spool(self, group: Group) -> None:
         """Keep the CDRs of the group; bindings come back with the next REGISTER."""

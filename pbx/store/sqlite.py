@@ -158,6 +158,7 @@ class SqliteStore:
     """The store of a running daemon; it owns the data directory until `close`."""
 
     def __init__(self, directory: Path, wallclock: Callable[[], float], random_bytes: RandomBytes, limit: int) -> None:
+        self._closed = False
         self._lock = DataLock(directory)
         try:
             self._open(directory, wallclock, random_bytes, limit)
@@ -239,6 +240,9 @@ class SqliteStore:
     def close(self, timeout: float = 10.0) -> bool:
         """Commit what is pending and give the directory back; False when the disk did not take all of it."""
         complete = self._writer.close(timeout)
+        if self._closed:
+            return complete
+        self._closed = True
         self._reader.close()
         if complete:
             self._spool.close()
@@ -251,10 +255,10 @@ class SqliteStore:
 
 def _recover(database: SqliteDatabase, spool: Spool) -> tuple[int, int]:
     """Take over what the last process left: CDRs in the spool, then legs still open."""
-    rows = spool.recovered()
+    rows = {(row["id"],): _storable_row(row) for row in spool.recovered()}
     alive = database.run(cdr_queries.last_alive)
     if rows:
-        database.write({"cdrs": {(row["id"],): _storable_row(row) for row in rows}})
+        database.write({"cdrs": dict(rows)})
     spool.erase()
     return len(rows), database.run(lambda connection: cdr_queries.close_open(connection, alive))
 
