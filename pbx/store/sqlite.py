@@ -30,7 +30,7 @@ from pbx.store.database import (
 )
 from pbx.store.lock import DataLock
 from pbx.store.spool import SPOOL_FILE, Spool
-from pbx.store.writer import MAX_PENDING, RetryableError, Writer
+from pbx.store.writer import MAX_PENDING, Key, RetryableError, Row, Writer
 from pbx.tenants import TenantConfig
 
 T = TypeVar("T")
@@ -255,10 +255,10 @@ class SqliteStore:
 
 def _recover(database: SqliteDatabase, spool: Spool) -> tuple[int, int]:
     """Take over what the last process left: CDRs in the spool, then legs still open."""
-    rows = {(row["id"],): _storable_row(row) for row in spool.recovered()}
+    rows: dict[Key, Row | None] = {(row["id"],): _storable_row(row) for row in spool.recovered()}
     alive = database.run(cdr_queries.last_alive)
     if rows:
-        database.write({"cdrs": dict(rows)})
+        database.write({"cdrs": rows})
     spool.erase()
     return len(rows), database.run(lambda connection: cdr_queries.close_open(connection, alive))
 
