@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2s
@@ -108,7 +109,9 @@ class DigestServer:
         self._counter = entropy.uint32()
         self._lifetime = nonce_lifetime
         self._max_nonces = max_nonces
-        self._used: dict[str, tuple[int, float]] = {}  # nonce → (highest nc, issued), in order of first use
+        self._used: OrderedDict[str, tuple[int, float]] = (
+            OrderedDict()
+        )  # nonce → (highest nc, issued), in order of first use
         self._forgotten = float("-inf")  # nonces issued up to here may have been used, we no longer know
 
     @property

@@ -1,0 +1,1 @@
+"""The asyncio shell of sipcore: sockets, the clock, and nothing that decides."""

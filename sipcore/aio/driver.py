@@ -1,0 +1,218 @@
+"""Glue between `Endpoint`, the transports and an event loop (asyncio, uvloop, or the virtual-time loop of the tests).
+
+The receive path is feed, execute, re-arm. Whatever one message makes the endpoint or a listener do wrong is logged
+with its traceback, counted, and costs that message only. Of the loop only `time`, `call_at` and `call_soon` are used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Protocol, runtime_checkable
+
+from sipcore.errors import SipError
+from sipcore.events import Event, RequestReceived, TransactionId
+from sipcore.flow import Address, Flow
+from sipcore.outputs import Close, Datagram, Output, Resolve, Transmit
+
+logger: Final = logging.getLogger("sipcore.aio")
+
+# An endpoint that fails in handle_timeout may still name the same deadline: do not spin on it.
+_RETRY_AFTER_FAILURE: Final = 0.1
+
+
+class Transport(Protocol):
+    """One listening socket, and for a stream transport its connections."""
+
+    @property
+    def name(self) -> str:
+        """ "UDP", "TCP", "TLS", "WS" or "WSS", as in `Flow.transport`."""
+
+    @property
+    def local(self) -> Address:
+        """Where it listens; `Flow.local` of everything that comes and goes here."""
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Send or queue one message. Never raises; a stream flow that cannot be served is told by `flow_lost`."""
+
+    def close_flow(self, flow: Flow) -> None:
+        """Close one connection after what is queued; nothing for UDP."""
+
+    async def close(self) -> None:
+        """Stop listening, close every connection."""
+
+
+@runtime_checkable
+class SelectiveTransport(Transport, Protocol):
+    """A transport that gives up the connections of strangers first when room is short."""
+
+    def authenticated(self, flow: Flow) -> None:
+        """Somebody proved who they are on this connection."""
+
+
+class SansIoEndpoint(Protocol):
+    """What the driver needs of `sipcore.endpoint.Endpoint`."""
+
+    def receive(self, datagram: Datagram, now: float) -> list[Output]: ...
+    def flow_lost(self, flow: Flow, now: float) -> list[Output]: ...
+    def resolved(self, query: int, answers: Sequence[Address], now: float) -> list[Output]: ...
+    def handle_timeout(self, now: float) -> list[Output]: ...
+    def next_timeout(self) -> float | None: ...
+    def respond(self, transaction: TransactionId, status: int, now: float) -> list[Output]: ...
+
+
+class Driver:
+    """Runs one endpoint on one event loop.
+
+    `resolve` is told each `Resolve` output and owes a call of `resolved`; without one, no name resolves.
+    """
+
+    def __init__(
+        self,
+        endpoint: SansIoEndpoint,
+        *,
+        on_event: Callable[[Event], None],
+        loop: asyncio.AbstractEventLoop,
+        resolve: Callable[[Resolve], None] | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._on_event = on_event
+        self._resolve = resolve
+        self._transports: dict[tuple[str, Address], Transport] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_at = 0.0
+        self.loop: Final = loop
+        self.counters: Final[Counter[str]] = Counter()
+
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        return tuple(self._transports.values())
+
+    def now(self) -> float:
+        """Monotonic seconds, as every verb of the endpoint wants them."""
+        return self.loop.time()
+
+    def add_transport(self, transport: Transport) -> None:
+        """Send through this transport what has its name and local address."""
+        self._transports[transport.name, transport.local] = transport
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """One whole message came."""
+        try:
+            self.execute(self._endpoint.receive(Datagram(data, flow), self.loop.time()))
+        except Exception:
+            self._failed("receive", flow)
+
+    def flow_lost(self, flow: Flow) -> None:
+        """A stream connection is gone, or could not be made."""
+        try:
+            self.execute(self._endpoint.flow_lost(flow, self.loop.time()))
+        except Exception:
+            self._failed("flow_lost", flow)
+
+    def resolved(self, query: int, answers: Sequence[Address]) -> None:
+        """DNS has answered a `Resolve`; nothing when there is no such name."""
+        try:
+            self.execute(self._endpoint.resolved(query, answers, self.loop.time()))
+        except Exception:
+            self._failed("resolved", None)
+
+    def authenticated(self, flow: Flow) -> None:
+        """The peer on this flow proved who it is."""
+        transport = self._transports.get((flow.transport, flow.local))
+        if flow.reliable and isinstance(transport, SelectiveTransport):
+            transport.authenticated(flow)
+
+    def execute(self, outputs: Sequence[Output]) -> None:
+        """Do what a verb of the endpoint returned, in order, and set the timer anew."""
+        for output in outputs:
+            if isinstance(output, Transmit):
+                self._transmit(output)
+            elif isinstance(output, Close):
+                self._close_flow(output)
+            elif isinstance(output, Resolve):
+                self._ask(output)
+            else:
+                self._tell(output)
+        self._rearm()
+
+    async def close(self) -> None:
+        """Close every transport and stop the timer."""
+        for transport in self.transports:
+            await transport.close()
+        self._transports.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _transmit(self, output: Transmit) -> None:
+        flow = output.flow
+        transport = self._transports.get((flow.transport, flow.local))
+        if transport is not None:
+            transport.send(flow, output.data)
+            return
+        self.counters["no_transport"] += 1
+        if flow.reliable:
+            self.loop.call_soon(self.flow_lost, flow)
+
+    def _close_flow(self, output: Close) -> None:
+        transport = self._transports.get((output.flow.transport, output.flow.local))
+        if transport is not None:
+            logger.info("connection closed: %s", output.reason, extra={"remote": str(output.flow.remote)})
+            transport.close_flow(output.flow)
+
+    def _ask(self, output: Resolve) -> None:
+        if self._resolve is None:
+            self.loop.call_soon(self.resolved, output.query, ())
+        else:
+            self._resolve(output)
+
+    def _tell(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception:
+            self._failed("event", None)
+            if isinstance(event, RequestReceived):
+                with suppress(SipError):
+                    self.execute(self._endpoint.respond(event.transaction, 500, self.loop.time()))
+
+    def _failed(self, where: str, flow: Flow | None) -> None:
+        self.counters["failed"] += 1
+        remote = None if flow is None else str(flow.remote)
+        logger.exception("bug: exception in %s, message dropped", where, extra={"remote": remote})
+        self._rearm()
+
+    def _rearm(self) -> None:
+        """Make sure that the timer fires no later than the endpoint's next deadline.
+
+        A timer that fires too early costs one call; cancelling and making one per message costs more than that.
+        """
+        deadline = self._endpoint.next_timeout()
+        if deadline is None:
+            return
+        if self._timer is not None:
+            if self._armed_at <= deadline:
+                return
+            self._timer.cancel()
+        self._arm(deadline)
+
+    def _arm(self, deadline: float) -> None:
+        self._armed_at = deadline
+        self._timer = self.loop.call_at(deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        # uvloop rounds to milliseconds and may fire half of one early: the deadline counts as reached.
+        now = max(self.loop.time(), self._armed_at)
+        deadline = self._endpoint.next_timeout()
+        if deadline is None or deadline > now:
+            self._rearm()
+            return
+        try:
+            self.execute(self._endpoint.handle_timeout(now))
+        except Exception:
+            self._arm(now + _RETRY_AFTER_FAILURE)
+            self._failed("handle_timeout", None)

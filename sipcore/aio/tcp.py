@@ -1,0 +1,419 @@
+"""SIP over TCP (RFC 3261 §18, RFC 5626 §4.4.1 keep-alives): a listener and its connections, theirs and ours.
+
+A connection has one of three deadlines (first message, rest of a message, reader that stands still) or none; those
+that have one are looked at twice a second, idle ones cost nothing. Every bound is in `TcpLimits`. A message goes to
+the connection its flow names; connection 0 means "the one to this remote", which is opened when there is none, and
+what is sent meanwhile waits for it. However a connection ends, the endpoint hears `flow_lost`.
+
+TLS is the same with an `ssl.SSLContext` and another name; WebSocket is another framing behind the same transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from sipcore.aio.driver import Driver, logger
+from sipcore.errors import ParseError
+from sipcore.flow import Address, Flow
+from sipcore.stream_parser import KeepAlive, StreamParser
+
+_SWEEP_S: Final = 0.5
+# A segment can hold a thousand small messages: others get their turn after so many.
+_BATCH: Final = 32
+_CLOSE_S: Final = 1.0
+_PONG: Final = b"\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpLimits:
+    """What strangers may take. The daemon derives `connections` from the descriptors it has."""
+
+    connections: int = 10_000
+    connections_per_ip: int = 50
+    # OverSIP's anti-slow timer is 2-4 s; a phone on a bad radio link needs a little more.
+    first_message_s: float = 10.0
+    message_s: float = 5.0
+    connect_s: float = 4.0
+    # Time for the responses to what a peer sent before it closed its half: 64*T1.
+    half_closed_s: float = 32.0
+    stalled_reader_s: float = 10.0
+    # Four of the largest messages; a reader that is further behind is not coming back.
+    write_queue: int = 262_144
+
+
+class TcpTransport:
+    """A listener, the connections it accepted and the ones we opened."""
+
+    def __init__(
+        self, driver: Driver, local: Address, *, limits: TcpLimits, name: str, client_ssl: ssl.SSLContext | None
+    ) -> None:
+        self.name: Final = name
+        self.local: Final = local
+        self.limits: Final = limits
+        self.driver: Final = driver
+        self._client_ssl = client_ssl
+        self._server: asyncio.Server | None = None
+        self._connections: dict[int, _Connection] = {}
+        self._by_remote: dict[Address, _Connection] = {}
+        self._per_ip: Counter[str] = Counter()
+        self._strangers: OrderedDict[int, _Connection] = OrderedDict()  # accepted, not authenticated, oldest first
+        self._watched: dict[int, _Connection] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._opening: set[asyncio.Task[None]] = set()
+        self._last_number = 0
+
+    @property
+    def connection_count(self) -> int:
+        return len(self._connections)
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        connection = self._connections.get(flow.connection) if flow.connection else self._to(flow.remote)
+        if connection is None or connection.gone:
+            self.driver.loop.call_soon(self.driver.flow_lost, flow)
+        else:
+            connection.send(data)
+
+    def close_flow(self, flow: Flow) -> None:
+        connection = self._connections.get(flow.connection) if flow.connection else self._by_remote.get(flow.remote)
+        if connection is not None:
+            connection.close()
+
+    def authenticated(self, flow: Flow) -> None:
+        self._strangers.pop(flow.connection, None)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        connections = tuple(self._connections.values())
+        for connection in connections:
+            connection.close()
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        await _all_ended(connections)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    # What the connections below tell.
+
+    def accepted(self, connection: _Connection) -> bool:
+        """Give an incoming connection a number, or refuse it."""
+        host = connection.remote.host
+        if self._per_ip[host] >= self.limits.connections_per_ip or not self._make_room():
+            self.driver.counters["tcp_refused"] += 1
+            return False
+        self._per_ip[host] += 1
+        self._register(connection)
+        self._strangers[connection.number] = connection
+        return True
+
+    def watch(self, connection: _Connection) -> None:
+        """Look at this connection's deadline from now on."""
+        self._watched[connection.number] = connection
+        if self._sweeper is None:
+            self._sweeper = self.driver.loop.call_later(_SWEEP_S, self._sweep)
+
+    def unwatch(self, connection: _Connection) -> None:
+        self._watched.pop(connection.number, None)
+
+    def half_closed(self, connection: _Connection) -> None:
+        """The peer sends no more: nothing new goes there, responses still do."""
+        if self._by_remote.get(connection.remote) is connection:
+            del self._by_remote[connection.remote]
+
+    def lost(self, connection: _Connection) -> None:
+        """Forget a connection and tell the endpoint, under each flow that names it."""
+        if self._connections.pop(connection.number, None) is None:
+            return
+        self._strangers.pop(connection.number, None)
+        self.unwatch(connection)
+        if connection.is_accepted:
+            self._per_ip[connection.remote.host] -= 1
+            if not self._per_ip[connection.remote.host]:
+                del self._per_ip[connection.remote.host]
+        if self._by_remote.get(connection.remote) is connection:
+            del self._by_remote[connection.remote]
+            self.driver.flow_lost(Flow(self.name, self.local, connection.remote))
+        self.driver.flow_lost(connection.flow)
+
+    def _register(self, connection: _Connection) -> None:
+        self._last_number += 1
+        connection.number = self._last_number
+        connection.flow = Flow(self.name, self.local, connection.remote, connection.number)
+        self._connections[connection.number] = connection
+        self._by_remote[connection.remote] = connection
+
+    def _make_room(self) -> bool:
+        """Whether one more fits; the oldest connection that nobody authenticated on is given up for it."""
+        if len(self._connections) < self.limits.connections:
+            return True
+        if not self._strangers:
+            return False
+        self.driver.counters["tcp_evicted"] += 1
+        # Taken out at once: the next to come in this turn of the loop must find another one.
+        self._strangers.popitem(last=False)[1].abort()
+        return True
+
+    def _to(self, remote: Address) -> _Connection | None:
+        connection = self._by_remote.get(remote)
+        if connection is not None and not connection.gone:
+            return connection
+        if not self._make_room():
+            return None
+        connection = _Connection(self, remote=remote)
+        self._register(connection)
+        task = self.driver.loop.create_task(self._open(connection))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        return connection
+
+    async def _open(self, connection: _Connection) -> None:
+        wildcard = self.local.host in ("0.0.0.0", "::")
+        try:
+            async with asyncio.timeout(self.limits.connect_s):
+                await self.driver.loop.create_connection(
+                    lambda: connection,
+                    connection.remote.host,
+                    connection.remote.port,
+                    ssl=self._client_ssl,
+                    local_addr=None if wildcard else (self.local.host, 0),
+                )
+        except (OSError, TimeoutError):
+            self.driver.counters["tcp_connect_failed"] += 1
+            connection.connection_lost(None)
+        except asyncio.CancelledError:
+            connection.connection_lost(None)
+            raise
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        now = self.driver.loop.time()
+        for connection in tuple(self._watched.values()):
+            connection.check(now)
+        if self._watched:
+            self._sweeper = self.driver.loop.call_later(_SWEEP_S, self._sweep)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: framing, write queue, deadlines."""
+
+    def __init__(self, owner: TcpTransport, *, remote: Address | None = None) -> None:
+        self._owner = owner
+        self._limits = owner.limits
+        self._parser = StreamParser()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: list[bytes] = []  # sent while we connect
+        self._waiting_size = 0
+        self._unread: list[bytes | KeepAlive] = []
+        self._first_deadline: float | None = None
+        self._message_deadline: float | None = None
+        self._write_deadline: float | None = None
+        self._end_deadline: float | None = None
+        self.is_accepted: Final = remote is None
+        self.remote = remote or Address("", 0)
+        self.number = 0
+        self.flow = Flow(owner.name, owner.local, self.remote)
+        self.gone = False
+        self.ended: Final[asyncio.Future[None]] = owner.driver.loop.create_future()
+
+    def send(self, data: bytes) -> None:
+        """Write, or queue while connecting; a peer that does not read is cut off."""
+        if self._transport is None:
+            self._waiting.append(data)
+            self._waiting_size += len(data)
+            size = self._waiting_size
+        else:
+            self._transport.write(data)
+            size = self._transport.get_write_buffer_size()
+        if size > self._limits.write_queue:
+            self._owner.driver.counters["tcp_slow_reader"] += 1
+            self.abort()
+
+    def close(self) -> None:
+        """Close after what is queued; a peer that does not take it is cut off later."""
+        self.gone = True
+        if self._transport is None:
+            self._owner.driver.loop.call_soon(self.connection_lost, None)
+            return
+        self._end_deadline = self._owner.driver.loop.time() + self._limits.stalled_reader_s
+        self._owner.watch(self)
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once; what is queued is lost."""
+        self.gone = True
+        if self._transport is not None:
+            self._transport.abort()
+        self._owner.driver.loop.call_soon(self.connection_lost, None)
+
+    def check(self, now: float) -> None:
+        """Cut the connection off when a deadline has passed."""
+        slow = (self._first_deadline, self._message_deadline, self._write_deadline)
+        times = [deadline for deadline in slow if deadline is not None]
+        if times and min(times) <= now:
+            self._owner.driver.counters["tcp_too_slow"] += 1
+            self.abort()
+        elif self._end_deadline is not None and self._end_deadline <= now:
+            self.abort()
+        elif not times and self._end_deadline is None:
+            self._owner.unwatch(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self.is_accepted:
+            peer = transport.get_extra_info("peername") or ("", 0)
+            self.remote = Address(peer[0], peer[1])
+            if not self._owner.accepted(self):
+                self.gone = True
+                transport.abort()
+                return
+            self._first_deadline = self._owner.driver.loop.time() + self._limits.first_message_s
+            self._owner.watch(self)
+        elif self.gone:
+            transport.abort()
+            return
+        _keep_alive(transport)
+        transport.set_write_buffer_limits(high=self._limits.write_queue // 4)
+        waiting, self._waiting = self._waiting, []
+        for data in waiting:
+            transport.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone = True
+        self._unread.clear()
+        self._owner.lost(self)
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        if self.gone:
+            return
+        try:
+            messages = self._parser.feed(data)
+        except ParseError as error:
+            self._refuse(error)
+            return
+        self._watch_message(completed=bool(messages))
+        self._unread.extend(messages)
+        self._deliver()
+
+    def eof_received(self) -> bool:
+        self._owner.half_closed(self)
+        self._message_deadline = None
+        self._end_deadline = self._owner.driver.loop.time() + self._limits.half_closed_s
+        self._owner.watch(self)
+        # Over TLS there is no half-closed state to keep.
+        return self._transport is not None and self._transport.get_extra_info("sslcontext") is None
+
+    def pause_writing(self) -> None:
+        self._write_deadline = self._owner.driver.loop.time() + self._limits.stalled_reader_s
+        self._owner.watch(self)
+
+    def resume_writing(self) -> None:
+        self._write_deadline = None
+
+    def _deliver(self) -> None:
+        """Hand up to `_BATCH` messages to the driver; the rest, and more reading, after the others' turn."""
+        batch, self._unread = self._unread[:_BATCH], self._unread[_BATCH:]
+        for item in batch:
+            if self.gone:
+                return
+            if isinstance(item, bytes):
+                self._first_deadline = None
+                self._owner.driver.receive(item, self.flow)
+            elif item is KeepAlive.PING:
+                self.send(_PONG)
+        if self._unread and self._transport is not None:
+            self._transport.pause_reading()
+            self._owner.driver.loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        if self.gone or self._transport is None:
+            return
+        self._deliver()
+        if not self._unread and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _watch_message(self, *, completed: bool) -> None:
+        """The clock of a message runs from its first byte to its last; each message has its own."""
+        if not self._parser.has_partial:
+            self._message_deadline = None
+        elif completed or self._message_deadline is None:
+            self._message_deadline = self._owner.driver.loop.time() + self._limits.message_s
+            self._owner.watch(self)
+
+    def _refuse(self, error: ParseError) -> None:
+        """RFC 3261 §18.3: a stream whose framing is lost cannot be read on."""
+        self._owner.driver.counters["tcp_bad_framing"] += 1
+        logger.info("framing lost: %s", error, extra={"remote": str(self.remote)})
+        self.close()
+
+
+async def _all_ended(connections: Sequence[_Connection]) -> None:
+    """Wait until all are closed; who does not take the rest in a second does not get it."""
+    if not connections:
+        return
+    await asyncio.wait([each.ended for each in connections], timeout=_CLOSE_S)
+    for connection in connections:
+        if not connection.ended.done():
+            connection.abort()
+    await asyncio.gather(*(each.ended for each in connections))
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    """Half-open connections are found by the kernel within about a minute and a half."""
+    handle = transport.get_extra_info("socket")
+    if handle is None:
+        return
+    with suppress(OSError):
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, option):
+                handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+async def open_tcp(
+    driver: Driver,
+    bind: Address,
+    *,
+    limits: TcpLimits | None = None,
+    name: str = "TCP",
+    server_ssl: ssl.SSLContext | None = None,
+    client_ssl: ssl.SSLContext | None = None,
+) -> TcpTransport:
+    """A stream transport listening on `bind` (port 0: any), added to the driver.
+
+    Raises: OSError when it cannot be bound.
+    """
+    handle = _listening_socket(bind)
+    bound: Sequence[object] = handle.getsockname()
+    local = Address(str(bound[0]), int(str(bound[1])))
+    transport = TcpTransport(driver, local, limits=limits or TcpLimits(), name=name, client_ssl=client_ssl)
+    transport._server = await driver.loop.create_server(
+        lambda: _Connection(transport), sock=handle, ssl=server_ssl, backlog=1024
+    )
+    driver.add_transport(transport)
+    return transport
+
+
+def _listening_socket(bind: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
+    handle = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            handle.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        handle.setblocking(False)
+        handle.bind(bind)
+    except OSError:
+        handle.close()
+        raise
+    return handle
