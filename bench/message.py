@@ -28,7 +28,7 @@ INVITE = (
     b"Supported: replaces, timer, outbound\r\n"
     b"User-Agent: Example Softphone 5.4.1 (Linux x86_64)\r\n"
     b'Authorization: Digest username="1001", realm="office.test", nonce="6f1d2c3b4a59687766554433", uri="sip:1002@o'
-    b'ffice.test", response="6629fae49393a05397450978507c4ef1", algorithm=MD5, qop=auth, cnonce="0a4f113b", nc=00000001\r\n'
+    b'ffice.test", response="6629fae49393a05397450978507c4ef1", algorithm=MD5, qop=auth, cnonce="0a4f", nc=00000001\r\n'
     b"Content-Type: application/sdp\r\n"
     b"Content-Length: " + str(len(SDP)).encode() + b"\r\n\r\n" + SDP
 )
