@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 
@@ -127,7 +127,7 @@ class CdrWriter:
         """Journal the answer; the first one counts."""
         leg = self._open.get(fact.id)
         if leg is not None and leg.answered is None:
-            self._save(replace(leg, answered=fact.answered, codec=fact.codec))
+            self._save(leg._replace(answered=fact.answered, codec=fact.codec))
 
     def ended(self, fact: LegEnded) -> None:
         """Complete the leg's CDR. A second end of the same leg is nothing."""
@@ -140,8 +140,7 @@ class CdrWriter:
         if billable is None:
             billable = fact.ended - (answered or fact.ended)
         self._write(
-            replace(
-                leg,
+            leg._replace(
                 ended=fact.ended,
                 duration_s=round(max(0.0, duration), 3),
                 billable_s=round(max(0.0, billable), 3),

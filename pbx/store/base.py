@@ -29,8 +29,7 @@ class BindingRecord(NamedTuple):
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class LegRecord:
+class LegRecord(NamedTuple):
     """The CDR of one leg; open while `ended` is None. Times are wallclock seconds."""
 
     id: str

@@ -13,7 +13,7 @@ from pbx.store.schema import bindings, cdrs, meta, tenants
 
 LINKED_AT_ONCE: Final = 500  # ids in one IN list
 
-_COLUMNS: Final = [cdrs.c[name] for name in LegRecord.__dataclass_fields__]
+_COLUMNS: Final = [cdrs.c[name] for name in LegRecord._fields]
 # RFC 3398 §7.2.4.1 and ITU-T Q.850: 41, temporary failure.
 RESTART_Q850: Final = 41
 
@@ -27,11 +27,14 @@ def calls(connection: Connection, tenant: str, wanted: CdrFilter) -> list[list[L
     """The legs of each wanted call, its first leg in front."""
     found = {leg.linked_id: [leg] for leg in _page(connection, tenant, wanted, [cdrs.c.leg == "a"])}
     ids = list(found)
+    # As an expression, because with a bare `tenant = ?` SQLite walks cdrs_started of the whole tenant (100 ms in a
+    # million rows) rather than cdrs_linked.
+    own = func.coalesce(cdrs.c.tenant, "") == tenant
     for start in range(0, len(ids), LINKED_AT_ONCE):
         part = [storable(linked_id) for linked_id in ids[start : start + LINKED_AT_ONCE]]
         others = (
             select(*_COLUMNS)
-            .where(cdrs.c.linked_id.in_(part), cdrs.c.tenant == tenant, cdrs.c.leg != "a")
+            .where(cdrs.c.linked_id.in_(part), own, cdrs.c.leg != "a")
             .order_by(cdrs.c.started, cdrs.c.id)
         )
         for leg in map(_leg, connection.execute(others)):
@@ -100,7 +103,9 @@ def _page(
     connection: Connection, tenant: str, wanted: CdrFilter, extra: Iterable[ColumnElement[bool]]
 ) -> list[LegRecord]:
     conditions = [cdrs.c.tenant == tenant, *extra, *_conditions(wanted)]
-    newest_first = (cdrs.c.started.desc(), cdrs.c.id.desc())
+    # The id as an expression: a bare one makes SQLite walk cdrs_started, which has it, through all of the tenant
+    # (80 ms in a million rows) to save the sorting of ties, though cdrs_caller would find the few rows at once.
+    newest_first = (cdrs.c.started.desc(), func.coalesce(cdrs.c.id, "").desc())
     limit = max(0, min(wanted.limit, MAX_QUERY_ROWS))
     page = select(*_COLUMNS).where(and_(*conditions)).order_by(*newest_first).limit(limit)
     return [_leg(row) for row in connection.execute(page)]

@@ -25,9 +25,15 @@ from pbx.store.writer import Database, Group, RetryableError, Row
 T = TypeVar("T")
 
 DATABASE_FILE: Final = "voipat.db"
-BUSY_TIMEOUT_MS: Final = 2000
 READERS: Final = 4
-WAL_LIMIT: Final = 64 * 1024 * 1024  # the file is cut back to this after a checkpoint
+# Set per connection; the WAL is cut back to 64 MiB after a checkpoint.
+READING: Final = ("PRAGMA busy_timeout = 2000", "PRAGMA query_only = ON")
+WRITING: Final = (
+    "PRAGMA busy_timeout = 2000",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA journal_size_limit = 67108864",
+)
 # A whole check reads the whole file: 64 MiB take 0.1–0.3 s, and more is left to `voipat check-store` by hand.
 CHECKED_AT_OPEN: Final = 64 * 1024 * 1024
 # SQLITE_CORRUPT and SQLITE_NOTADB: the only codes that mean the file itself is broken.
@@ -174,13 +180,8 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     # Transactions are begun explicitly (isolation_level None), which makes DDL part of them too.
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    if mode == "ro":
-        connection.execute("PRAGMA query_only = ON")
-    else:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+    for pragma in READING if mode == "ro" else WRITING:
+        connection.execute(pragma)
     return connection
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -38,8 +36,6 @@ T = TypeVar("T")
 KEY_FILE: Final = "secrets.key"
 JOB_TIMEOUT_S: Final = 60.0
 
-_LEG_FIELDS: Final = tuple(field.name for field in dataclasses.fields(LegRecord))
-_leg_values = attrgetter(*_LEG_FIELDS)
 _LEG_TEXTS: Final = ("id", "linked_id", "tenant", "caller", "callee", "call_id", "codec", "recording", "hangup_by")
 
 
@@ -59,7 +55,7 @@ class StoreReader:
         path = directory / DATABASE_FILE
         if not path.exists():
             raise DataDirectoryError(directory, f"there is no {DATABASE_FILE} in it")
-        self._engine = reading_engine(path)
+        self.engine = reading_engine(path)
 
     def tenant(self, domain: str) -> SqliteTenantReader:
         """What can be read of one tenant."""
@@ -71,12 +67,12 @@ class StoreReader:
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """What `query` finds in one snapshot of the database."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return query(connection)
 
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def __enter__(self) -> StoreReader:
         return self
@@ -183,6 +179,7 @@ class SqliteStore:
 
     def _open(self, directory: Path, wallclock: Callable[[], float], random_bytes: RandomBytes, limit: int) -> None:
         path = directory / DATABASE_FILE
+        self.directory = directory
         self._wallclock = wallclock
         try:
             self._sealer = Sealer(load_key(directory / KEY_FILE, random_bytes), random_bytes)
@@ -264,7 +261,7 @@ def _recover(database: SqliteDatabase, spool: Spool) -> tuple[int, int]:
 
 
 def _leg_row(leg: LegRecord) -> dict[str, Any]:
-    return _storable_row(dict(zip(_LEG_FIELDS, _leg_values(leg), strict=True)))
+    return _storable_row(leg._asdict())
 
 
 def _storable_row(row: dict[str, Any]) -> dict[str, Any]:

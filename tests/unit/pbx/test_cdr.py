@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from pbx import cdr
 from pbx.cdr import Cause, CdrWriter, LegAnswered, LegEnded, LegMedia, LegStarted
 from pbx.store.base import CdrFilter
-from pbx.store.sqlite import SqliteStore
+from pbx.store.sqlite import SqliteStore, StoreReader
 
 BEGIN = 1_800_000_000.0
 
@@ -181,6 +183,36 @@ def test_filters_and_pages(store: SqliteStore) -> None:
         walked += [call.id for call in page]
         before = (page[-1].started, page[-1].id)
     assert walked == newest_first
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (CdrFilter(), "cdrs_started"),
+        (CdrFilter(since=BEGIN, until=BEGIN + 1), "cdrs_started"),
+        (CdrFilter(before=(BEGIN, "a1"), under_way=True), "cdrs_started"),
+        (CdrFilter(caller="1001", since=BEGIN), "cdrs_caller"),
+        (CdrFilter(callee="1002"), "cdrs_callee"),
+        (CdrFilter(disposition="busy"), "cdrs_disposition"),
+    ],
+)
+def test_each_filter_enters_by_its_index(store: SqliteStore, wanted: CdrFilter, index: str) -> None:
+    writer = CdrWriter(store)
+    writer.started(started("a1"))
+    writer.ended(LegEnded("a1", BEGIN + 1, "busy"))
+    assert store.flush()
+    plans: list[str] = []
+
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: object) -> None:
+        if statement.startswith("SELECT"):
+            (plan, *_) = connection.connection.dbapi_connection.execute("EXPLAIN QUERY PLAN " + statement, parameters)
+            plans.append(plan[3])
+
+    with StoreReader(store.directory) as reader:
+        event.listen(reader.engine, "before_cursor_execute", explain)
+        reader.tenant("office.test").calls(wanted)
+    assert f"USING INDEX {index} (" in plans[0]
+    assert all("USING INDEX cdrs_linked (" in plan for plan in plans[1:])
 
 
 def test_a_tenant_sees_its_own(store: SqliteStore) -> None:
