@@ -148,7 +148,7 @@ class ControlServer:
         return count
 
 
-def request(data: Path, command: str, arguments: Arguments, *, timeout: float = CLIENT_TIMEOUT) -> Iterator[Row]:
+def request(data: Path, command: str, arguments: Arguments, *, timeout: float | None = CLIENT_TIMEOUT) -> Iterator[Row]:
     """Rows of the daemon's answer, as they come.
 
     Raises: NotRunningError, ControlError.

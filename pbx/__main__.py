@@ -1,0 +1,7 @@
+"""`python -m pbx` is the `voipat` command."""
+
+import sys
+
+from pbx.cli import main
+
+sys.exit(main())

@@ -1,0 +1,349 @@
+"""The `voipat` command: runs the daemon, asks a running one, reads the store of one that is down.
+
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 nothing there (no daemon, no such call).
+`--json` prints one object a line. No traceback reaches a user: a bug is one line with a trace id.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pbx import config, control, output
+from pbx.cdr import DISPOSITIONS
+from pbx.control import ControlError, NotRunningError
+from pbx.errors import ConfigError, DataDirectoryError, PbxError
+from pbx.logs import trace_of, where_of
+from pbx.output import Row
+from voipat._version import __version__
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+NOT_THERE: Final = 3
+
+# Columns of the tables; `--json` prints every field.
+REGISTRATION_COLUMNS: Final = ("tenant", "aor", "contact", "received", "transport", "user_agent", "expires_s")
+CALL_COLUMNS: Final = ("id", "tenant", "caller", "callee", "state", "started", "answered")
+CDR_COLUMNS: Final = (
+    *("started", "tenant", "caller", "callee", "disposition", "duration_s"),
+    *("billable_s", "hangup_by", "cause", "id"),
+)
+LEG_COLUMNS: Final = (
+    *("started", "linked_id", "leg", "caller", "callee", "disposition", "billable_s"),
+    *("codec", "packets", "loss", "jitter"),
+)
+TIMES: Final = ("started", "answered", "ended")
+
+DEFAULT_CDR_ROWS: Final = 100
+SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+EPILOG: Final = "exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no daemon runs or no such call"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A command that asks the daemon for rows, or reads them from the store when none runs."""
+
+    columns: tuple[str, ...]
+    offline: Callable[[Path, dict[str, object]], Iterable[Row]] | None = None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status of the command line given."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a letter shows its escape
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        options = build_parser().parse_args(arguments)
+        status = int(options.run(options))
+        sys.stdout.flush()
+    except ConfigError as error:
+        return _failed(str(error), USAGE, prefix="")
+    except ControlError as error:
+        return _failed(str(error), error.exit_status, prefix="" if error.exit_status == USAGE else "voipat: ")
+    except PbxError as error:
+        return _failed(str(error), FAILED)
+    except BrokenPipeError:  # `voipat cdr | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _failed(f"internal error: {type(error).__name__}: {error}; trace {trace_of(error)}, {where_of(error)}")
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The argument parser; docs/reference/cli.md is made from it."""
+    parser = argparse.ArgumentParser(
+        prog="voipat", description="SIP/RTP media server and multi-tenant PBX.", epilog=EPILOG, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"voipat {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_daemon_commands(commands)
+    _add_listings(commands)
+    _add_verbs(commands)
+    return parser
+
+
+def moment(text: str, now: datetime) -> float:
+    """Wallclock seconds of a time given as `2026-11-24`, `2026-11-24 20:30`, RFC 3339, or an age as `90m`, `2h`, `7d`.
+
+    Raises: ValueError.
+    """
+    if match := re.fullmatch(r"(\d{1,6})([smhdw])", text):
+        return (now - timedelta(seconds=int(match[1]) * SECONDS[match[2]])).timestamp()
+    try:
+        return datetime.fromisoformat(text).timestamp()  # without a zone: the operator's
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no time: give 2026-11-24, '2026-11-24 20:30', or an age such as 2h or 7d"
+        ) from None
+
+
+def _failed(message: str, status: int = FAILED, *, prefix: str = "voipat: ") -> int:
+    for line in message.splitlines():
+        print(f"{prefix}{output.printable(line)}", file=sys.stderr)
+    return status
+
+
+def _add_daemon_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = _command(commands, "serve", _serve, "run the daemon in the foreground")
+    serve.add_argument("--config", metavar="FILE", type=Path, required=True, help="the configuration")
+    _add_settings(serve)
+    check = _command(commands, "check", _check, "check a configuration; faults as file:line: key: reason")
+    check.add_argument("file", metavar="FILE", type=Path, help="the configuration")
+    _add_settings(check)
+    _command(commands, "version", _version, "print the version")
+
+
+def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    registrations = _asking(commands, "registrations", _list, "the phones that are registered")
+    registrations.set_defaults(listing=Listing(REGISTRATION_COLUMNS, _stored_registrations))
+    calls = _asking(commands, "calls", _list, "the calls that are up")
+    calls.set_defaults(listing=Listing(CALL_COLUMNS))
+    cdr = _asking(commands, "cdr", _cdr, "the calls that ended, newest first")
+    cdr.add_argument("--legs", action="store_true", help="one row per leg instead of one per call")
+    cdr.add_argument("--since", metavar="TIME", type=_moment, help="2026-11-24, '2026-11-24 20:30', or an age: 2h, 7d")
+    cdr.add_argument("--until", metavar="TIME", type=_moment, help="as --since")
+    cdr.add_argument("--caller", metavar="NUMBER", help="only calls from this number")
+    cdr.add_argument("--callee", metavar="NUMBER", help="only calls to this number")
+    cdr.add_argument("--disposition", choices=DISPOSITIONS, help="only calls that ended so")
+    cdr.add_argument("--limit", metavar="N", type=_positive, default=DEFAULT_CDR_ROWS, help="at most so many (100)")
+    for listing in (registrations, calls, cdr):
+        listing.add_argument("--tenant", metavar="DOMAIN", help="only this tenant")
+
+
+def _add_verbs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    _asking(commands, "stats", _stats, "what the daemon counts, as one object")
+    reload = _asking(commands, "reload", _reload, "read the configuration again; a bad one changes nothing")
+    reload.add_argument("--check", action="store_true", help="only say what would change")
+    drain = _asking(commands, "drain", _drain, "take no new calls, end when the last one has (as SIGTERM)")
+    drain.add_argument("--wait", action="store_true", help="return when the daemon has ended")
+    hangup = _asking(commands, "hangup", _hangup, "end a call")
+    hangup.add_argument("id", metavar="ID", help="as `voipat calls` shows it")
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=EPILOG, allow_abbrev=False
+    )
+    parser.set_defaults(run=run, name=name)
+    return parser
+
+
+def _asking(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    """A command that talks to the daemon of a data directory."""
+    parser = _command(commands, name, run, text)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--data", metavar="DIR", type=Path, help="the daemon's data directory")
+    place.add_argument("--config", metavar="FILE", type=Path, help="take server.data from this configuration")
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="settings", help="override a key of the file"
+    )
+
+
+def _moment(text: str) -> float:
+    try:
+        return moment(text, datetime.now(UTC))  # noqa: TID251  the operator's clock: an age is counted from it
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count")
+    return int(text)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from pbx import daemon  # the engine and the store are not loaded to print a table
+
+    return daemon.serve(options.config, options.settings)
+
+
+def _check(options: argparse.Namespace) -> int:
+    checked = config.load(options.file, options.settings)
+    extensions = sum(len(tenant.extensions) for tenant in checked.tenants)
+    print(f"{options.file}: ok, {len(checked.tenants)} tenants, {extensions} extensions")
+    return OK
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(f"voipat {__version__}")
+    return OK
+
+
+def _list(options: argparse.Namespace) -> int:
+    listing: Listing = options.listing
+    rows = _rows(options, _given(options, "tenant"), offline=listing.offline)
+    return _print(options, rows, listing.columns)
+
+
+def _cdr(options: argparse.Namespace) -> int:
+    wanted = _given(options, "since", "until", "caller", "callee", "disposition", "tenant", "limit")
+    rows = _rows(options, {**wanted, "legs": options.legs}, offline=_stored_cdrs)
+    if options.json:
+        return _print(options, rows, ())
+    return _print(options, map(_flat_cdr, rows), LEG_COLUMNS if options.legs else CDR_COLUMNS)
+
+
+def _stats(options: argparse.Namespace) -> int:
+    return _print_objects(options, _rows(options, {}))
+
+
+def _reload(options: argparse.Namespace) -> int:
+    for row in _rows(options, {"check": options.check}):
+        if options.json:
+            print(output.json_line(row))
+        else:
+            _print_changes(row)
+    return OK
+
+
+def _drain(options: argparse.Namespace) -> int:
+    rows = _rows(options, {"wait": options.wait}, timeout=None if options.wait else control.CLIENT_TIMEOUT)
+    for row in rows:
+        if options.json:
+            print(output.json_line(row), flush=True)
+        elif row.get("ended"):
+            print("ended")
+        else:
+            print(
+                f"draining: {row.get('calls')} calls up, ended after {row.get('limit_s')} s at the latest", flush=True
+            )
+    return OK
+
+
+def _hangup(options: argparse.Namespace) -> int:
+    for row in _rows(options, {"id": options.id}):
+        print(output.json_line(row) if options.json else f"hung up {output.printable(str(row.get('id')))}")
+    return OK
+
+
+def _given(options: argparse.Namespace, *names: str) -> dict[str, object]:
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _rows(
+    options: argparse.Namespace,
+    arguments: dict[str, object],
+    *,
+    offline: Callable[[Path, dict[str, object]], Iterable[Row]] | None = None,
+    timeout: float | None = control.CLIENT_TIMEOUT,
+) -> Iterator[Row]:
+    """Rows of the daemon, or of the store when no daemon runs and the command can be answered without one."""
+    data = _data_directory(options)
+    rows = control.request(data, options.name, arguments, timeout=timeout)
+    try:
+        first = next(rows, None)
+    except NotRunningError:
+        if offline is None:
+            raise
+        try:
+            yield from offline(data, arguments)
+        except DataDirectoryError as error:
+            raise ControlError(str(error), exit_status=NOT_THERE) from error
+        return
+    if first is not None:
+        yield first
+    yield from rows
+
+
+def _data_directory(options: argparse.Namespace) -> Path:
+    if options.data is not None:
+        return Path(options.data)
+    if options.config is not None:
+        return config.load(options.config).server.data
+    return config.data_directory()
+
+
+def _stored_registrations(data: Path, arguments: dict[str, object]) -> Iterator[Row]:
+    from pbx import stored
+
+    return stored.registrations(data, arguments, datetime.now(UTC).timestamp())  # noqa: TID251  the operator's clock
+
+
+def _stored_cdrs(data: Path, arguments: dict[str, object]) -> Iterator[Row]:
+    from pbx import stored
+
+    return stored.cdrs(data, arguments)
+
+
+def _flat_cdr(row: Row) -> Row:
+    """A CDR as its table shows it: the cause as one word, the leg's side beside it."""
+    cause = row.get("cause")
+    parts = [cause.get(name) for name in ("id", "sip", "q850")] if isinstance(cause, dict) else []
+    side = row.get("a_leg") or row.get("b_leg")
+    media = side if isinstance(side, dict) else {}
+    return {
+        **row,
+        **media,
+        "leg": "a" if row.get("a_leg") else "b",
+        "cause": " ".join(str(part) for part in parts if part is not None),
+    }
+
+
+def _print(options: argparse.Namespace, rows: Iterable[Row], columns: Sequence[str]) -> int:
+    lines = map(output.json_line, rows) if options.json else output.table(rows, columns, times=TIMES)
+    for line in lines:
+        print(line)
+    return OK
+
+
+def _print_objects(options: argparse.Namespace, rows: Iterable[Row]) -> int:
+    for row in rows:
+        for line in [output.json_line(row)] if options.json else output.pairs(row):
+            print(line)
+    return OK
+
+
+def _print_changes(row: Row) -> None:
+    print("reloaded" if row.get("applied") else "checked, nothing changed")
+    for kind in ("added", "changed", "removed", "needs_restart"):
+        names = row.get(kind)
+        for name in names if isinstance(names, list) else ():
+            print(f"  {kind.replace('_', ' ')}: {output.printable(str(name))}")

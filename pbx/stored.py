@@ -1,0 +1,101 @@
+"""Rows out of the store: what the command line shows when no daemon runs, and the daemon's own CDR listing.
+
+Every function blocks on the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pbx import cdr
+from pbx.output import Row
+from pbx.store.base import BindingRecord, CdrFilter
+from pbx.store.sqlite import StoreReader
+
+PAGE_ROWS: Final = 1000
+
+Arguments = Mapping[str, object]
+
+
+def registrations(data: Path, arguments: Arguments, wallclock: float) -> Iterator[Row]:
+    """The bindings in the store that have not expired.
+
+    Raises: DataDirectoryError.
+    """
+    with StoreReader(data) as reader:
+        tenant = arguments.get("tenant")
+        for domain in [str(tenant)] if tenant is not None else reader.domains():
+            for binding in reader.tenant(domain).load_bindings():
+                if binding.expires_at > wallclock:
+                    yield registration_row(domain, binding, wallclock)
+
+
+def cdrs(data: Path, arguments: Arguments) -> Iterator[Row]:
+    """The CDRs that the arguments want, newest first.
+
+    Raises: DataDirectoryError.
+    """
+    with StoreReader(data) as reader:
+        for page in cdr_pages(reader, arguments):
+            yield from page
+
+
+def registration_row(tenant: str, binding: BindingRecord, wallclock: float) -> Row:
+    """A registration with the fields of the contract."""
+    return {
+        "tenant": tenant,
+        "aor": binding.aor,
+        "contact": binding.contact,
+        "received": binding.fields.get("received"),
+        "transport": binding.fields.get("transport"),
+        "user_agent": binding.fields.get("user_agent"),
+        "expires_s": max(0, round(binding.expires_at - wallclock)),
+    }
+
+
+def cdr_pages(source: cdr.CdrSource, arguments: Arguments) -> Iterator[list[Row]]:
+    """The wanted CDRs in pages, so that a long listing holds neither memory nor a read transaction for long.
+
+    Raises: ValueError.
+    """
+    wanted, tenant, left = _filter(arguments)
+    view = cdr.legs if arguments.get("legs") else cdr.calls
+    while left > 0:
+        page = view(source, replace(wanted, limit=min(left, PAGE_ROWS)), tenant=tenant)
+        yield [found.row() for found in page]
+        left -= len(page)
+        if len(page) < PAGE_ROWS:
+            return
+        wanted = replace(wanted, before=(page[-1].started, page[-1].id))
+
+
+def _filter(arguments: Arguments) -> tuple[CdrFilter, str | None, int]:
+    disposition = _text(arguments, "disposition")
+    if disposition is not None and disposition not in cdr.DISPOSITIONS:
+        raise ValueError(f"there is no disposition {disposition!r}")
+    wanted = CdrFilter(
+        since=_number(arguments, "since"),
+        until=_number(arguments, "until"),
+        caller=_text(arguments, "caller"),
+        callee=_text(arguments, "callee"),
+        disposition=disposition,
+    )
+    limit = _number(arguments, "limit")
+    return wanted, _text(arguments, "tenant"), wanted.limit if limit is None else int(limit)
+
+
+def _text(arguments: Arguments, name: str) -> str | None:
+    value = arguments.get(name)
+    return None if value is None else str(value)
+
+
+def _number(arguments: Arguments, name: str) -> float | None:
+    value = arguments.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is no number")
+    return float(value)
