@@ -1,0 +1,417 @@
+"""Where Python and the media kernels meet: handles, commands, events, counters. No algorithm is here.
+
+A handle is `generation << 20 | slot`; a handle of a closed port raises StaleHandleError. All methods but `run` are for
+one thread, the owner of the engine: they are the only producer of commands and the only consumer of events.
+"""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+from posix.time cimport CLOCK_MONOTONIC
+from posix.unistd cimport close, read, usleep
+
+from kernel cimport *
+
+import os
+
+from media.errors import EngineClosedError, EngineStalledError, StaleHandleError
+
+cdef enum:
+    SLOT_BITS = 20
+    MAX_SLOTS = 1 << 20
+    MAX_WORKERS = 64
+    # A worker that takes no command for two seconds is dead; it looks at its ring every few microseconds.
+    STALL_POLLS = 10_000
+    STALL_POLL_US = 200
+
+cdef uint64_t SECOND = 1_000_000_000
+
+EVENT_TIMEOUT = VP_EVENT_TIMEOUT
+EVENT_LATCHED = VP_EVENT_LATCHED
+EVENT_DIGIT = VP_EVENT_DIGIT
+DROP_REASONS = VP_DROP_REASONS
+
+
+cdef int parse_address(vp_address *address, object pair) except -1:
+    """Fill `address` from (host, port), or leave it unset for None."""
+    memset(address, 0, sizeof(vp_address))
+    if pair is None:
+        return 0
+    host, port = pair
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port {port} is not in 0..65535")
+    if vp_address_parse(address, host.encode("ascii", "replace"), port) != 0:
+        raise ValueError(f"{host!r} is not an IP address")
+    return 0
+
+
+cdef tuple address_pair(const vp_address *address):
+    cdef char text[INET6_ADDRSTRLEN]
+    return (vp_address_host(address, text).decode("ascii"), vp_address_port(address))
+
+
+cdef class Core:
+    """The engine's memory: the table of ports, the workers, their rings. media.engine.Engine is its only user."""
+
+    cdef vp_port *ports  # freed in __dealloc__, as all the arrays here
+    cdef vp_worker *workers
+    cdef uint32_t *generations
+    cdef uint32_t *closing  # a ring of slots whose close has been commanded, oldest first
+    cdef uint8_t *homes     # slot → worker, as far as commands were given
+    cdef uint8_t *taken     # slot → a handle is out
+    cdef uint32_t capacity, worker_count, fresh, closing_head, closing_tail
+    cdef uint32_t armed
+    cdef int event_fd
+    cdef bint manual, closed
+    cdef list outbox
+
+    def __cinit__(self, uint32_t capacity, uint32_t workers, bint manual, double media_timeout, uint32_t events):
+        if not 1 <= workers <= MAX_WORKERS:
+            raise ValueError(f"workers must be in 1..{MAX_WORKERS}")
+        if not 1 <= capacity <= MAX_SLOTS:
+            raise ValueError(f"capacity must be in 1..{MAX_SLOTS}")
+        self.capacity, self.worker_count, self.manual = capacity, workers, manual
+        self.event_fd = -1 if manual else os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.outbox = []
+        # calloc of this size is untouched memory: a port costs nothing before it is first opened.
+        self.ports = <vp_port *>calloc(capacity, sizeof(vp_port))
+        self.workers = <vp_worker *>calloc(workers, sizeof(vp_worker))
+        self.generations = <uint32_t *>calloc(capacity, sizeof(uint32_t))
+        self.closing = <uint32_t *>calloc(capacity, sizeof(uint32_t))
+        self.homes = <uint8_t *>calloc(capacity, 1)
+        self.taken = <uint8_t *>calloc(capacity, 1)
+        if not (self.ports and self.workers and self.generations and self.closing and self.homes and self.taken):
+            raise MemoryError
+        cdef uint32_t index
+        for index in range(workers):
+            if vp_worker_init(&self.workers[index], index, self.ports, capacity, manual,
+                              <uint64_t>(media_timeout * SECOND), self.event_fd, &self.armed, events) != 0:
+                raise MemoryError("no memory or no descriptors for a media worker")
+        self.armed = 1
+
+    def __dealloc__(self):
+        cdef uint32_t index
+        if self.workers:
+            for index in range(self.worker_count):
+                if self.manual:
+                    self.workers[index].owned_count = 0
+                vp_worker_free(&self.workers[index])
+        if self.event_fd >= 0:
+            close(self.event_fd)
+        free(self.ports)
+        free(self.workers)
+        free(self.generations)
+        free(self.closing)
+        free(self.homes)
+        free(self.taken)
+
+    # Threads
+
+    def run(self, uint32_t index):
+        """The body of worker thread `index`; returns after `stop`."""
+        if index >= self.worker_count or self.manual:
+            raise ValueError(f"no worker {index}")
+        with nogil:
+            vp_worker_run(&self.workers[index])
+
+    def stop(self):
+        """Command every worker to close its ports and return; from now on every verb raises EngineClosedError."""
+        cdef vp_command command
+        cdef uint32_t index
+        if self.closed:
+            return
+        memset(&command, 0, sizeof(command))
+        command.kind = VP_COMMAND_STOP
+        for index in range(self.worker_count):
+            self.give(index, &command)
+        self.closed = True
+
+    cdef int give(self, uint32_t worker, const vp_command *command) except -1:
+        cdef int polls = 0
+        if self.closed:
+            raise EngineClosedError("the engine is closed")
+        while not vp_worker_command(&self.workers[worker], command):
+            polls += 1
+            if polls > STALL_POLLS:
+                raise EngineStalledError(f"media worker {worker} takes no commands")
+            with nogil:
+                usleep(STALL_POLL_US)
+        return 0
+
+    cdef int64_t slot_of(self, uint64_t handle) except -1:
+        cdef uint32_t slot = handle & (MAX_SLOTS - 1)
+        if self.closed:
+            raise EngineClosedError("the engine is closed")
+        if slot >= self.capacity or not self.taken[slot] or self.generations[slot] != handle >> SLOT_BITS:
+            raise StaleHandleError(f"port handle {handle:#x} is closed")
+        return slot
+
+    # Ports
+
+    cdef int64_t take_slot(self) noexcept:
+        """A slot that no worker touches, or -1."""
+        cdef uint32_t slot
+        if self.closing_head != self.closing_tail:
+            slot = self.closing[self.closing_tail % self.capacity]
+            if vp_phase_of(&self.ports[slot]) == VP_PHASE_FREE:
+                self.closing_tail += 1
+                return slot
+        if self.fresh == self.capacity:
+            return -1
+        self.fresh += 1
+        return self.fresh - 1
+
+    cdef int open_sockets(self, str host, uint16_t rtp_port, int dscp, vp_open *open) except -1:
+        cdef vp_address local
+        if self.manual:
+            open.rtp_fd = open.rtcp_fd = -1
+            return 0
+        parse_address(&local, (host, rtp_port))
+        open.rtp_fd = vp_socket_open(&local, dscp)
+        if open.rtp_fd < 0:
+            raise OSError(-open.rtp_fd, os.strerror(-open.rtp_fd))
+        parse_address(&local, (host, rtp_port + 1))
+        open.rtcp_fd = vp_socket_open(&local, dscp)
+        if open.rtcp_fd < 0:
+            close(open.rtp_fd)
+            raise OSError(-open.rtcp_fd, os.strerror(-open.rtcp_fd))
+        return 0
+
+    def open(self, str host, uint16_t rtp_port, int dscp, uint32_t ssrc, uint16_t sequence, uint32_t timestamp,
+             int worker):
+        """The handle of a new port on `host`, RTP on `rtp_port` and RTCP above it; 0 when the table is full."""
+        cdef vp_command command
+        cdef int64_t slot
+        if self.closed:
+            raise EngineClosedError("the engine is closed")
+        if not 0 <= worker < <int>self.worker_count:
+            raise ValueError(f"no worker {worker}")
+        memset(&command, 0, sizeof(command))
+        slot = self.take_slot()
+        if slot < 0:
+            return 0
+        try:
+            self.open_sockets(host, rtp_port, dscp, &command.open)
+        except BaseException:
+            self.closing[self.closing_head % self.capacity] = <uint32_t>slot
+            self.closing_head += 1
+            raise
+        self.generations[slot] += 1
+        self.taken[slot] = True
+        self.homes[slot] = <uint8_t>worker
+        command.kind, command.slot = VP_COMMAND_OPEN, <uint32_t>slot
+        command.open.id = <uint64_t>self.generations[slot] << SLOT_BITS | <uint64_t>slot
+        command.open.ssrc, command.open.sequence, command.open.timestamp = ssrc, sequence, timestamp
+        # Between here and the worker's OPEN the phase must not read as free, should the port be closed at once.
+        self.ports[slot].phase = 1
+        self.give(worker, &command)
+        return command.open.id
+
+    def close(self, uint64_t handle):
+        """Let go of the port: its slot and numbers come back once the worker has closed the sockets."""
+        cdef int64_t slot = self.slot_of(handle)
+        if self.manual:
+            self.take_report(&self.ports[slot], True)
+        self.command(slot, VP_COMMAND_CLOSE, False)
+        self.taken[slot] = False
+        self.closing[self.closing_head % self.capacity] = <uint32_t>slot
+        self.closing_head += 1
+
+    cdef int command(self, int64_t slot, uint8_t kind, bint enabled) except -1:
+        cdef vp_command command
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot, command.enabled = kind, <uint32_t>slot, enabled
+        return self.give(self.homes[slot], &command)
+
+    def set_remote(self, uint64_t handle, object remote, object rtcp, object signalling, double window,
+                   object payload_types, int telephone_event, uint32_t clock_rate, bint rtcp_mux):
+        """What an offer or answer said about the far side."""
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_command command
+        cdef int payload_type
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot = VP_COMMAND_REMOTE, <uint32_t>slot
+        parse_address(&command.remote.sdp, remote)
+        parse_address(&command.remote.rtcp, rtcp)
+        parse_address(&command.remote.signalling, signalling)
+        command.remote.window = <uint64_t>(window * SECOND)
+        command.remote.telephone_event = telephone_event
+        command.remote.clock_rate = clock_rate
+        command.remote.rtcp_mux = rtcp_mux
+        if payload_types is None:
+            memset(command.remote.accepted, 0xFF, 16)
+        else:
+            for payload_type in payload_types:
+                command.remote.accepted[(payload_type & 0x7F) >> 3] |= 1 << (payload_type & 7)
+        self.give(self.homes[slot], &command)
+
+    cdef int move(self, int64_t slot, uint8_t worker) except -1:
+        """Bring a port to another worker: its owner lets go, the new one waits for that and takes it."""
+        cdef vp_command command
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot, command.other = VP_COMMAND_MOVE, <uint32_t>slot, worker
+        self.give(self.homes[slot], &command)
+        command.kind = VP_COMMAND_ADOPT
+        self.homes[slot] = worker
+        return self.give(worker, &command)
+
+    def route(self, uint64_t source, uint64_t destination, object payload_types):
+        """Forward what arrives at `source` to `destination`, payload type in → out; called for both directions."""
+        cdef int64_t slot = self.slot_of(source), other = self.slot_of(destination)
+        cdef vp_command command
+        if self.homes[slot] != self.homes[other]:
+            self.move(other, self.homes[slot])
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot, command.other = VP_COMMAND_ROUTE, <uint32_t>slot, <uint32_t>other
+        memset(command.route, 0xFF, 128)
+        for taken, given in payload_types.items():
+            if not (0 <= taken < 128 and 0 <= given < 128):
+                raise ValueError(f"payload type {taken} → {given} is not in 0..127")
+            command.route[<int>taken] = given
+        self.give(self.homes[slot], &command)
+
+    def unroute(self, uint64_t handle):
+        """Both directions of the relay end."""
+        self.command(self.slot_of(handle), VP_COMMAND_UNROUTE, False)
+
+    def echo(self, uint64_t handle, bint enabled):
+        """RTP back to whom it came from."""
+        self.command(self.slot_of(handle), VP_COMMAND_ECHO, enabled)
+
+    def hold(self, uint64_t handle, bint enabled):
+        """Send nothing to the port and expect nothing from it."""
+        self.command(self.slot_of(handle), VP_COMMAND_HOLD, enabled)
+
+    def mute(self, uint64_t handle, bint enabled):
+        """Forward nothing of what arrives at the port."""
+        self.command(self.slot_of(handle), VP_COMMAND_MUTE, enabled)
+
+    # Events and figures
+
+    def fileno(self):
+        """The descriptor that becomes readable when events wait and `arm` was called; -1 on the manual clock."""
+        return self.event_fd
+
+    def arm(self):
+        """Ask for a wake-up; True when events wait already."""
+        cdef uint32_t index
+        vp_arm(&self.armed)
+        for index in range(self.worker_count):
+            if not vp_ring_empty(&self.workers[index].events):
+                return True
+        return False
+
+    def drain(self):
+        """All events that wait, as (kind, handle, value, duration_ms, address | None)."""
+        cdef vp_event event
+        cdef uint32_t index
+        cdef uint64_t wakes
+        cdef list events = []
+        if self.event_fd >= 0:
+            read(self.event_fd, &wakes, sizeof(wakes))
+        for index in range(self.worker_count):
+            while vp_ring_pop(&self.workers[index].events, &event):
+                address = address_pair(&event.address) if event.kind == VP_EVENT_LATCHED else None
+                events.append((event.kind, event.port, event.value, event.duration, address))
+        return events
+
+    def stats(self, uint64_t handle):
+        """A tuple in the order of media.stats.PortStats' raw fields."""
+        cdef vp_port *port = &self.ports[self.slot_of(handle)]
+        cdef vp_address source
+        cdef int reason
+        cdef uint32_t rate = port.clock_rate if port.clock_rate else 8000
+        dropped = [VP_READ(port.counters.dropped[reason]) for reason in range(VP_DROP_REASONS)]
+        return (
+            vp_read64(port.counters.packets_in), vp_read64(port.counters.octets_in),
+            vp_read64(port.counters.packets_out), vp_read64(port.counters.octets_out),
+            <int64_t>vp_read64(port.counters.lost), (VP_READ(port.stream.jitter) >> 4) * 1000.0 / rate,
+            dropped, address_pair(&source) if vp_read_source(port, &source) else None,
+            VP_READ(port.counters.digits), vp_read64(port.counters.rtcp_in), vp_read64(port.counters.rtcp_out),
+            port.rtcp.remote_lost, port.rtcp.remote_fraction / 256.0, port.rtcp.remote_jitter * 1000.0 / rate,
+            port.rtcp.rtt * 1000.0 / 65536,
+        )
+
+    def figures(self):
+        """(events lost to full rings, ticks that came late, CPU seconds of each worker)."""
+        cdef uint32_t index
+        cdef uint64_t lost = 0, late = 0
+        cdef list cpu = []
+        for index in range(self.worker_count):
+            lost += vp_read64(self.workers[index].events_lost)
+            late += vp_read64(self.workers[index].late_ticks)
+            if vp_is_running(&self.workers[index]):
+                cpu.append(vp_clock(self.workers[index].cpu_clock) / 1e9)
+        return lost, late, cpu
+
+    def now(self):
+        """Monotonic seconds: the manual clock's, or the machine's."""
+        return (self.workers[0].context.now if self.manual else vp_clock(CLOCK_MONOTONIC)) / 1e9
+
+    # The manual clock: the same kernels, called from here
+
+    def set_time(self, uint64_t now, uint64_t wallclock):
+        """Nanoseconds, for what is commanded or fed from now on."""
+        cdef uint32_t index
+        for index in range(self.worker_count):
+            self.workers[index].context.now = now
+            self.workers[index].context.wallclock = wallclock
+
+    def feed(self, uint64_t handle, const uint8_t[::1] packet, str host, uint16_t source_port, bint rtcp):
+        """One datagram arrives at the port from (host, source_port)."""
+        cdef uint8_t buffer[VP_MAX_PACKET]
+        cdef vp_address source
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_port *out
+        cdef size_t length = packet.shape[0]
+        cdef vp_context *context = &self.workers[self.homes[slot]].context
+        if not self.manual:
+            raise ValueError("feed is for the manual clock")
+        if vp_address_parse(&source, host.encode("ascii", "replace"), source_port) != 0:
+            raise ValueError(f"{host!r} is not an IP address")
+        if length > VP_MAX_PACKET:
+            length = 0
+        if length:
+            memcpy(buffer, &packet[0], length)
+        if rtcp:
+            vp_port_receive_rtcp(&self.ports[slot], context, buffer, length, &source)
+            return
+        out = vp_port_receive(&self.ports[slot], context, buffer, length, &source)
+        if out is not NULL:
+            self.send(out, vp_latch_destination(&out.latch), buffer, length, False)
+
+    cdef int send(self, vp_port *port, const vp_address *to, const uint8_t *packet, size_t length, bint rtcp) except -1:
+        data = PyBytes_FromStringAndSize(<const char *>packet, length)
+        self.outbox.append((port.id, address_pair(to), data, rtcp))
+        return 0
+
+    cdef int take_report(self, vp_port *port, bint last) except -1:
+        cdef uint8_t buffer[VP_RTCP_MAX]
+        cdef vp_address to
+        cdef size_t length
+        cdef vp_context *context = &self.workers[self.homes[port.id & (MAX_SLOTS - 1)]].context
+        if last:
+            length = vp_port_last_report(port, context, buffer, &to)
+        else:
+            length = vp_port_due_report(port, context, buffer, &to)
+        if length:
+            self.send(port, &to, buffer, length, not port.rtcp_mux)
+        return 0
+
+    def step(self):
+        """What time alone causes: reports due, media that stopped, digits whose end was lost."""
+        cdef uint32_t index, position
+        cdef vp_worker *worker
+        cdef vp_port *port
+        for index in range(self.worker_count):
+            worker = &self.workers[index]
+            for position in range(worker.owned_count):
+                port = &self.ports[worker.owned[position]]
+                vp_port_sweep(port, &worker.context)
+                self.take_report(port, False)
+
+    def take(self):
+        """All packets sent since the last call, as (handle, (host, port), packet, is RTCP)."""
+        sent, self.outbox = self.outbox, []
+        return sent

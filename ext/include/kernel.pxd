@@ -1,0 +1,168 @@
+# Foreign declarations of ext/kernel; no code. Everything here runs without the GIL.
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from posix.types cimport clockid_t
+
+
+cdef extern from "address.h" nogil:
+    enum: INET6_ADDRSTRLEN
+    ctypedef union vp_address:
+        uint16_t family
+    int vp_address_parse(vp_address *address, const char *host, uint16_t port)
+    const char *vp_address_host(const vp_address *address, char *text)
+    uint16_t vp_address_port(const vp_address *address)
+    bint vp_address_usable(const vp_address *address)
+
+
+cdef extern from "bytes.h" nogil:
+    uint32_t VP_READ(uint32_t field)
+
+
+cdef extern from "rtp.h" nogil:
+    enum: VP_MAX_PACKET
+
+
+cdef extern from "stream.h" nogil:
+    ctypedef struct vp_stream:
+        uint32_t jitter
+
+
+cdef extern from "latch.h" nogil:
+    ctypedef struct vp_latch:
+        pass
+    const vp_address *vp_latch_destination(const vp_latch *latch)
+
+
+cdef extern from "rtcp.h" nogil:
+    enum: VP_RTCP_MAX
+    ctypedef struct vp_rtcp:
+        uint32_t remote_jitter
+        uint32_t rtt
+        int32_t remote_lost
+        uint8_t remote_fraction
+
+
+cdef extern from "ring.h" nogil:
+    ctypedef struct vp_ring:
+        pass
+    bint vp_ring_pop(vp_ring *ring, void *record)
+    bint vp_ring_empty(const vp_ring *ring)
+
+
+cdef extern from "port.h" nogil:
+    enum:
+        VP_DROP_REASONS
+        VP_PHASE_FREE
+        VP_EVENT_TIMEOUT
+        VP_EVENT_LATCHED
+        VP_EVENT_DIGIT
+    ctypedef struct vp_event:
+        uint64_t port
+        uint32_t kind
+        uint32_t value
+        uint32_t duration
+        vp_address address
+    ctypedef struct vp_counters:
+        uint64_t packets_in
+        uint64_t octets_in
+        uint64_t packets_out
+        uint64_t octets_out
+        uint64_t rtcp_in
+        uint64_t rtcp_out
+        uint64_t lost  # int64_t; read with vp_read64 and cast
+        uint32_t digits
+        uint32_t *dropped
+    ctypedef struct vp_port:
+        uint64_t id
+        uint32_t clock_rate
+        uint8_t phase
+        bint rtcp_mux
+        vp_latch latch
+        vp_stream stream
+        vp_rtcp rtcp
+        vp_counters counters
+    ctypedef struct vp_context:
+        uint64_t now
+        uint64_t wallclock
+    bint vp_read_source(const vp_port *port, vp_address *source)
+    vp_port *vp_port_receive(
+        vp_port *port, vp_context *context, uint8_t *packet, size_t length, const vp_address *source)
+    void vp_port_receive_rtcp(
+        vp_port *port, vp_context *context, const uint8_t *packet, size_t length, const vp_address *source)
+    size_t vp_port_due_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination)
+    size_t vp_port_last_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination)
+    void vp_port_sweep(vp_port *port, vp_context *context)
+
+
+cdef extern from "command.h" nogil:
+    enum:
+        VP_COMMAND_OPEN
+        VP_COMMAND_REMOTE
+        VP_COMMAND_ROUTE
+        VP_COMMAND_UNROUTE
+        VP_COMMAND_ECHO
+        VP_COMMAND_HOLD
+        VP_COMMAND_MUTE
+        VP_COMMAND_CLOSE
+        VP_COMMAND_MOVE
+        VP_COMMAND_ADOPT
+        VP_COMMAND_STOP
+    ctypedef struct vp_open:
+        uint64_t id
+        int rtp_fd
+        int rtcp_fd
+        uint32_t ssrc
+        uint32_t timestamp
+        uint16_t sequence
+    ctypedef struct vp_remote:
+        vp_address sdp
+        vp_address rtcp
+        vp_address signalling
+        uint64_t window
+        uint32_t clock_rate
+        int16_t telephone_event
+        bint rtcp_mux
+        uint8_t *accepted
+    ctypedef struct vp_command:
+        uint8_t kind
+        bint enabled
+        uint32_t slot
+        uint32_t other
+        vp_open open
+        vp_remote remote
+        uint8_t *route
+
+
+cdef extern from "socket.h" nogil:
+    int vp_socket_open(const vp_address *local, int dscp)
+
+
+cdef extern from "worker.h" nogil:
+    ctypedef struct vp_worker:
+        uint32_t *owned
+        uint32_t owned_count
+        clockid_t cpu_clock
+        uint32_t running
+        uint64_t events_lost
+        uint64_t late_ticks
+        vp_ring events
+        vp_context context
+    int vp_worker_init(
+        vp_worker *worker, uint32_t index, vp_port *ports, uint32_t capacity, bint manual, uint64_t media_timeout,
+        int event_fd, uint32_t *armed, uint32_t events)
+    void vp_worker_free(vp_worker *worker)
+    void vp_worker_run(vp_worker *worker)
+    bint vp_worker_command(vp_worker *worker, const vp_command *command)
+    uint64_t vp_clock(clockid_t clock)
+
+
+cdef extern from * nogil:
+    """
+    #define vp_read64(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+    #define vp_arm(armed) __atomic_exchange_n((armed), 1, __ATOMIC_SEQ_CST)
+    #define vp_phase_of(port) __atomic_load_n(&(port)->phase, __ATOMIC_ACQUIRE)
+    #define vp_is_running(worker) __atomic_load_n(&(worker)->running, __ATOMIC_ACQUIRE)
+    """
+    uint64_t vp_read64(uint64_t field)
+    uint32_t vp_arm(uint32_t *armed)
+    uint8_t vp_phase_of(const vp_port *port)
+    bint vp_is_running(const vp_worker *worker)

@@ -1,0 +1,130 @@
+/* The verbs of the face as records, and what they do to a port. Sockets are opened before and closed after, elsewhere. */
+#ifndef VP_COMMAND_H
+#define VP_COMMAND_H
+
+#include "port.h"
+
+typedef enum {
+    VP_COMMAND_OPEN,
+    VP_COMMAND_REMOTE,
+    VP_COMMAND_ROUTE,
+    VP_COMMAND_UNROUTE,
+    VP_COMMAND_ECHO,
+    VP_COMMAND_HOLD,
+    VP_COMMAND_MUTE,
+    VP_COMMAND_CLOSE,
+    VP_COMMAND_MOVE,  /* to worker `other`: let go of the port */
+    VP_COMMAND_ADOPT, /* take a port that another worker has let go */
+    VP_COMMAND_STOP,
+} vp_command_kind;
+
+typedef struct {
+    uint64_t id;
+    int rtp_fd, rtcp_fd;
+    uint32_t ssrc, timestamp;
+    uint16_t sequence;
+} vp_open;
+
+typedef struct {
+    vp_address sdp, rtcp, signalling;
+    uint64_t window; /* 0: the signalled address alone */
+    uint32_t clock_rate;
+    int16_t telephone_event;
+    bool rtcp_mux;
+    uint8_t accepted[16];
+} vp_remote;
+
+typedef struct {
+    uint8_t kind;
+    bool enabled;
+    uint32_t slot, other;
+    union {
+        vp_open open;
+        vp_remote remote;
+        uint8_t route[128];
+    };
+} vp_command;
+
+static inline void vp_port_open(vp_port *port, uint32_t slot, const vp_open *open, uint64_t now) {
+    memset((uint8_t *)port + offsetof(vp_port, id), 0, sizeof *port - offsetof(vp_port, id));
+    port->slot = slot;
+    port->id = open->id;
+    port->rtp_fd = open->rtp_fd;
+    port->rtcp_fd = open->rtcp_fd;
+    port->clock_rate = 8000;
+    port->telephone_event = -1;
+    port->sender.ssrc = open->ssrc;
+    port->sender.sequence = open->sequence;
+    port->sender.timestamp = open->timestamp;
+    vp_put32(port->cname, open->ssrc);
+    vp_put32(port->cname + 4, open->timestamp);
+    vp_put16(port->cname + 8, open->sequence);
+    memset(port->route, VP_NO_ROUTE, sizeof port->route);
+    memset(port->accepted, 0xff, sizeof port->accepted);
+    port->silent_since = now;
+    /* RFC 3550 §6.2: reports of many ports must not fall on one instant; the first comes after half the interval. */
+    port->rtcp_due = now + VP_RTCP_INTERVAL * VP_SECOND / 2 + (open->ssrc % 2500) * VP_MILLISECOND;
+}
+
+static inline void vp_port_set_remote(vp_port *port, const vp_remote *remote, uint64_t now) {
+    vp_latch_open(&port->latch, &remote->sdp, &remote->signalling, now, remote->window);
+    port->rtcp_remote = remote->rtcp;
+    port->clock_rate = remote->clock_rate;
+    port->telephone_event = remote->telephone_event;
+    port->rtcp_mux = remote->rtcp_mux;
+    memcpy(port->accepted, remote->accepted, sizeof port->accepted);
+    vp_port_heard(port, now);
+}
+
+static inline void vp_port_unroute(vp_port *port) {
+    if (!port->peer)
+        return;
+    VP_ASSERT(port->peer->peer == port);
+    memset(port->peer->route, VP_NO_ROUTE, sizeof port->peer->route);
+    memset(port->route, VP_NO_ROUTE, sizeof port->route);
+    port->peer->peer = NULL;
+    port->peer = NULL;
+}
+
+/* One direction; routes come in pairs, so that closing either end leaves no dangling peer. */
+static inline void vp_port_route(vp_port *port, vp_port *peer, const uint8_t map[128], uint64_t now) {
+    if (port->peer != peer) {
+        vp_port_unroute(port);
+        vp_port_unroute(peer);
+        port->peer = peer;
+        peer->peer = port;
+    }
+    port->echo = false;
+    memcpy(port->route, map, sizeof port->route);
+    vp_port_heard(port, now);
+}
+
+/* The verbs that touch ports alone; `other` is the port of `command->other` where the verb has two. */
+static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command *command, uint64_t now) {
+    switch (command->kind) {
+    case VP_COMMAND_REMOTE:
+        vp_port_set_remote(port, &command->remote, now);
+        break;
+    case VP_COMMAND_ROUTE:
+        vp_port_route(port, other, command->route, now);
+        break;
+    case VP_COMMAND_UNROUTE:
+        vp_port_unroute(port);
+        break;
+    case VP_COMMAND_ECHO:
+        port->echo = command->enabled;
+        vp_port_heard(port, now);
+        break;
+    case VP_COMMAND_HOLD:
+        port->held = command->enabled;
+        vp_port_heard(port, now);
+        break;
+    case VP_COMMAND_MUTE:
+        port->muted = command->enabled;
+        break;
+    default:
+        break;
+    }
+}
+
+#endif

@@ -1,0 +1,363 @@
+/* A port: one leg's media. Buffers in, buffers out; sockets, threads and Python are somebody else's.
+ *
+ * One worker owns a port and is the only one to write it. The face reads counters (relaxed atomics), the published source
+ * (a sequence lock) and `phase`; nothing else.
+ */
+#ifndef VP_PORT_H
+#define VP_PORT_H
+
+#include "address.h"
+#include "dtmf.h"
+#include "latch.h"
+#include "ring.h"
+#include "rtcp.h"
+#include "rtp.h"
+#include "sender.h"
+#include "stream.h"
+
+enum { VP_NO_ROUTE = 0xff, VP_RTCP_INTERVAL = 5 };
+
+typedef enum { VP_PHASE_FREE, VP_PHASE_OPEN } vp_phase;
+
+/* Why a packet was not forwarded; the names for Python are in media/stats.py, in this order. */
+typedef enum {
+    VP_DROP_NOT_RTP,
+    VP_DROP_PAYLOAD_TYPE,
+    VP_DROP_LEARNING,
+    VP_DROP_FOREIGN,
+    VP_DROP_LATE,
+    VP_DROP_JUMP,
+    VP_DROP_MUTED,
+    VP_DROP_NO_ROUTE,
+    VP_DROP_UNMAPPED,
+    VP_DROP_HELD,
+    VP_DROP_NO_DESTINATION,
+    VP_DROP_SEND_FAILED,
+    VP_DROP_RTCP_JUNK,
+    VP_DROP_RTCP_FOREIGN,
+    VP_DROP_REASONS
+} vp_drop;
+
+typedef enum { VP_EVENT_TIMEOUT = 1, VP_EVENT_LATCHED, VP_EVENT_DIGIT } vp_event_kind;
+
+typedef struct {
+    uint64_t port;
+    uint32_t kind;
+    uint32_t value;    /* VP_EVENT_DIGIT: the event code */
+    uint32_t duration; /* VP_EVENT_DIGIT: milliseconds */
+    vp_address address;
+} vp_event;
+
+typedef struct {
+    uint64_t packets_in, octets_in; /* octets are those of RFC 3550: payload without header and padding */
+    uint64_t packets_out, octets_out;
+    uint64_t rtcp_in, rtcp_out;
+    int64_t lost;
+    uint32_t digits;
+    uint32_t dropped[VP_DROP_REASONS];
+} vp_counters;
+
+typedef struct vp_port vp_port;
+struct vp_port {
+    uint8_t phase; /* first, and left alone by vp_port_open: the face watches it */
+    uint64_t id; /* the handle that Python holds: generation and slot */
+    vp_port *peer;
+    int rtp_fd, rtcp_fd; /* owned by the worker while the phase is open; -1 on the manual clock */
+    uint32_t slot, position; /* in the engine's table, in the worker's list */
+    uint32_t clock_rate;
+    int16_t telephone_event; /* payload type, -1 when not negotiated */
+    uint8_t worker;
+    bool echo, held, muted, rtcp_mux, connected, timed_out;
+    uint8_t accepted[16]; /* bit set of payload types */
+    uint8_t route[128];   /* payload type in → out, VP_NO_ROUTE */
+    uint8_t cname[VP_CNAME / 2];
+    vp_latch latch;
+    vp_stream stream;
+    vp_sender sender;
+    vp_dtmf dtmf;
+    vp_rtcp rtcp;
+    vp_address rtcp_remote; /* signalled; family 0: the RTP address, next port */
+    vp_address rtcp_source; /* whence RTCP came; family 0: none yet */
+    uint64_t silent_since, rtcp_due;
+    vp_counters counters;
+    uint32_t published_version;
+    uint64_t published[3];
+};
+
+/* What a worker lends to the kernels: its clocks and its ring of events. */
+typedef struct {
+    uint64_t now;       /* monotonic, ns */
+    uint64_t wallclock; /* since 1970, ns; for NTP times in RTCP only */
+    uint64_t media_timeout;
+    vp_ring *events;
+    uint64_t *events_lost;
+    bool urgent; /* an event was posted that a person waits for */
+} vp_context;
+
+static inline bool vp_post(vp_context *context, const vp_event *event) {
+    bool pushed = vp_ring_push(context->events, event);
+    if (!pushed)
+        VP_ADD(*context->events_lost, 1);
+    else
+        context->urgent |= event->kind != VP_EVENT_LATCHED;
+    return pushed;
+}
+
+static inline void vp_count_drop(vp_port *port, vp_drop reason) { VP_ADD(port->counters.dropped[reason], 1); }
+
+static inline void vp_publish_source(vp_port *port, const vp_address *source) {
+    uint64_t words[3] = {0, 0, 0};
+    words[0] = (uint64_t)source->family << 16 | vp_address_port(source);
+    if (source->family == AF_INET6)
+        memcpy(words + 1, &source->v6.sin6_addr, 16);
+    else
+        memcpy(words + 1, &source->v4.sin_addr, 4);
+    VP_SET(port->published_version, port->published_version + 1);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    for (int i = 0; i < 3; i++)
+        VP_SET(port->published[i], words[i]);
+    __atomic_store_n(&port->published_version, port->published_version + 1, __ATOMIC_RELEASE);
+}
+
+/* From any thread; false when no source was latched yet. */
+static inline bool vp_read_source(const vp_port *port, vp_address *source) {
+    uint64_t words[3];
+    uint32_t version;
+    do {
+        version = __atomic_load_n(&port->published_version, __ATOMIC_ACQUIRE);
+        for (int i = 0; i < 3; i++)
+            words[i] = VP_READ(port->published[i]);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    } while (version & 1 || version != VP_READ(port->published_version));
+    memset(source, 0, sizeof *source);
+    source->family = (sa_family_t)(words[0] >> 16);
+    vp_address_set_port(source, (uint16_t)words[0]);
+    if (source->family == AF_INET6)
+        memcpy(&source->v6.sin6_addr, words + 1, 16);
+    else
+        memcpy(&source->v4.sin_addr, words + 1, 4);
+    return source->family != 0;
+}
+
+static inline void vp_port_heard(vp_port *port, uint64_t now) {
+    port->silent_since = now;
+    port->timed_out = false;
+}
+
+static inline bool vp_port_accepts(const vp_port *port, uint8_t payload_type) {
+    return port->accepted[payload_type >> 3] & 1 << (payload_type & 7);
+}
+
+static inline void vp_port_post_digits(vp_port *port, vp_context *context, const vp_digit *digits, int count) {
+    for (int i = 0; i < count; i++) {
+        vp_event event = {.port = port->id, .kind = VP_EVENT_DIGIT, .value = digits[i].event};
+        event.duration = (uint32_t)((uint64_t)digits[i].duration * 1000 / port->clock_rate);
+        VP_ADD(port->counters.digits, 1);
+        vp_post(context, &event);
+    }
+}
+
+/* The latched source is another one now. Its RTCP is to be learnt again too. */
+static inline void vp_port_latched(vp_port *port, vp_context *context) {
+    vp_event event = {.port = port->id, .kind = VP_EVENT_LATCHED, .address = port->latch.source};
+    memset(&port->rtcp_source, 0, sizeof port->rtcp_source);
+    vp_publish_source(port, &port->latch.source);
+    vp_post(context, &event);
+}
+
+static inline bool vp_port_admits(vp_port *port, vp_context *context, const vp_address *source, const vp_rtp *rtp) {
+    if (!vp_port_accepts(port, rtp->payload_type)) {
+        vp_count_drop(port, VP_DROP_PAYLOAD_TYPE);
+        return false;
+    }
+    switch (vp_latch_check(&port->latch, source, rtp, context->now)) {
+    case VP_LATCH_NEW:
+        vp_port_latched(port, context);
+        return true;
+    case VP_LATCH_ACCEPT:
+        return true;
+    case VP_LATCH_LEARNING:
+        vp_count_drop(port, VP_DROP_LEARNING);
+        return false;
+    default:
+        vp_count_drop(port, VP_DROP_FOREIGN);
+        return false;
+    }
+}
+
+static inline bool vp_port_measures(vp_port *port, vp_context *context, const vp_rtp *rtp) {
+    bool is_event = port->telephone_event == rtp->payload_type;
+    vp_stream_verdict verdict = vp_stream_receive(&port->stream, rtp, context->now, port->clock_rate, !is_event);
+    vp_port_heard(port, context->now);
+    if (verdict != VP_STREAM_OK) {
+        vp_count_drop(port, verdict == VP_STREAM_LATE ? VP_DROP_LATE : VP_DROP_JUMP);
+        return false;
+    }
+    VP_ADD(port->counters.packets_in, 1);
+    VP_ADD(port->counters.octets_in, rtp->payload_length);
+    VP_SET(port->counters.lost, vp_stream_lost(&port->stream));
+    if (is_event) {
+        vp_digit digits[2];
+        int count = vp_dtmf_receive(&port->dtmf, rtp, context->now, port->clock_rate, digits);
+        vp_port_post_digits(port, context, digits, count);
+    }
+    return true;
+}
+
+/* Where the packet goes on: the peer, back, or nowhere (counted). Sets the payload type of that side. */
+static inline vp_port *vp_port_next(vp_port *port, vp_rtp *rtp) {
+    if (port->muted) {
+        vp_count_drop(port, VP_DROP_MUTED);
+        return NULL;
+    }
+    if (port->echo)
+        return port;
+    if (!port->peer) {
+        vp_count_drop(port, VP_DROP_NO_ROUTE);
+        return NULL;
+    }
+    if (port->route[rtp->payload_type] == VP_NO_ROUTE) {
+        vp_count_drop(port, VP_DROP_UNMAPPED);
+        return NULL;
+    }
+    rtp->payload_type = port->route[rtp->payload_type];
+    return port->peer;
+}
+
+/* Gives the packet the identity of `out`; NULL (counted) when it must not leave. */
+static inline vp_port *vp_port_stamp(vp_port *port, vp_port *out, vp_context *context, uint8_t *packet, vp_rtp *rtp) {
+    if (out->held || !vp_latch_destination(&out->latch)) {
+        vp_count_drop(port, out->held ? VP_DROP_HELD : VP_DROP_NO_DESTINATION);
+        return NULL;
+    }
+    if (vp_sender_stamp(&out->sender, rtp, port->slot, port->stream.epoch, context->now, out->clock_rate)) {
+        vp_count_drop(port, VP_DROP_LATE);
+        return NULL;
+    }
+    vp_rtp_rewrite(packet, rtp);
+    VP_ADD(out->counters.packets_out, 1);
+    VP_ADD(out->counters.octets_out, rtp->payload_length);
+    return out;
+}
+
+/* RTCP is taken from the host that RTP comes from, or from the signalled addresses; it never moves the latch. */
+static inline bool vp_port_rtcp_admits(const vp_port *port, const vp_address *source) {
+    if (port->latch.rank != VP_RANK_NONE && vp_address_same_host(source, &port->latch.source))
+        return true;
+    return vp_address_same_host(source, &port->latch.sdp) || vp_address_equal(source, &port->rtcp_remote);
+}
+
+static inline void vp_port_receive_rtcp(
+    vp_port *port, vp_context *context, const uint8_t *packet, size_t length, const vp_address *source
+) {
+    if (!vp_port_rtcp_admits(port, source)) {
+        vp_count_drop(port, VP_DROP_RTCP_FOREIGN);
+        return;
+    }
+    if (vp_rtcp_receive(&port->rtcp, packet, length, port->sender.ssrc, context->now, context->wallclock)) {
+        vp_count_drop(port, VP_DROP_RTCP_JUNK);
+        return;
+    }
+    port->rtcp_source = *source;
+    vp_port_heard(port, context->now);
+    VP_ADD(port->counters.rtcp_in, 1);
+}
+
+/* Takes a datagram of the RTP socket. Returns the port that must send it, rewritten in place with its length unchanged,
+ * or NULL. Whatever the bytes are, they are forwarded, consumed or counted as dropped. */
+static inline vp_port *vp_port_receive(
+    vp_port *port, vp_context *context, uint8_t *packet, size_t length, const vp_address *source
+) {
+    vp_rtp rtp;
+    if (vp_is_rtcp(packet, length)) {
+        vp_port_receive_rtcp(port, context, packet, length, source);
+        return NULL;
+    }
+    if (vp_rtp_parse(&rtp, packet, length)) {
+        vp_count_drop(port, VP_DROP_NOT_RTP);
+        return NULL;
+    }
+    if (!vp_port_admits(port, context, source, &rtp) || !vp_port_measures(port, context, &rtp))
+        return NULL;
+    vp_port *out = vp_port_next(port, &rtp);
+    return out ? vp_port_stamp(port, out, context, packet, &rtp) : NULL;
+}
+
+/* Where RTCP goes: with mux as RTP, else the signalled address, else where it comes from, else the port above RTP's. */
+static inline bool vp_port_rtcp_destination(const vp_port *port, vp_address *destination) {
+    const vp_address *rtp = vp_latch_destination(&port->latch);
+    if (!rtp)
+        return false;
+    *destination = *rtp;
+    if (port->rtcp_mux)
+        return true;
+    if (port->rtcp_source.family)
+        *destination = port->rtcp_source;
+    else if (port->rtcp_remote.family && port->latch.rank != VP_RANK_ANYONE)
+        *destination = port->rtcp_remote;
+    else
+        vp_address_set_port(destination, (uint16_t)(vp_address_port(rtp) + 1));
+    return vp_address_usable(destination);
+}
+
+static inline size_t vp_port_write_sr(vp_port *port, const vp_context *context, uint8_t *part) {
+    uint64_t ntp = vp_ntp(context->wallclock);
+    uint64_t passed = context->now - port->sender.last_sent;
+    uint32_t elapsed = (uint32_t)((unsigned __int128)passed * port->clock_rate / VP_SECOND);
+    vp_put32(part + 8, (uint32_t)(ntp >> 32));
+    vp_put32(part + 12, (uint32_t)ntp);
+    vp_put32(part + 16, port->sender.timestamp + elapsed);
+    vp_put32(part + 20, (uint32_t)port->counters.packets_out);
+    vp_put32(part + 24, (uint32_t)port->counters.octets_out);
+    return 28;
+}
+
+/* Writes SR or RR, SDES, and BYE when asked, into VP_RTCP_MAX bytes; returns the length. */
+static inline size_t vp_port_report(vp_port *port, const vp_context *context, uint8_t *packet, bool bye) {
+    bool sends = port->sender.last_sent != 0;
+    bool reports = port->stream.active;
+    size_t length = 8;
+    if (sends)
+        length = vp_port_write_sr(port, context, packet);
+    if (reports)
+        length += vp_rtcp_write_block(packet + length, &port->stream, &port->rtcp, context->now);
+    vp_rtcp_head(packet, reports, sends ? VP_RTCP_SR : VP_RTCP_RR, length);
+    vp_put32(packet + 4, port->sender.ssrc);
+    length += vp_rtcp_write_sdes(packet + length, port->sender.ssrc, port->cname);
+    if (bye)
+        length += vp_rtcp_write_bye(packet + length, port->sender.ssrc);
+    VP_ASSERT(length <= VP_RTCP_MAX);
+    VP_ADD(port->counters.rtcp_out, 1);
+    return length;
+}
+
+/* The report that is due now, or 0. Nothing is reported before anything was sent or received. */
+static inline size_t vp_port_due_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination) {
+    if (context->now < port->rtcp_due)
+        return 0;
+    port->rtcp_due = context->now + VP_RTCP_INTERVAL * VP_SECOND;
+    bool quiet = !port->sender.last_sent && !port->stream.active;
+    if (quiet || port->held || !vp_port_rtcp_destination(port, destination))
+        return 0;
+    return vp_port_report(port, context, packet, false);
+}
+
+/* BYE at the end, to whom something was sent (RFC 3550 §6.6). */
+static inline size_t vp_port_last_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination) {
+    if (!port->sender.last_sent || !vp_port_rtcp_destination(port, destination))
+        return 0;
+    return vp_port_report(port, context, packet, true);
+}
+
+/* Time alone: a digit whose end was lost, media that stopped. */
+static inline void vp_port_sweep(vp_port *port, vp_context *context) {
+    vp_digit digit;
+    vp_port_post_digits(port, context, &digit, vp_dtmf_timeout(&port->dtmf, context->now, &digit));
+    bool expected = (port->peer || port->echo) && !port->held && context->media_timeout;
+    if (!expected || port->timed_out || context->now - port->silent_since < context->media_timeout)
+        return;
+    vp_event event = {.port = port->id, .kind = VP_EVENT_TIMEOUT};
+    port->timed_out = vp_post(context, &event);
+}
+
+#endif

@@ -1,0 +1,330 @@
+/* A worker: one thread, one epoll set, the ports that it owns. Runs without Python.
+ *
+ *   face ── commands (ring, eventfd) ──▶ worker ── events (ring, engine's eventfd when armed) ──▶ face
+ *
+ * The face opens sockets and gives them away with OPEN; the worker closes them at CLOSE, and then sets the port's phase
+ * to free: before that neither the slot nor the numbers of its sockets are used again. On the manual clock there is no
+ * thread, no descriptor and no ring of commands; the face calls vp_worker_apply and vp_port_receive itself.
+ */
+#ifndef VP_WORKER_H
+#define VP_WORKER_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
+#include "command.h"
+#include "socket.h"
+
+enum {
+    VP_COMMANDS = 1024,
+    VP_EVENTS = 4096,
+    VP_BATCH = 128,
+    VP_SWEEP_SHARDS = 8, /* a tick visits one port in eight: 160 ms for a round, which keeps the caches for the packets */
+    VP_MAX_WORKERS = 64,
+};
+
+#define VP_TICK (20 * VP_MILLISECOND)
+#define VP_TAG_COMMANDS UINT64_MAX
+#define VP_TAG_TICK (UINT64_MAX - 1)
+
+typedef struct {
+    vp_port *ports; /* the engine's table */
+    uint32_t *owned; /* slots of this worker's ports; freed by vp_worker_free */
+    uint32_t owned_count;
+    uint32_t index;
+    uint32_t tick;
+    int epoll_fd, command_fd, timer_fd; /* -1 on the manual clock */
+    int event_fd;                       /* the engine's */
+    uint32_t *armed;                    /* the engine's: the consumer sleeps on event_fd */
+    bool manual, stopping, ticking, waiting;
+    clockid_t cpu_clock;
+    uint32_t running; /* set by the thread once cpu_clock is valid */
+    uint64_t events_lost;
+    uint64_t late_ticks; /* ticks that came more than one period late */
+    vp_ring commands, events;
+    vp_command pending; /* an ADOPT whose port has not been let go yet, when `waiting` */
+    vp_context context;
+} vp_worker;
+
+/* `events` is a power of two. */
+static inline int vp_worker_init(
+    vp_worker *worker, uint32_t index, vp_port *ports, uint32_t capacity, bool manual, uint64_t media_timeout,
+    int event_fd, uint32_t *armed, uint32_t events
+) {
+    memset(worker, 0, sizeof *worker);
+    worker->epoll_fd = worker->command_fd = worker->timer_fd = -1;
+    worker->index = index;
+    worker->ports = ports;
+    worker->manual = manual;
+    worker->event_fd = event_fd;
+    worker->armed = armed;
+    worker->owned = calloc(capacity, sizeof *worker->owned);
+    worker->context.media_timeout = media_timeout;
+    worker->context.events = &worker->events;
+    worker->context.events_lost = &worker->events_lost;
+    if (!worker->owned || vp_ring_init(&worker->events, events, sizeof(vp_event)))
+        return -1;
+    if (manual)
+        return 0;
+    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    worker->command_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    worker->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    struct epoll_event commands = {.events = EPOLLIN, .data.u64 = VP_TAG_COMMANDS};
+    struct epoll_event tick = {.events = EPOLLIN, .data.u64 = VP_TAG_TICK};
+    if (worker->epoll_fd < 0 || worker->command_fd < 0 || worker->timer_fd < 0
+        || epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->command_fd, &commands)
+        || epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->timer_fd, &tick))
+        return -1;
+    return vp_ring_init(&worker->commands, VP_COMMANDS, sizeof(vp_command));
+}
+
+static inline void vp_worker_free(vp_worker *worker) {
+    VP_ASSERT(worker->owned_count == 0);
+    int fds[] = {worker->epoll_fd, worker->command_fd, worker->timer_fd};
+    for (int i = 0; i < 3; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    vp_ring_free(&worker->commands);
+    vp_ring_free(&worker->events);
+    free(worker->owned);
+    worker->owned = NULL;
+}
+
+static inline uint64_t vp_clock(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * VP_SECOND + (uint64_t)time.tv_nsec;
+}
+
+static inline void vp_worker_read_clocks(vp_worker *worker) {
+    if (worker->manual)
+        return;
+    worker->context.now = vp_clock(CLOCK_MONOTONIC);
+    worker->context.wallclock = vp_clock(CLOCK_REALTIME);
+}
+
+/* A worker without ports sleeps. */
+static inline void vp_worker_set_ticking(vp_worker *worker) {
+    bool ticks = worker->owned_count > 0;
+    if (worker->manual || ticks == worker->ticking)
+        return;
+    long period = ticks ? (long)VP_TICK : 0;
+    struct itimerspec timer = {{0, period}, {0, period}};
+    timerfd_settime(worker->timer_fd, 0, &timer, NULL);
+    worker->ticking = ticks;
+}
+
+static inline void vp_worker_watch(vp_worker *worker, vp_port *port, int operation) {
+    struct epoll_event rtp = {.events = EPOLLIN, .data.u64 = (uint64_t)port->slot << 1};
+    struct epoll_event rtcp = {.events = EPOLLIN, .data.u64 = (uint64_t)port->slot << 1 | 1};
+    if (worker->manual)
+        return;
+    epoll_ctl(worker->epoll_fd, operation, port->rtp_fd, &rtp);
+    epoll_ctl(worker->epoll_fd, operation, port->rtcp_fd, &rtcp);
+}
+
+static inline void vp_worker_own(vp_worker *worker, vp_port *port) {
+    port->position = worker->owned_count;
+    worker->owned[worker->owned_count++] = port->slot;
+    vp_worker_watch(worker, port, EPOLL_CTL_ADD);
+    vp_worker_set_ticking(worker);
+}
+
+static inline void vp_worker_disown(vp_worker *worker, vp_port *port) {
+    uint32_t last = worker->owned[--worker->owned_count];
+    worker->owned[port->position] = last;
+    worker->ports[last].position = port->position;
+    vp_worker_watch(worker, port, EPOLL_CTL_DEL);
+    vp_worker_set_ticking(worker);
+}
+
+static inline void vp_worker_send_rtcp(const vp_port *port, const uint8_t *packet, size_t length, const vp_address *to) {
+    if (length)
+        vp_socket_send(port->rtcp_mux ? port->rtp_fd : port->rtcp_fd, packet, length, to);
+}
+
+/* On the manual clock the face has taken the last report before. */
+static inline void vp_worker_close_port(vp_worker *worker, vp_port *port) {
+    uint8_t packet[VP_RTCP_MAX];
+    vp_address to;
+    vp_port_unroute(port);
+    vp_worker_disown(worker, port);
+    if (!worker->manual) {
+        vp_worker_send_rtcp(port, packet, vp_port_last_report(port, &worker->context, packet, &to), &to);
+        close(port->rtp_fd);
+        close(port->rtcp_fd);
+    }
+    __atomic_store_n(&port->phase, VP_PHASE_FREE, __ATOMIC_RELEASE);
+}
+
+/* A connected socket costs 8 % less and the kernel then keeps strangers out; it must not be one while the latch may move. */
+static inline void vp_worker_connect(vp_worker *worker, vp_port *port) {
+    bool settled = vp_latch_settled(&port->latch, worker->context.now) && vp_address_usable(&port->latch.source);
+    if (worker->manual || settled == port->connected)
+        return;
+    int failed = settled ? vp_socket_connect(port->rtp_fd, &port->latch.source) : vp_socket_disconnect(port->rtp_fd);
+    if (!failed)
+        port->connected = settled;
+}
+
+/* A new offer may name another address than the one that the socket is connected to. */
+static inline void vp_worker_reconnect(vp_worker *worker, vp_port *port) {
+    if (port->connected && !vp_socket_disconnect(port->rtp_fd))
+        port->connected = false;
+    vp_worker_connect(worker, port);
+}
+
+/* False when the command must wait: the port it wants is still with another worker. Every wait is for a command that was
+ * given before, so that two workers never wait for each other. */
+static inline bool vp_worker_apply(vp_worker *worker, const vp_command *command) {
+    vp_port *port = &worker->ports[command->slot];
+    switch (command->kind) {
+    case VP_COMMAND_OPEN:
+        vp_port_open(port, command->slot, &command->open, worker->context.now);
+        port->worker = (uint8_t)worker->index;
+        __atomic_store_n(&port->phase, VP_PHASE_OPEN, __ATOMIC_RELEASE);
+        vp_worker_own(worker, port);
+        return true;
+    case VP_COMMAND_CLOSE:
+        vp_worker_close_port(worker, port);
+        return true;
+    case VP_COMMAND_MOVE:
+        vp_port_unroute(port);
+        vp_worker_disown(worker, port);
+        __atomic_store_n(&port->worker, (uint8_t)command->other, __ATOMIC_RELEASE);
+        return true;
+    case VP_COMMAND_ADOPT:
+        if (__atomic_load_n(&port->worker, __ATOMIC_ACQUIRE) != worker->index)
+            return false;
+        vp_worker_own(worker, port);
+        return true;
+    case VP_COMMAND_STOP:
+        worker->stopping = true;
+        return true;
+    default:
+        vp_port_apply(port, &worker->ports[command->other], command, worker->context.now);
+        if (command->kind == VP_COMMAND_REMOTE)
+            vp_worker_reconnect(worker, port);
+        return true;
+    }
+}
+
+static inline void vp_worker_obey(vp_worker *worker) {
+    vp_command command;
+    if (worker->waiting)
+        worker->waiting = !vp_worker_apply(worker, &worker->pending);
+    while (!worker->waiting && vp_ring_pop(&worker->commands, &command)) {
+        if (vp_worker_apply(worker, &command))
+            continue;
+        worker->pending = command;
+        worker->waiting = true;
+    }
+}
+
+/* Wakes the consumer if it has said that it sleeps. */
+static inline void vp_worker_signal(vp_worker *worker) {
+    uint64_t one = 1;
+    worker->context.urgent = false;
+    if (__atomic_exchange_n(worker->armed, 0, __ATOMIC_SEQ_CST) && write(worker->event_fd, &one, sizeof one) < 0)
+        VP_ADD(worker->events_lost, 1);
+}
+
+static inline void vp_worker_forward(vp_port *port, vp_port *out, const uint8_t *packet, size_t length) {
+    const vp_address *to = out->connected ? NULL : vp_latch_destination(&out->latch);
+    if (vp_socket_send(out->rtp_fd, packet, length, to))
+        vp_count_drop(port, VP_DROP_SEND_FAILED);
+}
+
+/* One datagram: epoll is level-triggered, and one packet per socket and wake is what calls give (dependencies.md §2). */
+static inline void vp_worker_receive(vp_worker *worker, uint64_t tag) {
+    uint8_t packet[VP_MAX_PACKET];
+    vp_address source;
+    socklen_t size = sizeof source;
+    vp_port *port = &worker->ports[tag >> 1];
+    int fd = tag & 1 ? port->rtcp_fd : port->rtp_fd;
+    /* MSG_TRUNC gives the true length: a packet that does not fit is no RTP of ours. */
+    ssize_t length = recvfrom(fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC, &source.any, &size);
+    if (length < 0)
+        return;
+    if (length > VP_MAX_PACKET) {
+        vp_count_drop(port, VP_DROP_NOT_RTP);
+    } else if (tag & 1) {
+        vp_port_receive_rtcp(port, &worker->context, packet, (size_t)length, &source);
+    } else {
+        vp_port *out = vp_port_receive(port, &worker->context, packet, (size_t)length, &source);
+        if (out)
+            vp_worker_forward(port, out, packet, (size_t)length);
+    }
+}
+
+static inline void vp_worker_sweep(vp_worker *worker, vp_port *port) {
+    uint8_t packet[VP_RTCP_MAX];
+    vp_address to;
+    vp_port_sweep(port, &worker->context);
+    vp_worker_connect(worker, port);
+    vp_worker_send_rtcp(port, packet, vp_port_due_report(port, &worker->context, packet, &to), &to);
+}
+
+static inline void vp_worker_tick(vp_worker *worker) {
+    uint64_t expired = 0;
+    if (read(worker->timer_fd, &expired, sizeof expired) < 0)
+        return;
+    if (expired > 2)
+        VP_ADD(worker->late_ticks, 1);
+    for (uint32_t i = worker->tick++ % VP_SWEEP_SHARDS; i < worker->owned_count; i += VP_SWEEP_SHARDS)
+        vp_worker_sweep(worker, &worker->ports[worker->owned[i]]);
+    if (!vp_ring_empty(&worker->events))
+        vp_worker_signal(worker);
+}
+
+static inline void vp_worker_step(vp_worker *worker, int timeout_ms) {
+    struct epoll_event ready[VP_BATCH];
+    uint64_t wakes;
+    bool obeys = worker->waiting, ticks = false;
+    int count = epoll_wait(worker->epoll_fd, ready, VP_BATCH, worker->waiting ? 1 : timeout_ms);
+    vp_worker_read_clocks(worker);
+    for (int i = 0; i < count; i++) {
+        if (ready[i].data.u64 == VP_TAG_COMMANDS)
+            obeys = read(worker->command_fd, &wakes, sizeof wakes) > 0 || obeys;
+        else if (ready[i].data.u64 == VP_TAG_TICK)
+            ticks = true;
+        else
+            vp_worker_receive(worker, ready[i].data.u64);
+    }
+    /* Last: the batch was made with the ports as they were. */
+    if (ticks)
+        vp_worker_tick(worker);
+    if (obeys)
+        vp_worker_obey(worker);
+    if (worker->context.urgent)
+        vp_worker_signal(worker);
+}
+
+/* The thread's body: returns after STOP with every port closed. */
+static inline void vp_worker_run(vp_worker *worker) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL); /* signals are for the interpreter's thread */
+    pthread_getcpuclockid(pthread_self(), &worker->cpu_clock);
+    __atomic_store_n(&worker->running, 1, __ATOMIC_RELEASE);
+    while (!worker->stopping)
+        vp_worker_step(worker, -1);
+    while (worker->owned_count)
+        vp_worker_close_port(worker, &worker->ports[worker->owned[0]]);
+    __atomic_store_n(&worker->running, 0, __ATOMIC_RELEASE);
+}
+
+/* From the face: false when the ring is full. */
+static inline bool vp_worker_command(vp_worker *worker, const vp_command *command) {
+    uint64_t one = 1;
+    if (worker->manual)
+        return vp_worker_apply(worker, command);
+    bool pushed = vp_ring_push(&worker->commands, command);
+    return write(worker->command_fd, &one, sizeof one) == sizeof one && pushed;
+}
+
+#endif

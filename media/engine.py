@@ -1,0 +1,276 @@
+"""The media engine: ports, relay, echo, events. No packet reaches Python; verbs go down, events come up.
+
+All verbs are synchronous, non-blocking and cheap, and belong to one thread (the event loop's). A verb takes effect when
+the port's worker reads it, in order; results come back as events. With a ManualClock there are no threads and no sockets:
+`feed`, `step` and `take` drive the same kernels.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from media._engine import EVENT_DIGIT, EVENT_LATCHED, Core
+from media.errors import NoPortsLeftError
+from media.events import DigitReceived, MediaEvent, MediaTimeout, SourceLatched
+from media.port import Port, PortNumbers
+from media.stats import PortStats, port_stats
+
+Pair = tuple[str, int]
+
+DIGITS = "0123456789*#ABCD"
+
+# DSCP of telephony (RFC 4594 §4.1): expedited forwarding.
+EXPEDITED_FORWARDING = 46
+
+# Events that may wait for the loop; one more is lost and counted.
+EVENT_RING = 4096
+
+_SLOTS = 1 << 20
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """The engine's time, moved by `Engine.step` alone; `wallclock` (UTC seconds at now = 0) is for NTP times in RTCP."""
+
+    now: float = 0.0
+    wallclock: float = 0.0
+
+
+class Engine:
+    """Owns the workers and the ports. Close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        *,
+        workers: int = 1,
+        port_range: tuple[int, int] = (20000, 29999),
+        clock: ManualClock | None = None,
+        media_timeout: float = 30.0,
+        dscp: int = EXPEDITED_FORWARDING,
+    ) -> None:
+        """`port_range` is inclusive; `media_timeout` 0 reports none.
+
+        Raises: ValueError, OSError (no descriptors), MemoryError.
+        """
+        low, high = port_range
+        if not (1 <= low < high <= 65535) or not 0 <= dscp <= 63:
+            raise ValueError(f"port range {low}-{high} or DSCP {dscp} is impossible")
+        self._range = port_range
+        self._clock = clock
+        self._dscp = dscp
+        self._workers = workers
+        self._numbers: dict[str, PortNumbers] = {}
+        self._ports: dict[int, Port] = {}
+        self._leaving: dict[int, Port] = {}  # closed on the manual clock, their last packets not taken yet
+        self._opened = 0
+        capacity = min(_SLOTS, 2 * (high - low + 1))
+        self._core = Core(capacity, workers, clock is not None, media_timeout, EVENT_RING)
+        self._threads = [] if clock else [self._start_worker(index) for index in range(workers)]
+        self._set_time()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _start_worker(self, index: int) -> threading.Thread:
+        thread = threading.Thread(target=self._core.run, args=(index,), name=f"voipat-media-{index}", daemon=True)
+        thread.start()
+        return thread
+
+    # Ports
+
+    def open_port(
+        self,
+        bind: str,
+        *,
+        remote: Pair | None = None,
+        remote_rtcp: Pair | None = None,
+        ssrc: int,
+        sequence: int,
+        timestamp: int,
+        latch: bool = True,
+    ) -> Port:
+        """A port on the address `bind`; what it sends starts with these numbers. See `set_remote` for the rest.
+
+        Raises: NoPortsLeftError, OSError (the address is not ours, or descriptors ran out), EngineClosedError.
+        """
+        number, handle = self._open(bind, ssrc & 0xFFFFFFFF, sequence & 0xFFFF, timestamp & 0xFFFFFFFF)
+        port = Port(handle, bind, number, number + 1)
+        self._ports[handle] = port
+        self.set_remote(port, remote, remote_rtcp=remote_rtcp, latch_window=3.0 if latch else 0.0)
+        return port
+
+    def _open(self, bind: str, ssrc: int, sequence: int, timestamp: int) -> tuple[int, int]:
+        now = self._core.now()
+        numbers = self._numbers.setdefault(bind, PortNumbers(*self._range))
+        worker = self._opened % self._workers
+        while (number := numbers.maybe_take(now)) is not None:
+            try:
+                handle = self._core.open(bind, number, self._dscp, ssrc, sequence, timestamp, worker)
+            except OSError as error:
+                numbers.rest(number, now)
+                if error.errno == errno.EADDRINUSE:
+                    continue  # another program has it
+                raise
+            if handle:
+                self._opened += 1
+                return number, handle
+            numbers.rest(number, now)
+            break
+        raise NoPortsLeftError(f"no media port left on {bind} in {self._range[0]}-{self._range[1]}")
+
+    def set_remote(
+        self,
+        port: Port,
+        remote: Pair | None,
+        *,
+        remote_rtcp: Pair | None = None,
+        payload_types: Collection[int] | None = None,
+        telephone_event: int | None = None,
+        clock_rate: int = 8000,
+        latch_window: float = 3.0,
+        signalling: Pair | None = None,
+        rtcp_mux: bool = False,
+    ) -> None:
+        """Take what an offer or answer said, and learn the source anew for `latch_window` seconds (0: never).
+
+        `payload_types` are those that the far side may send (None: any); `telephone_event` is the one of them that
+        carries digits. `signalling` is the address that the far side's SIP comes from: RTP from that host is preferred
+        to a stranger's. Call it at each offer or answer, and when a call is answered: learning is over after the window.
+        """
+        event = -1 if telephone_event is None else telephone_event
+        self._core.set_remote(
+            port.id, remote, remote_rtcp, signalling, latch_window, payload_types, event, clock_rate, rtcp_mux
+        )
+
+    def close_port(self, port: Port) -> None:
+        """Close it; its numbers rest for two seconds. Raises: StaleHandleError."""
+        self._core.close(port.id)
+        del self._ports[port.id]
+        if self._clock:
+            self._leaving[port.id] = port
+        self._numbers[port.address].rest(port.rtp_port, self._core.now())
+
+    # Media
+
+    def connect(self, a: Port, b: Port, *, a_to_b: Mapping[int, int], b_to_a: Mapping[int, int]) -> None:
+        """Relay between two ports, payload type in → out; other types are dropped and counted."""
+        if a is b:
+            raise ValueError("a port is connected with another one; `echo` is for itself")
+        self._core.route(a.id, b.id, a_to_b)
+        self._core.route(b.id, a.id, b_to_a)
+
+    def disconnect(self, a: Port) -> None:
+        """End the relay of `a` and its peer; without one nothing happens."""
+        self._core.unroute(a.id)
+
+    def echo(self, port: Port, enabled: bool = True) -> None:
+        """Send RTP back to whom it came from, at once. `connect` ends it."""
+        self._core.echo(port.id, enabled)
+
+    def hold(self, port: Port, held: bool = True) -> None:
+        """The far side holds us: send it nothing, and expect nothing from it (no MediaTimeout)."""
+        self._core.hold(port.id, held)
+
+    def mute(self, port: Port, muted: bool = True) -> None:
+        """Forward nothing of what arrives at the port; digits are still reported."""
+        self._core.mute(port.id, muted)
+
+    # Events and figures
+
+    def fileno(self) -> int:
+        """The descriptor for `loop.add_reader`; readable when events wait. -1 with a manual clock."""
+        return self._core.fileno()
+
+    def arm(self) -> bool:
+        """Ask for a wake-up at the next event; True when events wait already. `drain` does it by itself."""
+        return self._core.arm()
+
+    def drain(self) -> list[MediaEvent]:
+        """All events that wait; the engine then wakes the loop at the next one."""
+        raw = self._core.drain()
+        if self._core.arm():
+            raw += self._core.drain()
+        return [event for item in raw if (event := self._event(*item)) is not None]
+
+    def _event(self, kind: int, handle: int, value: int, duration_ms: int, address: Pair | None) -> MediaEvent | None:
+        port = self._ports.get(handle)
+        if port is None:
+            return None  # closed since
+        if kind == EVENT_DIGIT:
+            return DigitReceived(port, DIGITS[value], duration_ms / 1000)
+        if kind == EVENT_LATCHED and address is not None:
+            return SourceLatched(port, address)
+        return MediaTimeout(port)
+
+    def stats(self, port: Port) -> PortStats:
+        """What the port has counted until now. Raises: StaleHandleError."""
+        return port_stats(self._core.stats(port.id))
+
+    @property
+    def open_ports(self) -> int:
+        """Ports that are open."""
+        return len(self._ports)
+
+    @property
+    def free_ports(self) -> int:
+        """Ports that could be opened now on the address that has the fewest left."""
+        for numbers in self._numbers.values():
+            numbers.wake(self._core.now())
+        low, high = self._range
+        return min((len(numbers) for numbers in self._numbers.values()), default=len(range(low + low % 2, high, 2)))
+
+    @property
+    def events_lost(self) -> int:
+        """Events that found the ring full."""
+        return self._core.figures()[0]
+
+    @property
+    def late_ticks(self) -> int:
+        """Ticks of 20 ms that a worker took more than one period late."""
+        return self._core.figures()[1]
+
+    @property
+    def cpu_seconds(self) -> tuple[float, ...]:
+        """CPU time of each worker thread."""
+        return tuple(self._core.figures()[2])
+
+    def close(self) -> None:
+        """Close every port and end the threads; harmless when repeated."""
+        for port in list(self._ports.values()) if self._clock else ():
+            self.close_port(port)
+        self._core.stop()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        self._ports.clear()
+
+    # Manual clock
+
+    def _set_time(self) -> None:
+        if self._clock:
+            now = round(self._clock.now * 1e9)
+            self._core.set_time(now, now + round(self._clock.wallclock * 1e9))
+
+    def feed(self, port: Port, packet: bytes, source: Pair, *, rtcp: bool = False) -> None:
+        """A datagram arrives at the port (at its RTCP socket) from `source`. Raises: StaleHandleError."""
+        self._core.feed(port.id, packet, source[0], source[1], rtcp)
+
+    def step(self, now: float) -> None:
+        """Move the clock to `now` and do what time alone causes."""
+        if self._clock is None:
+            raise ValueError("step is for the manual clock")
+        self._clock.now = now
+        self._set_time()
+        self._core.step()
+
+    def take(self) -> list[tuple[Port, Pair, bytes, bool]]:
+        """The packets sent since the last call: (port, destination, packet, from its RTCP socket)."""
+        ports = self._ports | self._leaving if self._leaving else self._ports
+        self._leaving.clear()
+        return [(ports[handle], to, packet, rtcp) for handle, to, packet, rtcp in self._core.take()]

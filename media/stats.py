@@ -1,0 +1,85 @@
+"""What a port has counted, as an immutable snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# In the order of vp_drop in ext/kernel/port.h.
+DROP_REASONS = (
+    "not_rtp",
+    "payload_type",
+    "learning",
+    "foreign",
+    "late",
+    "jump",
+    "muted",
+    "no_route",
+    "unmapped",
+    "held",
+    "no_destination",
+    "send_failed",
+    "rtcp_junk",
+    "rtcp_foreign",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RtcpStats:
+    """RTCP of a port; what the far side reports about our stream is None before its first report."""
+
+    packets_in: int = 0
+    packets_out: int = 0
+    remote_lost: int = 0
+    remote_fraction_lost: float = 0.0
+    remote_jitter_ms: float = 0.0
+    round_trip_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortStats:
+    """Counted since the port was opened. Octets are payload without header and padding (RFC 3550 §6.4.1).
+
+    `packets_in` are packets of the latched source; what was not forwarded is in `dropped`, by reason, without zeros.
+    `lost` counts what the source's sequence numbers miss, `jitter_ms` is that of RFC 3550 §6.4.1.
+    """
+
+    packets_in: int = 0
+    octets_in: int = 0
+    packets_out: int = 0
+    octets_out: int = 0
+    lost: int = 0
+    jitter_ms: float = 0.0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    source: tuple[str, int] | None = None
+    digits: int = 0
+    rtcp: RtcpStats = RtcpStats()
+
+    @property
+    def loss(self) -> float:
+        """The part of the source's packets that was lost, 0.0 to 1.0."""
+        expected = self.packets_in + max(self.lost, 0)
+        return max(self.lost, 0) / expected if expected else 0.0
+
+
+RawStats = tuple[
+    int, int, int, int, int, float, list[int], tuple[str, int] | None, int, int, int, int, float, float, float
+]
+
+
+def port_stats(raw: RawStats) -> PortStats:
+    """The snapshot of the counters that the native side read."""
+    packets_in, octets_in, packets_out, octets_out, lost, jitter_ms, drops, source, digits = raw[:9]
+    rtcp_in, rtcp_out, remote_lost, fraction, remote_jitter_ms, round_trip_ms = raw[9:]
+    return PortStats(
+        packets_in=packets_in,
+        octets_in=octets_in,
+        packets_out=packets_out,
+        octets_out=octets_out,
+        lost=lost,
+        jitter_ms=jitter_ms,
+        dropped={name: count for name, count in zip(DROP_REASONS, drops, strict=True) if count},
+        source=source,
+        digits=digits,
+        rtcp=RtcpStats(rtcp_in, rtcp_out, remote_lost, fraction, remote_jitter_ms, round_trip_ms or None),
+    )
