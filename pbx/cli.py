@@ -182,7 +182,7 @@ def _asking(
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], dest="settings", help="override a key of the file"
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="settings", help="override a key of the file; may be given again"
     )
 
 

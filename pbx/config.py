@@ -22,6 +22,7 @@ from pbx.toml_positions import KeyPath
 
 TRANSPORTS: Final = ("udp", "tcp")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("logfmt", "json")
 DEFAULT_SIP_PORT: Final = 5060
 # A call has two legs, each an RTP and an RTCP port.
 PORTS_PER_CALL: Final = 4
@@ -70,9 +71,10 @@ class GuardConfig:
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
-    """How much is logged."""
+    """How much is logged, and how a line is written."""
 
     level: str = "info"
+    format: str = "logfmt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,10 @@ def _read_guard(table: Table) -> GuardConfig:
 
 
 def _read_log(table: Table) -> LogConfig:
-    log = LogConfig(level=table.take("level", one_of(*LOG_LEVELS), "info"))
+    log = LogConfig(
+        level=table.take("level", one_of(*LOG_LEVELS), "info"),
+        format=table.take("format", one_of(*LOG_FORMATS), "logfmt"),
+    )
     table.finish()
     return log
 

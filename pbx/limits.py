@@ -65,20 +65,19 @@ def derive_capacity(descriptors: int, low: int, high: int, *, streams: bool = Tr
     )
 
 
-def receive_buffer_warning(granted: int, wanted: int, *, rmem_max: Path = Path("/proc/sys/net/core/rmem_max")) -> str:
+def receive_buffer_warning(given: int, wanted: int, *, rmem_max: Path = Path("/proc/sys/net/core/rmem_max")) -> str:
     """What to say when the kernel gave less than `wanted` bytes of receive buffer; empty when it is enough.
 
-    Linux reports twice what a program may use (socket(7)), and caps silently at `net.core.rmem_max`.
+    Linux caps silently at `net.core.rmem_max` (often 208 kB).
     """
-    usable = granted // 2
-    if usable >= wanted:
+    if given >= wanted:
         return ""
     try:
         cap = rmem_max.read_text().strip()
     except OSError:
         cap = "unknown"
     return (
-        f"the kernel gave a receive buffer of {usable // 1024} kB instead of {wanted // 1024} kB (net.core.rmem_max is "
+        f"the kernel gave a receive buffer of {given // 1024} kB instead of {wanted // 1024} kB (net.core.rmem_max is "
         f"{cap}); bursts may be lost: sysctl -w net.core.rmem_max={wanted}"
     )
 

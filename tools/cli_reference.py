@@ -1,4 +1,4 @@
-"""The reference page of the command line, from its argument parser; `--check` says whether docs/reference is current."""
+"""The reference page of the command line, made from its argument parser; `--check` only says whether it is current."""
 
 from __future__ import annotations
 

@@ -61,9 +61,9 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
 def test_a_capped_receive_buffer_is_said_with_the_command_that_helps(tmp_path: Path) -> None:
     cap = tmp_path / "rmem_max"
     cap.write_text("212992\n")
-    text = receive_buffer_warning(425_984, 4_194_304, rmem_max=cap)
+    text = receive_buffer_warning(212_992, 4_194_304, rmem_max=cap)
     assert "208 kB instead of 4096 kB" in text and "sysctl -w net.core.rmem_max=4194304" in text
-    assert receive_buffer_warning(8_388_608, 4_194_304, rmem_max=cap) == ""
+    assert receive_buffer_warning(4_194_304, 4_194_304, rmem_max=cap) == ""
 
 
 def test_the_process_knows_its_memory_and_descriptors() -> None:
