@@ -15,7 +15,20 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from pbx.config_table import Problem, Raw, Report, Table, flag, ip_address, network, one_of, seconds, shown, text_of
+from pbx.config_table import (
+    Problem,
+    Raw,
+    Report,
+    Table,
+    flag,
+    ip_address,
+    network,
+    one_of,
+    plain,
+    seconds,
+    shown,
+    text_of,
+)
 from pbx.errors import ConfigError
 from pbx.tenants import TenantConfig, read_tenants, sample_password
 from pbx.toml_positions import KeyPath
@@ -209,7 +222,7 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         table.refuse("listen", "names a listener twice")
     advertised: str | None = None
     server = ServerConfig(
-        data=Path(table.take("data", _directory, str(default.data))).expanduser(),
+        data=Path(table.take("data", _directory, str(default.data))),
         listen=listen,
         media=table.take("media", parse_media, default.media),
         advertised=table.take("advertised", ip_address, "") or advertised,
@@ -238,10 +251,14 @@ def _read_log(table: Table) -> LogConfig:
 
 
 def _directory(value: object) -> str:
-    path = text_of(value)
-    if not path or not Path(path).expanduser().is_absolute():
-        raise ValueError("an absolute directory such as '/var/lib/voipat' or '~/voipat'")
-    return path
+    allowed = "an absolute directory such as '/var/lib/voipat' or '~/voipat'"
+    try:
+        path = Path(text_of(value)).expanduser()
+    except (ValueError, RuntimeError):  # RuntimeError: the home of a user that does not exist
+        raise ValueError(allowed) from None
+    if not path.is_absolute() or not str(path).isprintable():
+        raise ValueError(allowed)
+    return str(path)
 
 
 def _check_default_tenant(server: ServerConfig, tenants: Iterable[TenantConfig], table: Table) -> None:
@@ -299,7 +316,7 @@ def _apply_override(report: Report, override: str, number: int) -> None:
     """Put one `key=value` into the document; intermediate tables appear as needed."""
     key, equals, value = override.partition("=")
     if not equals or not key.strip():
-        report.problems.append(Problem("--set", number, key or "(empty)", "is not allowed, give key=value"))
+        report.problems.append(Problem("--set", number, plain(override), "is not allowed, give key=value"))
         return
     names = _override_names(report.document, key.strip())
     path: KeyPath = ()
@@ -311,7 +328,7 @@ def _apply_override(report: Report, override: str, number: int) -> None:
             break
     if not isinstance(place, dict):
         reason = "there is no such tenant" if names[0] == "tenant" and len(path) < 3 else "leads through no table"
-        report.problems.append(Problem("--set", number, key.strip(), reason))
+        report.problems.append(Problem("--set", number, plain(key.strip()), reason))
         return
     place[names[-1]] = Raw(value)
     report.overridden[tuple(names)] = number

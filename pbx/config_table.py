@@ -76,10 +76,15 @@ class Report:
             place = _inside(place, name)
             called = (place.get("domain") or place.get("number")) if isinstance(place, dict) else None
             if isinstance(name, int):
-                text += f".{called}" if isinstance(called, str) else f"[{name}]"
+                text += f".{plain(called)}" if isinstance(called, str) else f"[{name}]"
             else:
-                text += f".{name}"
+                text += f".{plain(name)}"
         return text.removeprefix(".")
+
+
+def plain(name: str) -> str:
+    """A name as it stands in a key: quoted when it is no plain word, so that a problem stays one line."""
+    return name if re.fullmatch(r"[\w.*#+-]+", name) else repr(name)
 
 
 def _inside(place: Any, name: str | int) -> Any:
@@ -164,7 +169,7 @@ class Table:
             if key in self._taken:
                 continue
             near = difflib.get_close_matches(key, self._taken, n=1)
-            known = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(self._taken))}"
+            known = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(set(self._taken)))}"
             self.refuse(key, f"unknown key, {known}")
 
     def _convert(self, path: KeyPath, value: object, convert: Converter[T], default: T, *, secret: bool = False) -> T:

@@ -63,7 +63,7 @@ class TenantConfig:
 def ha1_of(username: str, realm: str, password: str, algorithm: str) -> str:
     """HA1 in lower-case hexadecimal (RFC 7616 §3.4.2)."""
     hasher = hashlib.md5 if algorithm == "MD5" else hashlib.sha256
-    return hasher(f"{username}:{realm}:{password}".encode()).hexdigest()
+    return hasher(f"{username}:{realm}:{password}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def sample_password(domain: str, extension: ExtensionConfig) -> str | None:
