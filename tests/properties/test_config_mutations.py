@@ -16,33 +16,11 @@ from tests.unit.pbx.test_toml_positions import paths_of
 
 OFFICE = (Path(__file__).parents[2] / "examples" / "office.toml").read_text()
 PIECES = ['"', "'", "[", "]", "[[", "]]", "{", "}", "=", ".", ",", "\n", "#", "1", "true", '"""', "\\", "\udcff", "é"]
-KEYS = st.sampled_from(
-    [
-        "server",
-        "tenant",
-        "listen",
-        "media",
-        "data",
-        "guard",
-        "ban",
-        "trusted",
-        "log",
-        "level",
-        "domain",
-        "digest",
-        "features",
-        "echo",
-        "extensions",
-        "extension",
-        "number",
-        "password",
-        "ha1",
-        "MD5",
-        "name",
-        "drain_s",
-        "x",
-    ]
+NAMES = (
+    "server tenant listen media data guard ban trusted log level domain digest features echo extensions extension "
+    "number password ha1 MD5 name drain_s x"
 )
+KEYS = st.sampled_from(NAMES.split())
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)).filter(
         lambda v: v is not None
