@@ -1,0 +1,115 @@
+"""Mutated SDP bodies through the parser and both sides of offer and answer.
+
+Law: parse_sdp gives a description or ParseError, and what it gives is written and read back the same; negotiation
+gives a result or NegotiationError; nothing else is raised, and no body takes longer than its size explains.
+Run by `python -m fuzz.sdp --count N --seed S`. A finding is printed with its seed and body, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+
+from sipcore.errors import NegotiationError, ParseError
+from sipcore.offer_answer import LocalMedia, OfferAnswer, offered_formats, read_answer
+from sipcore.sdp import RtpFormat, SessionDescription, format_sdp, parse_sdp
+
+# A quarter of a second for at most 64 kB, on a busy machine: a quadratic reader needs far more.
+SLOWEST_S = 0.25
+
+LOCAL = LocalMedia(
+    "127.0.0.1",
+    20000,
+    (RtpFormat(8, "PCMA", 8000), RtpFormat(0, "PCMU", 8000), RtpFormat(101, "telephone-event", 8000, 1, "0-16")),
+)
+
+SEEDS = (
+    b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0 8 101\r\n"
+    b"a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n"
+    b"a=ptime:20\r\na=maxptime:150\r\na=sendrecv\r\n",
+    b"v=0\no=x 18446744073709551615 2 IN IP6 2001:db8::1\ns= \ni=i\nu=u\ne=e\np=p\nc=IN IP6 2001:db8::1\nb=AS:84\n"
+    b"t=0 0\nr=1\nz=0\nk=clear\na=inactive\nm=audio 4000/2 RTP/AVP 9 18 96 97\nc=IN IP4 0.0.0.0\n"
+    b"a=rtpmap:96 opus/48000/2\na=fmtp:96 useinbandfec=1\na=rtpmap:97 telephone-event/48000\na=sendonly\n"
+    b"a=rtcp:4005 IN IP4 192.0.2.7\nm=video 4002 RTP/SAVPF 99\na=rtpmap:99 H264/90000\n",
+    b"v=0\r\no=- 1 1 IN IP4 1.1.1.1\r\ns=-\r\nc=IN IP4 1.1.1.1\r\nt=0 0\r\nm=image 5000 udptl t38\r\n"
+    b"m=audio 6000 RTP/AVP 8\r\na=recvonly\r\na=candidate:1 1 UDP 2130706431 10.0.0.1 8998 typ host\r\n",
+)
+TOKENS = (
+    b"\r\n", b"\n", b"\r", b"a=", b"m=", b"c=IN IP4 ", b"v=0", b":", b"/", b" ", b"=", b"\0", b"\xff", b"%",
+    b"0", b"-1", b"65535", b"99999999999999999999", b"a=rtpmap:", b"a=fmtp:", b"a=ptime:0", b"a=rtcp:1",
+    b"a=sendonly", b"0.0.0.0", b"::", b"255.255.255.255", b"fe80::1%eth0", b"m=audio 1 RTP/AVP 0\r\n", b"IN IP6",
+)  # fmt: skip
+
+
+def mutate(generator: random.Random, body: bytes) -> bytes:
+    """`body` with one to six mutations."""
+    for _ in range(generator.randint(1, 6)):
+        at = generator.randint(0, len(body))
+        end = min(len(body), at + generator.choice((0, 1, 2, 8, 40)))
+        match generator.randint(0, 5):
+            case 0:
+                body = body[:at] + generator.choice(TOKENS) + body[end:]
+            case 1:
+                body = body[:at] + body[end:]
+            case 2:
+                body = body[:at] + body[at:end] * generator.choice((2, 3, 300)) + body[end:]
+            case 3:
+                body = body[:at] + generator.randbytes(end - at) + body[end:]
+            case 4:
+                other = generator.choice(SEEDS)
+                body = body[:at] + other[generator.randint(0, len(other)) :]
+            case 5:
+                body = b"\r\n".join(_shuffled(generator, body.splitlines()))
+    return body[:65536]
+
+
+def _shuffled(generator: random.Random, lines: list[bytes]) -> list[bytes]:
+    if len(lines) > 2:
+        first, second = generator.randrange(1, len(lines)), generator.randrange(1, len(lines))
+        lines[first], lines[second] = lines[second], lines[first]
+    return lines
+
+
+def outcome(body: bytes) -> str:
+    """What became of one body. Anything but ParseError and NegotiationError goes through."""
+    try:
+        session = parse_sdp(body)
+    except ParseError:
+        return "refused by the parser"
+    assert parse_sdp(format_sdp(session)) == session, "written and read back, it is another description"
+    results = {_negotiates(session, as_offer=True), _negotiates(session, as_offer=False)}
+    return "negotiated" if True in results else "refused by the negotiation"
+
+
+def _negotiates(session: SessionDescription, *, as_offer: bool) -> bool:
+    try:
+        if not as_offer:
+            read_answer(LOCAL, session)
+            return True
+        offered_formats(session)
+        answer, _ = OfferAnswer(1).make_answer(session, LOCAL)
+    except NegotiationError:
+        return False
+    assert len(parse_sdp(answer).media) == len(session.media), "a stream lost its place"
+    return True
+
+
+def run(count: int, seed: int) -> int:
+    """Try `count` bodies; the exit status."""
+    tally: Counter[str] = Counter()
+    for index in range(count):
+        generator = random.Random(f"{seed}/{index}")
+        body = mutate(generator, generator.choice(SEEDS))
+        started = time.perf_counter()
+        try:
+            tally[outcome(body)] += 1
+        except Exception as error:
+            print(f"seed {seed} index {index}: {error!r}\n{body!r}")
+            return 1
+        if time.perf_counter() - started > SLOWEST_S:
+            tally["slow"] += 1
+            print(f"seed {seed} index {index}: slow, {len(body)} bytes")
+    print(f"{count} bodies, seed {seed}: " + ", ".join(f"{number} {what}" for what, number in sorted(tally.items())))
+    # A pause of the machine is one slow body; a quadratic reader makes many.
+    return 1 if tally["slow"] > max(3, count // 1000) else 0

@@ -1,0 +1,56 @@
+"""RFC 8866 §5, §6, §9: the description's grammar and defaults."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipcore.errors import ParseError
+from sipcore.sdp import Direction, RtpFormat, format_sdp, parse_sdp
+
+# The example of §5 of RFC 4566, which RFC 8866 repeats in its own words.
+SEMINAR = (
+    b"v=0\r\no=jdoe 3724394400 3724394405 IN IP4 198.51.100.1\r\ns=Call to John Smith\r\ni=SDP Offer #1\r\n"
+    b"u=http://www.jdoe.example.com/home.html\r\ne=Jane Doe <jane@jdoe.example.com>\r\np=+1 617 555-6011\r\n"
+    b"c=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 49170 RTP/AVP 0\r\nm=audio 49180 RTP/AVP 0\r\n"
+    b"m=video 51372 RTP/AVP 99\r\nc=IN IP6 2001:db8::2\r\na=rtpmap:99 h263-1998/90000\r\n"
+)
+
+
+@pytest.mark.rfc("8866", "5")
+def test_the_example_is_read_and_written_byte_for_byte() -> None:
+    session = parse_sdp(SEMINAR)
+    assert format_sdp(session) == SEMINAR
+    assert session.media[2].rtp_formats == (RtpFormat(99, "h263-1998", 90000),)
+    assert session.connection_of(session.media[2]) == "2001:db8::2"
+
+
+@pytest.mark.rfc("8866", "5")
+def test_a_single_newline_ends_a_line_too() -> None:
+    assert parse_sdp(SEMINAR.replace(b"\r\n", b"\n")) == parse_sdp(SEMINAR)
+
+
+@pytest.mark.rfc("8866", "5")
+def test_unknown_attributes_are_kept_and_change_nothing() -> None:
+    assert parse_sdp(SEMINAR + b"a=never-heard:of\r\n").media[2].attribute("never-heard") == "of"
+
+
+@pytest.mark.rfc("8866", "5.1")
+def test_the_version_is_zero_and_comes_first() -> None:
+    for body in (SEMINAR.replace(b"v=0", b"v=1"), SEMINAR[5:]):
+        with pytest.raises(ParseError):
+            parse_sdp(body)
+
+
+@pytest.mark.rfc("8866", "6.7")
+def test_sendrecv_is_the_default_and_the_stream_beats_the_session() -> None:
+    session = parse_sdp(b"v=0\r\na=sendonly\r\nm=audio 4000 RTP/AVP 0\r\na=recvonly\r\nm=audio 4002 RTP/AVP 0\r\n")
+    assert [session.direction_of(each) for each in session.media] == [Direction.RECVONLY, Direction.SENDONLY]
+    bare = parse_sdp(b"v=0\r\nm=audio 4000 RTP/AVP 0\r\n")
+    assert bare.direction_of(bare.media[0]) is Direction.SENDRECV
+
+
+@pytest.mark.rfc("8866", "6.6")
+def test_encoding_names_are_compared_without_case() -> None:
+    assert RtpFormat(0, "PCMU", 8000).matches(RtpFormat(96, "pcmu", 8000))
+    assert not RtpFormat(0, "PCMU", 8000).matches(RtpFormat(96, "pcmu", 16000))
+    assert not RtpFormat(10, "L16", 44100, 2).matches(RtpFormat(11, "L16", 44100))

@@ -1,0 +1,307 @@
+"""Offer and answer as a B2BUA and a phone of ours use them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sipcore.errors import NegotiationError
+from sipcore.flow import Address
+from sipcore.offer_answer import (
+    FormatPair,
+    LocalMedia,
+    NegotiatedAudio,
+    OfferAnswer,
+    chosen_formats,
+    make_answer,
+    make_offer,
+    offered_formats,
+    read_answer,
+)
+from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
+
+PCMU = RtpFormat(0, "PCMU", 8000)
+PCMA = RtpFormat(8, "PCMA", 8000)
+G722 = RtpFormat(9, "G722", 8000)
+EVENT = RtpFormat(101, "telephone-event", 8000, 1, "0-16")
+OURS = LocalMedia("203.0.113.5", 20000, (PCMA, PCMU, replace(EVENT, payload_type=96, fmtp="0-15")))
+
+
+def sdp(*lines: str, host: str = "192.0.2.1") -> SessionDescription:
+    head = ["v=0", f"o=- 1 1 IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
+    return parse_sdp("\r\n".join([*head, *lines, ""]).encode())
+
+
+def answer(offer: SessionDescription, local: LocalMedia = OURS) -> tuple[SessionDescription, NegotiatedAudio]:
+    body, negotiated = make_answer(offer, local, session_id=5, version=5)
+    return parse_sdp(body), negotiated
+
+
+AUDIO = ("m=audio 40000 RTP/AVP 0 8 101", "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16")
+
+
+def test_an_offer_is_written_with_everything_a_phone_may_ask_for() -> None:
+    assert make_offer(OURS, session_id=5, version=6) == (
+        b"v=0\r\no=- 5 6 IN IP4 203.0.113.5\r\ns=-\r\nc=IN IP4 203.0.113.5\r\nt=0 0\r\n"
+        b"m=audio 20000 RTP/AVP 8 0 96\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n"
+        b"a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+    )
+
+
+def test_the_answer_keeps_the_offers_order_and_numbers() -> None:
+    body, negotiated = answer(sdp(*AUDIO))
+    assert body.media[0].formats == ("0", "8", "101")
+    assert negotiated == NegotiatedAudio(
+        remote=Address("192.0.2.1", 40000),
+        remote_rtcp=Address("192.0.2.1", 40001),
+        formats=(FormatPair(PCMU, PCMU), FormatPair(PCMA, PCMA)),
+        telephone_event=FormatPair(EVENT, replace(EVENT, fmtp="0-15")),
+        direction=Direction.SENDRECV,
+        held=False,
+        ptime=20,
+    )
+
+
+def test_each_side_sends_with_the_others_number() -> None:
+    offered = replace(OURS, formats=(RtpFormat(97, "opus", 48000, 2), replace(EVENT, payload_type=96)))
+    theirs = sdp("m=audio 4000 RTP/AVP 111 100", "a=rtpmap:111 OPUS/48000/2", "a=rtpmap:100 telephone-event/8000")
+    negotiated = read_answer(offered, theirs)
+    assert [(pair.send.payload_type, pair.receive.payload_type) for pair in negotiated.formats] == [(111, 97)]
+    assert negotiated.telephone_event is not None
+    assert (negotiated.telephone_event.send.payload_type, negotiated.telephone_event.receive.payload_type) == (100, 96)
+
+
+def test_two_parameter_sets_of_one_codec_are_told_apart_by_their_number() -> None:
+    wide, narrow = RtpFormat(97, "iLBC", 8000, 1, "mode=30"), RtpFormat(98, "iLBC", 8000, 1, "mode=20")
+    negotiated = read_answer(
+        replace(OURS, formats=(wide, narrow)), sdp("m=audio 4000 RTP/AVP 98", "a=rtpmap:98 iLBC/8000")
+    )
+    assert negotiated.formats[0].receive == narrow
+
+
+def test_what_we_cannot_do_is_answered_with_port_0_in_its_place() -> None:
+    body, negotiated = answer(
+        sdp(
+            "m=video 5000 RTP/AVP 31",
+            "m=audio 6000 RTP/SAVP 0",
+            *AUDIO,
+            "m=audio 7000 RTP/AVP 0",
+            "m=image 1 udptl t38",
+        )
+    )
+    assert [(each.media, each.port, each.proto) for each in body.media] == [
+        ("video", 0, "RTP/AVP"),
+        ("audio", 0, "RTP/SAVP"),
+        ("audio", 20000, "RTP/AVP"),
+        ("audio", 0, "RTP/AVP"),
+        ("image", 0, "udptl"),
+    ]
+    assert (negotiated.stream, negotiated.remote.port) == (2, 40000)
+
+
+@pytest.mark.parametrize(
+    ("lines", "direction", "held"),
+    [
+        (("a=sendrecv",), Direction.SENDRECV, False),
+        (("a=sendonly",), Direction.RECVONLY, True),
+        (("a=recvonly",), Direction.SENDONLY, False),
+        (("a=inactive",), Direction.INACTIVE, True),
+        (("c=IN IP4 0.0.0.0",), Direction.RECVONLY, True),
+        (("c=IN IP4 0.0.0.0", "a=recvonly"), Direction.INACTIVE, True),
+        (("c=IN IP4 0.0.0.0", "a=inactive"), Direction.INACTIVE, True),
+        (("c=IN IP6 ::", "a=sendonly"), Direction.RECVONLY, True),
+    ],
+)
+def test_every_style_of_hold_is_understood(lines: tuple[str, ...], direction: Direction, held: bool) -> None:
+    body, negotiated = answer(sdp("m=audio 40000 RTP/AVP 0", *lines))
+    assert (negotiated.direction, negotiated.held) == (direction, held)
+    assert body.direction_of(body.media[0]) is direction
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered", "direction", "held"),
+    [
+        ("sendonly", "recvonly", Direction.SENDONLY, False),
+        ("sendonly", "inactive", Direction.INACTIVE, True),
+        ("sendonly", "sendrecv", Direction.SENDONLY, False),
+        ("sendrecv", "recvonly", Direction.SENDONLY, False),
+        ("sendrecv", "sendonly", Direction.RECVONLY, True),
+        ("inactive", "inactive", Direction.INACTIVE, True),
+    ],
+)
+def test_the_answers_direction_bounds_ours(offered: str, answered: str, direction: Direction, held: bool) -> None:
+    local = replace(OURS, direction=Direction(offered))
+    negotiated = read_answer(local, sdp("m=audio 40000 RTP/AVP 0", f"a={answered}"))
+    assert (negotiated.direction, negotiated.held) == (direction, held)
+
+
+@pytest.mark.parametrize(
+    ("lines", "ptime"),
+    [((), 20), (("a=ptime:30",), 30), (("a=ptime:60", "a=maxptime:40"), 40), (("a=maxptime:150",), 20),
+     (("a=maxptime:10",), 10), (("a=ptime:20.000",), 20), (("a=ptime:120 ",), 120)],
+)  # fmt: skip
+def test_the_peers_packet_time_is_used(lines: tuple[str, ...], ptime: int) -> None:
+    assert answer(sdp("m=audio 40000 RTP/AVP 0", *lines))[1].ptime == ptime
+
+
+@pytest.mark.parametrize(
+    ("line", "rtcp"),
+    [
+        ("a=rtcp:40009", Address("192.0.2.1", 40009)),
+        ("a=rtcp:40009 IN IP4 192.0.2.9", Address("192.0.2.9", 40009)),
+        ("a=x", Address("192.0.2.1", 40001)),
+    ],
+)
+def test_rtcp_goes_where_the_attribute_says(line: str, rtcp: Address) -> None:
+    assert answer(sdp("m=audio 40000 RTP/AVP 0", line))[1].remote_rtcp == rtcp
+
+
+def test_telephone_event_has_the_clock_of_the_codec() -> None:
+    opus, wide = RtpFormat(96, "opus", 48000, 2), RtpFormat(97, "telephone-event", 48000)
+    local = replace(OURS, formats=(opus, EVENT, wide))
+    offer = sdp("m=audio 4000 RTP/AVP 96 101 97", "a=rtpmap:96 opus/48000/2", "a=rtpmap:101 telephone-event/8000",
+                "a=rtpmap:97 telephone-event/48000")  # fmt: skip
+    negotiated = answer(offer, local)[1]
+    assert negotiated.telephone_event == FormatPair(wide, wide)
+    assert [pair.send.name for pair in negotiated.formats] == ["opus"]
+
+
+def test_comfort_noise_follows_the_codecs_and_is_none_itself() -> None:
+    noise = RtpFormat(13, "CN", 8000)
+    local = replace(OURS, formats=(noise, PCMU))
+    assert [pair.send for pair in answer(sdp("m=audio 4000 RTP/AVP 13 0"), local)[1].formats] == [PCMU, noise]
+    with pytest.raises(NegotiationError):
+        answer(sdp("m=audio 4000 RTP/AVP 13"), local)
+
+
+def test_ipv6_is_answered_with_ipv6() -> None:
+    offer = parse_sdp(b"v=0\r\nc=IN IP6 2001:db8::1\r\nm=audio 4000 RTP/AVP 0\r\n")
+    body, negotiated = make_answer(offer, replace(OURS, address="2001:db8::5"), session_id=1, version=1)
+    assert b"o=- 1 1 IN IP6 2001:db8::5\r\ns=-\r\nc=IN IP6 2001:db8::5\r\n" in body
+    assert negotiated.remote == Address("2001:db8::1", 4000)
+
+
+BAD_OFFERS = [
+    (),
+    ("m=audio 0 RTP/AVP 0",),
+    ("m=video 5000 RTP/AVP 31",),
+    ("m=audio 5000 RTP/SAVP 0",),
+    ("m=audio 5000 RTP/AVP 3 18",),
+    ("m=audio 5000 RTP/AVP 101", "a=rtpmap:101 telephone-event/8000"),
+    ("m=audio 5000 RTP/AVP 99",),
+    ("m=audio 1023 RTP/AVP 0",),
+    ("m=audio 5000 RTP/AVP 0", "a=ptime:9"),
+    ("m=audio 5000 RTP/AVP 0", "a=ptime:0"),
+    ("m=audio 5000 RTP/AVP 0", "a=ptime:121"),
+    ("m=audio 5000 RTP/AVP 0", "a=ptime:99999999999999999999"),
+    ("m=audio 5000 RTP/AVP 0", "a=ptime:-20"),
+    ("m=audio 5000 RTP/AVP 0", "a=ptime:twenty"),
+    ("m=audio 5000 RTP/AVP 0", "a=ptime"),
+    ("m=audio 5000 RTP/AVP 0", "a=maxptime:5"),
+    ("m=audio 5000 RTP/AVP 0 96", "a=rtpmap:96 x/8001"),
+    ("m=audio 5000 RTP/AVP 0 96", "a=rtpmap:96 x/0"),
+    ("m=audio 5000 RTP/AVP 0 96", "a=rtpmap:96 x/999999999"),
+    ("m=audio 5000 RTP/AVP 0 96", "a=rtpmap:96 x/8000/0"),
+    ("m=audio 5000 RTP/AVP 0 96", "a=rtpmap:96 x/8000/255"),
+    ("m=audio 5000 RTP/AVP 0", "a=rtcp:22"),
+    ("m=audio 5000 RTP/AVP 0", "a=rtcp:x"),
+    ("m=audio 5000 RTP/AVP 0", "a=rtcp"),
+    ("m=audio 5000 RTP/AVP 0", "a=rtcp:5001 IN IP4 example.com"),
+    ("m=audio 5000 RTP/AVP 0", "c=IN IP4 phone.example.com"),
+    ("m=audio 5000 RTP/AVP 0", "c=IN IP4 224.0.0.1/127"),
+    ("m=audio 5000 RTP/AVP 0", "c=IN IP4 224.0.0.1"),
+    ("m=audio 5000 RTP/AVP 0", "c=IN IP4 255.255.255.255"),
+    ("m=audio 5000 RTP/AVP 0", "c=IN IP6 ff02::1"),
+    ("m=audio 5000 RTP/AVP 0", "c=IN IP6 fe80::1%eth0"),
+    ("m=audio 5000 RTP/AVP 0", "c=IN IP4 1.2.3"),
+    ("m=audio 5000 RTP/AVP 0", "c=IN IP4 1.2.3.4.5"),
+]
+
+
+@pytest.mark.parametrize("lines", BAD_OFFERS)
+def test_a_bad_offer_is_refused(lines: tuple[str, ...]) -> None:
+    with pytest.raises(NegotiationError):
+        answer(sdp(*lines))
+
+
+def test_an_offer_without_an_address_is_refused() -> None:
+    with pytest.raises(NegotiationError):
+        answer(parse_sdp(b"v=0\nm=audio 5000 RTP/AVP 0\n"))
+
+
+@pytest.mark.parametrize(
+    "lines", [(), ("m=audio 0 RTP/AVP 0",), ("m=video 4000 RTP/AVP 0",), ("m=audio 4000 RTP/AVP 18",)]
+)
+def test_an_answer_without_our_stream_is_a_failure(lines: tuple[str, ...]) -> None:
+    with pytest.raises(NegotiationError):
+        read_answer(OURS, sdp(*lines))
+
+
+def test_a_b2bua_passes_the_offer_on_and_answers_with_what_the_other_side_chose() -> None:
+    offer = sdp(
+        "m=audio 40000 RTP/AVP 9 18 0 8 100",
+        "a=rtpmap:18 G729/8000",
+        "a=rtpmap:100 telephone-event/8000",
+        "a=fmtp:100 0-16",
+    )
+    to_b = LocalMedia("203.0.113.5", 20002, offered_formats(offer, (PCMA, G722, PCMU, EVENT)))
+    assert [each.payload_type for each in to_b.formats] == [9, 0, 8, 100]
+    from_b = read_answer(to_b, sdp("m=audio 50000 RTP/AVP 8 98", "a=rtpmap:98 telephone-event/8000", host="192.0.2.2"))
+    body, to_a = answer(offer, LocalMedia("203.0.113.5", 20000, chosen_formats(from_b)))
+    assert body.media[0].formats == ("8", "100")
+    assert to_a.formats == (FormatPair(PCMA, PCMA),)
+    assert from_b.telephone_event is not None and to_a.telephone_event is not None
+    assert from_b.telephone_event.send.payload_type == 98
+    assert to_a.telephone_event.send.payload_type == 100
+
+
+def test_without_telephone_event_on_one_side_the_other_is_not_told_of_it() -> None:
+    from_b = read_answer(OURS, sdp("m=audio 50000 RTP/AVP 8"))
+    assert chosen_formats(from_b) == (PCMA,)
+    assert answer(sdp(*AUDIO), replace(OURS, formats=chosen_formats(from_b)))[0].media[0].formats == ("8",)
+
+
+def test_offered_formats_without_a_list_are_all_of_them() -> None:
+    assert offered_formats(sdp(*AUDIO)) == (PCMU, PCMA, EVENT)
+    with pytest.raises(NegotiationError):
+        offered_formats(sdp(*AUDIO), (G722, EVENT))
+
+
+class TestOfferAnswer:
+    """The memory of one dialog."""
+
+    def test_the_version_grows_only_with_a_change(self) -> None:
+        session = OfferAnswer(7)
+        first = session.make_offer(OURS)
+        assert session.make_offer(OURS) == first
+        held = session.make_offer(replace(OURS, direction=Direction.SENDONLY))
+        assert b"o=- 7 7 IN" in first and b"o=- 7 8 IN" in held
+        assert session.make_offer(replace(OURS, direction=Direction.SENDONLY)) == held
+
+    def test_an_answer_after_our_offer_continues_the_same_origin(self) -> None:
+        session = OfferAnswer(7)
+        session.make_offer(OURS)
+        body, _ = session.make_answer(sdp(*AUDIO), OURS)
+        assert b"o=- 7 8 IN" in body
+
+    def test_streams_keep_their_place_in_our_own_offers(self) -> None:
+        session = OfferAnswer(7)
+        session.make_answer(sdp("m=video 5000 RTP/AVP 31", *AUDIO), OURS)
+        media = parse_sdp(session.make_offer(OURS)).media
+        assert [(each.media, each.port) for each in media] == [("video", 0), ("audio", 20000)]
+        negotiated = session.read_answer(sdp("m=video 0 RTP/AVP 31", "m=audio 40002 RTP/AVP 8"))
+        assert (negotiated.stream, negotiated.remote.port) == (1, 40002)
+
+    def test_a_later_offer_stays_on_the_stream_in_use(self) -> None:
+        session = OfferAnswer(7)
+        session.make_answer(sdp("m=audio 0 RTP/AVP 0", *AUDIO), OURS)
+        _, negotiated = session.make_answer(sdp("m=audio 5000 RTP/AVP 0", *AUDIO), OURS)
+        assert negotiated.stream == 1
+
+    def test_a_refused_offer_changes_nothing(self) -> None:
+        session = OfferAnswer(7)
+        first = session.make_offer(OURS)
+        with pytest.raises(NegotiationError):
+            session.make_answer(sdp("m=audio 5000 RTP/AVP 18"), OURS)
+        assert session.make_offer(OURS) == first
