@@ -13,7 +13,12 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 # command → title; each prints one JSON object a line: name, unit, value, runs, note
-PARTS = {"bench.message": "SIP messages", "bench.signalling": "Signalling", "bench.relay": "Media"}
+PARTS = {
+    "bench.message": "SIP messages",
+    "bench.signalling": "Signalling",
+    "bench.store": "Store",
+    "bench.relay": "Media",
+}
 
 
 def processor() -> str:
