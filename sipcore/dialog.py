@@ -1,0 +1,295 @@
+"""Dialogs of RFC 3261 §12: identity, route set, remote target, CSeq in each direction.
+
+A dialog is made from the message that creates it and never asks what it is for; the INVITE's use of it (2xx and
+ACK, glare, BYE) is in `invite_usage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from sipcore.errors import ParseError
+from sipcore.events import DialogId
+from sipcore.flow import Flow
+from sipcore.message import Message, Request, Response
+from sipcore.uri import Uri
+
+if TYPE_CHECKING:
+    from sipcore.invite_usage import UnacknowledgedSuccess
+    from sipcore.transaction import Transaction
+
+# RFC 3261 §12.2, RFC 3311 §5.1, RFC 6665 §3.1, RFC 3515 §2.4.4: the Contact of these moves the remote target.
+TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
+
+
+class DialogState(Enum):
+    """`TRYING` before the response that creates it; `TERMINATING` from BYE until its response."""
+
+    TRYING = "trying"
+    EARLY = "early"
+    CONFIRMED = "confirmed"
+    TERMINATING = "terminating"
+    TERMINATED = "terminated"
+
+
+@dataclass(frozen=True, slots=True)
+class DialogView:
+    """A dialog as it is now. `local_uri` and `remote_uri` are From and To values without their tags' meaning:
+
+    whole header values, tag included once it is known.
+    """
+
+    id: DialogId
+    call_id: str
+    local_tag: str
+    remote_tag: str | None
+    local_uri: str
+    remote_uri: str
+    remote_target: Uri
+    route_set: tuple[str, ...]
+    state: DialogState
+    flow: Flow
+    is_uac: bool
+
+
+class Dialog:
+    """The state of one dialog. `local` and `remote` are the values of From and To in our requests."""
+
+    __slots__ = (
+        "bye",
+        "call_id",
+        "deferred_bye",
+        "expire_at",
+        "flow",
+        "id",
+        "invite_client",
+        "invite_server",
+        "is_uac",
+        "local",
+        "local_cseq",
+        "local_tag",
+        "remote",
+        "remote_cseq",
+        "remote_tag",
+        "remote_target",
+        "request_uri",
+        "route_set",
+        "routes",
+        "scheduled",
+        "state",
+        "to_acknowledge",
+        "unacknowledged",
+    )
+
+    def __init__(self, id_: DialogId, call_id: str, flow: Flow, *, is_uac: bool) -> None:
+        self.id = id_
+        self.call_id = call_id
+        self.flow = flow
+        self.is_uac = is_uac
+        self.state = DialogState.TRYING
+        self.local_tag = self.local = self.remote = ""
+        # RFC 3261 §12.1: a peer of RFC 2543 has no tag; its value is then null.
+        self.remote_tag: str | None = None
+        self.local_cseq = 0
+        self.remote_cseq: int | None = None
+        self.remote_target = self.request_uri = ""
+        self.route_set: tuple[str, ...] = ()
+        self.routes: tuple[str, ...] = ()
+
+        # The INVITE under way in each direction, and the one whose 2xx waits for the transaction user's ACK.
+        self.invite_server: Transaction | None = None
+        self.invite_client: Transaction | None = None
+        self.to_acknowledge: Transaction | None = None
+        self.unacknowledged: UnacknowledgedSuccess | None = None
+        # The BYE under way, and one that has to wait for the ACK (RFC 3261 §15).
+        self.bye: Transaction | None = None
+        self.deferred_bye: Transaction | None = None
+        # While TERMINATING without a BYE under way: when to stop waiting for another (a challenged BYE).
+        self.expire_at = self.scheduled = inf
+
+    @property
+    def key(self) -> DialogKey:
+        return self.call_id, self.local_tag, self.remote_tag
+
+    @property
+    def established(self) -> bool:
+        """True once the transaction user has reason to know of it."""
+        return self.state is DialogState.EARLY or self.state is DialogState.CONFIRMED
+
+    def next_deadline(self) -> float:
+        return self.expire_at
+
+    def next_cseq(self) -> int:
+        """The CSeq number of our next request."""
+        self.local_cseq += 1
+        return self.local_cseq
+
+    def set_remote_target(self, uri: str) -> None:
+        """Make `uri` what the peer is reached at."""
+        self.remote_target = uri
+        self._set_request_line()
+
+    def set_route_set(self, route_set: tuple[str, ...]) -> None:
+        """Fix the route set; only the 2xx that confirms an early dialog may do it again (§13.2.2.4)."""
+        self.route_set = route_set
+        self._set_request_line()
+
+    def refresh_target(self, message: Message) -> None:
+        """Take the remote target from a Contact, when there is a usable one."""
+        uri = contact_uri(message)
+        if uri is not None and uri != self.remote_target:
+            self.set_remote_target(uri)
+
+    def view(self) -> DialogView:
+        return DialogView(
+            id=self.id,
+            call_id=self.call_id,
+            local_tag=self.local_tag,
+            remote_tag=self.remote_tag,
+            local_uri=self.local,
+            remote_uri=self.remote,
+            remote_target=Uri.parse(self.remote_target),
+            route_set=self.route_set,
+            state=self.state,
+            flow=self.flow,
+            is_uac=self.is_uac,
+        )
+
+    def _set_request_line(self) -> None:
+        route_set = self.route_set
+        if not route_set or is_loose(route_set[0]):
+            self.request_uri, self.routes = self.remote_target, route_set
+        else:
+            # RFC 3261 §12.2.1.1: a strict router wants itself in the Request-URI, the target comes last.
+            self.request_uri = request_uri_of(route_set[0])
+            self.routes = (*route_set[1:], f"<{self.remote_target}>")
+
+
+DialogKey = tuple[str, str, str | None]
+
+
+def contact_uri(message: Message) -> str | None:
+    """The URI of the first Contact; None when there is none, or none that can be dialled."""
+    try:
+        contact = message.contact
+    except ParseError:
+        return None
+    if contact is None or contact.uri.scheme not in ("sip", "sips"):
+        return None
+    return str(contact.uri)
+
+
+def is_loose(route: str) -> bool:
+    """True when the route's URI has the `lr` parameter."""
+    start, end = route.find("<"), route.rfind(">")
+    uri = route[start + 1 : end] if 0 <= start < end else route
+    parameters = uri.partition("?")[0].split(";")[1:]
+    return any(p.partition("=")[0].strip().lower() == "lr" for p in parameters)
+
+
+def request_uri_of(route: str) -> str:
+    """The URI of a route, without what a Request-URI may not have (§19.1.1: `method` and headers)."""
+    start, end = route.find("<"), route.rfind(">")
+    uri = route[start + 1 : end] if 0 <= start < end else route
+    head, *parameters = uri.partition("?")[0].split(";")
+    kept = [p for p in parameters if p.partition("=")[0].strip().lower() != "method"]
+    return ";".join([head, *kept])
+
+
+class DialogTable:
+    """The dialogs of one endpoint, by id and by Call-ID and tags."""
+
+    __slots__ = ("_by_connection", "_by_id", "_by_key", "_last_id")
+
+    def __init__(self) -> None:
+        self._by_id: dict[DialogId, Dialog] = {}
+        self._by_key: dict[DialogKey, Dialog] = {}
+        self._by_connection: dict[Flow, set[Dialog]] = {}
+        self._last_id = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Dialog]:
+        return iter(self._by_id.values())
+
+    def get(self, dialog: DialogId) -> Dialog | None:
+        """The dialog of this id, while it lives."""
+        return self._by_id.get(dialog)
+
+    def find(self, request: Request) -> Dialog | None:
+        """The dialog that an incoming request names: our tag in To, the peer's in From."""
+        return self._by_key.get((request.call_id, request.to.tag or "", request.from_.tag))
+
+    def open_uas(self, request: Request, local_tag: str, flow: Flow) -> Dialog:
+        """RFC 3261 §12.1.1: the dialog that a response with `local_tag` to this request will create."""
+        dialog = Dialog(self._new_id(), request.call_id, flow, is_uac=False)
+        headers = request.headers
+        dialog.local_tag = local_tag
+        dialog.local = f"{headers.get('To', '')};tag={local_tag}"
+        dialog.remote_tag = request.from_.tag
+        dialog.remote = headers.get("From", "") or ""
+        dialog.remote_cseq = request.cseq.number
+        # A Contact is a MUST in INVITE; a peer that leaves it out is reached by its From.
+        dialog.remote_target = contact_uri(request) or str(request.from_.uri)
+        dialog.set_route_set(tuple(headers.get_all("Record-Route")))
+        self._add(dialog)
+        return dialog
+
+    def open_uac(self, request: Request, response: Response, flow: Flow) -> Dialog:
+        """RFC 3261 §12.1.2: the dialog that this response to our request created."""
+        dialog = Dialog(self._new_id(), request.call_id, flow, is_uac=True)
+        dialog.local_tag = request.from_.tag or ""
+        dialog.local = request.headers.get("From", "") or ""
+        dialog.remote_tag = response.to.tag
+        dialog.remote = response.headers.get("To", "") or ""
+        dialog.local_cseq = request.cseq.number
+        dialog.remote_target = contact_uri(response) or request.uri_text
+        dialog.set_route_set(tuple(reversed(response.headers.get_all("Record-Route"))))
+        self._add(dialog)
+        return dialog
+
+    def set_flow(self, dialog: Dialog, flow: Flow) -> None:
+        """The peer was last heard on `flow`."""
+        if flow is dialog.flow or flow == dialog.flow:
+            return
+        self._leave_connection(dialog)
+        dialog.flow = flow
+        self._join_connection(dialog)
+
+    def lose_flow(self, flow: Flow) -> None:
+        """A connection is gone: its dialogs go on over a new one to the same remote."""
+        for dialog in self._by_connection.pop(flow, ()):
+            dialog.flow = Flow(flow.transport, flow.local, flow.remote, 0)
+
+    def remove(self, dialog: Dialog) -> bool:
+        """Take it out of the table; False when it was not there."""
+        if self._by_id.pop(dialog.id, None) is None:
+            return False
+        self._by_key.pop(dialog.key, None)
+        self._leave_connection(dialog)
+        return True
+
+    def _add(self, dialog: Dialog) -> None:
+        self._by_id[dialog.id] = dialog
+        self._by_key[dialog.key] = dialog
+        self._join_connection(dialog)
+
+    def _new_id(self) -> DialogId:
+        self._last_id += 1
+        return DialogId(self._last_id)
+
+    def _join_connection(self, dialog: Dialog) -> None:
+        if dialog.flow.connection:
+            self._by_connection.setdefault(dialog.flow, set()).add(dialog)
+
+    def _leave_connection(self, dialog: Dialog) -> None:
+        neighbours = self._by_connection.get(dialog.flow) if dialog.flow.connection else None
+        if neighbours is not None:
+            neighbours.discard(dialog)
+            if not neighbours:
+                del self._by_connection[dialog.flow]

@@ -1,0 +1,266 @@
+"""The SIP endpoint without I/O: every verb takes `now` and returns all that it caused.
+
+The layers of RFC 3261 §5 below it: transactions (`sipcore.transaction`), the UAC and UAS cores (`uac`, `uas`),
+dialogs (`dialog`) and what an INVITE makes of them (`invite_usage`). Whatever bytes come, `receive` returns.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from sipcore.dialog import Dialog, DialogTable, DialogView
+from sipcore.entropy import Entropy
+from sipcore.errors import ParseError
+from sipcore.events import DialogId, TransactionId
+from sipcore.flow import Address, Flow
+from sipcore.invite_usage import UnacknowledgedSuccess, end_dialog
+from sipcore.limits import Limits
+from sipcore.message import Request, Response
+from sipcore.outputs import Datagram, Output
+from sipcore.parser import InvalidMessage, parse_message
+from sipcore.state import Admit, Drop, EndpointState, Gate, Refuse, Verdict
+from sipcore.timers import Deadlines, Timers
+from sipcore.transaction import HeaderPairs, Transaction
+from sipcore.transaction.table import TransactionTable
+from sipcore.uac import UserAgentClient
+from sipcore.uas import UserAgentServer
+
+__all__ = ["Admit", "DialogView", "Drop", "Endpoint", "Gate", "Refuse", "Verdict"]
+
+_NO_TIMERS: Final = Timers()
+_NO_LIMITS: Final = Limits()
+
+
+class Endpoint:
+    """All SIP state of one process: transactions, dialogs, CSeq, route sets.
+
+    `gate` is asked about every new request before anything is kept of it. `advertised` gives the address that
+    the peer on a flow can reach us at (Via, Contact). `supported` are the option tags a Require may name.
+    `symmetric` answers UDP requests to their source port even without `rport` (RFC 3581).
+    """
+
+    __slots__ = ("_client", "_limits", "_server", "_state")
+
+    def __init__(
+        self,
+        *,
+        entropy: Entropy,
+        gate: Gate | None = None,
+        timers: Timers = _NO_TIMERS,
+        limits: Limits = _NO_LIMITS,
+        advertised: Callable[[Flow], Address] | None = None,
+        server: str = "voipat",
+        supported: Sequence[str] = (),
+        symmetric: bool = True,
+    ) -> None:
+        deadlines = Deadlines()
+        self._state = EndpointState(
+            entropy=entropy,
+            gate=gate,
+            timers=timers,
+            advertised=advertised,
+            server=server,
+            supported=frozenset(option.lower() for option in supported),
+            symmetric=symmetric,
+            max_transactions=limits.max_transactions,
+            deadlines=deadlines,
+            transactions=TransactionTable(deadlines, timers),
+            dialogs=DialogTable(),
+            counters=Counter(),
+            locals={},
+        )
+        self._limits = limits
+        self._server = UserAgentServer(self._state)
+        self._client = UserAgentClient(self._state, self._server)
+
+    # Input from below
+
+    def receive(self, datagram: Datagram, now: float) -> list[Output]:
+        """Take one whole message; never raises, whatever the bytes are."""
+        out: list[Output] = []
+        flow = datagram.flow
+        try:
+            message = parse_message(datagram.data, limits=self._limits)
+            _touch(message)
+        except ParseError as error:
+            self._receive_malformed(error, flow, out)
+            return out
+        if isinstance(message, Request):
+            acknowledged = self._server.receive(message, flow, now, out)
+            if acknowledged is not None:
+                self._client.send_deferred_bye(acknowledged, now, out)
+        else:
+            self._client.receive(message, flow, now, out)
+        return out
+
+    def flow_lost(self, flow: Flow, now: float) -> list[Output]:
+        """The connection is gone, or the UDP peer is unreachable."""
+        out: list[Output] = []
+        state = self._state
+        if not flow.reliable:
+            concerned = state.transactions.on_datagram_flow(flow)
+        else:
+            concerned = state.transactions.on_connection(flow)
+            state.dialogs.lose_flow(flow)
+        for transaction in concerned:
+            if transaction.machine.client:
+                self._client.lose_connection(transaction, now, out)
+            else:
+                self._server.lose_connection(transaction, flow)
+        return out
+
+    def resolved(self, query: int, answers: Sequence[Address], now: float) -> list[Output]:
+        """DNS answered a `Resolve`; no answers means the name has no address."""
+        out: list[Output] = []
+        self._client.resolved(query, answers, now, out)
+        return out
+
+    def handle_timeout(self, now: float) -> list[Output]:
+        """Fire every timer that is due."""
+        out: list[Output] = []
+        for owner in self._state.deadlines.due(now):
+            if isinstance(owner, Transaction):
+                core = self._client if owner.machine.client else self._server
+                core.handle_timeout(owner, now, out)
+            elif isinstance(owner, UnacknowledgedSuccess):
+                dialog = self._server.repeat_success(owner, now, out)
+                if dialog is not None:
+                    self._client.send_deferred_bye(dialog, now, out)
+            elif isinstance(owner, Dialog):
+                end_dialog(self._state, owner, now, out)
+        return out
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` is due; None when nothing waits."""
+        return self._state.deadlines.next_timeout()
+
+    # Verbs of the transaction user
+
+    def respond(
+        self,
+        transaction: TransactionId,
+        status: int,
+        now: float,
+        *,
+        reason: str | None = None,
+        headers: HeaderPairs = (),
+        body: bytes = b"",
+    ) -> list[Output]:
+        """Answer a request. A response that comes after the final one, or after CANCEL, is dropped and counted.
+
+        Raises: LocalProtocolError for a status that SIP forbids here.
+        """
+        out: list[Output] = []
+        self._server.respond_to(transaction, status, now, out, reason, headers, body)
+        return out
+
+    def new_transaction(self) -> TransactionId:
+        """An id for `send` or `send_in_dialog`; nothing is kept until it is used."""
+        return self._state.transactions.new_id()
+
+    def send(
+        self, transaction: TransactionId, request: Request, now: float, *, flow: Flow | None = None
+    ) -> list[Output]:
+        """Send a request outside of any dialog. The request is taken over: Via is replaced; Max-Forwards, From
+
+        and its tag, To, Call-ID, CSeq and Contact are added when missing. Without a flow it goes by the first
+        Route or the Request-URI.
+
+        Raises: LocalProtocolError for ACK and CANCEL, and for a transaction that is under way.
+        """
+        out: list[Output] = []
+        self._client.send(transaction, request, now, out, flow)
+        return out
+
+    def send_in_dialog(
+        self,
+        dialog: DialogId,
+        transaction: TransactionId,
+        method: str,
+        now: float,
+        *,
+        headers: HeaderPairs = (),
+        body: bytes = b"",
+    ) -> list[Output]:
+        """Send a request within a dialog.
+
+        Raises: LocalProtocolError when the dialog has ended, for BYE before we answered, and for an INVITE while
+        another is under way (`status_hint` 481 or 491).
+        """
+        out: list[Output] = []
+        self._client.send_in_dialog(dialog, transaction, method, now, out, headers, body)
+        return out
+
+    def cancel(self, transaction: TransactionId, now: float, *, headers: HeaderPairs = ()) -> list[Output]:
+        """Cancel our INVITE, as soon as a provisional response allows; nothing when it has its final response."""
+        out: list[Output] = []
+        self._client.cancel(transaction, now, out, headers)
+        return out
+
+    def ack(self, dialog: DialogId, now: float, *, headers: HeaderPairs = (), body: bytes = b"") -> list[Output]:
+        """Acknowledge the 2xx to our INVITE; nothing when there is none to acknowledge."""
+        out: list[Output] = []
+        self._client.ack(dialog, now, out, headers, body)
+        return out
+
+    def bye(self, dialog: DialogId, now: float, *, headers: HeaderPairs = ()) -> list[Output]:
+        """Hang up: BYE, held back while our 2xx waits for its ACK; nothing when the dialog is ending or gone.
+
+        Raises: LocalProtocolError for a dialog that we have not answered: refuse its INVITE instead.
+        """
+        out: list[Output] = []
+        self._client.bye(dialog, self.new_transaction(), now, out, headers)
+        return out
+
+    # What can be seen
+
+    def dialog(self, dialog: DialogId) -> DialogView | None:
+        """The dialog as it is now; None when it has ended."""
+        found = self._state.dialogs.get(dialog)
+        return None if found is None else found.view()
+
+    def find_dialog(self, request: Request) -> DialogId | None:
+        """The dialog that an incoming request names by Call-ID and tags; for a gate that lets calls go on."""
+        found = self._state.dialogs.find(request)
+        return None if found is None else found.id
+
+    def listening(self, transport: str, local: Address) -> None:
+        """Tell of a socket that requests can leave from; a new flow without a local end gets the first that fits."""
+        self._state.locals.setdefault(transport, []).append(local)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How often a message was dropped, refused, repeated or came late."""
+        return MappingProxyType(self._state.counters)
+
+    @property
+    def transaction_count(self) -> int:
+        """Transactions under way, those that wait for DNS included."""
+        return len(self._state.transactions) + self._client.unresolved_count
+
+    @property
+    def dialog_count(self) -> int:
+        """Dialogs in the table."""
+        return len(self._state.dialogs)
+
+    def _receive_malformed(self, error: ParseError, flow: Flow, out: list[Output]) -> None:
+        request = error.message if isinstance(error, InvalidMessage) else None
+        if not isinstance(request, Request) or request.method == "ACK":
+            self._server.drop("messages_malformed", flow, out)
+            return
+        self._state.counters["messages_malformed"] += 1
+        try:
+            self._server.refuse_stateless(request, flow, error.status_hint, out, str(error) or None)
+        except ParseError:
+            out.clear()
+            self._server.drop("messages_unanswerable", flow, out)
+
+
+def _touch(message: Request | Response) -> None:
+    """Parse every field that the layers read, so that a broken one is found before any state is made."""
+    _ = message.via, message.from_, message.to, message.cseq, message.call_id
+    if isinstance(message, Request):
+        _ = message.uri, message.max_forwards, message.record_routes

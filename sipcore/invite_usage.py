@@ -1,0 +1,114 @@
+"""What an INVITE makes of its dialog: RFC 3261 §13 (2xx and ACK), §14 (one INVITE at a time), §15 (BYE).
+
+The 2xx of the UAS core is repeated until the ACK comes, on every transport (§13.3.1.4). Responses that end the
+usage are those of RFC 5057.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from sipcore.dialog import Dialog, DialogState
+from sipcore.events import DialogEnded
+from sipcore.flow import Flow
+from sipcore.message import Request
+from sipcore.outputs import Output
+from sipcore.state import EndpointState
+from sipcore.timers import Timers
+from sipcore.transaction import State, Transaction
+
+# RFC 5057 §5.1: responses to a request within the dialog after which the INVITE usage is gone. The others concern
+# their transaction only; 480 and 489 end a subscription, not a call.
+ENDING_STATUSES: Final = frozenset({404, 408, 410, 416, 481, 482, 483, 484, 485, 502, 604})
+
+
+class UnacknowledgedSuccess:
+    """A 2xx to INVITE that is repeated until its ACK comes; given up after 64*T1."""
+
+    __slots__ = (
+        "cseq",
+        "data",
+        "dialog",
+        "expire_at",
+        "flow",
+        "interval",
+        "owes_answer",
+        "repeat_at",
+        "scheduled",
+        "timers",
+    )
+
+    def __init__(self, dialog: Dialog, cseq: int, data: bytes, flow: Flow, timers: Timers, now: float) -> None:
+        self.dialog = dialog
+        self.cseq = cseq
+        self.data = data
+        self.flow = flow
+        self.timers = timers
+        self.interval = timers.t1
+        self.repeat_at = now + timers.t1
+        self.expire_at = now + timers.timeout
+        self.scheduled = inf
+        # The 2xx held an offer: until the ACK brings the answer, a re-INVITE has to wait (RFC 3261 §14.2).
+        self.owes_answer = False
+
+    def next_deadline(self) -> float:
+        return self.repeat_at if self.repeat_at < self.expire_at else self.expire_at
+
+    def repeated(self, now: float) -> None:
+        """Set the next repetition: T1, doubling up to T2."""
+        self.interval = min(self.interval * 2, self.timers.t2)
+        self.repeat_at = now + self.interval
+
+    def stop(self) -> None:
+        self.repeat_at = self.expire_at = inf
+
+
+def invite_refusal(dialog: Dialog) -> int | None:
+    """The status that an INVITE within the dialog must be refused with now (RFC 3261 §14.2), or None."""
+    if dialog.invite_server is not None:
+        return 500
+    if dialog.invite_client is not None:
+        return 491
+    if dialog.unacknowledged is not None and dialog.unacknowledged.owes_answer:
+        return 491
+    return None
+
+
+def stop_repeating(dialog: Dialog) -> None:
+    """The ACK is there, or no longer matters."""
+    if dialog.unacknowledged is not None:
+        dialog.unacknowledged.stop()
+        dialog.unacknowledged = None
+
+
+def end_dialog(state: EndpointState, dialog: Dialog, now: float, out: list[Output]) -> None:
+    """Take the dialog out of the table, and tell of it when the transaction user knew it."""
+    if not state.dialogs.remove(dialog):
+        return
+    was_known = dialog.state is not DialogState.TRYING
+    dialog.state = DialogState.TERMINATED
+    dialog.expire_at = inf
+    stop_repeating(dialog)
+    pending = dialog.invite_client
+    if pending is not None and pending.state is State.PROCEEDING:
+        # Nobody will cancel it any more; without this a peer that never answers would keep it for ever.
+        pending.give_up_after(state.timers.timeout, now)
+        state.transactions.settle(pending)
+    dialog.invite_client = dialog.invite_server = dialog.to_acknowledge = dialog.bye = dialog.deferred_bye = None
+    if was_known:
+        out.append(DialogEnded(dialog.id))
+
+
+def end_early_dialogs(state: EndpointState, transaction: Transaction, now: float, out: list[Output]) -> None:
+    """The INVITE has its last response: dialogs that no 2xx confirmed are gone (RFC 3261 §13.2.2.3, §13.2.2.4)."""
+    for dialog in (transaction.forks or {}).values():
+        dialog.invite_client = None
+        if dialog.state is DialogState.EARLY:
+            end_dialog(state, dialog, now, out)
+
+
+def ack_headers(request: Request) -> list[tuple[str, str]]:
+    """RFC 3261 §13.2.2.4: the ACK has the same credentials as the INVITE."""
+    names = ("Authorization", "Proxy-Authorization")
+    return [(name, value) for name in names for value in request.headers.get_all(name)]

@@ -1,0 +1,167 @@
+"""Where a message goes, and what it says about where it came from: RFC 3261 §8.1.2, §18.1–18.2 and RFC 3581."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from sipcore.fields import Via
+from sipcore.flow import Address, Flow
+from sipcore.message import Request
+from sipcore.uri import Uri
+
+DEFAULT_PORT: Final = 5060
+DEFAULT_TLS_PORT: Final = 5061
+
+# What stands for "whichever of our sockets reaches it": the driver chooses.
+ANY_LOCAL: Final = Address("0.0.0.0", 0)
+
+_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})
+
+_PRIVATE_PREFIXES: Final = (
+    "10.",
+    "192.168.",
+    "169.254.",
+    "127.",
+    *(f"172.{n}." for n in range(16, 32)),
+    *(f"100.{n}." for n in range(64, 128)),
+    "fc",
+    "fd",
+    "fe80:",
+)
+
+
+class NextHop(NamedTuple):
+    """Where a URI points, before any look-up."""
+
+    host: str
+    port: int | None
+    transport: str
+    is_literal: bool
+
+    @property
+    def address(self) -> Address:
+        """The address, for a literal host."""
+        port = self.port or (DEFAULT_TLS_PORT if self.transport in ("TLS", "WSS") else DEFAULT_PORT)
+        return Address(self.host, port)
+
+
+def next_hop(uri: Uri) -> NextHop:
+    """Host, port and transport that a request for `uri` goes to (RFC 3263 §4.1 without the look-ups)."""
+    host = uri.params.get("maddr") or uri.host
+    if host.startswith("["):
+        host = host[1:-1]
+    transport = (uri.params.get("transport") or "").upper()
+    if uri.scheme == "sips":
+        transport = "WSS" if transport in ("WS", "WSS") else "TLS"
+    return NextHop(host, uri.port, transport or "UDP", is_ip_literal(host))
+
+
+def is_ip_literal(host: str) -> bool:
+    """True for an IPv4 or an IPv6 address; no look-up is needed, and none may be made."""
+    if ":" in host:
+        return True
+    parts = host.split(".")
+    return len(parts) == 4 and all(p.isascii() and p.isdigit() and len(p) <= 3 and int(p) < 256 for p in parts)
+
+
+def is_private(host: str) -> bool:
+    """True for an address that means nothing outside its own network (RFC 1918, 6598, 3927, 4193)."""
+    return host.startswith(_PRIVATE_PREFIXES)
+
+
+def dialog_flow(request_uri: str, routes: tuple[str, ...], flow: Flow, *, has_route_set: bool) -> Flow:
+    """The flow of a request in a dialog whose peer was last heard on `flow`.
+
+    RFC 3261 §12.2.1.1 says the next hop of route set or remote target. That is the same as `flow` for a stream
+    connection to the same host (RFC 5923: it is used again), and must be `flow` when a phone behind a NAT gives
+    a private Contact. A host name is not looked up again within a dialog: `flow` leads there.
+    """
+    hop = next_hop(Uri.parse(_uri_text(routes[0]) if routes else request_uri))
+    remote = flow.remote
+    if (
+        not hop.is_literal
+        or hop.port == 0
+        or hop.host in _UNSPECIFIED
+        or (hop.transport != flow.transport and flow.connection)
+    ):
+        return flow
+    if hop.host == remote.host:
+        if flow.connection or (hop.transport == flow.transport and hop.address.port == remote.port):
+            return flow
+    elif not has_route_set and is_private(hop.host):
+        return flow
+    local = flow.local if hop.transport == flow.transport else ANY_LOCAL
+    return Flow(hop.transport, local, hop.address, 0)
+
+
+def _uri_text(name_addr: str) -> str:
+    start, end = name_addr.find("<"), name_addr.rfind(">")
+    return name_addr[start + 1 : end] if 0 <= start < end else name_addr
+
+
+def response_flow(via: Via, flow: Flow, *, symmetric: bool) -> Flow:
+    """Where the response to a request that came on `flow` goes (RFC 3261 §18.2.2, RFC 3581 §4).
+
+    `symmetric` answers to the source port even when the client did not ask by `rport`: what phones behind a NAT
+    need and others do not notice. `maddr` is not followed: it would let a stranger aim our responses.
+    """
+    if flow.transport != "UDP" or symmetric or "rport" in via.params:
+        return flow
+    port = via.port or DEFAULT_PORT
+    if port == flow.remote.port:
+        return flow
+    return Flow(flow.transport, flow.local, Address(flow.remote.host, port), 0)
+
+
+def reconnect_flow(via: Via, flow: Flow) -> Flow:
+    """RFC 3261 §18.2.2: the connection of the request is gone, so a new one to `received` and sent-by's port."""
+    port = via.port or (DEFAULT_TLS_PORT if flow.transport in ("TLS", "WSS") else DEFAULT_PORT)
+    return Flow(flow.transport, flow.local, Address(flow.remote.host, port), 0)
+
+
+def host_port(address: Address) -> str:
+    """An address as sent-by or hostport: the port always named, IPv6 in brackets."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def via_value(flow: Flow, sent_by: Address, branch: str) -> str:
+    """Our Via. RFC 3581 §3: `rport` has no value in a request, and we always ask."""
+    return f"SIP/2.0/{flow.transport} {host_port(sent_by)};branch={branch};rport"
+
+
+def contact_value(flow: Flow, sent_by: Address) -> str:
+    """Our Contact as the peer on `flow` can reach it."""
+    if flow.transport == "UDP":
+        return f"<sip:{host_port(sent_by)}>"
+    return f"<sip:{host_port(sent_by)};transport={flow.transport.lower()}>"
+
+
+def stamped_via(text: str, via: Via, flow: Flow) -> str | None:
+    """The top Via with `received` and `rport` filled in; None when nothing is to be said.
+
+    RFC 3261 §18.2.1: `received` when sent-by is not the source address; RFC 3581 §4: both, even when equal, when
+    `rport` was asked for.
+    """
+    params = via.params
+    remote = flow.remote
+    asked = "rport" in params
+    host = via.host[1:-1] if via.host.startswith("[") else via.host
+    if not asked and host == remote.host and "received" not in params:
+        return None
+    # A `received` or an rport value that the sender wrote itself must not survive.
+    pieces = [text.partition(";")[0].strip()]
+    for name, value in params.items():
+        if name not in ("received", "rport"):
+            pieces.append(name if value is None else f"{name}={value}")
+    if asked:
+        pieces.append(f"rport={remote.port}")
+    if asked or host != remote.host:
+        pieces.append(f"received={remote.host}")
+    return ";".join(pieces)
+
+
+def top_route(request: Request) -> Uri:
+    """The URI that decides the next hop of an out-of-dialog request: the first Route, else the Request-URI."""
+    routes = request.routes
+    return routes[0].uri if routes else request.uri

@@ -1,0 +1,94 @@
+"""What the two cores of an endpoint share: tables, deadlines, entropy, and how our own address is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sipcore.dialog import DialogTable
+from sipcore.entropy import Entropy
+from sipcore.flow import Address, Flow
+from sipcore.message import Request
+from sipcore.routing import contact_value, via_value
+from sipcore.timers import Deadlines, Timers
+from sipcore.transaction import HeaderPairs
+from sipcore.transaction.table import MAGIC_COOKIE, TransactionTable
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The gate lets the request in; `identity` comes back in `RequestReceived`."""
+
+    identity: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The gate wants this response sent, without any state (RFC 3261 §8.2.7)."""
+
+    status: int
+    reason: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The gate wants silence; `reason` is the counter's name."""
+
+    reason: str
+
+
+Verdict = Admit | Refuse | Drop
+Gate = Callable[[Request, Flow, float], Verdict]
+
+
+@dataclass(slots=True, eq=False)
+class EndpointState:
+    """Everything an endpoint knows. `supported` are the option tags that a Require may name."""
+
+    entropy: Entropy
+    gate: Gate | None
+    timers: Timers
+    advertised: Callable[[Flow], Address] | None
+    server: str
+    supported: frozenset[str]
+    symmetric: bool
+    max_transactions: int
+    deadlines: Deadlines
+    transactions: TransactionTable
+    dialogs: DialogTable
+    counters: Counter[str]
+    # Our addresses per transport, to give a new flow its local end.
+    locals: dict[str, list[Address]]
+
+    def sent_by(self, flow: Flow) -> Address:
+        """Our address as the peer on `flow` can reach it."""
+        return flow.local if self.advertised is None else self.advertised(flow)
+
+    def contact(self, flow: Flow) -> str:
+        """Our Contact for the peer on `flow`."""
+        return contact_value(flow, self.sent_by(flow))
+
+    def new_branch(self) -> str:
+        """A branch that no other transaction has (RFC 3261 §8.1.1.7)."""
+        return MAGIC_COOKIE + self.entropy.token(8)
+
+    def via(self, flow: Flow, branch: str) -> str:
+        """Our Via for a request on `flow`."""
+        return via_value(flow, self.sent_by(flow), branch)
+
+    def with_local(self, flow: Flow) -> Flow:
+        """The flow with one of our listening addresses as its local end, when it has none."""
+        if flow.local.port:
+            return flow
+        is_v6 = ":" in flow.remote.host
+        for local in self.locals.get(flow.transport, ()):
+            if (":" in local.host) == is_v6:
+                return Flow(flow.transport, local, flow.remote, flow.connection)
+        return flow
+
+
+def has_header(headers: HeaderPairs, name: str) -> bool:
+    """True when the pairs name this header; `name` in lower case."""
+    return any(pair[0].lower() == name for pair in headers)

@@ -1,0 +1,506 @@
+"""The UAC core: RFC 3261 §8.1, §9.1 CANCEL, §12.2.1, §13.2 INVITE and its ACK, §15.1.1 BYE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState
+from sipcore.errors import LocalProtocolError
+from sipcore.events import DialogId, Failure, RequestFailed, ResponseReceived, TransactionId
+from sipcore.flow import Address, Flow
+from sipcore.invite_usage import ENDING_STATUSES, ack_headers, end_dialog, end_early_dialogs
+from sipcore.message import Request, Response
+from sipcore.outputs import Output, Resolve, Transmit
+from sipcore.routing import ANY_LOCAL, NextHop, dialog_flow, next_hop, top_route
+from sipcore.state import EndpointState, has_header
+from sipcore.transaction import Action, HeaderPairs, Input, State, Transaction
+from sipcore.transaction.invite_client import INVITE_CLIENT
+from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
+from sipcore.uas import UserAgentServer
+
+
+class UserAgentClient:
+    """Sends requests and receives responses."""
+
+    __slots__ = ("_last_query", "_resolving", "_server", "_state")
+
+    def __init__(self, state: EndpointState, server: UserAgentServer) -> None:
+        self._state = state
+        self._server = server
+        self._resolving: dict[int, tuple[Transaction, NextHop]] = {}
+        self._last_query = 0
+
+    # Requests of the transaction user
+
+    def send(
+        self, transaction: TransactionId, request: Request, now: float, out: list[Output], flow: Flow | None
+    ) -> None:
+        """Send a request outside of any dialog; the request is taken over and completed.
+
+        Raises: LocalProtocolError for a method that has no transaction of its own, or an id used before.
+        """
+        if request.method in ("ACK", "CANCEL"):
+            raise LocalProtocolError(f"{request.method} is sent by `ack` or `cancel`")
+        self._complete(request)
+        opened = self._new_transaction(transaction, request)
+        if flow is not None:
+            self._start(opened, flow, now, out)
+            return
+        hop = next_hop(top_route(request))
+        if hop.is_literal:
+            self._start(opened, Flow(hop.transport, ANY_LOCAL, hop.address), now, out)
+            return
+        self._last_query += 1
+        self._resolving[self._last_query] = opened, hop
+        out.append(Resolve(self._last_query, hop.host, hop.port, hop.transport))
+
+    def resolved(self, query: int, answers: Sequence[Address], now: float, out: list[Output]) -> None:
+        """Go on with a request that waited for DNS."""
+        waiting = self._resolving.pop(query, None)
+        if waiting is None:
+            return
+        transaction, hop = waiting
+        if not answers:
+            out.append(RequestFailed(transaction.id, Failure.RESOLVE))
+            return
+        self._start(transaction, Flow(hop.transport, ANY_LOCAL, answers[0]), now, out)
+
+    @property
+    def unresolved_count(self) -> int:
+        """Requests that wait for DNS."""
+        return len(self._resolving)
+
+    def send_in_dialog(
+        self,
+        dialog_id: DialogId,
+        transaction: TransactionId,
+        method: str,
+        now: float,
+        out: list[Output],
+        headers: HeaderPairs,
+        body: bytes,
+    ) -> None:
+        """Send a request within a dialog (RFC 3261 §12.2.1.1).
+
+        Raises: LocalProtocolError when the dialog is gone, or its state forbids the method.
+        """
+        dialog = self._state.dialogs.get(dialog_id)
+        if dialog is None:
+            raise LocalProtocolError(f"{method} in dialog {dialog_id}, which has ended", status_hint=481)
+        _check_allowed(dialog, method)
+        if method == "BYE":
+            self._bye(dialog, transaction, now, out, headers, body)
+        else:
+            self._start_in_dialog(dialog, transaction, method, now, out, headers, body)
+
+    def bye(
+        self, dialog_id: DialogId, transaction: TransactionId, now: float, out: list[Output], headers: HeaderPairs
+    ) -> None:
+        """Hang up; a dialog that is ending or gone needs nothing.
+
+        Raises: LocalProtocolError for an early dialog of the UAS, which is refused by a response instead.
+        """
+        dialog = self._state.dialogs.get(dialog_id)
+        if dialog is None or dialog.state is DialogState.TERMINATING or dialog.deferred_bye is not None:
+            return
+        _check_allowed(dialog, "BYE")
+        self._bye(dialog, transaction, now, out, headers, b"")
+
+    def cancel(self, transaction: TransactionId, now: float, out: list[Output], headers: HeaderPairs) -> None:
+        """Cancel an INVITE: at once when a provisional response is there, else with the first (§9.1)."""
+        found = self._state.transactions.get(transaction)
+        if found is None:
+            self._cancel_unresolved(transaction, out)
+        elif found.machine is INVITE_CLIENT and found.cancel_headers is None:
+            if found.state is State.CALLING:
+                found.cancel_headers = headers
+            elif found.state is State.PROCEEDING:
+                found.cancel_headers = headers
+                self._perform(found, found.step(Input.CANCELLED, now), None, None, now, out)
+
+    def ack(self, dialog_id: DialogId, now: float, out: list[Output], headers: HeaderPairs, body: bytes) -> None:
+        """Acknowledge the 2xx to our INVITE; kept, and sent again for each repetition of the 2xx (§13.2.2.4)."""
+        dialog = self._state.dialogs.get(dialog_id)
+        transaction = dialog.to_acknowledge if dialog is not None else None
+        if dialog is None or transaction is None or transaction.request is None:
+            return
+        dialog.to_acknowledge = None
+        flow = self._dialog_flow(dialog)
+        lines = [("Via", self._state.via(flow, self._state.new_branch()))]
+        lines += self._dialog_lines(dialog, "ACK", transaction.cseq)
+        lines += ack_headers(transaction.request)
+        lines += headers
+        data = Request("ACK", dialog.request_uri, lines, body).to_bytes()
+        if transaction.acks is None:
+            transaction.acks = {}
+        transaction.acks[dialog.remote_tag or ""] = data, flow
+        out.append(Transmit(data, flow))
+
+    def send_deferred_bye(self, dialog: Dialog, now: float, out: list[Output]) -> None:
+        """The ACK that a BYE of ours waited for is there, or will not come any more (§15)."""
+        waiting = dialog.deferred_bye
+        if waiting is not None and waiting.request is not None:
+            dialog.deferred_bye = None
+            dialog.state = DialogState.TERMINATING
+            dialog.bye = waiting
+            self._start(waiting, self._dialog_flow(dialog), now, out)
+
+    # Building
+
+    def _complete(self, request: Request) -> None:
+        state, headers = self._state, request.headers
+        if "To" not in headers:
+            headers.add("To", f"<{request.uri_text}>")
+        if "From" not in headers:
+            headers.add("From", "<sip:anonymous@anonymous.invalid>")
+        if request.from_.tag is None:
+            headers.set("From", f"{headers.get('From')};tag={state.entropy.token(8)}")
+        if "Call-ID" not in headers:
+            headers.add("Call-ID", state.entropy.token(16))
+        if "CSeq" not in headers:
+            headers.add("CSeq", f"1 {request.method}")
+        if "Max-Forwards" not in headers:
+            headers.add("Max-Forwards", "70")
+        if state.server and "User-Agent" not in headers:
+            headers.add("User-Agent", state.server)
+
+    def _new_transaction(self, id_: TransactionId, request: Request) -> Transaction:
+        if self._state.transactions.get(id_) is not None:
+            raise LocalProtocolError(f"transaction {id_} is under way")
+        machine = INVITE_CLIENT if request.method == "INVITE" else NONINVITE_CLIENT
+        transaction = Transaction(machine, self._state.timers, reliable=False)
+        transaction.id = id_
+        transaction.request = request
+        number, transaction.method = request.cseq
+        transaction.cseq = number
+        return transaction
+
+    def _start(self, transaction: Transaction, flow: Flow, now: float, out: list[Output]) -> None:
+        state = self._state
+        request = transaction.request
+        assert request is not None, "a transaction is started once, with its request"
+        flow = state.with_local(flow)
+        branch = state.new_branch()
+        request.headers.remove("Via")
+        request.headers.prepend("Via", state.via(flow, branch))
+        if transaction.method in TARGET_REFRESH and "Contact" not in request.headers:
+            request.headers.add("Contact", state.contact(flow))
+        transaction.data = request.to_bytes()
+        transaction.reliable = flow.reliable
+        out.append(Transmit(transaction.data, flow))
+        state.transactions.open_client(transaction, branch, flow, now)
+
+    def _start_in_dialog(
+        self,
+        dialog: Dialog,
+        transaction: TransactionId,
+        method: str,
+        now: float,
+        out: list[Output],
+        headers: HeaderPairs,
+        body: bytes,
+    ) -> Transaction:
+        opened = self._in_dialog(dialog, transaction, method, headers, body)
+        if method == "INVITE":
+            dialog.invite_client = opened
+        self._start(opened, self._dialog_flow(dialog), now, out)
+        return opened
+
+    def _in_dialog(
+        self, dialog: Dialog, transaction: TransactionId, method: str, headers: HeaderPairs, body: bytes
+    ) -> Transaction:
+        lines = self._dialog_lines(dialog, method, dialog.next_cseq())
+        lines += headers
+        if self._state.server and not has_header(headers, "user-agent"):
+            lines.append(("User-Agent", self._state.server))
+        opened = self._new_transaction(transaction, Request(method, dialog.request_uri, lines, body))
+        opened.dialog = dialog
+        return opened
+
+    def _dialog_lines(self, dialog: Dialog, method: str, cseq: int) -> list[tuple[str, str]]:
+        lines = [("Max-Forwards", "70")]
+        lines += [("Route", route) for route in dialog.routes]
+        lines += [
+            ("From", dialog.local),
+            ("To", dialog.remote),
+            ("Call-ID", dialog.call_id),
+            ("CSeq", f"{cseq} {method}"),
+        ]
+        return lines
+
+    def _dialog_flow(self, dialog: Dialog) -> Flow:
+        flow = dialog_flow(dialog.request_uri, dialog.routes, dialog.flow, has_route_set=bool(dialog.route_set))
+        return self._state.with_local(flow)
+
+    def _bye(
+        self,
+        dialog: Dialog,
+        transaction: TransactionId,
+        now: float,
+        out: list[Output],
+        headers: HeaderPairs,
+        body: bytes,
+    ) -> None:
+        if dialog.unacknowledged is not None:
+            # RFC 3261 §15: the callee MUST NOT send BYE "until it has received an ACK for its 2xx response or
+            # until the server transaction times out".
+            dialog.deferred_bye = self._in_dialog(dialog, transaction, "BYE", headers, body)
+            return
+        self._server.refuse_pending_invite(dialog, now, out)
+        dialog.bye = self._start_in_dialog(dialog, transaction, "BYE", now, out, headers, body)
+        dialog.state = DialogState.TERMINATING
+        dialog.expire_at = float("inf")
+
+    def _cancel_unresolved(self, transaction: TransactionId, out: list[Output]) -> None:
+        for query, (waiting, _) in list(self._resolving.items()):
+            if waiting.id == transaction:
+                del self._resolving[query]
+                out.append(RequestFailed(transaction, Failure.RESOLVE))
+
+    # Responses
+
+    def receive(self, response: Response, flow: Flow, now: float, out: list[Output]) -> None:
+        """Take one response."""
+        state = self._state
+        transaction = state.transactions.client(response.via.branch, response.cseq.method)
+        if transaction is None:
+            self._server.drop("responses_stray", flow, out)
+            return
+        status = response.status
+        if status < 200:
+            input_ = Input.PROVISIONAL
+        elif status < 300:
+            if transaction.acks is not None and self._acknowledge_again(transaction, response, out):
+                return
+            input_ = Input.SUCCESS
+        else:
+            input_ = Input.FAILURE
+        actions = transaction.step(input_, now)
+        self._perform(transaction, actions, response, flow, now, out)
+
+    def _acknowledge_again(self, transaction: Transaction, response: Response, out: list[Output]) -> bool:
+        sent = (transaction.acks or {}).get(response.to.tag or "")
+        if sent is None:
+            return False
+        self._state.counters["responses_repeated"] += 1
+        out.append(Transmit(*sent))
+        return True
+
+    def _perform(
+        self,
+        transaction: Transaction,
+        actions: tuple[Action, ...],
+        response: Response | None,
+        flow: Flow | None,
+        now: float,
+        out: list[Output],
+    ) -> None:
+        for action in actions:
+            if action is Action.PASS_UP:
+                assert response is not None and flow is not None, "only a response is passed up"
+                self._pass_up(transaction, response, flow, now, out)
+            elif action is Action.RETRANSMIT:
+                assert transaction.flow is not None, "a transaction in the table has its flow"
+                self._state.counters["requests_retransmitted"] += 1
+                out.append(Transmit(transaction.data, transaction.flow))
+            elif action is Action.SEND_ACK:
+                assert response is not None, "only a response is acknowledged"
+                self._acknowledge_failure(transaction, response, out)
+            elif action is Action.SEND_CANCEL:
+                self._send_cancel(transaction, now, out)
+            elif action is Action.REPORT_TIMEOUT:
+                self._fail(transaction, Failure.TIMEOUT, now, out)
+            elif action is Action.REPORT_TRANSPORT_ERROR:
+                self._fail(transaction, Failure.TRANSPORT, now, out)
+        if self._state.transactions.settle(transaction) and transaction.forks is not None:
+            end_early_dialogs(self._state, transaction, now, out)
+
+    def _pass_up(self, transaction: Transaction, response: Response, flow: Flow, now: float, out: list[Output]) -> None:
+        dialog = transaction.dialog
+        if transaction.machine is INVITE_CLIENT:
+            if dialog is None:
+                self._pass_up_initial(transaction, response, flow, now, out)
+                return
+            self._apply_to_reinvite(transaction, dialog, response)
+        if not transaction.silent:
+            dialog_id = None if dialog is None else dialog.id
+            out.append(ResponseReceived(transaction.id, response, flow, dialog_id))
+        if dialog is not None:
+            self._apply_to_dialog(transaction, dialog, response, flow, now, out)
+        if response.status >= 200 and transaction.machine is NONINVITE_CLIENT:
+            transaction.request = None
+
+    def _pass_up_initial(
+        self, transaction: Transaction, response: Response, flow: Flow, now: float, out: list[Output]
+    ) -> None:
+        status = response.status
+        dialog = self._forked_dialog(transaction, response, flow) if 100 < status < 300 else None
+        if 200 <= status < 300 and dialog is not None:
+            if dialog.state is not DialogState.EARLY:
+                self._state.counters["responses_repeated"] += 1
+                return
+            self._confirm(transaction, dialog, response)
+        out.append(ResponseReceived(transaction.id, response, flow, None if dialog is None else dialog.id))
+        if status >= 300:
+            end_early_dialogs(self._state, transaction, now, out)
+        elif transaction.cancel_headers is not None and status < 200:
+            self._cancel_now(transaction, now, out)
+
+    def _cancel_now(self, transaction: Transaction, now: float, out: list[Output]) -> None:
+        # §9.1: the CANCEL waited for this provisional response; a second one finds the timer running.
+        if transaction.expire_at == float("inf"):
+            transaction.step(Input.CANCELLED, now)
+            self._send_cancel(transaction, now, out)
+
+    def _forked_dialog(self, transaction: Transaction, response: Response, flow: Flow) -> Dialog | None:
+        tag = response.to.tag
+        if tag is None and response.status < 200:
+            return None
+        forks = transaction.forks
+        if forks is None:
+            forks = transaction.forks = {}
+        dialog = forks.get(tag or "")
+        if dialog is None:
+            assert transaction.request is not None, "kept until the INVITE transaction terminates"
+            dialog = self._state.dialogs.open_uac(transaction.request, response, flow)
+            dialog.state = DialogState.EARLY
+            dialog.invite_client = transaction
+            forks[tag or ""] = dialog
+        elif dialog.state is not DialogState.TERMINATED:
+            self._state.dialogs.set_flow(dialog, flow)
+        return dialog
+
+    def _confirm(self, transaction: Transaction, dialog: Dialog, response: Response) -> None:
+        # §13.2.2.4: the route set is computed anew from the 2xx, all else of the early dialog stays.
+        dialog.state = DialogState.CONFIRMED
+        dialog.set_route_set(tuple(reversed(response.headers.get_all("Record-Route"))))
+        dialog.refresh_target(response)
+        dialog.to_acknowledge = transaction
+        dialog.invite_client = None
+
+    def _apply_to_reinvite(self, transaction: Transaction, dialog: Dialog, response: Response) -> None:
+        if response.status < 200:
+            return
+        if dialog.invite_client is transaction:
+            dialog.invite_client = None
+        if response.status < 300:
+            dialog.refresh_target(response)
+            dialog.to_acknowledge = transaction
+
+    def _apply_to_dialog(
+        self,
+        transaction: Transaction,
+        dialog: Dialog,
+        response: Response,
+        flow: Flow,
+        now: float,
+        out: list[Output],
+    ) -> None:
+        status = response.status
+        if dialog.state is DialogState.TERMINATED:
+            return
+        self._state.dialogs.set_flow(dialog, flow)
+        if status < 200:
+            if transaction.cancel_headers is not None:
+                self._cancel_now(transaction, now, out)
+        elif transaction is dialog.bye:
+            self._bye_answered(dialog, status, now, out)
+        elif status < 300:
+            if transaction.method != "INVITE" and transaction.method in TARGET_REFRESH:
+                dialog.refresh_target(response)
+        elif status in ENDING_STATUSES:
+            self._end_usage(transaction, dialog, status, now, out)
+
+    def _bye_answered(self, dialog: Dialog, status: int, now: float, out: list[Output]) -> None:
+        dialog.bye = None
+        if status in (401, 407):
+            # The peer wants credentials for the BYE: the transaction user may send another for a while.
+            dialog.expire_at = now + self._state.timers.timeout
+            self._state.deadlines.schedule(dialog)
+        else:
+            end_dialog(self._state, dialog, now, out)
+
+    def _end_usage(self, transaction: Transaction, dialog: Dialog, status: int, now: float, out: list[Output]) -> None:
+        # RFC 3261 §12.2.1.2: on 481 and 408 "the UAC SHOULD terminate the dialog", which for an INVITE's dialog
+        # means BYE: without it a peer that lost one request only would keep the call.
+        if dialog.state is DialogState.CONFIRMED:
+            self._server.refuse_pending_invite(dialog, now, out)
+            bye = self._in_dialog(dialog, self._state.transactions.new_id(), "BYE", (), b"")
+            bye.silent = True
+            bye.dialog = None
+            self._start(bye, self._dialog_flow(dialog), now, out)
+        end_dialog(self._state, dialog, now, out)
+
+    def _acknowledge_failure(self, transaction: Transaction, response: Response, out: list[Output]) -> None:
+        flow = transaction.flow
+        assert flow is not None, "a transaction in the table has its flow"
+        if transaction.acks is None:
+            data = self._hop_by_hop(transaction, "ACK", (), response.headers.get("To") or "")
+            transaction.acks = {"": (data, flow)}
+        out.append(Transmit(transaction.acks[""][0], flow))
+
+    def _send_cancel(self, transaction: Transaction, now: float, out: list[Output]) -> None:
+        request, flow = transaction.request, transaction.flow
+        assert request is not None and flow is not None, "an INVITE keeps its request until it terminates"
+        cancel = Transaction(NONINVITE_CLIENT, self._state.timers, reliable=transaction.reliable)
+        cancel.id = self._state.transactions.new_id()
+        cancel.silent = True
+        cancel.method = "CANCEL"
+        headers = transaction.cancel_headers or ()
+        cancel.data = self._hop_by_hop(transaction, "CANCEL", headers, request.headers.get("To") or "")
+        out.append(Transmit(cancel.data, flow))
+        self._state.transactions.open_client(cancel, str(transaction.key[0]), flow, now)
+
+    def _hop_by_hop(self, transaction: Transaction, method: str, headers: HeaderPairs, to: str) -> bytes:
+        """ACK to a failure (§17.1.1.3) or CANCEL (§9.1): the INVITE's top Via, Route, Request-URI, and number."""
+        request = transaction.request
+        assert request is not None, "an INVITE keeps its request until it terminates"
+        fields = request.headers
+        lines = [("Via", fields.get_all("Via")[0]), ("Max-Forwards", "70")]
+        lines += [("Route", route) for route in fields.get_all("Route")]
+        lines += [
+            ("From", fields.get("From") or ""),
+            ("To", to),
+            ("Call-ID", request.call_id),
+            ("CSeq", f"{transaction.cseq} {method}"),
+        ]
+        lines += headers
+        return Request(method, request.uri_text, lines).to_bytes()
+
+    # Time, transport
+
+    def handle_timeout(self, transaction: Transaction, now: float, out: list[Output]) -> None:
+        """Fire the timers of a client transaction."""
+        self._perform(transaction, transaction.handle_timeout(now), None, None, now, out)
+
+    def lose_connection(self, transaction: Transaction, now: float, out: list[Output]) -> None:
+        """The request, or the wait for its response, has lost its transport."""
+        self._perform(transaction, transaction.step(Input.TRANSPORT_ERROR, now), None, None, now, out)
+
+    def _fail(self, transaction: Transaction, failure: Failure, now: float, out: list[Output]) -> None:
+        if not transaction.silent:
+            out.append(RequestFailed(transaction.id, failure))
+        dialog = transaction.dialog
+        if dialog is None or dialog.state is DialogState.TERMINATED:
+            return
+        if dialog.invite_client is transaction:
+            dialog.invite_client = None
+        if transaction is dialog.bye:
+            end_dialog(self._state, dialog, now, out)
+        elif failure is Failure.TIMEOUT:
+            # §12.2.1.2: no response at all is a 408.
+            self._end_usage(transaction, dialog, 408, now, out)
+
+
+def _check_allowed(dialog: Dialog, method: str) -> None:
+    state = dialog.state
+    if method in ("ACK", "CANCEL"):
+        raise LocalProtocolError(f"{method} is sent by `ack` or `cancel`")
+    if state is DialogState.TRYING or (method == "BYE" and state is DialogState.EARLY and not dialog.is_uac):
+        raise LocalProtocolError(f"no {method} in a dialog that we have not answered")
+    if state is DialogState.TERMINATING and (method != "BYE" or dialog.bye is not None):
+        raise LocalProtocolError(f"no {method} in a dialog that is ending", status_hint=481)
+    if method == "INVITE" and (dialog.invite_client is not None or dialog.invite_server is not None):
+        # §14.1: "a UAC MUST NOT initiate a new INVITE transaction within a dialog while another [...] is in
+        # progress in either direction".
+        raise LocalProtocolError("an INVITE is under way in this dialog", status_hint=491)

@@ -1,0 +1,451 @@
+"""The UAS core: RFC 3261 §8.2 (what a new request has to pass), §9.2 CANCEL, §12.2.2, §13.3, §14.2, §15.1.2."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState
+from sipcore.errors import LocalProtocolError
+from sipcore.events import AckReceived, AckTimedOut, CancelReceived, MessageDropped, RequestReceived, TransactionId
+from sipcore.fields import Via
+from sipcore.flow import Flow
+from sipcore.invite_usage import UnacknowledgedSuccess, end_dialog, invite_refusal, stop_repeating
+from sipcore.message import Request, response_to
+from sipcore.outputs import Output, Transmit
+from sipcore.routing import reconnect_flow, response_flow, stamped_via
+from sipcore.state import Drop, EndpointState, Refuse, has_header
+from sipcore.transaction import Action, HeaderPairs, Input, State, Transaction
+from sipcore.transaction.invite_server import INVITE_SERVER
+from sipcore.transaction.noninvite_server import NONINVITE_SERVER
+from sipcore.transaction.table import ServerKey, server_key
+
+SCHEMES: Final = frozenset({"sip", "sips", "tel"})
+
+# RFC 3261 §16.3: requests about the hop itself are answered, whatever is left of Max-Forwards.
+_ANSWERED_AT_ZERO: Final = frozenset({"OPTIONS", "REGISTER"})
+
+
+class UserAgentServer:
+    """Receives requests and sends responses."""
+
+    __slots__ = ("_secret", "_state")
+
+    def __init__(self, state: EndpointState) -> None:
+        self._state = state
+        self._secret = state.entropy.bytes(32)
+
+    # What comes in
+
+    def receive(self, request: Request, flow: Flow, now: float, out: list[Output]) -> Dialog | None:
+        """Take one request; returns the dialog that it acknowledged, if it was the awaited ACK."""
+        via = request.via
+        method = request.method
+        related = "INVITE" if method in ("ACK", "CANCEL") else method
+        key = server_key(request, via, related)
+        self._stamp(request, via, flow)
+        transaction = self._state.transactions.server(key)
+        if method == "ACK":
+            return self._receive_ack(transaction, request, now, out)
+        if method == "CANCEL":
+            self._receive_cancel(transaction, request, flow, now, out)
+        elif transaction is not None:
+            self._state.counters["requests_repeated"] += 1
+            self._perform(transaction, transaction.step(Input.REQUEST, now), now, out)
+        else:
+            self._receive_new(key, request, flow, now, out)
+        return None
+
+    def _stamp(self, request: Request, via: Via, flow: Flow) -> None:
+        values = request.headers.get_all("Via")
+        stamped = stamped_via(values[0], via, flow)
+        if stamped is None:
+            return
+        if len(values) == 1:
+            request.headers.set("Via", stamped)
+            return
+        request.headers.remove("Via")
+        for value in reversed([stamped, *values[1:]]):
+            request.headers.prepend("Via", value)
+
+    def _receive_ack(
+        self, transaction: Transaction | None, request: Request, now: float, out: list[Output]
+    ) -> Dialog | None:
+        state = self._state
+        if transaction is not None and transaction.state is not State.ACCEPTED:
+            self._perform(transaction, transaction.step(Input.ACK, now), now, out)
+            return None
+        dialog = state.dialogs.find(request)
+        if dialog is None or dialog.unacknowledged is None or dialog.unacknowledged.cseq != request.cseq.number:
+            # A repeated ACK, the ACK to a stateless response, or a stray one: nothing answers an ACK.
+            state.counters["acks_absorbed"] += 1
+            return None
+        stop_repeating(dialog)
+        out.append(AckReceived(dialog.id, request))
+        return dialog
+
+    def _receive_cancel(
+        self, transaction: Transaction | None, request: Request, flow: Flow, now: float, out: list[Output]
+    ) -> None:
+        if transaction is None:
+            self.refuse_stateless(request, flow, 481, out)
+            return
+        # RFC 3261 §9.2: the To tag is that of the response to the INVITE. Answered without a transaction of its
+        # own: a repeated CANCEL gets the same 200 for as long as the INVITE is known.
+        self._send_stateless(request, flow, 200, None, (), transaction.local_tag, out)
+        if transaction.state is State.TRYING or transaction.state is State.PROCEEDING:
+            self.reject(transaction, 487, now, out)
+            out.append(CancelReceived(transaction.id, request))
+            if transaction.dialog is not None and not transaction.in_dialog:
+                end_dialog(self._state, transaction.dialog, now, out)
+
+    def _receive_new(self, key: ServerKey, request: Request, flow: Flow, now: float, out: list[Output]) -> None:
+        state = self._state
+        identity: object | None = None
+        if state.gate is not None:
+            verdict = state.gate(request, flow, now)
+            if isinstance(verdict, Refuse):
+                state.counters["requests_refused"] += 1
+                self.refuse_stateless(request, flow, verdict.status, out, verdict.reason, verdict.headers)
+                return
+            if isinstance(verdict, Drop):
+                self.drop(verdict.reason, flow, out)
+                return
+            identity = verdict.identity
+        if request.to.tag:
+            self._receive_in_dialog(key, request, flow, identity, now, out)
+        else:
+            self._receive_out_of_dialog(key, request, flow, identity, now, out)
+
+    def _receive_out_of_dialog(
+        self, key: ServerKey, request: Request, flow: Flow, identity: object | None, now: float, out: list[Output]
+    ) -> None:
+        state = self._state
+        if self._refuse_inadmissible(request, flow, out):
+            return
+        is_invite = request.method == "INVITE"
+        local_tag = state.entropy.token(8)
+        dialog = state.dialogs.open_uas(request, local_tag, flow) if is_invite else None
+        merge_key = (request.call_id, request.from_.tag or "", request.cseq.number, request.method)
+        merged = state.transactions.merged(merge_key)
+        transaction = self._open(key, request, flow, local_tag, now)
+        if merged is not None:
+            # RFC 3261 §8.2.2.2. With state, so that a copy on the way can not be taken for a new request.
+            if dialog is not None:
+                state.dialogs.remove(dialog)
+            self.reject(transaction, 482, now, out)
+            return
+        state.transactions.note_merge_key(transaction, merge_key)
+        if dialog is not None:
+            transaction.dialog = dialog
+            dialog.invite_server = transaction
+        dialog_id = None if dialog is None else dialog.id
+        out.append(RequestReceived(transaction.id, request, flow, dialog_id, False, identity))
+
+    def _refuse_inadmissible(self, request: Request, flow: Flow, out: list[Output]) -> bool:
+        state = self._state
+        if request.uri.scheme not in SCHEMES:
+            self.refuse_stateless(request, flow, 416, out)
+        elif request.max_forwards == 0 and request.method not in _ANSWERED_AT_ZERO:
+            self.refuse_stateless(request, flow, 483, out)
+        elif unsupported := self._unsupported(request):
+            self.refuse_stateless(request, flow, 420, out, None, (("Unsupported", unsupported),))
+        elif len(state.transactions) >= state.max_transactions:
+            self.refuse_stateless(request, flow, 503, out, None, (("Retry-After", "10"),))
+        else:
+            return False
+        return True
+
+    def _unsupported(self, request: Request) -> str:
+        if "Require" not in request.headers:
+            return ""
+        required = (option.strip().lower() for option in request.headers.get_all("Require"))
+        return ", ".join(option for option in required if option and option not in self._state.supported)
+
+    def _receive_in_dialog(
+        self, key: ServerKey, request: Request, flow: Flow, identity: object | None, now: float, out: list[Output]
+    ) -> None:
+        state = self._state
+        dialog = state.dialogs.find(request)
+        if dialog is None:
+            self.refuse_stateless(request, flow, 481, out)
+            return
+        unsupported = self._unsupported(request)
+        transaction = self._open(key, request, flow, dialog.local_tag, now)
+        refusal = self._in_dialog_refusal(dialog, request, unsupported)
+        if refusal is not None:
+            self.reject(transaction, refusal[0], now, out, refusal[1])
+            return
+        state.dialogs.set_flow(dialog, flow)
+        transaction.dialog = dialog
+        transaction.in_dialog = True
+        if request.method == "INVITE":
+            dialog.invite_server = transaction
+        elif request.method == "BYE":
+            self._receive_bye(dialog, transaction, now, out)
+            if transaction.state is not State.TRYING:
+                return
+        out.append(RequestReceived(transaction.id, request, flow, dialog.id, True, identity))
+
+    def _in_dialog_refusal(self, dialog: Dialog, request: Request, unsupported: str) -> tuple[int, HeaderPairs] | None:
+        number = request.cseq.number
+        if dialog.remote_cseq is not None and number <= dialog.remote_cseq:
+            # RFC 3261 §12.2.2. An equal number on another branch is a copy that went another way.
+            return 500, ()
+        dialog.remote_cseq = number
+        if unsupported:
+            return 420, (("Unsupported", unsupported),)
+        if dialog.state is DialogState.TERMINATING and request.method != "BYE":
+            return 481, ()
+        if request.method != "INVITE":
+            return None
+        status = invite_refusal(dialog)
+        if status == 500:
+            return 500, (("Retry-After", str(int(self._state.entropy.uniform(0, 11)))),)
+        return None if status is None else (status, ())
+
+    def _receive_bye(self, dialog: Dialog, transaction: Transaction, now: float, out: list[Output]) -> None:
+        # RFC 3261 §15.1.2: "MUST respond 487 to any pending requests received for that dialog".
+        self.refuse_pending_invite(dialog, now, out)
+        stop_repeating(dialog)
+        if dialog.state is DialogState.TERMINATING:
+            # Both sides hung up; the transaction user has said all it has to say.
+            self.respond(transaction, 200, now, out)
+            return
+        dialog.state = DialogState.TERMINATING
+
+    def _open(self, key: ServerKey, request: Request, flow: Flow, local_tag: str, now: float) -> Transaction:
+        machine = INVITE_SERVER if request.method == "INVITE" else NONINVITE_SERVER
+        reply_flow = response_flow(request.via, flow, symmetric=self._state.symmetric)
+        transaction = self._state.transactions.open_server(machine, key, request, reply_flow, now)
+        transaction.local_tag = local_tag
+        return transaction
+
+    # What goes out
+
+    def respond_to(
+        self,
+        transaction: TransactionId,
+        status: int,
+        now: float,
+        out: list[Output],
+        reason: str | None,
+        headers: HeaderPairs,
+        body: bytes,
+    ) -> None:
+        """Send a response of the transaction user. One that comes too late is dropped and counted.
+
+        Raises: LocalProtocolError for a status that the method can not have.
+        """
+        found = self._state.transactions.get(transaction)
+        if not 100 <= status <= 699 or (found is not None and found.machine.client):
+            raise LocalProtocolError(f"no response {status} to transaction {transaction}")
+        if found is None or found.request is None:
+            self._state.counters["responses_late"] += 1
+            return
+        if 100 < status < 200 and found.machine is NONINVITE_SERVER:
+            # RFC 4320 §4.1.
+            raise LocalProtocolError(f"no response {status} to {found.method}")
+        self.respond(found, status, now, out, reason, headers, body)
+
+    def respond(
+        self,
+        transaction: Transaction,
+        status: int,
+        now: float,
+        out: list[Output],
+        reason: str | None = None,
+        headers: HeaderPairs = (),
+        body: bytes = b"",
+    ) -> None:
+        """Send a response and see to what it means for the dialog."""
+        request = transaction.request
+        assert request is not None, "a final response takes the request away, and respond_to looks for it"
+        input_ = Input.PROVISIONAL if status < 200 else Input.SUCCESS if status < 300 else Input.FAILURE
+        actions = transaction.step(input_, now)
+        if not actions:
+            self._state.counters["responses_late"] += 1
+            return
+        if 101 <= status <= 299:
+            headers = self._with_dialog_headers(transaction, request, headers)
+        if status == 408 and transaction.machine is NONINVITE_SERVER:
+            # RFC 4320 §4.2: it could only come too late.
+            transaction.data = b""
+        else:
+            self._fill(transaction, request, status, reason, headers, body)
+        self._perform(transaction, actions, now, out)
+        dialog = transaction.dialog
+        if dialog is not None:
+            self._apply_to_dialog(dialog, transaction, request, status, body, now, out)
+        if status >= 200:
+            transaction.request = None
+
+    def reject(
+        self, transaction: Transaction, status: int, now: float, out: list[Output], headers: HeaderPairs = ()
+    ) -> None:
+        """Answer a request on our own account; its dialog is the caller's affair."""
+        request = transaction.request
+        assert request is not None, "only transactions without a final response are rejected"
+        actions = transaction.step(Input.FAILURE, now)
+        self._fill(transaction, request, status, None, headers, b"")
+        if transaction.dialog is not None and transaction.dialog.invite_server is transaction:
+            transaction.dialog.invite_server = None
+        transaction.request = None
+        self._perform(transaction, actions, now, out)
+
+    def refuse_pending_invite(self, dialog: Dialog, now: float, out: list[Output]) -> None:
+        """487 to an INVITE whose dialog ends by BYE."""
+        pending = dialog.invite_server
+        if pending is not None and pending.request is not None:
+            self.reject(pending, 487, now, out)
+
+    def _fill(
+        self,
+        transaction: Transaction,
+        request: Request,
+        status: int,
+        reason: str | None,
+        headers: HeaderPairs,
+        body: bytes,
+    ) -> None:
+        if self._state.server:
+            headers = [*headers, ("Server", self._state.server)]
+        to_tag = transaction.local_tag if status > 100 and not request.to.tag else None
+        response = response_to(request, status, reason, to_tag=to_tag, headers=headers, body=body)
+        transaction.data = response.to_bytes()
+
+    def _with_dialog_headers(self, transaction: Transaction, request: Request, headers: HeaderPairs) -> HeaderPairs:
+        if request.method not in TARGET_REFRESH or transaction.flow is None:
+            return headers
+        added = list(headers)
+        if not has_header(headers, "contact"):
+            added.append(("Contact", self._state.contact(transaction.flow)))
+        if not request.to.tag and "Record-Route" in request.headers:
+            # RFC 3261 §12.1.1: all of them, in order, in the response that creates the dialog.
+            added += [("Record-Route", value) for value in request.headers.get_all("Record-Route")]
+        return added
+
+    def _apply_to_dialog(
+        self,
+        dialog: Dialog,
+        transaction: Transaction,
+        request: Request,
+        status: int,
+        body: bytes,
+        now: float,
+        out: list[Output],
+    ) -> None:
+        state = self._state
+        if request.method == "BYE":
+            if status >= 200:
+                end_dialog(state, dialog, now, out)
+            return
+        if 200 <= status <= 299 and request.method in TARGET_REFRESH and request.to.tag:
+            dialog.refresh_target(request)
+        if request.method != "INVITE" or status <= 100:
+            return
+        if status < 200:
+            if dialog.state is DialogState.TRYING:
+                dialog.state = DialogState.EARLY
+            return
+        dialog.invite_server = None
+        if status < 300:
+            self._confirm(dialog, transaction, request, body, now)
+        elif not transaction.in_dialog:
+            end_dialog(state, dialog, now, out)
+
+    def _confirm(self, dialog: Dialog, transaction: Transaction, request: Request, body: bytes, now: float) -> None:
+        state = self._state
+        if dialog.state is not DialogState.TERMINATING:
+            dialog.state = DialogState.CONFIRMED
+        stop_repeating(dialog)
+        assert transaction.flow is not None, "a transaction in the table has its flow"
+        unacknowledged = UnacknowledgedSuccess(
+            dialog, transaction.cseq, transaction.data, transaction.flow, state.timers, now
+        )
+        unacknowledged.owes_answer = bool(body) and not request.body
+        dialog.unacknowledged = unacknowledged
+        state.deadlines.schedule(unacknowledged)
+
+    def _perform(self, transaction: Transaction, actions: tuple[Action, ...], now: float, out: list[Output]) -> None:
+        for action in actions:
+            if action is Action.SEND_RESPONSE:
+                if transaction.data and transaction.flow is not None:
+                    out.append(Transmit(transaction.data, transaction.flow))
+            elif action is Action.SEND_TRYING:
+                self._send_trying(transaction, out)
+            elif action is Action.REPORT_TIMEOUT:
+                self._state.counters["server_transactions_timed_out"] += 1
+                if transaction.method == "BYE" and transaction.dialog is not None:
+                    end_dialog(self._state, transaction.dialog, now, out)
+        self._state.transactions.settle(transaction)
+
+    def _send_trying(self, transaction: Transaction, out: list[Output]) -> None:
+        request = transaction.request
+        if request is not None and transaction.flow is not None:
+            self._fill(transaction, request, 100, None, (), b"")
+            out.append(Transmit(transaction.data, transaction.flow))
+
+    # Time, transport
+
+    def handle_timeout(self, transaction: Transaction, now: float, out: list[Output]) -> None:
+        """Fire the timers of a server transaction."""
+        self._perform(transaction, transaction.handle_timeout(now), now, out)
+
+    def repeat_success(self, success: UnacknowledgedSuccess, now: float, out: list[Output]) -> Dialog | None:
+        """Send the 2xx once more, or give up; returns the dialog when its ACK is no longer awaited."""
+        if now < success.expire_at:
+            out.append(Transmit(success.data, success.flow))
+            success.repeated(now)
+            return None
+        dialog = success.dialog
+        stop_repeating(dialog)
+        if dialog.deferred_bye is None:
+            out.append(AckTimedOut(dialog.id))
+        return dialog
+
+    def lose_connection(self, transaction: Transaction, flow: Flow) -> None:
+        """RFC 3261 §18.2.2: the response will go over a new connection to the address of the Via."""
+        if transaction.request is not None:
+            self._state.transactions.move(transaction, reconnect_flow(transaction.request.via, flow))
+
+    # Without state
+
+    def refuse_stateless(
+        self,
+        request: Request,
+        flow: Flow,
+        status: int,
+        out: list[Output],
+        reason: str | None = None,
+        headers: HeaderPairs = (),
+    ) -> None:
+        """RFC 3261 §8.2.7: the same response to every copy, and nothing kept."""
+        to_tag = None if request.to.tag else self._stateless_tag(request)
+        self._send_stateless(request, flow, status, reason, headers, to_tag, out)
+
+    def drop(self, reason: str, flow: Flow, out: list[Output]) -> None:
+        """Count a message that gets no reaction."""
+        self._state.counters[reason] += 1
+        out.append(MessageDropped(reason, flow))
+
+    def _send_stateless(
+        self,
+        request: Request,
+        flow: Flow,
+        status: int,
+        reason: str | None,
+        headers: HeaderPairs,
+        to_tag: str | None,
+        out: list[Output],
+    ) -> None:
+        if self._state.server:
+            headers = [*headers, ("Server", self._state.server)]
+        if request.to.tag:
+            to_tag = None
+        response = response_to(request, status, reason, to_tag=to_tag, headers=headers)
+        out.append(Transmit(response.to_bytes(), response_flow(request.via, flow, symmetric=self._state.symmetric)))
+
+    def _stateless_tag(self, request: Request) -> str:
+        named = f"{request.call_id}\n{request.from_.tag}\n{request.via.branch}"
+        return blake2b(named.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=8).hexdigest()
