@@ -1,8 +1,8 @@
 """The media engine: ports, relay, echo, events. No packet reaches Python; verbs go down, events come up.
 
 All verbs are synchronous, non-blocking and cheap, and belong to one thread (the event loop's). A verb takes effect when
-the port's worker reads it, in order; results come back as events. With a ManualClock there are no threads and no sockets:
-`feed`, `step` and `take` drive the same kernels.
+the port's worker reads it, in order; results come back as events. With a ManualClock there are no threads and no
+sockets: `feed`, `step` and `take` drive the same kernels.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SLOTS = 1 << 20
 
 @dataclass(slots=True)
 class ManualClock:
-    """The engine's time, moved by `Engine.step` alone; `wallclock` (UTC seconds at now = 0) is for NTP times in RTCP."""
+    """The engine's time, moved by `Engine.step` alone; `wallclock` (UTC seconds at now = 0) dates RTCP."""
 
     now: float = 0.0
     wallclock: float = 0.0
@@ -124,7 +124,7 @@ class Engine:
             break
         raise NoPortsLeftError(f"no media port left on {bind} in {self._range[0]}-{self._range[1]}")
 
-    def set_remote(
+    def set_remote(  # noqa: PLR0913  # the facts of one answer, by keyword
         self,
         port: Port,
         remote: Pair | None,
@@ -141,7 +141,7 @@ class Engine:
 
         `payload_types` are those that the far side may send (None: any); `telephone_event` is the one of them that
         carries digits. `signalling` is the address that the far side's SIP comes from: RTP from that host is preferred
-        to a stranger's. Call it at each offer or answer, and when a call is answered: learning is over after the window.
+        to a stranger's. Call it at each offer or answer, and when a call is answered: learning ends with the window.
         """
         event = -1 if telephone_event is None else telephone_event
         self._core.set_remote(

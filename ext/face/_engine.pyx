@@ -154,7 +154,7 @@ cdef class Core:
         cdef uint32_t slot
         if self.closing_head != self.closing_tail:
             slot = self.closing[self.closing_tail % self.capacity]
-            if vp_phase_of(&self.ports[slot]) == VP_PHASE_FREE:
+            if vp_port_is_free(&self.ports[slot]):
                 self.closing_tail += 1
                 return slot
         if self.fresh == self.capacity:
@@ -203,8 +203,7 @@ cdef class Core:
         command.kind, command.slot = VP_COMMAND_OPEN, <uint32_t>slot
         command.open.id = <uint64_t>self.generations[slot] << SLOT_BITS | <uint64_t>slot
         command.open.ssrc, command.open.sequence, command.open.timestamp = ssrc, sequence, timestamp
-        # Between here and the worker's OPEN the phase must not read as free, should the port be closed at once.
-        self.ports[slot].phase = 1
+        vp_port_reserve(&self.ports[slot], worker)
         self.give(worker, &command)
         return command.open.id
 

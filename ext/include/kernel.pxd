@@ -51,7 +51,6 @@ cdef extern from "ring.h" nogil:
 cdef extern from "port.h" nogil:
     enum:
         VP_DROP_REASONS
-        VP_PHASE_FREE
         VP_EVENT_TIMEOUT
         VP_EVENT_LATCHED
         VP_EVENT_DIGIT
@@ -74,7 +73,6 @@ cdef extern from "port.h" nogil:
     ctypedef struct vp_port:
         uint64_t id
         uint32_t clock_rate
-        uint8_t phase
         bint rtcp_mux
         vp_latch latch
         vp_stream stream
@@ -151,6 +149,8 @@ cdef extern from "worker.h" nogil:
         int event_fd, uint32_t *armed, uint32_t events)
     void vp_worker_free(vp_worker *worker)
     void vp_worker_run(vp_worker *worker)
+    void vp_port_reserve(vp_port *port, uint32_t worker)
+    bint vp_port_is_free(const vp_port *port)
     bint vp_worker_command(vp_worker *worker, const vp_command *command)
     uint64_t vp_clock(clockid_t clock)
 
@@ -159,10 +159,8 @@ cdef extern from * nogil:
     """
     #define vp_read64(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
     #define vp_arm(armed) __atomic_exchange_n((armed), 1, __ATOMIC_SEQ_CST)
-    #define vp_phase_of(port) __atomic_load_n(&(port)->phase, __ATOMIC_ACQUIRE)
     #define vp_is_running(worker) __atomic_load_n(&(worker)->running, __ATOMIC_ACQUIRE)
     """
     uint64_t vp_read64(uint64_t field)
     uint32_t vp_arm(uint32_t *armed)
-    uint8_t vp_phase_of(const vp_port *port)
     bint vp_is_running(const vp_worker *worker)

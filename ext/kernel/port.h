@@ -59,14 +59,14 @@ typedef struct {
 
 typedef struct vp_port vp_port;
 struct vp_port {
-    uint8_t phase; /* first, and left alone by vp_port_open: the face watches it */
+    uint8_t phase;  /* these two are first, and left alone by vp_port_open: the face sets them before it gives OPEN */
+    uint8_t worker; /* who owns the port: an ADOPT waits for it */
     uint64_t id; /* the handle that Python holds: generation and slot */
     vp_port *peer;
     int rtp_fd, rtcp_fd; /* owned by the worker while the phase is open; -1 on the manual clock */
     uint32_t slot, position; /* in the engine's table, in the worker's list */
     uint32_t clock_rate;
     int16_t telephone_event; /* payload type, -1 when not negotiated */
-    uint8_t worker;
     bool echo, held, muted, rtcp_mux, connected, timed_out;
     uint8_t accepted[16]; /* bit set of payload types */
     uint8_t route[128];   /* payload type in → out, VP_NO_ROUTE */

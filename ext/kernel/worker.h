@@ -185,8 +185,6 @@ static inline bool vp_worker_apply(vp_worker *worker, const vp_command *command)
     switch (command->kind) {
     case VP_COMMAND_OPEN:
         vp_port_open(port, command->slot, &command->open, worker->context.now);
-        port->worker = (uint8_t)worker->index;
-        __atomic_store_n(&port->phase, VP_PHASE_OPEN, __ATOMIC_RELEASE);
         vp_worker_own(worker, port);
         return true;
     case VP_COMMAND_CLOSE:
@@ -316,6 +314,18 @@ static inline void vp_worker_run(vp_worker *worker) {
     while (worker->owned_count)
         vp_worker_close_port(worker, &worker->ports[worker->owned[0]]);
     __atomic_store_n(&worker->running, 0, __ATOMIC_RELEASE);
+}
+
+/* From the face, before OPEN: the slot is taken, and belongs to this worker. */
+static inline void vp_port_reserve(vp_port *port, uint32_t worker) {
+    VP_ASSERT(port->phase == VP_PHASE_FREE);
+    port->worker = (uint8_t)worker;
+    port->phase = VP_PHASE_OPEN;
+}
+
+/* Asked by the face: the worker has closed the sockets and will not touch the port again. */
+static inline bool vp_port_is_free(const vp_port *port) {
+    return __atomic_load_n(&port->phase, __ATOMIC_ACQUIRE) == VP_PHASE_FREE;
 }
 
 /* From the face: false when the ring is full. */

@@ -1,0 +1,287 @@
+/* The kernels and the worker without an interpreter, for the sanitizers.
+ *
+ *   harness kernels COUNT SEED   random and mutated datagrams and commands into ports on a manual clock
+ *   harness worker SECONDS       a worker thread with sockets, fed and commanded from this thread
+ *   harness rings COUNT          producer and consumer threads over one ring
+ */
+#include <inttypes.h>
+
+#include "worker.h"
+
+enum { PORTS = 6 };
+
+static uint64_t state;
+
+static uint32_t draw(void) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 16);
+}
+
+static void expect(bool fact, const char *name) {
+    if (fact)
+        return;
+    fprintf(stderr, "harness: %s\n", name);
+    exit(1);
+}
+
+static void give(vp_worker *worker, vp_command command) { expect(vp_worker_command(worker, &command), "command ring full"); }
+
+static void open_port(vp_worker *worker, uint32_t slot, int rtp_fd, int rtcp_fd) {
+    vp_command command = {.kind = VP_COMMAND_OPEN, .slot = slot};
+    vp_port_reserve(&worker->ports[slot], worker->index);
+    command.open = (vp_open){.id = 1 << 20 | slot, .rtp_fd = rtp_fd, .rtcp_fd = rtcp_fd, .ssrc = draw(),
+                             .timestamp = draw(), .sequence = (uint16_t)draw()};
+    give(worker, command);
+}
+
+static void set_remote(vp_worker *worker, uint32_t slot, const char *host, uint16_t port) {
+    vp_command command = {.kind = VP_COMMAND_REMOTE, .slot = slot};
+    command.remote = (vp_remote){.window = draw() % 4 * VP_SECOND, .clock_rate = 8000, .telephone_event = 101};
+    vp_address_parse(&command.remote.sdp, host, port);
+    if (draw() % 4 == 0)
+        vp_address_parse(&command.remote.signalling, "10.0.0.9", 5060);
+    memset(command.remote.accepted, draw() % 8 ? 0xff : (int)draw() & 0xff, 16);
+    give(worker, command);
+}
+
+static void relay(vp_worker *worker, uint32_t slot, uint32_t other) {
+    vp_command command = {.kind = VP_COMMAND_ROUTE, .slot = slot, .other = other};
+    for (int i = 0; i < 128; i++)
+        command.route[i] = (uint8_t)i;
+    give(worker, command);
+}
+
+static void random_command(vp_worker *worker) {
+    static const uint8_t kinds[] = {VP_COMMAND_UNROUTE, VP_COMMAND_ECHO, VP_COMMAND_HOLD, VP_COMMAND_MUTE};
+    uint32_t slot = draw() % PORTS, other = (slot + 1 + draw() % (PORTS - 1)) % PORTS;
+    switch (draw() % 7) {
+    case 0:
+        give(worker, (vp_command){.kind = VP_COMMAND_CLOSE, .slot = slot});
+        open_port(worker, slot, -1, -1);
+        relay(worker, slot, other);
+        /* fall through */
+    case 1:
+        set_remote(worker, slot, draw() % 6 ? "10.0.0.1" : "2001:db8::1", (uint16_t)(4000 + slot));
+        break;
+    case 2:
+    case 3:
+        relay(worker, slot, other);
+        relay(worker, other, slot);
+        break;
+    default:
+        give(worker, (vp_command){.kind = kinds[draw() % 4], .slot = slot, .enabled = draw() % 4 == 0});
+    }
+}
+
+/* A plausible packet, then a few bytes changed or a length cut: most must get past the first checks. */
+static size_t random_packet(uint8_t *packet, bool rtcp, uint32_t slot) {
+    static uint16_t sequence[PORTS];
+    static uint32_t timestamp[PORTS];
+    size_t length = rtcp ? 8 + 4 * (draw() % 40) : 12 + draw() % 300;
+    for (size_t i = 0; i < length; i++)
+        packet[i] = (uint8_t)draw();
+    packet[0] = 0x80;
+    packet[1] = rtcp ? (uint8_t)(200 + draw() % 4) : (uint8_t[]){0, 8, 101, 111}[draw() % 4];
+    vp_put16(packet + 2, rtcp ? (uint16_t)(length / 4 - 1) : sequence[slot]++);
+    if (!rtcp) {
+        vp_put32(packet + 4, timestamp[slot] += 160);
+        vp_put32(packet + 8, draw() % 50 ? 7 : draw());
+        packet[12] = (uint8_t)(draw() % 18);
+    }
+    for (uint32_t changes = draw() % 2 ? 0 : draw() % 6; changes; changes--)
+        packet[draw() % (draw() % 2 ? 16 : length) % length] = (uint8_t)draw();
+    return draw() % 10 ? length : draw() % (length + 1);
+}
+
+static uint64_t dropped[VP_DROP_REASONS];
+
+static void count_drops(const vp_port *port) {
+    for (int reason = 0; reason < VP_DROP_REASONS; reason++)
+        dropped[reason] += port->counters.dropped[reason];
+}
+
+static void feed_one(vp_worker *worker, uint64_t *forwarded) {
+    /* Of the exact size, so that the address sanitizer sees the first byte read too far. */
+    uint8_t scratch[VP_MAX_PACKET];
+    uint32_t slot = draw() % PORTS;
+    bool rtcp = draw() % 8 == 0;
+    size_t length = random_packet(scratch, rtcp, slot);
+    uint8_t *packet = malloc(length ? length : 1);
+    memcpy(packet, scratch, length);
+    vp_port *port = &worker->ports[slot];
+    memset(port->counters.dropped, 0, sizeof port->counters.dropped);
+    vp_address source;
+    vp_address_parse(&source, draw() % 4 ? "10.0.0.1" : "10.0.0.9", (uint16_t)(4000 + slot + (draw() % 9 == 0)));
+    if (rtcp && draw() % 2)
+        vp_port_receive_rtcp(port, &worker->context, packet, length, &source);
+    else
+        *forwarded += vp_port_receive(port, &worker->context, packet, length, &source) != NULL;
+    count_drops(port);
+    free(packet);
+}
+
+static void step_time(vp_worker *worker) {
+    uint8_t *report = malloc(VP_RTCP_MAX);
+    vp_address to;
+    worker->context.now += 20 * VP_MILLISECOND + (draw() % 500 ? 0 : 40 * VP_SECOND);
+    worker->context.wallclock = worker->context.now;
+    for (uint32_t slot = 0; slot < PORTS; slot++) {
+        vp_port_sweep(&worker->ports[slot], &worker->context);
+        vp_port_due_report(&worker->ports[slot], &worker->context, report, &to);
+    }
+    free(report);
+}
+
+static int run_kernels(uint64_t count, uint64_t seed) {
+    vp_port *ports = calloc(PORTS, sizeof *ports);
+    vp_worker *worker = calloc(1, sizeof *worker);
+    vp_event event;
+    uint32_t armed = 0;
+    uint64_t forwarded = 0, events = 0;
+    state = seed * 0x9e3779b97f4a7c15ULL | 1;
+    expect(!vp_worker_init(worker, 0, ports, PORTS, true, 30 * VP_SECOND, -1, &armed, 1024), "no memory");
+    worker->context.now = VP_SECOND;
+    for (uint32_t slot = 0; slot < PORTS; slot++)
+        open_port(worker, slot, -1, -1);
+    for (uint64_t i = 0; i < count; i++) {
+        feed_one(worker, &forwarded);
+        if (i % 8 == 0)
+            step_time(worker);
+        if (i % 256 == 0)
+            random_command(worker);
+        while (vp_ring_pop(&worker->events, &event))
+            events++;
+    }
+    printf("dropped:");
+    for (int reason = 0; reason < VP_DROP_REASONS; reason++)
+        printf(" %" PRIu64, dropped[reason]);
+    for (uint32_t slot = 0; slot < PORTS; slot++)
+        give(worker, (vp_command){.kind = VP_COMMAND_CLOSE, .slot = slot});
+    expect(worker->owned_count == 0, "a port is still owned");
+    vp_worker_free(worker);
+    free(worker);
+    free(ports);
+    printf("\nkernels: %" PRIu64 " datagrams, %" PRIu64 " forwarded, %" PRIu64 " events\n", count, forwarded, events);
+    return 0;
+}
+
+static void *worker_thread(void *worker) {
+    vp_worker_run(worker);
+    return NULL;
+}
+
+static int open_socket(uint16_t *number) {
+    vp_address local;
+    socklen_t size = sizeof local;
+    vp_address_parse(&local, "127.0.0.1", 0);
+    int fd = vp_socket_open(&local, 46);
+    expect(fd >= 0 && !getsockname(fd, &local.any, &size), "no socket");
+    *number = vp_address_port(&local);
+    return fd;
+}
+
+/* Ports are opened, relayed, moved between two workers and closed while packets flow; counters are read all the while. */
+static int run_worker(int seconds) {
+    enum { ROUNDS_PER_SECOND = 200 };
+    vp_port *ports = calloc(PORTS, sizeof *ports);
+    vp_worker *workers = calloc(2, sizeof *workers);
+    pthread_t threads[2];
+    uint32_t armed = 1;
+    uint64_t seen = 0;
+    int event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    state = 4711;
+    for (uint32_t i = 0; i < 2; i++) {
+        expect(!vp_worker_init(&workers[i], i, ports, PORTS, false, VP_SECOND, event_fd, &armed, 64), "no worker");
+        expect(!pthread_create(&threads[i], NULL, worker_thread, &workers[i]), "no thread");
+    }
+    for (int round = 0; round < seconds * ROUNDS_PER_SECOND; round++) {
+        uint16_t phone_number[2], port_number[2];
+        int phone[2];
+        for (uint32_t slot = 0; slot < 2; slot++) {
+            uint16_t unused;
+            phone[slot] = open_socket(&phone_number[slot]);
+            while (!vp_port_is_free(&ports[slot]))
+                usleep(50);
+            open_port(&workers[slot], slot, open_socket(&port_number[slot]), open_socket(&unused));
+            set_remote(&workers[slot], slot, "127.0.0.1", phone_number[slot]);
+        }
+        give(&workers[1], (vp_command){.kind = VP_COMMAND_MOVE, .slot = 1, .other = 0});
+        give(&workers[0], (vp_command){.kind = VP_COMMAND_ADOPT, .slot = 1});
+        relay(&workers[0], 0, 1);
+        relay(&workers[0], 1, 0);
+        for (uint16_t i = 0; i < 20; i++) {
+            uint8_t packet[172] = {0x80, 0};
+            vp_address to, source;
+            vp_put16(packet + 2, i);
+            vp_put32(packet + 4, i * 160u);
+            for (int side = 0; side < 2; side++) {
+                vp_address_parse(&to, "127.0.0.1", port_number[side]);
+                vp_socket_send(phone[side], packet, sizeof packet, &to);
+                seen += VP_READ(ports[side].counters.packets_in);
+                vp_read_source(&ports[side], &source);
+            }
+            usleep(100);
+        }
+        for (uint32_t slot = 0; slot < 2; slot++) {
+            give(&workers[0], (vp_command){.kind = VP_COMMAND_CLOSE, .slot = slot});
+            close(phone[slot]);
+        }
+        vp_event event;
+        for (int i = 0; i < 2; i++)
+            while (vp_ring_pop(&workers[i].events, &event))
+                seen++;
+        __atomic_exchange_n(&armed, 1, __ATOMIC_SEQ_CST);
+    }
+    for (int i = 0; i < 2; i++)
+        give(&workers[i], (vp_command){.kind = VP_COMMAND_STOP});
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 2; i++)
+        vp_worker_free(&workers[i]);
+    close(event_fd);
+    free(workers);
+    free(ports);
+    expect(seen > 0, "nothing was received");
+    printf("worker: %d calls opened, moved and closed\n", seconds * ROUNDS_PER_SECOND);
+    return 0;
+}
+
+static uint64_t ring_count;
+
+static void *ring_producer(void *ring) {
+    for (uint64_t i = 0; i < ring_count;)
+        i += vp_ring_push(ring, &i);
+    return NULL;
+}
+
+static int run_rings(uint64_t count) {
+    vp_ring *ring = aligned_alloc(64, sizeof *ring);
+    pthread_t producer;
+    uint64_t value;
+    ring_count = count;
+    expect(ring && !vp_ring_init(ring, 64, sizeof value), "no memory");
+    expect(!pthread_create(&producer, NULL, ring_producer, ring), "no thread");
+    for (uint64_t i = 0; i < count;) {
+        if (!vp_ring_pop(ring, &value))
+            continue;
+        expect(value == i++, "a record was lost or doubled");
+    }
+    pthread_join(producer, NULL);
+    vp_ring_free(ring);
+    free(ring);
+    printf("rings: %" PRIu64 " records in order\n", count);
+    return 0;
+}
+
+int main(int count, char **words) {
+    if (count == 4 && !strcmp(words[1], "kernels"))
+        return run_kernels(strtoull(words[2], NULL, 10), strtoull(words[3], NULL, 10));
+    if (count == 3 && !strcmp(words[1], "worker"))
+        return run_worker(atoi(words[2]));
+    if (count == 3 && !strcmp(words[1], "rings"))
+        return run_rings(strtoull(words[2], NULL, 10));
+    fprintf(stderr, "usage: harness kernels COUNT SEED | worker SECONDS | rings COUNT\n");
+    return 2;
+}
