@@ -84,9 +84,9 @@ class SqliteDatabase(Database):
                 self._replace(reason_of(error))
             raise
 
-    def spool(self, group: Group) -> None:
-        """Keep the CDRs of the group; bindings come back with the next REGISTER."""
-        self._spool.append([row for row in group.get(schema.cdrs.name, {}).values() if row is not None])
+    def spool(self, waiting: Group) -> None:
+        """Keep the CDRs; bindings come back with the next REGISTER."""
+        self._spool.append([row for row in waiting.get(schema.cdrs.name, {}).values() if row is not None])
 
     def settled(self) -> None:
         """Empty the spool."""

@@ -49,8 +49,8 @@ class Database:
         """Commit what `job` does with a connection."""
         raise AssertionError("abstract")
 
-    def spool(self, group: Group) -> None:
-        """Keep a group that could not be committed, for the case that the process dies before it can be."""
+    def spool(self, waiting: Group) -> None:
+        """Keep what could not be committed, for the case that the process dies before it can be."""
 
     def settled(self) -> None:
         """Everything that was put is committed: the spool holds nothing that is needed."""
@@ -222,15 +222,17 @@ class Writer:
         return True
 
     def _put_back(self, group: Group, reason: str) -> None:
-        self._database.spool(group)
         with self._changed:
             for table, rows in group.items():
                 newer = self._pending.get(table, {})
                 self._pending[table] = {**rows, **newer}
             self._count = sum(len(rows) for rows in self._pending.values())
+            # All of it, also what no commit has tried: the process may die before the disk comes back.
+            waiting = {table: dict(rows) for table, rows in self._pending.items()}
             self._failures += 1
             first = self._error is None
             self._error = reason
+        self._database.spool(waiting)
         if first:
             self._alarm(f"the store cannot be written and is tried again, rows are kept in memory: {reason}")
 

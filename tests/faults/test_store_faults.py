@@ -36,7 +36,7 @@ def one_call(writer: CdrWriter, leg_id: str) -> None:
 
 
 def ids(store: SqliteStore | StoreReader) -> set[str]:
-    return {leg.id for leg in store.tenant(TENANT).legs(CdrFilter(limit=1000))}
+    return {leg.id for leg in store.tenant(TENANT).legs(CdrFilter(limit=10_000))}
 
 
 ANSWERING = """
@@ -139,15 +139,15 @@ def test_cdrs_that_a_full_disk_refused_survive_the_end_of_the_process(tmp_path: 
     store = SqliteStore.open(tmp_path, wallclock=lambda: BEGIN)
     limit_pages(store, 1)
     writer = CdrWriter(store)
-    for number in range(500):
+    for number in range(2500):
         one_call(writer, f"a{number}")
     writer.started(LegStarted("up", "up", TENANT, "a", "internal", "1001", "bytes \udcff", "up", BEGIN))
     writer.answered(LegAnswered("up", BEGIN + 1))
     assert not store.flush(0.3)
     assert not store.close()
     store = SqliteStore.open(tmp_path, wallclock=lambda: BEGIN)
-    assert (store.opening.from_spool, store.opening.interrupted) == (501, 1)
-    assert ids(store) == {*(f"a{number}" for number in range(500)), "up"}
+    assert (store.opening.from_spool, store.opening.interrupted) == (2501, 1)
+    assert ids(store) == {*(f"a{number}" for number in range(2500)), "up"}
     (up,) = store.tenant(TENANT).legs(CdrFilter(disposition="interrupted"))
     assert up.callee == "bytes \udcff"
     store.close()
@@ -160,7 +160,7 @@ def test_cdrs_that_a_full_disk_refused_survive_the_end_of_the_process(tmp_path: 
 def test_a_broken_database_is_moved_aside_and_the_server_starts(tmp_path: Path, damage: str) -> None:
     store = SqliteStore.open(tmp_path, wallclock=lambda: BEGIN)
     writer = CdrWriter(store)
-    for number in range(500):
+    for number in range(2500):
         one_call(writer, f"a{number}")
     store.close()
     path = tmp_path / DATABASE_FILE
