@@ -27,6 +27,7 @@ MAX_LINE = 256 * 1024
 MAX_CLIENTS = 32
 REQUEST_TIMEOUT = 10.0
 WRITE_TIMEOUT = 30.0
+LAST_ROWS_TIMEOUT = 0.2
 CLIENT_TIMEOUT = 60.0
 ROWS_PER_TURN = 100
 # sockaddr_un.sun_path holds 108 bytes with the terminating zero.
@@ -63,6 +64,11 @@ class ControlServer:
         self._clients: set[asyncio.Task[None]] = set()
         self.refused = 0
 
+    @property
+    def clients(self) -> int:
+        """Connections open now."""
+        return len(self._clients)
+
     async def start(self) -> None:
         """Binds the socket, replacing one that a crash left behind.
 
@@ -78,18 +84,27 @@ class ControlServer:
             listener.close()
             raise ControlError(f"control socket in {self._data}: {error.strerror or error}") from error
 
-    async def close(self) -> None:
-        """Ends every connection and removes the socket."""
+    def retire(self) -> None:
+        """Takes no new client and removes the socket; clients under way go on.
+
+        To be called while the data directory is still ours: afterwards the name may belong to the next daemon.
+        """
         if self._server is None:
             return
         self._server.close()
-        for client in tuple(self._clients):
-            client.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
-        await self._server.wait_closed()
         self._server = None
         with _SocketPath(self._data) as path:
             Path(path).unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        """Retires, and ends every connection; one whose last rows are on their way gets a moment."""
+        self.retire()
+        if not self._clients:
+            return
+        _, late = await asyncio.wait(tuple(self._clients), timeout=LAST_ROWS_TIMEOUT)
+        for client in late:
+            client.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -1,5 +1,6 @@
 """PbxError
 ├─ ConfigError(problems)           the configuration was refused; `voipat check` prints it and exits with 2
+├─ StartError                      the daemon cannot start: a port is taken, an address is not ours; exit status 1
 ├─ UnknownTenantError(domain)      nobody here serves that domain
 └─ StoreError                      the data directory or the database in it cannot be used
    ├─ DataDirectoryError(path)     not a directory of ours, or not ours to write
@@ -30,6 +31,10 @@ class ConfigError(PbxError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+
+class StartError(PbxError):
+    """The daemon cannot start; the message names the listener or limit and the reason, for one line on the terminal."""
 
 
 class UnknownTenantError(PbxError):

@@ -159,3 +159,45 @@ def test_more_clients_than_the_limit_are_closed_and_counted(tmp_path: Path) -> N
         return server.refused, answer
 
     assert asyncio.run(conversation()) == (1, b"")
+
+
+def test_a_client_that_waits_gets_its_last_row_after_the_server_retired(tmp_path: Path) -> None:
+    async def conversation() -> list[Row]:
+        ended = asyncio.Event()
+
+        async def wait(arguments: Arguments) -> AsyncIterator[Row]:
+            started.set()
+            await ended.wait()
+            yield {"ended": True}
+
+        started = asyncio.Event()
+        server = ControlServer(tmp_path, {"wait": wait})
+        await server.start()
+        waiting = asyncio.create_task(asyncio.to_thread(lambda: list(control.request(tmp_path, "wait", {}))))
+        await started.wait()
+        server.retire()
+        assert not (tmp_path / control.SOCKET_NAME).exists()
+        ended.set()
+        await server.close()
+        return await waiting
+
+    assert asyncio.run(conversation()) == [{"ended": True}]
+
+
+def test_closing_cuts_off_a_client_whose_command_never_ends(tmp_path: Path) -> None:
+    async def conversation() -> None:
+        async def forever(arguments: Arguments) -> AsyncIterator[Row]:
+            yield {"number": 1}
+            await asyncio.Event().wait()
+
+        server = ControlServer(tmp_path, {"forever": forever})
+        await server.start()
+        rows = control.request(tmp_path, "forever", {})
+        pending = asyncio.create_task(asyncio.to_thread(lambda: list(rows)))
+        while not server.clients:
+            await asyncio.sleep(0)
+        await server.close()
+        with pytest.raises(ControlError, match="ended before its answer did"):
+            await pending
+
+    asyncio.run(conversation())

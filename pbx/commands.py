@@ -1,0 +1,113 @@
+"""The commands of the control socket, over what a running daemon offers (`Running`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import Final, Protocol
+
+from pbx import stored
+from pbx.cdr import CdrSource
+from pbx.control import Arguments, Command, ControlError
+from pbx.errors import ConfigError
+from pbx.output import Row
+
+NOT_FOUND: Final = 3
+
+
+class Running(Protocol):
+    """A running daemon, as its operator sees it."""
+
+    def registrations(self, tenant: str | None) -> Iterable[Row]: ...
+
+    def calls(self, tenant: str | None) -> Iterable[Row]: ...
+
+    def stats(self) -> Row: ...
+
+    def hang_up(self, call: str) -> bool:
+        """End the call; False when there is none of this id."""
+        ...
+
+    async def reload(self, *, check: bool) -> Row:
+        """Raises: ConfigError."""
+        ...
+
+    def drain(self) -> Row:
+        """Take no new calls, and end with the last one."""
+        ...
+
+    async def ended(self) -> None:
+        """Return when the data directory is free for another daemon."""
+        ...
+
+    def flush(self) -> None:
+        """Make what has ended readable in the store. Blocks."""
+        ...
+
+    @property
+    def cdrs(self) -> CdrSource: ...
+
+
+def commands_of(running: Running) -> Mapping[str, Command]:
+    """Every command by its name."""
+    commands = _Commands(running)
+    return {
+        "registrations": commands.registrations,
+        "calls": commands.calls,
+        "cdr": commands.cdr,
+        "stats": commands.stats,
+        "reload": commands.reload,
+        "drain": commands.drain,
+        "hangup": commands.hangup,
+    }
+
+
+class _Commands:
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def registrations(self, arguments: Arguments) -> AsyncIterator[Row]:
+        for row in self._running.registrations(_tenant(arguments)):
+            yield row
+
+    async def calls(self, arguments: Arguments) -> AsyncIterator[Row]:
+        for row in self._running.calls(_tenant(arguments)):
+            yield row
+
+    async def cdr(self, arguments: Arguments) -> AsyncIterator[Row]:
+        await asyncio.to_thread(self._running.flush)
+        pages = stored.cdr_pages(self._running.cdrs, arguments)
+        while (page := await asyncio.to_thread(_next_page, pages)) is not None:
+            for row in page:
+                yield row
+
+    async def stats(self, arguments: Arguments) -> AsyncIterator[Row]:
+        yield self._running.stats()
+
+    async def reload(self, arguments: Arguments) -> AsyncIterator[Row]:
+        try:
+            yield await self._running.reload(check=bool(arguments.get("check")))
+        except ConfigError as error:
+            raise ControlError(str(error), exit_status=2) from error
+
+    async def drain(self, arguments: Arguments) -> AsyncIterator[Row]:
+        yield self._running.drain()
+        if arguments.get("wait"):
+            await self._running.ended()
+            yield {"ended": True}
+
+    async def hangup(self, arguments: Arguments) -> AsyncIterator[Row]:
+        call = str(arguments.get("id"))
+        if not self._running.hang_up(call):
+            raise ControlError(f"there is no call {call}", exit_status=NOT_FOUND)
+        yield {"id": call, "hung_up": True}
+
+
+def _next_page(pages: Iterator[list[Row]]) -> list[Row] | None:
+    # StopIteration cannot travel through a future.
+    return next(pages, None)
+
+
+def _tenant(arguments: Arguments) -> str | None:
+    tenant = arguments.get("tenant")
+    return None if tenant is None else str(tenant)

@@ -1,0 +1,121 @@
+"""The control socket's commands over a daemon that is a fake."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from pbx.cdr import CdrSource
+from pbx.commands import commands_of
+from pbx.control import ControlError
+from pbx.errors import ConfigError
+from pbx.output import Row
+from pbx.store.base import BindingRecord, CdrFilter, LegRecord, TenantReader
+
+
+class Legs:
+    """A source of CDRs: `count` one-legged calls, the newest first."""
+
+    domain = "office.test"
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def tenant(self, domain: str) -> TenantReader:
+        return self
+
+    def domains(self) -> Sequence[str]:
+        return [self.domain]
+
+    def load_bindings(self) -> list[BindingRecord]:
+        return []
+
+    def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
+        return [[leg] for leg in self.legs(wanted)]
+
+    def legs(self, wanted: CdrFilter) -> list[LegRecord]:
+        newest = int(wanted.before[0]) if wanted.before else self.count + 1
+        numbers = range(newest - 1, max(0, newest - 1 - wanted.limit), -1)
+        return [LegRecord(str(n), str(n), "office.test", "a", "internal", "1", "2", float(n), "c") for n in numbers]
+
+
+class FakeDaemon:
+    def __init__(self) -> None:
+        self.flushed = 0
+        self.calls_up = ["c1"]
+
+    def registrations(self, tenant: str | None) -> Iterable[Row]:
+        return [{"tenant": tenant}]
+
+    def calls(self, tenant: str | None) -> Iterable[Row]:
+        return [{"id": call} for call in self.calls_up]
+
+    def stats(self) -> Row:
+        return {"calls": len(self.calls_up)}
+
+    def hang_up(self, call: str) -> bool:
+        return call in self.calls_up
+
+    async def reload(self, *, check: bool) -> Row:
+        if not check:
+            raise ConfigError([])
+        return {"applied": False}
+
+    def drain(self) -> Row:
+        return {"draining": True}
+
+    async def ended(self) -> None:
+        return None
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    @property
+    def cdrs(self) -> CdrSource:
+        return Legs(2500)
+
+
+def answer(command: str, **arguments: object) -> list[Row]:
+    async def collect() -> list[Row]:
+        return [row async for row in commands_of(FakeDaemon())[command](arguments)]
+
+    return asyncio.run(collect())
+
+
+def test_each_listing_answers_rows() -> None:
+    assert answer("registrations", tenant="office.test") == [{"tenant": "office.test"}]
+    assert answer("calls") == [{"id": "c1"}]
+    assert answer("stats") == [{"calls": 1}]
+
+
+def test_hangup_of_an_unknown_call_exits_with_3() -> None:
+    assert answer("hangup", id="c1") == [{"id": "c1", "hung_up": True}]
+    with pytest.raises(ControlError) as caught:
+        answer("hangup", id="c2")
+    assert caught.value.exit_status == 3
+
+
+def test_a_refused_reload_exits_with_2() -> None:
+    assert answer("reload", check=True) == [{"applied": False}]
+    with pytest.raises(ControlError) as caught:
+        answer("reload")
+    assert caught.value.exit_status == 2
+
+
+def test_drain_waits_for_the_end_when_asked() -> None:
+    assert answer("drain") == [{"draining": True}]
+    assert answer("drain", wait=True) == [{"draining": True}, {"ended": True}]
+
+
+@pytest.mark.parametrize(("limit", "count"), [(5, 5), (1000, 1000), (1001, 1001), (10_000, 2500)])
+def test_cdrs_come_in_pages_up_to_the_limit_without_a_gap(limit: int, count: int) -> None:
+    rows = answer("cdr", limit=limit)
+    assert [row["id"] for row in rows] == [str(2500 - n) for n in range(count)]
+
+
+@pytest.mark.parametrize("arguments", [{"since": "soon"}, {"limit": True}, {"disposition": "eaten"}])
+def test_a_filter_that_makes_no_sense_is_refused(arguments: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        answer("cdr", **arguments)
