@@ -1,0 +1,123 @@
+"""CPU per relayed RTP packet: voipat's engine beside a bare-C relay, in one run.
+
+    python -m bench.relay [--calls 500] [--seconds 6] [--rounds 3]
+
+Question: what does the engine cost over the floor of one epoll loop with recvfrom/sendto? Both relay the same streams
+(CALLS × 2 × 50 packets/s of G.711) from the same generator in its own process, in turns. CPU is that of the relaying
+thread alone; loss and latency are measured by stamps in the payload, at the phones. Shipped configuration: latch rules,
+counters, RTCP, DSCP are on. Prints one JSON object: µs per packet, each round and the median, and their ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from media import Engine, Port
+
+HERE = Path(__file__).parent
+BUILD = HERE.parent / "build" / "bench"
+PHONES_FROM, PORTS_FROM = 40000, 20000
+
+
+def build(name: str) -> Path:
+    """The program of bench/native, compiled when it changed."""
+    source, program = HERE / "native" / f"{name}.c", BUILD / name
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cc", "-O2", "-pthread", "-o", program, source], check=True)
+    return program
+
+
+def run_phones(targets: list[int], seconds: float) -> dict[str, Any]:
+    """One phone per target port; what the generator prints."""
+    lines = "".join(f"{PHONES_FROM + index} {target}\n" for index, target in enumerate(targets))
+    done = subprocess.run(
+        [build("phones"), str(seconds)], input=lines, text=True, stdout=subprocess.PIPE, check=True
+    )
+    return dict(json.loads(done.stdout))
+
+
+def measure_bare(calls: int, seconds: float) -> dict[str, Any]:
+    """The floor."""
+    targets = [PORTS_FROM + 2 * index for index in range(2 * calls)]
+    pairs = "".join(
+        f"{targets[2 * i]} {PHONES_FROM + 2 * i} {targets[2 * i + 1]} {PHONES_FROM + 2 * i + 1}\n" for i in range(calls)
+    )
+    command = [build("bare_relay"), str(seconds + 1.5)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as relay:
+        assert relay.stdin and relay.stdout
+        relay.stdin.write(pairs)
+        relay.stdin.close()
+        assert relay.stdout.readline() == "ready\n"
+        phones = run_phones(targets, seconds)
+        counted = json.loads(relay.stdout.readline())
+    return {"us_per_packet": counted["cpu_s"] / counted["packets"] * 1e6, **phones}
+
+
+def open_calls(engine: Engine, calls: int) -> list[Port]:
+    """Ports in pairs, each pair relayed."""
+    ports: list[Port] = []
+    for index in range(2 * calls):
+        phone = ("127.0.0.1", PHONES_FROM + index)
+        ports.append(engine.open_port("127.0.0.1", remote=phone, ssrc=index + 1, sequence=1, timestamp=1))
+        engine.set_remote(ports[-1], phone, payload_types={0, 101}, telephone_event=101)
+        if index % 2:
+            engine.connect(ports[-2], ports[-1], a_to_b={0: 0, 101: 101}, b_to_a={0: 0, 101: 101})
+    return ports
+
+
+def measure_engine(calls: int, seconds: float) -> dict[str, Any]:
+    """Ours, with everything on."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with Engine(port_range=(PORTS_FROM, PORTS_FROM + 4 * calls + 99)) as engine:
+        ports = open_calls(engine, calls)
+        cpu = engine.cpu_seconds[0]
+        phones = run_phones([port.rtp_port for port in ports], seconds)
+        cpu = engine.cpu_seconds[0] - cpu
+        packets = sum(engine.stats(port).packets_out for port in ports)
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        late = engine.late_ticks
+    return {"us_per_packet": cpu / packets * 1e6, "late_ticks": late, "rss_growth_kb_per_call": grown / calls, **phones}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    rounds = []
+    for _ in range(options.rounds):
+        rounds.append({"bare_c": measure_bare(options.calls, options.seconds)})
+        time.sleep(0.2)
+        rounds[-1]["engine"] = measure_engine(options.calls, options.seconds)
+    median = {
+        name: round(statistics.median(one[name]["us_per_packet"] for one in rounds), 2) for name in ("bare_c", "engine")
+    }
+    print(
+        json.dumps(
+            {
+                "calls": options.calls,
+                "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()}",
+                "rounds": rounds,
+                "us_per_packet": median,
+                "ratio": round(median["engine"] / median["bare_c"], 3),
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
