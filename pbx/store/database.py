@@ -221,7 +221,8 @@ def _bring_up_to_date(connection: Connection, path: Path) -> None:
     version = int(connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")) or 0)
     if version > schema.VERSION:
         raise StoreVersionError(path, version, schema.VERSION)
-    migrations.migrate(connection, version)
+    if version < schema.VERSION:
+        migrations.migrate(connection, version)
 
 
 def _move_aside(path: Path, wallclock: float) -> Path:

@@ -236,11 +236,12 @@ class SqliteStore:
 
     def close(self, timeout: float = 10.0) -> bool:
         """Commit what is pending and give the directory back; False when the disk did not take all of it."""
+        # Before the writer's, because only the last connection that may write cleans the WAL up.
+        self._reader.close()
         complete = self._writer.close(timeout)
         if self._closed:
             return complete
         self._closed = True
-        self._reader.close()
         if complete:
             self._spool.close()
         self._lock.release()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from pbx import config
 from pbx.config import Config, GuardConfig, LogConfig, MediaConfig, ServerConfig
 from pbx.errors import ConfigError
-from pbx.tenants import ha1_of
+from pbx.tenants import ExtensionConfig, FeaturesConfig, TenantConfig, ha1_of
 
 OFFICE = Path(__file__).parents[3] / "examples" / "office.toml"
 HOME = {"HOME": "/home/alice"}
@@ -246,3 +248,16 @@ def test_what_needs_a_restart_is_named() -> None:
     old = config.parse(SMALL, environ=HOME)
     new = config.parse(SMALL, ["server.media=127.0.0.1:30000-30999", "server.drain_s=1"], environ=HOME)
     assert config.needs_restart(old, new) == ("server.media",)
+
+
+REFERENCE = (Path(__file__).parents[3] / "docs" / "reference" / "configuration.md").read_text()
+
+
+def test_the_file_with_every_key_is_accepted_and_has_every_key() -> None:
+    text = REFERENCE.partition("```toml\n")[2].partition("```")[0]
+    parsed = config.parse(text, environ=HOME)
+    assert list(parsed.tenants[0].extensions) == ["1001", "1002", "1003", *map(str, range(1010, 1020))]
+    assert {field.name for field in dataclasses.fields(ServerConfig)} == {*tomllib.loads(text)["server"]}
+    for kind in (ExtensionConfig, TenantConfig, FeaturesConfig, GuardConfig, LogConfig):
+        for field in dataclasses.fields(kind):
+            assert field.name in text, f"{kind.__name__}.{field.name}"

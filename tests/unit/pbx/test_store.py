@@ -209,9 +209,8 @@ def test_a_reader_works_beside_the_daemon_and_without_it(tmp_path: Path, reopene
     assert store.flush()
     with StoreReader(tmp_path) as reader:
         assert reader.tenant("office.test").load_bindings() == [binding()]
-    reopened()
-    store = reopened()
     store.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"voipat.db", "voipat.lock", "secrets.key", "cdrs.spool"}
     with StoreReader(tmp_path) as reader:
         assert reader.tenant("office.test").load_bindings() == [binding()]
 
