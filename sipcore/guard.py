@@ -162,7 +162,7 @@ class _Offender:
         if self.failures < policy.failures:
             return False
         # Peace for as long as the longest ban, and the next one is short again.
-        peaceful = now - self.until > policy.longest_ban_s
+        peaceful = not self.length or now - self.until > policy.longest_ban_s
         self.length = policy.first_ban_s if peaceful else min(self.length * 2, policy.longest_ban_s)
         self.until = now + self.length
         self.failures = 0.0

@@ -17,7 +17,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from sipcore.aio.driver import Driver, logger
 from sipcore.errors import ParseError
@@ -29,6 +29,8 @@ _SWEEP_S: Final = 0.5
 _BATCH: Final = 32
 _CLOSE_S: Final = 1.0
 _PONG: Final = b"\r\n"
+# A lone CRLF, or three bytes of a CRLFCRLF, is no message that somebody is slow with.
+_KEEP_ALIVE_REST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,9 @@ class TcpLimits:
     first_message_s: float = 10.0
     message_s: float = 5.0
     connect_s: float = 4.0
-    # Time for the responses to what a peer sent before it closed its half: 64*T1.
-    half_closed_s: float = 32.0
+    # For the responses to what a peer sent before it closed its half. Short, because one that has closed both looks
+    # the same until something is written to it, and holds a descriptor meanwhile.
+    half_closed_s: float = 5.0
     stalled_reader_s: float = 10.0
     # Four of the largest messages; a reader that is further behind is not coming back.
     write_queue: int = 262_144
@@ -127,6 +130,7 @@ class TcpTransport:
         """The peer sends no more: nothing new goes there, responses still do."""
         if self._by_remote.get(connection.remote) is connection:
             del self._by_remote[connection.remote]
+            self.driver.flow_lost(Flow(self.name, self.local, connection.remote))
 
     def lost(self, connection: _Connection) -> None:
         """Forget a connection and tell the endpoint, under each flow that names it."""
@@ -138,9 +142,7 @@ class TcpTransport:
             self._per_ip[connection.remote.host] -= 1
             if not self._per_ip[connection.remote.host]:
                 del self._per_ip[connection.remote.host]
-        if self._by_remote.get(connection.remote) is connection:
-            del self._by_remote[connection.remote]
-            self.driver.flow_lost(Flow(self.name, self.local, connection.remote))
+        self.half_closed(connection)
         self.driver.flow_lost(connection.flow)
 
     def _register(self, connection: _Connection) -> None:
@@ -265,9 +267,9 @@ class _Connection(asyncio.Protocol):
         elif not times and self._end_deadline is None:
             self._owner.unwatch(self)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+    def connection_made(self, base: asyncio.BaseTransport) -> None:
+        # uvloop's own class for this is no subclass of asyncio.Transport.
+        transport = self._transport = cast(asyncio.Transport, base)
         if self.is_accepted:
             peer = transport.get_extra_info("peername") or ("", 0)
             self.remote = Address(peer[0], peer[1])
@@ -344,7 +346,7 @@ class _Connection(asyncio.Protocol):
 
     def _watch_message(self, *, completed: bool) -> None:
         """The clock of a message runs from its first byte to its last; each message has its own."""
-        if not self._parser.has_partial:
+        if self._parser.pending <= _KEEP_ALIVE_REST:
             self._message_deadline = None
         elif completed or self._message_deadline is None:
             self._message_deadline = self._owner.driver.loop.time() + self._limits.message_s

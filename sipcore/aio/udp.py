@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import Final
+from typing import Final, cast
 
 from sipcore.aio.driver import Driver
 from sipcore.flow import Address, Flow
@@ -69,8 +69,8 @@ class UdpTransport(asyncio.DatagramProtocol):
             await self._closed
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._socket = transport
+        # asyncio's own class for this is no subclass of DatagramTransport before 3.12.
+        self._socket = cast(asyncio.DatagramTransport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._socket = None

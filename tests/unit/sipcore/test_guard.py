@@ -1,0 +1,114 @@
+"""The guard: buckets, bans that grow, and who is never banned."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from sipcore.guard import Admission, Guard, GuardPolicy
+
+SCANNER, OFFICE = "198.51.100.66", "192.0.2.1"
+ADMITTED, LIMITED, BANNED = Admission.ADMITTED, Admission.LIMITED, Admission.BANNED
+
+
+def fail(guard: Guard, source: str, account: str, times: int, now: float = 0.0) -> bool:
+    return [guard.failed(source, account, now) for _ in range(times)][-1]
+
+
+def test_a_burst_passes_and_then_the_rate() -> None:
+    guard = Guard(GuardPolicy(rate=2.0, burst=3.0))
+    assert [guard.admit(SCANNER, "", 0.0) for _ in range(5)] == [ADMITTED] * 3 + [LIMITED] * 2
+    assert [guard.admit(SCANNER, "", 1.0) for _ in range(3)] == [ADMITTED] * 2 + [LIMITED]
+    assert guard.admit(OFFICE, "", 1.0) is ADMITTED
+
+
+def test_a_request_that_authenticates_costs_nothing() -> None:
+    guard = Guard(GuardPolicy(rate=0.0, burst=1.0))
+    for _ in range(100):
+        assert guard.admit(OFFICE, "1001", 0.0) is ADMITTED
+        guard.succeeded(OFFICE, "1001", 0.0)
+
+
+def test_repeated_failures_ban_the_source_and_the_ban_ends() -> None:
+    guard = Guard(GuardPolicy(failures=3, first_ban_s=60.0))
+    assert not fail(guard, SCANNER, "1001", 2)
+    assert fail(guard, SCANNER, "1002", 1)
+    assert guard.admit(SCANNER, "1003", 1.0) is BANNED
+    assert guard.banned(1.0) == [(SCANNER, "", 59.0)]
+    assert guard.admit(SCANNER, "1003", 60.5) is ADMITTED
+
+
+def test_each_ban_is_twice_as_long_up_to_the_longest_and_peace_resets_it() -> None:
+    guard = Guard(GuardPolicy(failures=1, first_ban_s=60.0, longest_ban_s=200.0))
+    lengths = []
+    now = 0.0
+    for _ in range(4):
+        fail(guard, SCANNER, "1001", 1, now)
+        lengths.append(guard.banned(now)[0][2])
+        now += lengths[-1] + 1.0
+    assert lengths == [60.0, 120.0, 200.0, 200.0]
+    fail(guard, SCANNER, "1001", 1, now + 300.0)
+    assert guard.banned(now + 300.0)[0][2] == 60.0
+
+
+def test_slow_failures_are_forgiven() -> None:
+    guard = Guard(GuardPolicy(failures=3, forgive_s=60.0))
+    assert not any(guard.failed(OFFICE, "1001", 60.0 * index) for index in range(100))
+
+
+def test_a_source_with_a_registration_is_not_banned_for_another_account() -> None:
+    guard = Guard(GuardPolicy(failures=3))
+    guard.registered(OFFICE, until=3600.0)
+    assert fail(guard, OFFICE, "1009", 3)
+    assert guard.admit(OFFICE, "1009", 1.0) is BANNED
+    assert guard.admit(OFFICE, "1001", 1.0) is ADMITTED
+    assert guard.admit(OFFICE, "", 1.0) is ADMITTED
+
+
+def test_a_registration_lifts_the_ban_of_its_source_and_its_end_lifts_the_privilege() -> None:
+    guard = Guard(GuardPolicy(failures=3, first_ban_s=600.0))
+    fail(guard, OFFICE, "1009", 3)
+    guard.registered(OFFICE, until=100.0)
+    assert guard.admit(OFFICE, "1001", 50.0) is ADMITTED
+    assert guard.admit(OFFICE, "1001", 150.0) is BANNED
+
+
+def test_success_forgives_the_mistakes_of_that_account() -> None:
+    guard = Guard(GuardPolicy(failures=3))
+    guard.registered(OFFICE, until=3600.0)
+    fail(guard, OFFICE, "1001", 2)
+    guard.succeeded(OFFICE, "1001", 0.0)
+    assert not fail(guard, OFFICE, "1001", 2)
+
+
+def test_trusted_networks_are_neither_limited_nor_banned() -> None:
+    guard = Guard(GuardPolicy(rate=0.0, burst=0.0, failures=1), trusted=[ip_network("192.0.2.0/24")])
+    assert not guard.failed(OFFICE, "1001", 0.0)
+    assert guard.admit(OFFICE, "1001", 0.0) is ADMITTED
+    assert guard.admit(SCANNER, "1001", 0.0) is LIMITED
+
+
+def test_bans_can_be_switched_off_and_forgiven() -> None:
+    assert not fail(Guard(GuardPolicy(ban=False, failures=1)), SCANNER, "1001", 5)
+    guard = Guard(GuardPolicy(failures=1))
+    guard.registered(OFFICE, until=3600.0)
+    fail(guard, SCANNER, "1001", 1)
+    fail(guard, OFFICE, "1001", 1)
+    guard.forgive(SCANNER)
+    guard.forgive(OFFICE)
+    assert guard.banned(0.0) == []
+
+
+def test_memory_is_bounded_and_the_longest_untouched_is_forgotten() -> None:
+    guard = Guard(GuardPolicy(rate=0.0, burst=1.0, sources=3))
+    sources = [f"198.51.100.{index}" for index in range(4)]
+    assert [guard.admit(source, "", 0.0) for source in sources] == [ADMITTED] * 4
+    assert guard.admit(sources[3], "", 0.0) is LIMITED
+    assert guard.admit(sources[0], "", 0.0) is ADMITTED
+
+
+def test_a_long_account_is_cut() -> None:
+    guard = Guard(GuardPolicy(failures=1))
+    guard.registered(OFFICE, until=3600.0)
+    guard.failed(OFFICE, "x" * 5000, 0.0)
+    assert len(guard.banned(0.0)[0][1]) == 128
+    assert guard.admit(OFFICE, "x" * 4000, 0.0) is BANNED
