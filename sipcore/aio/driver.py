@@ -56,6 +56,7 @@ class SelectiveTransport(Transport, Protocol):
 class SansIoEndpoint(Protocol):
     """What the driver needs of `sipcore.endpoint.Endpoint`."""
 
+    def listening(self, transport: str, local: Address) -> None: ...
     def receive(self, datagram: Datagram, now: float) -> list[Output]: ...
     def flow_lost(self, flow: Flow, now: float) -> list[Output]: ...
     def resolved(self, query: int, answers: Sequence[Address], now: float) -> list[Output]: ...
@@ -98,6 +99,7 @@ class Driver:
     def add_transport(self, transport: Transport) -> None:
         """Send through this transport what has its name and local address."""
         self._transports[transport.name, transport.local] = transport
+        self._endpoint.listening(transport.name, transport.local)
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """One whole message came."""
