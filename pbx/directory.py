@@ -41,6 +41,13 @@ class Directory:
         """Whether `domain` is one of ours."""
         return domain in self._tenants or domain.lower() in self._tenants
 
+    def domain(self, host: str) -> str | None:
+        """The canonical name of the tenant when `host` is its domain, in whatever case."""
+        if host in self._tenants:
+            return host
+        name = host.lower()
+        return name if name in self._tenants else None
+
     def extension(self, domain: str, number: str) -> ExtensionConfig | None:
         """The extension `number` of `domain`, if there is one."""
         tenant = self._tenants.get(domain) or self._tenants.get(domain.lower())
@@ -63,12 +70,21 @@ class Directory:
 
 
 class LiveDirectory:
-    """The snapshot in force. Calls under way keep the one they took from `current`."""
+    """The snapshot in force: `voipat.Accounts` of the daemon. Calls under way keep what they took from `current`."""
 
     __slots__ = ("current",)
 
     def __init__(self, directory: Directory) -> None:
         self.current = directory
+
+    @property
+    def default_domain(self) -> str | None:
+        """The tenant that requests to one of our own addresses belong to."""
+        return self.current.default_tenant
+
+    def domain(self, host: str) -> str | None:
+        """The canonical name when `host` is one of our domains."""
+        return self.current.domain(host)
 
     def swap(self, directory: Directory) -> Directory:
         """Put `directory` in force at once; returns the one before."""

@@ -52,6 +52,13 @@ def test_unknown_users_are_offered_what_most_are(directory: Directory) -> None:
     assert directory.digest("a.test", "1002") == ("MD5",)
 
 
+def test_the_live_directory_names_domains_in_one_way(directory: Directory) -> None:
+    live = LiveDirectory(directory)
+    assert (live.domain("A.TEST"), live.domain("b.test"), live.domain("c.test")) == ("a.test", "b.test", None)
+    assert live.default_domain == "a.test"
+    assert LiveDirectory(Directory()).default_domain is None
+
+
 def test_an_unknown_tenant_is_an_error(directory: Directory) -> None:
     assert directory.serves("B.test")
     assert not directory.serves("c.test")

@@ -1,0 +1,100 @@
+"""What `voipat` tells, handed to the store: call events become CDR facts, bindings become rows and come back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Protocol, cast
+
+from pbx.cdr import Cause, CdrWriter, Disposition, LegAnswered, LegEnded, LegMedia, LegStarted
+from pbx.store.base import BindingRecord, TenantReader, TenantStore
+from voipat.events import CallAnswered, CallEnded, CallStarted, Event
+from voipat.location import Binding
+
+log = logging.getLogger(__name__)
+
+
+class WritingStores(Protocol):
+    """The part of `Store` that a `BindingKeeper` needs."""
+
+    def tenant(self, domain: str) -> TenantStore: ...
+
+
+class ReadingStores(Protocol):
+    """The part of `Store` that `stored_bindings` needs."""
+
+    def tenant(self, domain: str) -> TenantReader: ...
+
+
+class CdrListener:
+    """A listener of call events that feeds a `CdrWriter`."""
+
+    def __init__(self, writer: CdrWriter) -> None:
+        self._writer = writer
+
+    def __call__(self, event: Event) -> None:
+        """Hand over what the event means for CDRs; other events mean nothing."""
+        match event:
+            case CallStarted():
+                self._writer.started(_started(event))
+            case CallAnswered():
+                self._writer.answered(LegAnswered(event.id, event.answered, event.codec))
+            case CallEnded():
+                self._writer.ended(_ended(event))
+
+
+class BindingKeeper:
+    """A `LocationObserver` that keeps bindings in the store."""
+
+    def __init__(self, store: WritingStores) -> None:
+        self._store = store
+
+    def binding_saved(self, binding: Binding) -> None:
+        """Save it, within the group commit."""
+        row = BindingRecord(binding.aor, binding.key, binding.contact, binding.expires_at, binding.to_fields())
+        self._store.tenant(binding.tenant).save_binding(row)
+
+    def binding_removed(self, binding: Binding) -> None:
+        """Remove it, within the group commit."""
+        self._store.tenant(binding.tenant).remove_binding(binding.aor, binding.key)
+
+
+def stored_bindings(store: ReadingStores, domains: Iterable[str], wallclock: float) -> Iterator[Binding]:
+    """The bindings of the tenants that have not expired. Blocks on the disk."""
+    for domain in domains:
+        for row in store.tenant(domain).load_bindings():
+            if row.expires_at <= wallclock:
+                continue
+            try:
+                yield Binding.from_fields(domain, row.aor, row.contact, row.expires_at, dict(row.fields))
+            except (KeyError, TypeError, ValueError) as error:
+                # One unreadable row must not keep the others' phones from ringing.
+                log.error("a stored binding of %s cannot be read and is left out: %r", domain, error)
+
+
+def _started(event: CallStarted) -> LegStarted:
+    return LegStarted(
+        id=event.id,
+        linked_id=event.linked_id,
+        tenant=event.tenant,
+        leg=event.leg,
+        direction=event.direction,
+        caller=event.caller,
+        callee=event.callee,
+        call_id=event.call_id,
+        started=event.started,
+    )
+
+
+def _ended(event: CallEnded) -> LegEnded:
+    media = event.media
+    return LegEnded(
+        id=event.id,
+        ended=event.ended,
+        disposition=cast(Disposition, event.disposition),
+        hangup_by=event.hangup_by,
+        cause=Cause(event.cause.sip or None, event.cause.q850 or None, event.cause.id or None),
+        media=LegMedia(media.codec, media.packets_received, media.loss, media.jitter_ms),
+        duration_s=event.duration_s,
+        billable_s=event.billable_s,
+    )
