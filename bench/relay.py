@@ -5,15 +5,13 @@
 Question: what does the engine cost over the floor of one epoll loop with recvfrom/sendto? Both relay the same streams
 (CALLS × 2 × 50 packets/s of G.711) from the same generator in its own process, in turns. CPU is that of the relaying
 thread alone; loss and latency are measured by stamps in the payload, at the phones. Shipped configuration: latch rules,
-counters, RTCP, DSCP are on. Prints one JSON object: µs per packet, each round and the median, and their ratio.
+counters, RTCP, DSCP are on. Prints one JSON object a line.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -40,9 +38,7 @@ def build(name: str) -> Path:
 def run_phones(targets: list[int], seconds: float) -> dict[str, Any]:
     """One phone per target port; what the generator prints."""
     lines = "".join(f"{PHONES_FROM + index} {target}\n" for index, target in enumerate(targets))
-    done = subprocess.run(
-        [build("phones"), str(seconds)], input=lines, text=True, stdout=subprocess.PIPE, check=True
-    )
+    done = subprocess.run([build("phones"), str(seconds)], input=lines, text=True, stdout=subprocess.PIPE, check=True)
     return dict(json.loads(done.stdout))
 
 
@@ -89,6 +85,13 @@ def measure_engine(calls: int, seconds: float) -> dict[str, Any]:
     return {"us_per_packet": cpu / packets * 1e6, "late_ticks": late, "rss_growth_kb_per_call": grown / calls, **phones}
 
 
+def figure(name: str, unit: str, runs: list[float], note: str) -> str:
+    value = round(statistics.median(runs), 3)
+    return json.dumps(
+        {"name": name, "unit": unit, "value": value, "runs": [round(run, 3) for run in runs], "note": note}
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=500)
@@ -97,26 +100,22 @@ def main() -> None:
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    rounds = []
+    bare, ours = [], []
     for _ in range(options.rounds):
-        rounds.append({"bare_c": measure_bare(options.calls, options.seconds)})
+        bare.append(measure_bare(options.calls, options.seconds))
         time.sleep(0.2)
-        rounds[-1]["engine"] = measure_engine(options.calls, options.seconds)
-    median = {
-        name: round(statistics.median(one[name]["us_per_packet"] for one in rounds), 2) for name in ("bare_c", "engine")
-    }
-    print(
-        json.dumps(
-            {
-                "calls": options.calls,
-                "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()}",
-                "rounds": rounds,
-                "us_per_packet": median,
-                "ratio": round(median["engine"] / median["bare_c"], 3),
-            },
-            indent=2,
-        )
-    )
+        ours.append(measure_engine(options.calls, options.seconds))
+    load = f"{options.calls} calls, {options.calls * 100} packets/s, CPU of the relaying thread"
+    costs = [[run["us_per_packet"] for run in runs] for runs in (bare, ours)]
+    print(figure("bare C relay, CPU per packet", "µs", costs[0], f"{load}; lost {[run['lost'] for run in bare]}"))
+    print(figure("engine relay, CPU per packet", "µs", costs[1], f"{load}; lost {[run['lost'] for run in ours]}"))
+    print(figure("engine / bare C", "×", [b / a for a, b in zip(*costs, strict=True)], "rounds in turns, one run"))
+    for part in ("p50", "p99"):
+        runs = [run["latency_us"][part] for run in ours]
+        beside = [run["latency_us"][part] for run in bare]
+        print(figure(f"phone to phone latency {part}, engine", "µs", runs, f"bare C beside it: {beside}"))
+    grown = [run["rss_growth_kb_per_call"] for run in ours]
+    print(figure("resident memory per relayed call", "kB", [max(grown)], "engine and its Python handles, first round"))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ typedef struct {
     uint32_t previous_ssrc;
     uint32_t base;       /* extended sequence of the first packet */
     uint32_t highest;    /* extended sequence: cycles << 16 | sequence */
-    uint32_t bad;        /* the sequence that would confirm a restart; > 0xffff when none is awaited */
+    uint32_t bad;        /* the sequence that would confirm a new start; > 0xffff when none is awaited */
+    uint32_t bad_ssrc;   /* and its SSRC */
     uint32_t received;   /* of this SSRC */
     uint32_t expected_before, received_before; /* at the last report */
     int64_t lost_before; /* of streams that this one replaced */
@@ -54,16 +55,23 @@ static inline void vp_stream_start(vp_stream *stream, const vp_rtp *rtp, uint64_
     stream->active = true;
 }
 
-/* In order or nearly so: count the cycle. A jump waits for a second packet that continues it. */
+/* A new start needs a second packet that continues the first: one stray packet must not cost the stream (A.1). */
+static inline bool vp_stream_confirmed(vp_stream *stream, const vp_rtp *rtp) {
+    if (rtp->ssrc == stream->bad_ssrc && rtp->sequence == stream->bad)
+        return true;
+    stream->bad = (uint16_t)(rtp->sequence + 1);
+    stream->bad_ssrc = rtp->ssrc;
+    return false;
+}
+
+/* In order or nearly so: count the cycle. */
 static inline vp_stream_verdict vp_stream_sequence(vp_stream *stream, const vp_rtp *rtp, uint64_t now) {
     uint16_t ahead = (uint16_t)(rtp->sequence - (uint16_t)stream->highest);
     if (ahead < VP_MAX_DROPOUT) {
         stream->highest += ahead;
     } else if (ahead <= 65536 - VP_MAX_MISORDER) {
-        if (rtp->sequence != stream->bad) {
-            stream->bad = (uint16_t)(rtp->sequence + 1);
+        if (!vp_stream_confirmed(stream, rtp))
             return VP_STREAM_JUMP;
-        }
         vp_stream_start(stream, rtp, now);
         return VP_STREAM_OK;
     }
@@ -94,6 +102,8 @@ static inline vp_stream_verdict vp_stream_receive(
     if (!stream->active || rtp->ssrc != stream->ssrc) {
         if (stream->active && rtp->ssrc == stream->previous_ssrc && now - stream->started < VP_STRAGGLER_TIME)
             return VP_STREAM_LATE;
+        if (stream->active && !vp_stream_confirmed(stream, rtp))
+            return VP_STREAM_JUMP;
         vp_stream_start(stream, rtp, now);
     } else {
         vp_stream_verdict verdict = vp_stream_sequence(stream, rtp, now);
