@@ -23,21 +23,40 @@ class StreamParser:
         self._buffer = bytearray()
         self._scanned = 0
         self._needed: int | None = None
+        self._error: ParseError | None = None
 
     @property
     def pending(self) -> int:
         """Bytes of an incomplete message."""
         return len(self._buffer)
 
+    @property
+    def error(self) -> ParseError | None:
+        """Why nothing more will come; told as soon as it is known, while `feed` raises it at its next call."""
+        return self._error
+
+    @property
+    def broken_head(self) -> bytes:
+        """After an error: the header that broke the framing, for a last answer."""
+        return bytes(self._buffer[: self._buffer.find(b"\r\n\r\n") + 4])
+
     def feed(self, data: bytes) -> list[bytes | KeepAlive]:
-        """Raises ParseError."""
+        """The messages now complete; those before an error are given first, however the stream was cut.
+
+        Raises: ParseError.
+        """
+        if self._error is not None:
+            raise self._error
         self._buffer += data
         out: list[bytes | KeepAlive] = []
-        while True:
-            item = self._next()
-            if item is None:
-                return out
-            out.append(item)
+        try:
+            while (item := self._next()) is not None:
+                out.append(item)
+        except ParseError as error:
+            self._error = error
+            if not out:
+                raise
+        return out
 
     def _next(self) -> bytes | KeepAlive | None:
         if self._needed is None:
@@ -66,7 +85,7 @@ class StreamParser:
 
     def _frame(self) -> bool:
         """Finds the header's end and from it the message's length."""
-        if self._buffer[:1] in (b"\r", b""):
+        if not self._buffer or self._buffer[0] == 0x0D:
             return False
         end = self._buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
         if end < 0:

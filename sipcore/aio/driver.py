@@ -98,6 +98,8 @@ class Driver:
 
     def add_transport(self, transport: Transport) -> None:
         """Send through this transport what has its name and local address."""
+        if self._transports.get((transport.name, transport.local)) is transport:
+            return
         self._transports[transport.name, transport.local] = transport
         self._endpoint.listening(transport.name, transport.local)
 

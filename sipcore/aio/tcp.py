@@ -22,6 +22,8 @@ from typing import Final, cast
 from sipcore.aio.driver import Driver, logger
 from sipcore.errors import ParseError
 from sipcore.flow import Address, Flow
+from sipcore.message import Message, Request, response_to
+from sipcore.parser import InvalidMessage, parse_message
 from sipcore.stream_parser import KeepAlive, StreamParser
 
 _SWEEP_S: Final = 0.5
@@ -130,10 +132,9 @@ class TcpTransport:
         """The peer sends no more: nothing new goes there, responses still do."""
         if self._by_remote.get(connection.remote) is connection:
             del self._by_remote[connection.remote]
-            self.driver.flow_lost(Flow(self.name, self.local, connection.remote))
 
     def lost(self, connection: _Connection) -> None:
-        """Forget a connection and tell the endpoint, under each flow that names it."""
+        """Forget a connection and tell the endpoint, also of what it sent to "the connection to this remote"."""
         if self._connections.pop(connection.number, None) is None:
             return
         self._strangers.pop(connection.number, None)
@@ -298,11 +299,9 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.gone:
             return
-        try:
+        messages: list[bytes | KeepAlive] = []
+        with suppress(ParseError):
             messages = self._parser.feed(data)
-        except ParseError as error:
-            self._refuse(error)
-            return
         self._watch_message(completed=bool(messages))
         self._unread.extend(messages)
         self._deliver()
@@ -336,6 +335,8 @@ class _Connection(asyncio.Protocol):
         if self._unread and self._transport is not None:
             self._transport.pause_reading()
             self._owner.driver.loop.call_soon(self._continue)
+        elif self._parser.error is not None:
+            self._refuse(self._parser.error)
 
     def _continue(self) -> None:
         if self.gone or self._transport is None:
@@ -353,10 +354,29 @@ class _Connection(asyncio.Protocol):
             self._owner.watch(self)
 
     def _refuse(self, error: ParseError) -> None:
-        """RFC 3261 §18.3: a stream whose framing is lost cannot be read on."""
+        """RFC 3261 §18.3: a stream whose framing is lost cannot be read on; a request is told why."""
         self._owner.driver.counters["tcp_bad_framing"] += 1
         logger.info("framing lost: %s", error, extra={"remote": str(self.remote)})
+        response = _refusal(self._parser.broken_head, error, to_tag=f"{self.number:08x}")
+        if response is not None:
+            self.send(response)
         self.close()
+
+
+def _refusal(head: bytes, error: ParseError, *, to_tag: str) -> bytes | None:
+    """The answer to a request that cannot be framed; None when it cannot be answered, or is none."""
+    try:
+        request: Message | None = parse_message(head)
+    except InvalidMessage as invalid:
+        request = invalid.message
+    except ParseError:
+        return None
+    if not isinstance(request, Request) or request.method == "ACK":
+        return None
+    try:
+        return response_to(request, error.status_hint, str(error), to_tag=to_tag).to_bytes()
+    except ParseError:
+        return None
 
 
 async def _all_ended(connections: Sequence[_Connection]) -> None:

@@ -60,6 +60,7 @@ class Script:
         self.deadline: float | None = None
         self.answers: dict[str, list[Output] | Exception] = {}
         self.calls: list[tuple[Any, ...]] = []
+        self.locals: list[tuple[str, Address]] = []
 
     def _reply(self, verb: str, *arguments: Any) -> list[Output]:
         self.calls.append((verb, *arguments))
@@ -67,6 +68,9 @@ class Script:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def listening(self, transport: str, local: Address) -> None:
+        self.locals.append((transport, local))
 
     def receive(self, datagram: Datagram, now: float) -> list[Output]:
         return self._reply("receive", datagram.data, now)
@@ -219,3 +223,10 @@ def test_only_stream_transports_hear_who_authenticated() -> None:
     bench.driver.authenticated(FLOW)
     bench.driver.authenticated(STREAM)
     assert (bench.udp.log, bench.tcp.log) == ([], [("authenticated", STREAM)])
+
+
+def test_the_endpoint_hears_once_of_each_listening_address() -> None:
+    bench = Bench()
+    bench.driver.add_transport(bench.udp)
+    assert bench.script.locals == [("UDP", LOCAL), ("TCP", LOCAL)]
+    assert bench.driver.transports == (bench.udp, bench.tcp)
