@@ -94,11 +94,14 @@ class SqliteTenantReader:
         """Every binding saved and not removed, expired ones too."""
         table = schema.bindings
         wanted = select(table.c.aor, table.c.key, table.c.contact, table.c.expires_at, table.c.fields)
-        rows = self._reader.read(lambda connection: connection.execute(wanted.where(self._is_mine(table))).all())
-        return [
-            BindingRecord(restored(aor), restored(key), restored(contact), expires_at, json.loads(fields))
-            for aor, key, contact, expires_at, fields in rows
-        ]
+
+        def load(connection: Connection) -> list[BindingRecord]:
+            return [
+                BindingRecord(restored(aor), restored(key), restored(contact), expires_at, json.loads(fields))
+                for aor, key, contact, expires_at, fields in connection.execute(wanted.where(self._is_mine(table)))
+            ]
+
+        return self._reader.read(load)
 
     def count_bindings(self) -> int:
         """How many `load_bindings` would return."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pbx.cdr import CdrWriter, calls
-from pbx.persistence import BindingKeeper, CdrListener, stored_bindings
+from pbx.persistence import BindingKeeper, CdrListener, restore_bindings, stored_bindings
 from pbx.store.base import BindingRecord, CdrFilter
 from pbx.store.sqlite import SqliteStore
 from sipcore.flow import Address, Flow
@@ -63,6 +64,10 @@ def test_bindings_come_back_as_they_were(store: SqliteStore) -> None:
     location.update(first.tenant, first.aor, [], [first])
     assert store.flush()
     assert list(stored_bindings(store, ["office.test", "empty.test"], BEGIN)) == [third]
+    again = MemoryLocation()
+    restore_bindings(again, store, ["office.test"], BEGIN)
+    assert list(again) == [third]
+    assert gc.isenabled()
 
 
 def test_an_unreadable_row_is_left_out_and_told(store: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:

@@ -177,7 +177,7 @@ def test_the_sweep_removes_what_is_over_in_slices(tmp_path: Path) -> None:
         store.tenant(tenant).save_binding(binding(expires_at=now - 1))
         store.tenant(tenant).save_binding(binding("1002", expires_at=now + 1))
     assert store.flush()
-    slices = []
+    slices: list[retention.SweepReport] = []
     while not slices or slices[-1].more:
         slices.append(retention.sweep(store, RetentionPolicy(), now, rows=3))
     assert [(each.cdrs, each.bindings) for each in slices] == [(3, 2), (1, 0)]
