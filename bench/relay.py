@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.rig.media import build, run_phones
 from media import Engine, Port
 
 HERE = Path(__file__).parent
@@ -26,20 +27,9 @@ BUILD = HERE.parent / "build" / "bench"
 PHONES_FROM, PORTS_FROM = 40000, 20000
 
 
-def build(name: str) -> Path:
-    """The program of bench/native, compiled when it changed."""
-    source, program = HERE / "native" / f"{name}.c", BUILD / name
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        BUILD.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cc", "-O2", "-pthread", "-o", program, source], check=True)
-    return program
-
-
-def run_phones(targets: list[int], seconds: float) -> dict[str, Any]:
+def run_against(targets: list[int], seconds: float) -> dict[str, Any]:
     """One phone per target port; what the generator prints."""
-    lines = "".join(f"{PHONES_FROM + index} {target}\n" for index, target in enumerate(targets))
-    done = subprocess.run([build("phones"), str(seconds)], input=lines, text=True, stdout=subprocess.PIPE, check=True)
-    return dict(json.loads(done.stdout))
+    return run_phones(((PHONES_FROM + index, target) for index, target in enumerate(targets)), seconds)
 
 
 def measure_bare(calls: int, seconds: float) -> dict[str, Any]:
@@ -54,7 +44,7 @@ def measure_bare(calls: int, seconds: float) -> dict[str, Any]:
         relay.stdin.write(pairs)
         relay.stdin.close()
         assert relay.stdout.readline() == "ready\n"
-        phones = run_phones(targets, seconds)
+        phones = run_against(targets, seconds)
         counted = json.loads(relay.stdout.readline())
     return {"us_per_packet": counted["cpu_s"] / counted["packets"] * 1e6, **phones}
 
@@ -77,7 +67,7 @@ def measure_engine(calls: int, seconds: float) -> dict[str, Any]:
     with Engine(port_range=(PORTS_FROM, PORTS_FROM + 4 * calls + 99)) as engine:
         ports = open_calls(engine, calls)
         cpu = engine.cpu_seconds[0]
-        phones = run_phones([port.rtp_port for port in ports], seconds)
+        phones = run_against([port.rtp_port for port in ports], seconds)
         cpu = engine.cpu_seconds[0] - cpu
         packets = sum(engine.stats(port).packets_out for port in ports)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

@@ -1,34 +1,32 @@
-"""RTP load with a stamp in each packet, so that loss and delay are measured end to end (`bench/native/rtpload.c`)."""
+"""RTP load with a stamp in each packet, so that loss and delay are measured end to end (`bench/native/phones.c`)."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-SOURCE = Path(__file__).resolve().parents[1] / "native" / "rtpload.c"
+NATIVE = Path(__file__).resolve().parents[1] / "native"
+BUILD = Path(__file__).resolve().parents[2] / "build" / "bench"
 
 
-def compiled(directory: Path) -> Path:
-    binary = directory / "rtpload"
-    if not binary.exists():
-        subprocess.run(["cc", "-O2", "-pthread", "-o", str(binary), str(SOURCE), "-lm"], check=True)
-    return binary
+def build(name: str) -> Path:
+    """The program of bench/native, compiled when it changed."""
+    source, program = NATIVE / f"{name}.c", BUILD / name
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cc", "-O2", "-pthread", "-o", program, source], check=True)
+    return program
 
 
-def load(pairs: Iterable[tuple[int, str, int]], *, seconds: float, directory: Path | None = None) -> dict[str, Any]:
-    """Sends G.711 packets each 20 ms from every local port to its address; the counts and delays of what came back.
+def run_phones(streams: Iterable[tuple[int, int]], seconds: float) -> dict[str, Any]:
+    """One phone per (local port, target port) on 127.0.0.1, sending G.711 each 20 ms; what the generator counted.
 
-    `pairs` are (local port, host, port). Keys: sent, received, loss, dup, foreign, silent, p50 … (µs).
+    Keys: sent, received, lost, late_send_ms, latency_us.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        home = directory or Path(scratch)
-        table = home / "pairs"
-        table.write_text("".join(f"{local} {host} {port}\n" for local, host, port in pairs))
-        command = [str(compiled(home)), "-t", str(seconds), "-f", str(table)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True)
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    lines = "".join(f"{local} {target}\n" for local, target in streams)
+    command = [str(build("phones")), str(seconds)]
+    done = subprocess.run(command, input=lines, text=True, stdout=subprocess.PIPE, check=True, timeout=seconds + 30)
+    return dict(json.loads(done.stdout))
