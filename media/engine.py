@@ -102,7 +102,11 @@ class Engine:
         number, handle = self._open(bind, ssrc & 0xFFFFFFFF, sequence & 0xFFFF, timestamp & 0xFFFFFFFF)
         port = Port(handle, bind, number, number + 1)
         self._ports[handle] = port
-        self.set_remote(port, remote, remote_rtcp=remote_rtcp, latch_window=3.0 if latch else 0.0)
+        try:
+            self.set_remote(port, remote, remote_rtcp=remote_rtcp, latch_window=3.0 if latch else 0.0)
+        except ValueError:
+            self.close_port(port)
+            raise
         return port
 
     def _open(self, bind: str, ssrc: int, sequence: int, timestamp: int) -> tuple[int, int]:
@@ -247,6 +251,7 @@ class Engine:
         self._core.stop()
         for thread in self._threads:
             thread.join()
+        self._core.release()
         self._threads.clear()
         self._ports.clear()
 

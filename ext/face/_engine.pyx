@@ -90,17 +90,22 @@ cdef class Core:
                 raise MemoryError("no memory or no descriptors for a media worker")
         self.armed = 1
 
-    def __dealloc__(self):
+    cdef void free_workers(self) noexcept:
         cdef uint32_t index
-        if self.workers:
-            for index in range(self.worker_count):
-                if self.manual:
-                    self.workers[index].owned_count = 0
-                vp_worker_free(&self.workers[index])
+        for index in range(self.worker_count if self.workers else 0):
+            if self.manual:
+                self.workers[index].owned_count = 0
+            vp_worker_free(&self.workers[index])
+        free(self.workers)
+        self.workers = NULL
         if self.event_fd >= 0:
             close(self.event_fd)
+        self.event_fd = -1
+
+    def __dealloc__(self):
+        # A thread in `run` holds a reference: here none runs.
+        self.free_workers()
         free(self.ports)
-        free(self.workers)
         free(self.generations)
         free(self.closing)
         free(self.homes)
@@ -126,6 +131,12 @@ cdef class Core:
         for index in range(self.worker_count):
             self.give(index, &command)
         self.closed = True
+
+    def release(self):
+        """After `stop`, when every thread has returned: give the descriptors back."""
+        if not self.closed:
+            raise ValueError("stop first")
+        self.free_workers()
 
     cdef int give(self, uint32_t worker, const vp_command *command) except -1:
         cdef int polls = 0
@@ -295,6 +306,8 @@ cdef class Core:
     def arm(self):
         """Ask for a wake-up; True when events wait already."""
         cdef uint32_t index
+        if self.workers is NULL:
+            return False
         vp_arm(&self.armed)
         for index in range(self.worker_count):
             if not vp_ring_empty(&self.workers[index].events):
@@ -309,7 +322,7 @@ cdef class Core:
         cdef list events = []
         if self.event_fd >= 0:
             read(self.event_fd, &wakes, sizeof(wakes))
-        for index in range(self.worker_count):
+        for index in range(self.worker_count if self.workers else 0):
             while vp_ring_pop(&self.workers[index].events, &event):
                 address = address_pair(&event.address) if event.kind == VP_EVENT_LATCHED else None
                 events.append((event.kind, event.port, event.value, event.duration, address))
@@ -337,7 +350,7 @@ cdef class Core:
         cdef uint32_t index
         cdef uint64_t lost = 0, late = 0
         cdef list cpu = []
-        for index in range(self.worker_count):
+        for index in range(self.worker_count if self.workers else 0):
             lost += vp_read64(self.workers[index].events_lost)
             late += vp_read64(self.workers[index].late_ticks)
             if vp_is_running(&self.workers[index]):
@@ -346,14 +359,14 @@ cdef class Core:
 
     def now(self):
         """Monotonic seconds: the manual clock's, or the machine's."""
-        return (self.workers[0].context.now if self.manual else vp_clock(CLOCK_MONOTONIC)) / 1e9
+        return (self.workers[0].context.now if self.manual and self.workers else vp_clock(CLOCK_MONOTONIC)) / 1e9
 
     # The manual clock: the same kernels, called from here
 
     def set_time(self, uint64_t now, uint64_t wallclock):
         """Nanoseconds, for what is commanded or fed from now on."""
         cdef uint32_t index
-        for index in range(self.worker_count):
+        for index in range(self.worker_count if self.workers else 0):
             self.workers[index].context.now = now
             self.workers[index].context.wallclock = wallclock
 
@@ -403,7 +416,7 @@ cdef class Core:
         cdef uint32_t index, position
         cdef vp_worker *worker
         cdef vp_port *port
-        for index in range(self.worker_count):
+        for index in range(self.worker_count if self.workers else 0):
             worker = &self.workers[index]
             for position in range(worker.owned_count):
                 port = &self.ports[worker.owned[position]]

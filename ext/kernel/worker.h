@@ -88,6 +88,7 @@ static inline void vp_worker_free(vp_worker *worker) {
     for (int i = 0; i < 3; i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    worker->epoll_fd = worker->command_fd = worker->timer_fd = -1;
     vp_ring_free(&worker->commands);
     vp_ring_free(&worker->events);
     free(worker->owned);
@@ -259,6 +260,12 @@ static inline void vp_worker_receive(vp_worker *worker, uint64_t tag) {
     }
 }
 
+static inline void vp_worker_receive_all(vp_worker *worker, const struct epoll_event *ready, int count) {
+    for (int i = 0; i < count; i++)
+        if (ready[i].data.u64 < VP_TAG_TICK)
+            vp_worker_receive(worker, ready[i].data.u64);
+}
+
 static inline void vp_worker_sweep(vp_worker *worker, vp_port *port) {
     uint8_t packet[VP_RTCP_MAX];
     vp_address to;
@@ -290,14 +297,14 @@ static inline void vp_worker_step(vp_worker *worker, int timeout_ms) {
             obeys = read(worker->command_fd, &wakes, sizeof wakes) > 0 || obeys;
         else if (ready[i].data.u64 == VP_TAG_TICK)
             ticks = true;
-        else
-            vp_worker_receive(worker, ready[i].data.u64);
     }
-    /* Last: the batch was made with the ports as they were. */
-    if (ticks)
-        vp_worker_tick(worker);
+    /* A command is older than the packets that came with it. It may close ports of this batch: epoll tells the rest again. */
     if (obeys)
         vp_worker_obey(worker);
+    else
+        vp_worker_receive_all(worker, ready, count);
+    if (ticks)
+        vp_worker_tick(worker);
     if (worker->context.urgent)
         vp_worker_signal(worker);
 }

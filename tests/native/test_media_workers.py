@@ -1,0 +1,213 @@
+"""The worker threads with real sockets on loopback: what the manual clock cannot show."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from media import DigitReceived, Engine, EngineClosedError, MediaTimeout, NoPortsLeftError, Port, SourceLatched
+
+LOOPBACK = "127.0.0.1"
+RANGE = (36000, 36999)
+PASS = {0: 0, 101: 101}
+
+
+def rtp(number: int, *, ssrc: int = 7, payload_type: int = 0, payload: bytes = b"\xd5" * 160) -> bytes:
+    return struct.pack("!BBHII", 0x80, payload_type, number & 0xFFFF, number * 160, ssrc) + payload
+
+
+@pytest.fixture
+def phone() -> Iterator[Callable[[], socket.socket]]:
+    sockets: list[socket.socket] = []
+
+    def make() -> socket.socket:
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.bind((LOOPBACK, 0))
+        one.settimeout(5.0)
+        sockets.append(one)
+        return one
+
+    yield make
+    for one in sockets:
+        one.close()
+
+
+def open_port(engine: Engine, remote: socket.socket | None = None) -> Port:
+    port = engine.open_port(LOOPBACK, ssrc=99, sequence=1, timestamp=1)
+    if remote:
+        engine.set_remote(port, remote.getsockname(), payload_types={0, 101}, telephone_event=101)
+    return port
+
+
+def exchange(sender: socket.socket, port: Port, receiver: socket.socket, number: int) -> bytes:
+    sender.sendto(rtp(number), (LOOPBACK, port.rtp_port))
+    return receiver.recv(2048)
+
+
+def settle(sender: socket.socket, port: Port, receiver: socket.socket) -> None:
+    """Send one packet until it arrives: the ports may still be on their way between two workers."""
+
+    def arrives() -> bool:
+        sender.sendto(rtp(0), (LOOPBACK, port.rtp_port))
+        return bool(select.select([receiver], [], [], 0.02)[0])
+
+    until(arrives)
+    while select.select([receiver], [], [], 0.05)[0]:
+        receiver.recv(2048)
+
+
+def until(fact: Callable[[], object], seconds: float = 5.0) -> None:
+    """The worker reads commands in its own time: look until it has."""
+    end = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < end, "the worker has not done it"
+        select.select([], [], [], 0.002)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_call_is_relayed_both_ways_whichever_workers_its_ports_began_on(
+    phone: Callable[[], socket.socket], workers: int
+) -> None:
+    with Engine(port_range=RANGE, workers=workers) as engine:
+        for _ in range(4):
+            alice, bob = phone(), phone()
+            a, b = open_port(engine, alice), open_port(engine, bob)
+            engine.connect(a, b, a_to_b=PASS, b_to_a=PASS)
+            settle(alice, a, bob)
+            settle(bob, b, alice)
+            began = engine.stats(a).packets_in
+            for number in range(1, 11):
+                assert exchange(alice, a, bob, number)[12:] == rtp(number)[12:]
+                assert exchange(bob, b, alice, number)[12:] == rtp(number)[12:]
+            assert engine.stats(a).packets_in - began == 10
+            assert engine.stats(a).dropped.keys() <= {"no_route"}
+
+
+def test_ports_change_partners_between_workers(phone: Callable[[], socket.socket]) -> None:
+    with Engine(port_range=RANGE, workers=2) as engine:
+        phones = [phone() for _ in range(4)]
+        ports = [open_port(engine, one) for one in phones]
+        for turn in range(12):
+            first, second = turn % 4, (turn + 1 + turn // 4) % 4
+            if first == second:
+                continue
+            engine.connect(ports[first], ports[second], a_to_b=PASS, b_to_a=PASS)
+            settle(phones[first], ports[first], phones[second])
+
+
+def test_a_socket_that_is_connected_after_the_latch_keeps_strangers_out(phone: Callable[[], socket.socket]) -> None:
+    with Engine(port_range=RANGE) as engine:
+        alice, stranger = phone(), phone()
+        port = open_port(engine, alice)
+        engine.echo(port)
+        exchange(alice, port, alice, 0)
+        table = Path("/proc/net/udp")
+        connected = f":{port.rtp_port:04X} 0100007F:{alice.getsockname()[1]:04X}"
+        until(lambda: connected in table.read_text())
+        for number in range(20):
+            stranger.sendto(rtp(number, ssrc=666), (LOOPBACK, port.rtp_port))
+        exchange(alice, port, alice, 1)
+        assert not select.select([stranger], [], [], 0)[0]
+        assert engine.stats(port).packets_in == 2
+
+
+def test_a_new_offer_moves_a_connected_port(phone: Callable[[], socket.socket]) -> None:
+    with Engine(port_range=RANGE) as engine:
+        alice, moved = phone(), phone()
+        port = open_port(engine, alice)
+        engine.echo(port)
+        exchange(alice, port, alice, 0)
+        until(
+            lambda: f":{port.rtp_port:04X} 0100007F:{alice.getsockname()[1]:04X}" in Path("/proc/net/udp").read_text()
+        )
+        engine.set_remote(port, moved.getsockname(), payload_types={0})
+        until(lambda: f":{port.rtp_port:04X} 00000000:0000" in Path("/proc/net/udp").read_text())
+        assert exchange(moved, port, moved, 1)
+
+
+def test_events_make_the_descriptor_readable(phone: Callable[[], socket.socket]) -> None:
+    with Engine(port_range=RANGE, media_timeout=0.3) as engine:
+        alice = phone()
+        port = open_port(engine, alice)
+        engine.echo(port)
+        exchange(alice, port, alice, 0)
+        digit = struct.pack("!BBH", 5, 0x8A, 800)
+        alice.sendto(rtp(1, payload_type=101, payload=digit), (LOOPBACK, port.rtp_port))
+        events: list[object] = []
+        while not any(isinstance(event, MediaTimeout) for event in events):
+            assert select.select([engine.fileno()], [], [], 5.0)[0], events
+            events += engine.drain()
+        assert events == [SourceLatched(port, alice.getsockname()), DigitReceived(port, "5", 0.1), MediaTimeout(port)]
+        assert not select.select([engine.fileno()], [], [], 0)[0]
+
+
+def test_a_vanished_phone_costs_no_other_packet(phone: Callable[[], socket.socket]) -> None:
+    with Engine(port_range=RANGE) as engine:
+        alice, bob = phone(), phone()
+        a, b = open_port(engine, alice), open_port(engine, bob)
+        engine.connect(a, b, a_to_b=PASS, b_to_a=PASS)
+        exchange(alice, a, bob, 0)
+        exchange(bob, b, alice, 0)
+        address = bob.getsockname()
+        bob.close()
+        for number in range(1, 20):
+            alice.sendto(rtp(number), (LOOPBACK, a.rtp_port))
+        until(lambda: engine.stats(a).packets_in == 20)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+            again.bind(address)
+            again.settimeout(5.0)
+            again.sendto(rtp(1), (LOOPBACK, b.rtp_port))
+            assert alice.recv(2048)
+
+
+def test_media_is_marked_as_expedited_forwarding(phone: Callable[[], socket.socket]) -> None:
+    with Engine(port_range=RANGE) as engine:
+        alice = phone()
+        alice.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        port = open_port(engine, alice)
+        engine.echo(port)
+        alice.sendto(rtp(0), (LOOPBACK, port.rtp_port))
+        _, control, _, _ = alice.recvmsg(2048, 64)
+        assert control[0][2][0] >> 2 == 46
+
+
+def test_a_number_taken_by_another_program_is_passed_over() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((LOOPBACK, RANGE[0]))
+        with Engine(port_range=(RANGE[0], RANGE[0] + 3)) as engine:
+            assert open_port(engine).rtp_port == RANGE[0] + 2
+            with pytest.raises(NoPortsLeftError):
+                open_port(engine)
+
+
+def test_an_address_that_is_not_ours_is_an_error_and_leaks_nothing() -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with Engine(port_range=RANGE) as engine:
+        for _ in range(10):
+            with pytest.raises(OSError, match="assign"):
+                engine.open_port("203.0.113.1", ssrc=1, sequence=1, timestamp=1)
+        assert engine.open_ports == 0
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_churn_leaks_no_descriptor_no_port_and_no_thread() -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with Engine(port_range=RANGE, workers=2) as engine:
+        idle = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(4):
+            ports = [open_port(engine) for _ in range(50)]
+            for a, b in zip(ports[::2], ports[1::2], strict=True):
+                engine.connect(a, b, a_to_b=PASS, b_to_a=PASS)
+            for port in ports:
+                engine.close_port(port)
+        until(lambda: len(list(Path("/proc/self/fd").iterdir())) == idle)
+        open_port(engine)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    with pytest.raises(EngineClosedError):
+        open_port(engine)

@@ -1,0 +1,171 @@
+"""RTCP and media timeout."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from media_bench import Bench, Sent, rtp
+
+from media import MediaTimeout, Port
+
+ALICE, BOB = ("192.0.2.1", 4000), ("192.0.2.2", 4000)
+ALICE_RTCP = ("192.0.2.1", 4001)
+NTP_EPOCH = 2208988800
+
+
+def pair(bench: Bench) -> tuple[Port, Port]:
+    a, b = bench.open(ALICE, ssrc=1), bench.open(BOB, ssrc=2)
+    bench.engine.connect(a, b, a_to_b={0: 0}, b_to_a={0: 0})
+    return a, b
+
+
+def reports(bench: Bench, port: Port) -> list[Sent]:
+    return [one for one in bench.sent(rtcp=True) if one.port == port]
+
+
+def middle(now: float) -> int:
+    return round((now + 1_700_000_000 + NTP_EPOCH) * 65536) & 0xFFFFFFFF
+
+
+@pytest.mark.rfc("3550", "6.4.1")
+def test_a_port_that_sends_reports_as_sender_every_five_seconds(bench: Bench) -> None:
+    a, b = pair(bench)
+    bench.talk(a, ALICE, 750)
+    found = reports(bench, b)
+    assert len(found) == 3
+    version, kind, _, ssrc, seconds, _, timestamp, packets, octets = struct.unpack("!BBHIIIIII", found[0].packet[:28])
+    assert (version, kind, ssrc) == (0x80, 200, 2)
+    assert packets * 160 == octets
+    assert seconds - NTP_EPOCH - 1_700_000_000 in (2, 3)
+    assert (timestamp - 50000) // 8000 == seconds - NTP_EPOCH - 1_700_000_000
+    assert found[0].to == ("192.0.2.2", 4001)
+
+
+@pytest.mark.rfc("3550", "6.4.2")
+def test_a_port_that_only_receives_reports_what_it_heard(bench: Bench) -> None:
+    a, _ = pair(bench)
+    for number in range(200):
+        if number % 10:
+            bench.engine.feed(a, rtp(number, number * 160), ALICE)
+        bench.wait(0.02)
+    [report] = reports(bench, a)
+    count, kind, _, ssrc, source, fraction, highest = struct.unpack("!BBHIIB3xI", report.packet[:20])
+    assert (count, kind, ssrc, source) == (0x81, 201, 1, 7)
+    assert fraction == pytest.approx(256 / 10, abs=2)
+    assert highest > 100
+    assert report.packet[12 + 21 : 12 + 24]  # the block is whole
+    assert report.packet[32:34] == b"\x81\xca"
+
+
+@pytest.mark.rfc("3550", "6.1")
+def test_every_report_names_its_source_with_one_cname(bench: Bench) -> None:
+    a, b = pair(bench)
+    bench.talk(a, ALICE, 500)
+    names = {one.packet[28 + 10 : 28 + 30] for one in reports(bench, b)}
+    assert len(names) == 1
+
+
+def test_the_report_of_the_far_side_gives_loss_jitter_and_round_trip(bench: Bench) -> None:
+    a, b = pair(bench)
+    bench.talk(a, ALICE, 100)
+    sent_at = bench.now - 0.3
+    block = struct.pack("!IB3sIIII", 2, 64, (17).to_bytes(3, "big"), 500, 80, middle(sent_at), round(0.2 * 65536))
+    bench.engine.feed(b, struct.pack("!BBHI", 0x81, 201, 7, 77) + block, ("192.0.2.2", 4001), rtcp=True)
+    stats = bench.engine.stats(b).rtcp
+    assert (stats.remote_lost, stats.remote_fraction_lost, stats.remote_jitter_ms) == (17, 0.25, 10.0)
+    assert stats.round_trip_ms == pytest.approx(100, abs=1)
+
+
+@pytest.mark.rfc("3550", "6.4.1")
+def test_a_sender_report_is_answered_with_its_time_and_our_delay(bench: Bench) -> None:
+    a, _ = pair(bench)
+    bench.talk(a, ALICE, 50)
+    report = struct.pack("!BBHIQIII", 0x80, 200, 6, 7, 0x1122334455667788, 0, 50, 8000)
+    bench.engine.feed(a, report, ALICE_RTCP, rtcp=True)
+    received_at = bench.now
+    bench.talk(a, ALICE, 150)
+    [answer] = reports(bench, a)
+    last, delay = struct.unpack("!II", answer.packet[24:32])
+    assert last == 0x33445566
+    assert 0 < delay / 65536 <= bench.now - received_at
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [b"", b"\x80\xc8", b"\x80\xc8\x00\x40" + bytes(24), b"\x00" * 28, rtp(1, 1), b"\x80\xc8\x00\x06" + bytes(23)],
+)
+def test_junk_on_the_rtcp_port_is_dropped_and_counted(bench: Bench, packet: bytes) -> None:
+    a, _ = pair(bench)
+    bench.engine.feed(a, packet, ALICE_RTCP, rtcp=True)
+    assert bench.drops(a) == {"rtcp_junk": 1}
+
+
+def test_rtcp_of_a_stranger_is_dropped_and_counted(bench: Bench) -> None:
+    a, _ = pair(bench)
+    bench.engine.feed(a, b"\x80\xc9\x00\x01\0\0\0\7", ("198.51.100.9", 4001), rtcp=True)
+    assert bench.drops(a) == {"rtcp_foreign": 1}
+
+
+@pytest.mark.rfc("3550", "6.6")
+def test_closing_a_port_that_has_sent_says_bye(bench: Bench) -> None:
+    a, b = pair(bench)
+    bench.talk(a, ALICE, 3)
+    bench.engine.close_port(b)
+    [last] = reports(bench, b)
+    assert last.packet[-8:-4] == b"\x81\xcb\x00\x01"
+    assert int.from_bytes(last.packet[-4:], "big") == 2
+
+
+@pytest.mark.rfc("5761", "4")
+def test_with_mux_reports_leave_and_arrive_on_the_rtp_port(bench: Bench) -> None:
+    a, _ = pair(bench)
+    bench.engine.set_remote(a, ALICE, rtcp_mux=True)
+    bench.talk(a, ALICE, 10)
+    bench.engine.feed(a, b"\x80\xc9\x00\x01\0\0\0\7", ALICE)
+    bench.wait(5.0)
+    [report] = [one for one in bench.sent() if one.port == a]
+    assert (report.to, report.packet[1]) == (ALICE, 201)
+    assert bench.engine.stats(a).rtcp.packets_in == 1
+
+
+def timeouts(bench: Bench) -> list[MediaTimeout]:
+    return [event for event in bench.engine.drain() if isinstance(event, MediaTimeout)]
+
+
+def test_media_that_stops_is_reported_once_after_thirty_seconds(bench: Bench) -> None:
+    a, b = pair(bench)
+    for _ in range(20):
+        bench.talk(a, ALICE, 5)
+        bench.engine.feed(b, rtp(1, 1), BOB)
+    bench.wait(29.8)
+    assert timeouts(bench) == []
+    bench.wait(0.3)
+    assert timeouts(bench) == [MediaTimeout(a), MediaTimeout(b)]
+    bench.wait(60)
+    assert timeouts(bench) == []
+    bench.talk(a, ALICE)
+    bench.wait(31)
+    assert timeouts(bench) == [MediaTimeout(a)]
+
+
+def test_a_held_port_and_one_without_a_task_do_not_time_out(bench: Bench) -> None:
+    a, b = pair(bench)
+    bench.open(ALICE)
+    bench.engine.hold(a)
+    bench.wait(100)
+    assert timeouts(bench) == [MediaTimeout(b)]
+    bench.engine.hold(a, False)
+    bench.wait(29)
+    assert timeouts(bench) == []
+    bench.wait(2)
+    assert timeouts(bench) == [MediaTimeout(a)]
+
+
+def test_reports_of_the_far_side_keep_a_silent_port_alive(bench: Bench) -> None:
+    a, b = pair(bench)
+    bench.engine.hold(b)
+    for _ in range(10):
+        bench.wait(10)
+        bench.engine.feed(a, b"\x80\xc9\x00\x01\0\0\0\7", ALICE_RTCP, rtcp=True)
+    assert timeouts(bench) == []
