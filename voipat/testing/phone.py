@@ -1,0 +1,412 @@
+"""A simulated phone: a user agent on our own sans-IO endpoint, told in words what to do with calls.
+
+alice = world.phone("sip:1001@office.test", password="pass-1001").register()
+bob = world.phone("sip:1002@office.test", password="pass-1002").register().answers(after=2.0)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from sipcore.aio.driver import Driver
+from sipcore.auth import answer_challenge
+from sipcore.endpoint import Endpoint
+from sipcore.entropy import Entropy
+from sipcore.errors import RemoteProtocolError
+from sipcore.events import (
+    AckReceived,
+    AckTimedOut,
+    CancelReceived,
+    DialogEnded,
+    DialogId,
+    Event,
+    RequestFailed,
+    RequestReceived,
+    ResponseReceived,
+    TransactionId,
+)
+from sipcore.flow import Address, Flow
+from sipcore.message import Request, Response
+from sipcore.outputs import Output
+from sipcore.uri import Uri
+from voipat.testing.call import SDP_TYPE, PhoneCall
+
+if TYPE_CHECKING:
+    from voipat.testing.world import SimWorld
+
+ALLOW: Final = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO")
+
+# A phone refreshes its registration well before it runs out.
+REFRESH_AT: Final = 0.8
+
+OnResponse = Callable[[Response | None, DialogId | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What a phone does with an incoming call: after `ring_after` a `ring_status`, and so on in seconds from there."""
+
+    ring_after: float | None = 0.0
+    ring_status: int = 180
+    early_media: bool = False
+    answer_after: float | None = None
+    refuse_after: float | None = None
+    refuse_status: int = 486
+    vanish_after: float | None = None
+    hang_up_after: float | None = None
+
+
+class Phone:
+    """One user agent at one address. `tone` is what it says in a call, in hertz."""
+
+    def __init__(
+        self,
+        world: SimWorld,
+        uri: Uri,
+        address: Address,
+        *,
+        password: str | None,
+        server: Flow | None,
+        entropy: Entropy,
+        tone: int,
+    ) -> None:
+        self.world = world
+        self.uri = uri
+        self.address = address
+        self.entropy = entropy
+        self.tone = tone
+        self.name = world.network.name_of(address)
+        self.calls: list[PhoneCall] = []
+        self.received: list[PhoneCall] = []
+        self.registration_statuses: list[int] = []
+        self.registration_responses: list[Response] = []
+        self.is_registered = False
+        self.manners = Manners()
+        self.endpoint = Endpoint(entropy=entropy, server="voipat-sim")
+        self.driver = Driver(self.endpoint, on_event=self._on_event, loop=world.loop)
+        self._password = password
+        self._server = server
+        self._on_call: Callable[[PhoneCall], object] | None = None
+        self._waiting: dict[TransactionId, OnResponse] = {}
+        self._ringing: dict[TransactionId, PhoneCall] = {}
+        self._dialogs: dict[DialogId, PhoneCall] = {}
+        self._challenges: list[tuple[str, str]] = []
+        self._nonce_count = 0
+        self._rtp_port = 4000
+        self._registration = (entropy.token(12), entropy.token(6))
+        self._register_cseq = 0
+        self._refresh: asyncio.TimerHandle | None = None
+
+    # What it does
+
+    def dial(self, target: str, *, after: float = 0.0, headers: Sequence[tuple[str, str]] = ()) -> PhoneCall:
+        """Call somebody: a SIP URI, or a number in the phone's own domain."""
+        uri = Uri.parse(target if ":" in target else f"sip:{target}@{self.uri.host}")
+        call = PhoneCall(self, uri, is_outgoing=True)
+        call.headers = tuple(headers)
+        self.calls.append(call)
+        self.world._calls.append(call)
+        if after > 0:
+            self.world.loop.call_later(after, call._start)
+        else:
+            call._start()
+        return call
+
+    def register(self, *, expires: int = 3600, contact: str | None = None, refresh: bool = True) -> Phone:
+        """Register, and register again before it runs out."""
+        self._cancel_refresh()
+        binding = contact or f"<{self.contact}>"
+        self._send_register(binding, expires, lambda granted: self._arm_refresh(granted) if refresh else None)
+        return self
+
+    def unregister(self, *, everything: bool = False) -> Phone:
+        """Remove this phone's binding, or all bindings of its user."""
+        self._cancel_refresh()
+        self._send_register("*" if everything else f"<{self.contact}>", 0, lambda granted: None)
+        return self
+
+    def vanish(self) -> None:
+        """Fall off the network: the power goes, nothing is said to anybody."""
+        self.world.network.cut_off(self.name)
+
+    @property
+    def contact(self) -> Uri:
+        """Where this phone is reached."""
+        params = {"transport": "tcp"} if self._server is not None and self._server.transport == "TCP" else {}
+        return Uri("sip", self.uri.user, self.address.host, self.address.port, params=params)
+
+    # What it does with incoming calls
+
+    def answers(self, *, after: float = 1.0, hangs_up_after: float | None = None, early_media: bool = False) -> Phone:
+        """Ring, answer after so many seconds, and hang up so many seconds later."""
+        self.manners = Manners(answer_after=after, hang_up_after=hangs_up_after, early_media=early_media)
+        if early_media:
+            self.manners = replace(self.manners, ring_status=183)
+        return self
+
+    def rings(self, *, early_media: bool = False) -> Phone:
+        """Ring and never answer."""
+        self.manners = Manners(early_media=early_media, ring_status=183 if early_media else 180)
+        return self
+
+    def refuses(self, status: int = 486, *, after: float = 0.0) -> Phone:
+        """Refuse calls: busy, unless told otherwise; after ringing when `after` is given."""
+        self.manners = Manners(ring_after=0.0 if after else None, refuse_after=after, refuse_status=status)
+        return self
+
+    def ignores(self) -> Phone:
+        """Say nothing to an INVITE, as a dead phone."""
+        self.manners = Manners(ring_after=None)
+        return self
+
+    def vanishes(self, *, after: float) -> Phone:
+        """Ring, and fall off the network after so many seconds."""
+        self.manners = Manners(vanish_after=after)
+        return self
+
+    def on_call(self, script: Callable[[PhoneCall], object]) -> Phone:
+        """Let `script(call)` add steps to each incoming call: `lambda call: call.hears(440).hangs_up()`."""
+        self._on_call = script
+        return self
+
+    # Requests
+
+    def _execute(self, verb: Callable[[float], list[Output]]) -> None:
+        self.driver.execute(verb(self.world.now))
+
+    def _send(self, request: Request, on_response: OnResponse) -> TransactionId:
+        transaction = self.endpoint.new_transaction()
+        self._waiting[transaction] = on_response
+        self._execute(lambda now: self.endpoint.send(transaction, request, now, flow=self._server))
+        return transaction
+
+    def _authenticated(self, request: Request, response: Response) -> bool:
+        """Put our credentials into `request` for the challenge in `response`; False when we have none."""
+        if self._password is None:
+            return False
+        names = ("WWW-Authenticate", "Proxy-Authenticate")
+        self._challenges = [(name, value) for name in names for value in response.headers.get_all(name)]
+        self._nonce_count = 0
+        return self._add_credentials(request)
+
+    def _add_credentials(self, request: Request) -> bool:
+        if self._password is None or not self._challenges:
+            return False
+        self._nonce_count += 1
+        try:
+            name, value = answer_challenge(
+                self._challenges,
+                method=request.method,
+                uri=request.uri_text,
+                username=self.uri.user or "",
+                password=self._password,
+                cnonce=self.entropy.token(8),
+                nc=self._nonce_count,
+                body=request.body,
+            )
+        except RemoteProtocolError:
+            return False
+        request.headers.set(name, value)
+        return True
+
+    def _send_register(self, contact: str, expires: int, then: Callable[[int], object]) -> None:
+        call_id, tag = self._registration
+
+        def send(response: Response | None) -> None:
+            self._register_cseq += 1
+            headers = [
+                ("From", f"<{self.uri}>;tag={tag}"),
+                ("To", f"<{self.uri}>"),
+                ("Call-ID", call_id),
+                ("CSeq", f"{self._register_cseq} REGISTER"),
+                ("Contact", contact),
+                ("Expires", str(expires)),
+            ]
+            request = Request("REGISTER", Uri("sip", None, self.uri.host), headers)
+            has_credentials = (
+                self._add_credentials(request) if response is None else self._authenticated(request, response)
+            )
+            if response is None or has_credentials:
+                self._send(request, lambda answer, dialog: received(answer, again=response is None))
+
+        def received(response: Response | None, *, again: bool) -> None:
+            if response is None:
+                self.registration_statuses.append(408)
+                self.is_registered = False
+                return
+            if response.status < 200:
+                return
+            self.registration_statuses.append(response.status)
+            self.registration_responses.append(response)
+            if response.status == 401 and again:
+                send(response)
+                return
+            self.is_registered = response.status == 200 and expires > 0
+            if self.is_registered:
+                then(_granted(response, self.contact, expires))
+
+        send(None)
+
+    def _arm_refresh(self, granted: int) -> None:
+        self._refresh = self.world.loop.call_later(granted * REFRESH_AT, self.register)
+
+    def _cancel_refresh(self) -> None:
+        if self._refresh is not None:
+            self._refresh.cancel()
+            self._refresh = None
+
+    # Calls
+
+    def _send_invite(self, call: PhoneCall) -> None:
+        call_id, tag = self.entropy.token(12), self.entropy.token(6)
+        cseq = self.entropy.uint32() & 0xFFFF
+        body = call._offer()
+
+        def send(response: Response | None) -> None:
+            headers = [
+                ("From", f"<{self.uri}>;tag={tag}"),
+                ("To", f"<{call.remote}>"),
+                ("Call-ID", call_id),
+                ("CSeq", f"{cseq + (response is not None)} INVITE"),
+                ("Contact", f"<{self.contact}>"),
+                ALLOW,
+                *SDP_TYPE,
+                *call.headers,
+            ]
+            request = Request("INVITE", call.remote, headers, body)
+            if response is None:
+                self._add_credentials(request)
+            elif not self._authenticated(request, response):
+                call._on_response(response, None)
+                return
+            call.request = request
+            call._invite = self._send(request, lambda answer, dialog: received(answer, dialog, again=response is None))
+
+        def received(response: Response | None, dialog: DialogId | None, *, again: bool) -> None:
+            if response is not None and response.status in (401, 407) and again and not call._cancelled:
+                send(response)
+            else:
+                call._on_response(response, dialog)
+
+        send(None)
+
+    def _reinvite(self, call: PhoneCall, dialog: DialogId, offer: bytes) -> None:
+        transaction = self.endpoint.new_transaction()
+
+        def received(response: Response | None, _: DialogId | None) -> None:
+            if response is None or response.status < 200:
+                return
+            if response.status < 300:
+                self._execute(lambda now: self.endpoint.ack(dialog, now))
+                call._read_answer(response.body)
+
+        self._waiting[transaction] = received
+        self._execute(
+            lambda now: self.endpoint.send_in_dialog(dialog, transaction, "INVITE", now, headers=SDP_TYPE, body=offer)
+        )
+
+    def _in_dialog(self, call: PhoneCall, dialog: DialogId) -> None:
+        self._dialogs[dialog] = call
+
+    def _forget(self, call: PhoneCall) -> None:
+        if call._invite is not None:
+            self._ringing.pop(call._invite, None)
+
+    def _next_rtp_port(self) -> int:
+        self._rtp_port = 4000 + (self._rtp_port - 3998) % 40000
+        return self._rtp_port
+
+    # Events of the endpoint
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case ResponseReceived():
+                self._on_response(event)
+            case RequestFailed():
+                waiting = self._waiting.pop(event.transaction, None)
+                if waiting is not None:
+                    waiting(None, None)
+            case RequestReceived():
+                self._on_request(event)
+            case CancelReceived():
+                call = self._ringing.get(event.transaction)
+                if call is not None:
+                    call._on_cancelled(event.request)
+            case AckReceived():
+                call = self._dialogs.get(event.dialog)
+                if call is not None and event.request.body:
+                    call._read_answer(event.request.body)
+            case AckTimedOut():
+                self._execute(lambda now: self.endpoint.bye(event.dialog, now))
+            case DialogEnded():
+                call = self._dialogs.pop(event.dialog, None)
+                if call is not None:
+                    call._end("network")
+
+    def _on_response(self, event: ResponseReceived) -> None:
+        waiting = self._waiting.get(event.transaction)
+        if waiting is None:
+            return
+        # A forked INVITE may get more than one 2xx: its entry stays until the call is over.
+        if event.response.status >= 300 or (event.response.status >= 200 and event.dialog is None):
+            del self._waiting[event.transaction]
+        waiting(event.response, event.dialog)
+
+    def _on_request(self, event: RequestReceived) -> None:
+        method = event.request.method
+        call = self._dialogs.get(event.dialog) if event.dialog is not None else None
+        if method == "INVITE" and not event.in_dialog:
+            self._on_invite(event)
+        elif call is not None and (method == "INVITE" or (method == "UPDATE" and event.request.body)):
+            call._on_offer(event.transaction, event.request)
+        else:
+            self._execute(lambda now: self.endpoint.respond(event.transaction, 200, now))
+            if call is not None and method == "BYE":
+                call._on_bye(event.request)
+
+    def _on_invite(self, event: RequestReceived) -> None:
+        call = PhoneCall(self, event.request.from_.uri, is_outgoing=False)
+        call.request, call._invite, call.dialog = event.request, event.transaction, event.dialog
+        self._ringing[event.transaction] = call
+        if event.dialog is not None:
+            self._dialogs[event.dialog] = call
+        self.calls.append(call)
+        self.received.append(call)
+        self.world._calls.append(call)
+        if self._on_call is not None:
+            self._on_call(call)
+        call._script = self.world._start_task(self._treat(call), f"manners of {self.name}")
+
+    async def _treat(self, call: PhoneCall) -> None:
+        manners = self.manners
+        if manners.ring_after is not None:
+            await call._later(
+                manners.ring_after, lambda: call.ring(manners.ring_status, early_media=manners.early_media)
+            )
+        if manners.refuse_after is not None:
+            await call._later(manners.refuse_after, lambda: call.refuse(manners.refuse_status))
+        if manners.vanish_after is not None:
+            await call._later(manners.vanish_after, self.vanish)
+            call._end("network")
+        if manners.answer_after is not None:
+            await call._later(manners.answer_after, call.answer)
+            await call._play()
+        if manners.hang_up_after is not None:
+            await call._later(manners.hang_up_after, call.hang_up)
+
+    async def _close(self) -> None:
+        self._cancel_refresh()
+        for call in list(self.calls):
+            call._end("world")
+        await self.driver.close()
+
+
+def _granted(response: Response, contact: Uri, asked: int) -> int:
+    """The seconds that the registrar granted to our binding (RFC 3261 §10.2.4)."""
+    for binding in response.contacts:
+        if binding.uri.equivalent(contact):
+            return int(binding.params.get("expires") or response.expires or asked)
+    return response.expires or asked

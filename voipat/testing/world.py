@@ -1,0 +1,306 @@
+"""SimWorld: a server, phones and a network in virtual time, repeatable by its seed.
+
+def test_caller_reaches_sales() -> None:
+    with SimWorld(app, seed=7, loss=0.05) as world:
+        call = world.phone("sip:alice@example.com").dial("sip:sales@example.com").hangs_up(after=3.0)
+        world.run()
+        assert call.was_answered
+        assert world.leaks() == []
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Final, Protocol
+
+from sipcore.entropy import Entropy, SeededEntropy
+from sipcore.flow import Address, Flow
+from sipcore.uri import Uri
+from voipat.testing.call import PhoneCall
+from voipat.testing.errors import LeakError, RanTooLongError, ScriptError
+from voipat.testing.loop import VirtualLoop, cancel_all_tasks
+from voipat.testing.media import SimEngine
+from voipat.testing.network import Conditions, SimNetwork
+from voipat.testing.phone import Phone
+
+# 2026-01-01T00:00:00Z: where the wallclock of every world starts.
+EPOCH: Final = 1_767_225_600.0
+
+# The longest that a transaction lives after its call (Timer C aside) is 64*T1; an INVITE may wait for all of it twice.
+SETTLE_LIMIT: Final = 200.0
+
+# What is still flying when everybody has gone lands within this.
+LAST_MESSAGES: Final = 5.0
+
+
+class Counted(Protocol):
+    """What the leak check asks of an endpoint."""
+
+    @property
+    def transaction_count(self) -> int: ...
+
+    @property
+    def dialog_count(self) -> int: ...
+
+
+class Served(Protocol):
+    """A server under test: entered in the world's loop, and left at the end."""
+
+    async def __aenter__(self) -> object: ...
+
+    async def __aexit__(self, *exception: object) -> object: ...
+
+
+Factory = Callable[["SimWorld"], Served]
+
+
+class SimWorld:
+    """One simulated world. `server` is an App, or a function that makes the server for this world.
+
+    `latency`, `jitter` (seconds), `loss`, `reorder` and `duplicate` (probabilities) hold for every way of the network.
+    """
+
+    def __init__(
+        self,
+        server: Served | Factory | None = None,
+        *,
+        seed: int = 1,
+        latency: float = 0.01,
+        jitter: float = 0.0,
+        loss: float = 0.0,
+        reorder: float = 0.0,
+        duplicate: float = 0.0,
+    ) -> None:
+        self.seed = seed
+        self.loop = VirtualLoop()
+        self.entropy = self._entropy_of("world")
+        self.network = SimNetwork(
+            self.loop, self._entropy_of("network"), Conditions(latency, jitter, loss, reorder, duplicate)
+        )
+        self.engine = SimEngine(self.network)
+        self.server_entropy = self._entropy_of("server")
+        self.server_address = Address("127.0.0.1", 5060)
+        self.network.name(self.server_address.host, "voipat")
+        self.phones: list[Phone] = []
+        self.talk: Callable[[PhoneCall], float] = lambda call: 0.02
+        self._given = server
+        self._server: Served | None = None
+        self._endpoints: dict[str, Counted] = {}
+        self._calls: list[PhoneCall] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._baseline: frozenset[asyncio.Task[Any]] = frozenset()
+        self._faults: list[str] = []
+        self._next_host = 0
+        self._serving: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+        self._is_closed = False
+
+    # Time
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the world began."""
+        return self.loop.time()
+
+    def wallclock(self) -> float:
+        """UTC seconds in this world, for CDRs."""
+        return EPOCH + self.loop.time()
+
+    def run(self, *, until: float | None = None, limit: float = 3600.0) -> None:
+        """Run to virtual time `until`; without it, until every call is over and the network is quiet.
+
+        Raises: ScriptError, RanTooLongError after `limit` seconds, DeadlockError.
+        """
+        if until is not None:
+            self.loop.run_until(until)
+        else:
+            if not self.loop.run_while(self._has_busy_calls, limit=limit, every=1.0):
+                raise RanTooLongError(self._report(f"calls are still up after {limit:.0f} s"))
+            self.settle()
+        self._check()
+
+    def settle(self, *, limit: float = SETTLE_LIMIT) -> None:
+        """Run on until no transaction is under way and no dialog is left; what remains after `limit` is a leak."""
+        self.loop.run_while(self._is_unsettled, limit=limit, every=1.0)
+
+    def at(self, when: float, action: Callable[[], object]) -> None:
+        """Do something at virtual time `when`."""
+        self.loop.call_at(when, action)
+
+    # People
+
+    def phone(
+        self,
+        uri: str,
+        *,
+        password: str | None = None,
+        name: str | None = None,
+        tone: int | None = None,
+        transport: str = "UDP",
+    ) -> Phone:
+        """A new phone. Two phones may have one URI: they are two devices of one user, on hosts of their own."""
+        self._next_host += 1
+        number = self._next_host
+        address = Address(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 5060)
+        parsed = Uri.parse(uri)
+        self.network.name(address.host, name or self._free_name(parsed.user or "phone"))
+        phone = Phone(
+            self,
+            parsed,
+            address,
+            password=password if password is not None else self._password_of(parsed),
+            server=None if self._given is None else Flow(transport.upper(), address, self.server_address),
+            entropy=self._entropy_of(f"phone {number}"),
+            tone=tone if tone is not None else 400 + 50 * (number % 40),
+        )
+        transport_ = self.loop.run_until_complete(
+            self.network.open(phone.driver, f"{transport.lower()}://{address.host}:{address.port}")
+        )
+        phone.driver.add_transport(transport_)
+        self.watch(f"phone {phone.name}", phone.endpoint)
+        self.phones.append(phone)
+        return phone
+
+    # What happened
+
+    def ladder(self, *, times: bool = True, uris: bool = True) -> str:
+        """Every message so far, one a line."""
+        return self.network.ladder.text(times=times, uris=uris)
+
+    def trace_digest(self) -> str:
+        """A digest of all that the network carried: equal for two runs that did the same."""
+        return self.network.ladder.digest()
+
+    def watch(self, name: str, endpoint: Counted) -> None:
+        """Let the leak check count the transactions and dialogs of one more endpoint."""
+        self._endpoints[name] = endpoint
+
+    def leaks(self) -> list[str]:
+        """What outlived its call: transactions, dialogs, ports, tasks; after the world's end also timers."""
+        found: list[str] = []
+        for name, endpoint in self._endpoints.items():
+            if endpoint.transaction_count:
+                found.append(f"{name}: {endpoint.transaction_count} transactions")
+            if endpoint.dialog_count:
+                found.append(f"{name}: {endpoint.dialog_count} dialogs")
+        if self.engine.open_ports:
+            found.append(f"engine: {self.engine.open_ports} ports")
+        if not self._is_closed:
+            found += sorted(f"task {task.get_name()}" for task in self._new_tasks())
+        return found
+
+    # Life
+
+    def __enter__(self) -> SimWorld:
+        self.loop.set_exception_handler(self._on_exception)
+        asyncio.set_event_loop(self.loop)
+        if self._given is not None:
+            self._server = self._given(self) if callable(self._given) else self._adopt(self._given)
+            self._serving = self.loop.create_task(self._serve(self._server), name="server")
+            self.loop.run_until(self.now)
+            while not self._baseline and not self._serving.done():
+                self.loop.run_until(self.now + 0.001)
+            if self._serving.done():
+                self._serving.result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and isinstance(error, Exception) and hasattr(error, "add_note"):
+            error.add_note(self._report("the world at this moment"))
+        left = self._close()
+        if error is None:
+            self._check()
+            if left:
+                raise LeakError(self._report("after the world's end: " + "; ".join(left)))
+
+    def _close(self) -> list[str]:
+        try:
+            for phone in self.phones:
+                self.loop.run_until_complete(phone._close())
+            self._stop.set()
+            if self._serving is not None:
+                self.loop.run_until_complete(self._serving)
+            for task in self._tasks:
+                task.cancel()
+            self.loop.run_until(self.now + LAST_MESSAGES)
+            self.engine.close()
+            return self._left_behind()
+        finally:
+            self._is_closed = True
+            cancel_all_tasks(self.loop)
+            asyncio.set_event_loop(None)
+            self.loop.close()
+
+    def _left_behind(self) -> list[str]:
+        tasks = [f"task {task.get_name()}" for task in asyncio.all_tasks(self.loop)]
+        timers = [repr(timer) for timer in self.loop.armed_timers()]
+        return sorted(tasks) + timers
+
+    async def _serve(self, server: Served) -> None:
+        async with server:
+            self._baseline = frozenset(asyncio.all_tasks(self.loop))
+            await self._stop.wait()
+
+    def _adopt(self, app: Served) -> Served:
+        """Put an App that was made for production into this world: its network, engine, entropy, wallclock."""
+        simulate = getattr(app, "simulate", None)
+        if simulate is not None:
+            simulate(network=self.network, engine=self.engine, entropy=self.server_entropy, wallclock=self.wallclock)
+        endpoint = getattr(app, "endpoint", None)
+        if endpoint is not None:
+            self.watch("server", endpoint)
+        return app
+
+    def _password_of(self, uri: Uri) -> str | None:
+        registrar = getattr(self._server, "registrar", None)
+        password_of = getattr(registrar, "password_of", None)
+        return password_of(uri.user) if password_of is not None else None
+
+    def _entropy_of(self, part: str) -> Entropy:
+        """Each part has a generator of its own, so that one more phone changes nothing for the others."""
+        return SeededEntropy(int.from_bytes(hashlib.sha256(f"{self.seed} {part}".encode()).digest()[:8], "big"))
+
+    def _free_name(self, wanted: str) -> str:
+        taken = {phone.name for phone in self.phones} | {"voipat"}
+        return next(name for n in range(1, 10**6) if (name := wanted if n == 1 else f"{wanted}/{n}") not in taken)
+
+    def _start_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = self.loop.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+        return task
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._faults.append(f"{task.get_name()}: {task.exception()!r}")
+
+    def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._faults.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    def _new_tasks(self) -> set[asyncio.Task[Any]]:
+        gone = {task for task in self._tasks if task.done()}
+        return {task for task in asyncio.all_tasks(self.loop) - self._baseline - gone if task is not self._serving}
+
+    def _has_busy_calls(self) -> bool:
+        self._calls = [call for call in self._calls if call.is_busy]
+        return bool(self._calls)
+
+    def _is_unsettled(self) -> bool:
+        return self.engine.open_ports > 0 or any(
+            endpoint.transaction_count or endpoint.dialog_count for endpoint in self._endpoints.values()
+        )
+
+    def _check(self) -> None:
+        unmet = [line for phone in self.phones for call in phone.calls for line in call.unmet]
+        faults, self._faults = self._faults + unmet, []
+        if faults:
+            raise ScriptError(self._report("\n".join(faults)))
+
+    def _report(self, what: str) -> str:
+        return f"{what}\nseed {self.seed}, virtual time {self.now:.3f}\n{self.ladder()}"
