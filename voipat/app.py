@@ -1,0 +1,464 @@
+"""The App: composition of endpoint, engine, registrar and handlers on one event loop.
+
+Everything comes by argument; several Apps live in one process. One task per call, all in one TaskGroup: whatever a
+handler raises is logged, answered with 500 or BYE, and costs that call only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import translate
+from time import time as system_wallclock  # noqa: TID251  # the default of embedders; everything else passes its own
+from types import MappingProxyType, TracebackType
+from typing import Final, Self
+
+from media import Engine, MediaTimeout
+from sipcore.aio.driver import Driver
+from sipcore.auth import DigestServer
+from sipcore.endpoint import Endpoint
+from sipcore.entropy import Entropy, SystemEntropy
+from sipcore.errors import ParseError
+from sipcore.events import RequestReceived
+from sipcore.flow import Address, Flow
+from sipcore.guard import Guard
+from sipcore.timers import Timers
+from sipcore.uri import Uri, unescape
+from voipat import events, reasons
+from voipat.accounts import Identity
+from voipat.auth_gate import Gate
+from voipat.call import Call, CallState, Parties, read_offer
+from voipat.errors import CallOutcome
+from voipat.exchange import Exchange
+from voipat.legs import InboundLeg
+from voipat.location import Binding
+from voipat.media_leg import MediaPlane
+from voipat.network import Network, SocketNetwork
+from voipat.registrar import Registrar
+from voipat.switch import Switch
+
+logger: Final = logging.getLogger("voipat")
+
+Handler = Callable[[Call], Awaitable[object]]
+
+# BYEs and their responses at the end; longer, and the peer is gone.
+CLOSE_S: Final = 1.5
+# Expired bindings are swept in batches: lookups never see them anyway.
+EXPIRY_STEP_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    pattern: re.Pattern[str]
+    handler: Handler
+    public: bool
+
+
+class App:
+    """A SIP server made of handlers. `async with app` serves; `run()` does it until a signal ends the process.
+
+    `listen`: URLs like "udp://127.0.0.1:5060". `media`: "ADDRESS:LOW-HIGH" for the engine that is made when none is
+    given; of a given engine only the address counts, and it is not closed here. `advertised`: the address to write
+    into SIP and SDP where it is not the local one. `own_hosts`: more names of ours that stand for the default domain.
+    """
+
+    def __init__(  # noqa: PLR0913  # the composition: every part by name
+        self,
+        *,
+        listen: str | Sequence[str] = "udp://127.0.0.1:5060",
+        registrar: Registrar | None = None,
+        media: str = "127.0.0.1:20000-29999",
+        engine: Engine | None = None,
+        entropy: Entropy | None = None,
+        wallclock: Callable[[], float] | None = None,
+        network: Network | None = None,
+        guard: Guard | None = None,
+        timers: Timers | None = None,
+        advertised: str | None = None,
+        own_hosts: Sequence[str] = (),
+        server: str = "voipat",
+    ) -> None:
+        self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
+        self._media_address, self._media_range = _parse_media(media)
+        self._engine = engine
+        self._owns_engine = engine is None
+        self._entropy = entropy or SystemEntropy()
+        self._wallclock = wallclock or system_wallclock
+        self._network: Network = network or SocketNetwork()
+        self._advertised = advertised
+        self._registrar = registrar
+        self._routes: list[_Route] = []
+        self._listeners: list[events.Listener] = []
+        self._tasks: asyncio.TaskGroup | None = None
+        self._switch: Switch | None = None
+        self._idle = asyncio.Event()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._reads_engine = False
+        hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
+        self.gate: Final = Gate(
+            None if registrar is None else registrar.accounts,
+            DigestServer(self._entropy.bytes(32), self._entropy),
+            guard=guard,
+            public=self._is_public,
+            publish=self.publish,
+            own_hosts=hosts,
+        )
+        self.endpoint: Final = Endpoint(
+            entropy=self._entropy,
+            gate=self.gate,
+            timers=timers or Timers(),
+            advertised=None if advertised is None else self._advertise,
+            server=server,
+        )
+        self.exchange: Final = Exchange(self.endpoint, self._on_request)
+
+    # Handlers and listeners
+
+    def on_call(self, pattern: str, *, public: bool = False) -> Callable[[Handler], Handler]:
+        """Let a function handle calls to the URIs that match: `*` and `?` as in a shell, "sip:user@host".
+
+        The first match in the order of registration takes the call. Without `public`, only callers who
+        authenticated get through.
+        """
+
+        def register(handler: Handler) -> Handler:
+            self._routes.append(_Route(re.compile(translate(pattern)), handler, public))
+            return handler
+
+        return register
+
+    def subscribe(self, listener: events.Listener) -> None:
+        """Tell `listener` every event of `voipat.events`, at once and in order."""
+        self._listeners.append(listener)
+
+    def publish(self, event: events.Event) -> None:
+        """Tell the listeners; one that fails costs nobody else anything."""
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                self.exchange.counters["listener_errors"] += 1
+                logger.exception("bug: a listener failed at %s", type(event).__name__)
+
+    # What can be seen
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """The calls under way, each by the leg that came in."""
+        return () if self._switch is None else tuple(self._switch.calls.values())
+
+    def call(self, identifier: str) -> Call | None:
+        """A call under way by its id."""
+        return None if self._switch is None else self._switch.calls.get(identifier)
+
+    @property
+    def registrar(self) -> Registrar | None:
+        return self._registrar
+
+    @property
+    def engine(self) -> Engine:
+        """The media engine, from the start on."""
+        assert self._engine is not None, "made at the start"
+        return self._engine
+
+    @property
+    def driver(self) -> Driver:
+        """The driver, from the start on."""
+        return self.exchange.driver
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Counters of this App; those of the endpoint and the driver are theirs."""
+        mine = Counter(self.exchange.counters)
+        if self._switch is not None:
+            mine.update(self._switch.counters)
+        return MappingProxyType(mine)
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        """Open the sockets and serve. Raises: OSError, ValueError."""
+        loop = asyncio.get_running_loop()
+        if self._engine is None:
+            self._engine = Engine(port_range=self._media_range)
+        driver = Driver(self.endpoint, on_event=self.exchange.on_event, loop=loop)
+        self.exchange.attach(driver)
+        self._switch = Switch(
+            loop=loop,
+            exchange=self.exchange,
+            media=MediaPlane(self._engine, self._entropy, bind=self._media_address, advertised=self._advertised),
+            entropy=self._entropy,
+            wallclock=self._wallclock,
+            publish=self.publish,
+            lookup=self._lookup,
+            domain_of=self.gate.domain_of,
+        )
+        self._idle.set()
+        self.gate.draining = False
+        if self._registrar is not None:
+            self._registrar.start(self._wallclock, self.publish)
+        self._tasks = asyncio.TaskGroup()
+        await self._tasks.__aenter__()
+        try:
+            await self._open_listeners(driver)
+        except BaseException:
+            await self._shut()
+            raise
+        if self._engine.fileno() >= 0:
+            loop.add_reader(self._engine.fileno(), self.poll_media)
+            self._reads_engine = True
+            self.poll_media()
+        self._schedule_expiry()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the calls that are up, wait a moment for their BYEs, close everything."""
+        self.gate.draining = True
+        for call in self.calls:
+            call.end("server", reasons.SHUTDOWN)
+        assert self._tasks is not None, "entered before"
+        await self._tasks.__aexit__(kind, error, traceback)
+        await self._until_quiet(CLOSE_S)
+        await self._shut()
+
+    def run(self) -> None:
+        """Serve until SIGINT or SIGTERM; the first lets calls finish for half a minute, the second does not."""
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._serve_until_signalled())
+
+    async def drain(self, limit: float = 30.0) -> None:
+        """Take no new calls (503), let those under way finish for `limit` seconds, then hang up."""
+        self.gate.draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await self._idle.wait()
+        for call in self.calls:
+            call.end("server", reasons.SHUTDOWN)
+        await self._idle.wait()
+
+    def poll_media(self) -> None:
+        """Take the engine's events; called by the loop, or by whoever steps a manual clock."""
+        switch = self._switch
+        if switch is None:
+            return
+        for event in switch.media.engine.drain():
+            call = switch.media.owners.get(event.port.id)
+            if call is not None and isinstance(event, MediaTimeout):
+                call.on_media_timeout()
+
+    async def _open_listeners(self, driver: Driver) -> None:
+        for url in self._listen:
+            transport = await self._network.open(driver, url)
+            driver.add_transport(transport)
+            self.endpoint.listening(transport.name, transport.local)
+
+    async def _until_quiet(self, limit: float) -> None:
+        """Wait for the answers to our BYEs and CANCELs."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + limit
+        while self.endpoint.dialog_count and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+
+    async def _shut(self) -> None:
+        assert self._engine is not None, "made at the start"
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if self._reads_engine:
+            asyncio.get_running_loop().remove_reader(self._engine.fileno())
+            self._reads_engine = False
+        await self.driver.close()
+        if self._owns_engine:
+            self._engine.close()
+            self._engine = None
+        self._switch = None
+
+    async def _serve_until_signalled(self) -> None:
+        loop = asyncio.get_running_loop()
+        signalled = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, signalled.set)
+        async with self:
+            await signalled.wait()
+            signalled.clear()
+            async with asyncio.TaskGroup() as group:
+                draining = group.create_task(self.drain())
+                again = group.create_task(signalled.wait())
+                await asyncio.wait((draining, again), return_when=asyncio.FIRST_COMPLETED)
+                draining.cancel()
+                again.cancel()
+
+    # Requests
+
+    def _on_request(self, event: RequestReceived) -> None:
+        method = event.request.method
+        if method == "INVITE":
+            self._receive_invite(event)
+        elif method == "REGISTER":
+            self._receive_register(event)
+        elif method == "OPTIONS":
+            headers = (("Allow", self.gate.allow), ("Accept", "application/sdp"), ("Supported", "path"))
+            self.exchange.respond(event.transaction, 200, headers)
+        else:
+            self.exchange.refuse(event, reasons.METHOD_NOT_ALLOWED, (("Allow", self.gate.allow),))
+
+    def _receive_register(self, event: RequestReceived) -> None:
+        assert self._registrar is not None and isinstance(event.identity, Identity), "the gate admits no other"
+        status, headers, reason = self._registrar.register(event.request, event.flow, event.identity)
+        if reason is not None:
+            headers.append(reason.warning(str(event.flow.local)))
+        elif self.gate.guard is not None:
+            self._note_registration(event)
+        self.exchange.respond(event.transaction, status, headers)
+        if event.flow.reliable:
+            self.driver.authenticated(event.flow)
+        if self._expiry is None:
+            self._schedule_expiry()
+
+    def _note_registration(self, event: RequestReceived) -> None:
+        assert self._registrar is not None and isinstance(event.identity, Identity) and self.gate.guard is not None
+        bindings = self._registrar.lookup(event.identity.tenant, event.identity.user)
+        if bindings:
+            left = max(binding.expires_at for binding in bindings) - self._wallclock()
+            self.gate.guard.registered(event.flow.remote.host, self.driver.now() + left)
+
+    def _receive_invite(self, event: RequestReceived) -> None:
+        assert self._switch is not None and self._tasks is not None, "requests come between start and end"
+        request = event.request
+        try:
+            offer = read_offer(request.body) if request.content_type in (None, "application/sdp") else None
+        except ParseError:
+            self.exchange.refuse(event, reasons.BAD_DESCRIPTION)
+            return
+        call = self._new_call(self._switch, event)
+        call.offer = offer
+        self._switch.calls[call.id] = call
+        self.exchange.invites[event.transaction] = call
+        self._idle.clear()
+        self._tasks.create_task(self._serve(call, self._handler(call)))
+
+    def _new_call(self, switch: Switch, event: RequestReceived) -> Call:
+        request = event.request
+        identity = event.identity if isinstance(event.identity, Identity) else None
+        to, caller = self._canonical(request.uri, event.flow), request.from_.uri
+        identifier = self._entropy.token(8)
+        tenant = "" if identity is None else identity.tenant
+        parties = Parties(
+            identifier,
+            identifier,
+            tenant,
+            identity.user if identity is not None else _user_of(caller),
+            _user_of(to),
+        )
+        call = Call(switch, InboundLeg(self.exchange, event), parties, to=to, caller=caller)
+        call.identity = identity
+        call.display_name = request.from_.display_name
+        self.publish(
+            events.CallStarted(
+                id=identifier,
+                linked_id=identifier,
+                tenant=tenant,
+                leg="a",
+                direction="inbound",
+                caller=parties.caller,
+                callee=parties.callee,
+                call_id=request.call_id,
+                started=call.started,
+            )
+        )
+        return call
+
+    def _canonical(self, uri: Uri, flow: Flow) -> Uri:
+        """Our own address in a URI stands for the default domain."""
+        domain = self.gate.domain_of(uri, flow)
+        return uri if domain is None or domain == uri.host else uri.replace(host=domain, port=None)
+
+    async def _serve(self, call: Call, handler: Handler | None) -> None:
+        """The boundary of one call: whatever its handler does ends here."""
+        call.task = asyncio.current_task()
+        outcome: CallOutcome | None = None
+        try:
+            if call.state is not CallState.ENDED:
+                await (handler or _reject_unknown)(call)
+        except CallOutcome as raised:
+            outcome = raised
+        except asyncio.CancelledError:
+            call.end("server", reasons.SHUTDOWN, by_handler=True)
+        except Exception:
+            self.exchange.counters["handler_errors"] += 1
+            logger.exception(
+                "the handler of a call failed",
+                extra={"call": call.id, "tenant": call.tenant, "call_id": call.call_id},
+            )
+            call.end("server", reasons.INTERNAL_ERROR, by_handler=True)
+        finally:
+            call.settle(outcome)
+            self._forget(call)
+
+    def _forget(self, call: Call) -> None:
+        assert self._switch is not None, "calls end before the App"
+        self._switch.calls.pop(call.id, None)
+        if not self._switch.calls:
+            self._idle.set()
+
+    def _handler(self, call: Call) -> Handler | None:
+        text = f"{call.to.scheme}:{_user_of(call.to)}@{call.to.host}"
+        for route in self._routes:
+            if route.pattern.match(text) and (route.public or call.identity is not None):
+                return route.handler
+        return None
+
+    def _is_public(self, uri: Uri) -> bool:
+        if not any(route.public for route in self._routes):
+            return False
+        text = f"{uri.scheme}:{_user_of(uri)}@{uri.host}"
+        return any(route.public and route.pattern.match(text) for route in self._routes)
+
+    def _lookup(self, tenant: str, user: str) -> Sequence[Binding]:
+        return () if self._registrar is None else self._registrar.lookup(tenant, user)
+
+    def _advertise(self, flow: Flow) -> Address:
+        return Address(self._advertised or flow.local.host, flow.local.port)
+
+    def _schedule_expiry(self) -> None:
+        due = None if self._registrar is None else self._registrar.location.next_expiry()
+        if due is None or self._switch is None:
+            self._expiry = None
+            return
+        delay = max(due - self._wallclock(), 0.0) + EXPIRY_STEP_S
+        self._expiry = self._switch.loop.call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        assert self._registrar is not None, "scheduled only with one"
+        self._registrar.expire()
+        self._schedule_expiry()
+
+
+async def _reject_unknown(call: Call) -> None:
+    await call.reject(reasons.UNKNOWN_NUMBER)
+
+
+def _user_of(uri: Uri) -> str:
+    """The user part, unescaped; the host of a URI without one."""
+    try:
+        return unescape(uri.user) if uri.user else uri.host
+    except ParseError:
+        return uri.user or uri.host
+
+
+def _parse_media(text: str) -> tuple[str, tuple[int, int]]:
+    """ "ADDRESS:LOW-HIGH". Raises: ValueError."""
+    address, _, ports = text.rpartition(":")
+    low, dash, high = ports.partition("-")
+    if not address or not dash or not low.isdigit() or not high.isdigit():
+        raise ValueError(f"{text}: media is ADDRESS:LOW-HIGH")
+    return address.strip("[]"), (int(low), int(high))

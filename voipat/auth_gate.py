@@ -1,0 +1,172 @@
+"""The gate: asked about every new request before any state is made of it (security.md H8-H12).
+
+Default deny. Without credentials only these pass: OPTIONS to ourselves, requests within a dialog (the endpoint
+knows the dialog or answers 481), and INVITE to a handler that was registered with `public=True`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from sipcore.auth import DigestServer, Verified, Wrong, parse_digest
+from sipcore.endpoint import Admit, Drop, Refuse, Verdict
+from sipcore.errors import ParseError
+from sipcore.flow import Flow
+from sipcore.guard import Admission, Guard
+from sipcore.message import Request
+from sipcore.uri import Uri, unescape
+from voipat import events, reasons
+from voipat.accounts import Accounts, Identity
+from voipat.reasons import Reason
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"
+RETRY_AFTER_S = 10
+
+
+class Gate:
+    """Says who may in. `public` tells whether strangers may call that URI; `draining` refuses what is new."""
+
+    def __init__(
+        self,
+        accounts: Accounts | None,
+        digest: DigestServer,
+        *,
+        guard: Guard | None,
+        public: Callable[[Uri], bool],
+        publish: Callable[[events.Event], None],
+        own_hosts: frozenset[str] = frozenset(),
+        registers: bool = True,
+    ) -> None:
+        self._accounts = accounts
+        self._digest = digest
+        self.guard = guard
+        self._public = public
+        self._publish = publish
+        self._own_hosts = own_hosts
+        self.allow = ALLOW + ", REGISTER" if accounts is not None and registers else ALLOW
+        self.draining = False
+
+    def __call__(self, request: Request, flow: Flow, now: float) -> Verdict:
+        method = request.method
+        if method != "REGISTER" and request.to.tag:
+            return _IN_DIALOG
+        if method == "REGISTER" and self._accounts is not None:
+            return self._authenticate(request, request.to.uri, flow, now)
+        if self.guard is not None and (refusal := self._limited(request, flow, now)) is not None:
+            return refusal
+        if method == "OPTIONS":
+            return self._options(request, flow)
+        if method != "INVITE":
+            return self._refuse(request, flow, reasons.METHOD_NOT_ALLOWED, ("Allow", self.allow))
+        if self.draining:
+            return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
+        return self._invite(request, flow, now)
+
+    def domain_of(self, uri: Uri, flow: Flow) -> str | None:
+        """The tenant that a URI belongs to; one of our own addresses stands for the default tenant."""
+        if self._accounts is None:
+            return None
+        domain = self._accounts.domain(uri.host)
+        if domain is None and self.is_own(uri.host, flow):
+            domain = self._accounts.default_domain
+        return domain
+
+    def is_own(self, host: str, flow: Flow) -> bool:
+        """Whether `host` is an address of ours; behind a wildcard listener any literal may be one."""
+        if host == flow.local.host or host in self._own_hosts:
+            return True
+        return flow.local.host in ("0.0.0.0", "::") and _is_literal(host)
+
+    def _options(self, request: Request, flow: Flow) -> Verdict:
+        if self.draining:
+            return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
+        if self.is_own(request.uri.host, flow) or self.domain_of(request.uri, flow) is not None:
+            return Admit()
+        return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)
+
+    def _invite(self, request: Request, flow: Flow, now: float) -> Verdict:
+        caller = request.from_.uri
+        if self.domain_of(caller, flow) is not None and caller.user:
+            if "Authorization" not in request.headers and self._public(request.uri):
+                return Admit()
+            return self._authenticate(request, caller, flow, now)
+        if self._public(request.uri):
+            return Admit()
+        return self._refuse(request, flow, reasons.STRANGERS_NOT_SERVED)
+
+    def _authenticate(self, request: Request, uri: Uri, flow: Flow, now: float) -> Verdict:
+        """401 until the user that `uri` names has proven to be there."""
+        domain = self.domain_of(uri, flow)
+        if domain is None or self._accounts is None:
+            return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)
+        try:
+            user = unescape(uri.user or "")
+        except ParseError:
+            user = ""
+        accounts, source = self._accounts, flow.remote.host
+        if self.guard is not None and (refusal := self._limited(request, flow, now, user)) is not None:
+            return refusal
+        credentials = request.headers.get_all("Authorization")
+        algorithms = accounts.digest(domain, user)
+        verdict = self._digest.verify(
+            request,
+            credentials,
+            realm=domain,
+            ha1=lambda username, algorithm: accounts.ha1(domain, username, algorithm),
+            now=now,
+            source=source,
+            algorithms=algorithms,
+        )
+        if type(verdict) is Verified:
+            if self.guard is not None:
+                self.guard.succeeded(source, user, now)
+            if verdict.username != user:
+                return self._refuse(request, flow, reasons.FOREIGN_IDENTITY)
+            return Admit(Identity(domain, user))
+        is_stale = bool(credentials) and type(verdict) is not Wrong and _names_realm(credentials, domain)
+        if type(verdict) is Wrong:
+            self._wrong(request, flow, domain, verdict.username, now)
+        challenges = self._digest.challenge(domain, algorithms, now, source=source, stale=is_stale)
+        return Refuse(401, None, (*challenges, reasons.AUTHENTICATION_REQUIRED.warning(str(flow.local))))
+
+    def _wrong(self, request: Request, flow: Flow, domain: str, username: str, now: float) -> None:
+        source = flow.remote.host
+        if self.guard is not None:
+            self.guard.failed(source, username, now)
+        assert self._accounts is not None, "only accounts are challenged"
+        known = any(self._accounts.ha1(domain, username, name) for name in ("MD5", "SHA-256"))
+        reason = reasons.WRONG_CREDENTIALS if known else reasons.UNKNOWN_USER
+        self._publish(events.RequestRefused(request.method, source, f"{username}@{domain}", 401, reason.id))
+
+    def _limited(self, request: Request, flow: Flow, now: float, account: str = "") -> Verdict | None:
+        assert self.guard is not None, "asked only where there is one"
+        admission = self.guard.admit(flow.remote.host, account, now)
+        if admission is Admission.ADMITTED:
+            return None
+        if admission is Admission.BANNED:
+            return Drop("guard_banned")
+        return Refuse(
+            503, None, (("Retry-After", str(RETRY_AFTER_S)), reasons.TOO_MANY_REQUESTS.warning(str(flow.local)))
+        )
+
+    def _refuse(self, request: Request, flow: Flow, reason: Reason, *headers: tuple[str, str]) -> Refuse:
+        account = str(request.from_.uri)[:128]
+        self._publish(events.RequestRefused(request.method, flow.remote.host, account, reason.status, reason.id))
+        return Refuse(reason.status, None, (*headers, reason.warning(str(flow.local))))
+
+
+_IN_DIALOG = Admit()
+
+
+def _names_realm(credentials: list[str], realm: str) -> bool:
+    parsed = (parse_digest(value) for value in credentials)
+    return any(params is not None and params.get("realm") == realm for params in parsed)
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,521 @@
+"""A call: one dialog plus one port, driven by one async function.
+
+A verb that waits is woken when the call ends, and raises how it ended; a handler needs no `try`. Whatever ends
+first decides: later ends of the same call are nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from media import MediaError
+from sipcore.errors import NegotiationError, ParseError
+from sipcore.events import RequestFailed, RequestReceived, ResponseReceived
+from sipcore.message import Request
+from sipcore.offer_answer import offered_formats
+from sipcore.sdp import RtpFormat, SessionDescription, parse_sdp
+from sipcore.uri import Uri
+from voipat import events, reasons
+from voipat.accounts import Identity
+from voipat.dialing import DialTarget, Fork, resolve_targets
+from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected
+from voipat.in_dialog import receive_in_dialog
+from voipat.legs import InboundLeg, OutboundLeg
+from voipat.media_leg import OWN_FORMATS, MediaLeg
+from voipat.outcomes import reason_of_failure, reason_of_status
+from voipat.reasons import Reason
+from voipat.switch import Switch
+
+if TYPE_CHECKING:
+    from voipat.bridge import Bridge
+
+DEFAULT_RING_S: Final = 30.0
+
+
+class CallState(Enum):
+    """How far a call is."""
+
+    TRYING = "trying"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Who calls whom, as the CDR says it. `linked_id` is the id of the call's first leg."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    caller: str
+    callee: str
+
+
+class Call:
+    """A call as its handler sees it. Made by the App, or by `dial`."""
+
+    def __init__(
+        self, switch: Switch, leg: InboundLeg | OutboundLeg, parties: Parties, *, to: Uri, caller: Uri
+    ) -> None:
+        self._switch = switch
+        self._leg = leg
+        self._parties = parties
+        self.to: Final = to
+        self.from_: Final = caller
+        self.display_name: str | None = None
+        self.identity: Identity | None = None
+        self.state = CallState.TRYING
+        self.started: Final = switch.wallclock()
+        self.answered: float | None = None
+        self.ended: float | None = None
+        self.outcome: CallOutcome | None = None
+        self.hangup_by: str | None = None
+        self.media: MediaLeg | None = None
+        self.offer: SessionDescription | None = None
+        self.bridge_: Bridge | None = None
+        self.fork: Fork | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._started_now = switch.loop.time()
+        self._answered_now: float | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._attempts: list[Call] = []
+        self._attempted = 0
+        self._formats: Sequence[RtpFormat] = ()
+        self._told: tuple[int, Call | None] = (0, None)
+        self._awaits_answer = False
+        self._acknowledged: asyncio.Future[None] | None = None
+        # Why a handler that just returns hangs up: the other side of the last bridge did.
+        self._aftermath: tuple[str, Reason] | None = None
+
+    # What it is
+
+    @property
+    def id(self) -> str:
+        return self._parties.id
+
+    @property
+    def linked_id(self) -> str:
+        """The id of the call's first leg: its own for a call that came in."""
+        return self._parties.linked_id
+
+    @property
+    def tenant(self) -> str:
+        """The domain that the caller belongs to, "" for a stranger."""
+        return self._parties.tenant
+
+    @property
+    def caller(self) -> str:
+        return self._parties.caller
+
+    @property
+    def callee(self) -> str:
+        return self._parties.callee
+
+    @property
+    def direction(self) -> str:
+        return "inbound" if isinstance(self._leg, InboundLeg) else "outbound"
+
+    @property
+    def call_id(self) -> str:
+        """The SIP Call-ID of this leg."""
+        return self._leg.call_id
+
+    @property
+    def switch(self) -> Switch:
+        """What this call shares with the others of its App; for the modules of this package."""
+        return self._switch
+
+    @property
+    def leg(self) -> InboundLeg | OutboundLeg:
+        """Its signalling; for the modules of this package."""
+        return self._leg
+
+    @property
+    def attempts(self) -> Sequence[Call]:
+        """The calls that it dialled and that have not ended."""
+        return tuple(self._attempts)
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header of the INVITE that came in."""
+        return self._leg.request.headers.get(name) if isinstance(self._leg, InboundLeg) else None
+
+    # Verbs
+
+    async def ring(self) -> None:
+        """Tell the caller that somebody is alerted. Raises: HungUp, Cancelled."""
+        self._check()
+        self._progress(180, b"")
+
+    async def answer(self) -> None:
+        """Take the call. Raises: HungUp, Cancelled; Rejected when there is no port or no codec."""
+        self._check()
+        if self.state is CallState.ANSWERED or not isinstance(self._leg, InboundLeg):
+            return
+        body = self._description()
+        self._leg.accept(self, body)
+        self._mark_answered()
+        if self._awaits_answer:
+            await self._wait_for_ack()
+
+    async def reject(self, reason: Reason = reasons.DECLINED, *, status: int | None = None) -> None:
+        """Refuse the call; the caller gets the reason's status or `status`."""
+        self.end("server", reason, status=status, by_handler=True)
+
+    async def hangup(self, reason: Reason = reasons.NORMAL_CLEARING) -> None:
+        """End the call: BYE, or a refusal when it was not answered."""
+        if self.state is not CallState.ANSWERED and reason is reasons.NORMAL_CLEARING:
+            reason = reasons.NOT_TAKEN
+        self.end("server", reason, by_handler=True)
+
+    async def dial(self, targets: DialTarget | Sequence[DialTarget], *, timeout: float = DEFAULT_RING_S) -> Call:
+        """Ring all targets together until one answers; that call, to be bridged. The others are cancelled.
+
+        A target is a user of the caller's tenant ("1002"), a SIP URI, or a binding. What the phones signal before
+        the answer (ringing, early media) goes to the caller.
+
+        Raises: Rejected with the best refusal, NoAnswer after `timeout` seconds; HungUp, Cancelled.
+        """
+        self._check()
+        fork = Fork(self, resolve_targets(self, targets))
+        timer = self._switch.loop.call_later(timeout, fork.expire)
+        waiter = self._waiter()
+        try:
+            fork.start(waiter)
+            if not waiter.done():
+                await waiter
+            self._check()
+            return self._dialled(fork)
+        finally:
+            timer.cancel()
+            self._waiters.discard(waiter)
+            fork.close(self.outcome.reason if self.outcome is not None else fork.closing_reason)
+
+    async def bridge(self, other: Call) -> CallOutcome:
+        """Join two calls until either ends; returns how the other ended. Raises: HungUp when this one did."""
+        from voipat.bridge import Bridge
+
+        self._check()
+        await self.answer()
+        bridge = Bridge(self, other)
+        waiter = self._waiter()
+        other._waiters.add(waiter)
+        try:
+            bridge.connect()
+            if other.state is not CallState.ENDED:
+                await waiter
+        finally:
+            self._waiters.discard(waiter)
+            other._waiters.discard(waiter)
+            bridge.disconnect()
+        self._check()
+        assert other.outcome is not None, "one of two ended, and it was not this one"
+        self._aftermath = (other.hangup_by or "server", other.outcome.reason)
+        return other.outcome
+
+    async def echo(self) -> None:
+        """Send back what the caller says until the caller hangs up. Raises: HungUp."""
+        await self.answer()
+        assert self.media is not None, "an answered call has a port"
+        self.media.echo()
+        await self.hung_up()
+
+    async def hung_up(self) -> None:
+        """Wait for the end. Raises: HungUp."""
+        self._check()
+        waiter = self._waiter()
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+        self._check()
+
+    # The end
+
+    def end(
+        self, by: str, reason: Reason, *, status: int | None = None, by_peer: bool = False, by_handler: bool = False
+    ) -> None:
+        """End the call, whatever its state, and unwind its handler, unless that is who asks (`by_handler`).
+
+        `by_peer`: a message of the peer ended it, nothing is sent to it.
+        """
+        if self.state is CallState.ENDED:
+            return
+        was_answered = self.state is CallState.ANSWERED
+        self.state = CallState.ENDED
+        self.ended = self._switch.wallclock()
+        self.hangup_by = by
+        code = reason.status if status is None else status
+        self.outcome = Cancelled(reason) if reason is reasons.CALLER_GAVE_UP else HungUp(reason, by=by)
+        self.outcome.status = 200 if was_answered and reason is reasons.NORMAL_CLEARING else code
+        if by_peer:
+            self._leg.forget()
+        else:
+            self._leg.end(reason, code)
+        figures = events.MediaFigures() if self.media is None else self.media.close()
+        self._publish_end(was_answered, reason, figures)
+        self._wake(unwind=not by_handler)
+        if self.fork is not None:
+            self.fork.ended(self)
+
+    def settle(self, outcome: CallOutcome | None) -> None:
+        """The handler is done: end what it left. Called by the App."""
+        if self.state is not CallState.ENDED:
+            by, reason = self._aftermath or ("server", reasons.NORMAL_CLEARING)
+            if outcome is not None:
+                by, reason = getattr(outcome, "by", "callee"), outcome.reason
+            if self.state is not CallState.ANSWERED and reason.status < 300:
+                reason, outcome = reasons.NOT_TAKEN, None
+            self.end(by, reason, status=None if outcome is None else outcome.status, by_handler=True)
+        assert self.outcome is not None, "an ended call has its outcome"
+        for attempt in self.attempts:
+            attempt.end(self.hangup_by or "server", self.outcome.reason)
+
+    def _publish_end(self, was_answered: bool, reason: Reason, figures: events.MediaFigures) -> None:
+        assert self.ended is not None and self.outcome is not None, "set by end"
+        now = self._switch.loop.time()
+        parties = self._parties
+        self._switch.publish(
+            events.CallEnded(
+                id=parties.id,
+                linked_id=parties.linked_id,
+                tenant=parties.tenant,
+                leg="a" if parties.id == parties.linked_id else "b",
+                direction=self.direction,
+                caller=parties.caller,
+                callee=parties.callee,
+                call_id=self.call_id,
+                started=self.started,
+                answered=self.answered,
+                ended=self.ended,
+                duration_s=now - self._started_now,
+                billable_s=0.0 if self._answered_now is None else now - self._answered_now,
+                disposition="answered" if was_answered else reason.disposition,
+                hangup_by=self.hangup_by or "server",
+                cause=events.Cause(self.outcome.status, reason.q850, reason.id, reason.text),
+                media=figures,
+                attempts=self._attempted,
+            )
+        )
+
+    def _wake(self, *, unwind: bool) -> None:
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        task = self.task
+        if unwind and not waiters and task is not None and task is not asyncio.current_task(self._switch.loop):
+            # The handler waits for something that is no verb of the call: hang-up unwinds it from there too.
+            task.cancel()
+
+    # Events of its signalling
+
+    def on_cancel(self) -> None:
+        """The caller gave up."""
+        self.end("caller", reasons.CALLER_GAVE_UP, by_peer=True)
+
+    def on_request(self, event: RequestReceived) -> None:
+        """A request within the dialog."""
+        receive_in_dialog(self, event)
+
+    def on_ack(self, request: Request) -> None:
+        """ACK to our 200; with the answer when we had made the offer."""
+        if not self._awaits_answer or self.media is None:
+            return
+        self._awaits_answer = False
+        try:
+            self.media.read_answer(request.body)
+        except (ParseError, NegotiationError):
+            self.end("server", reasons.NO_SDP_ANSWER)
+            return
+        if self.bridge_ is not None:
+            self.bridge_.connect()
+        if self._acknowledged is not None and not self._acknowledged.done():
+            self._acknowledged.set_result(None)
+
+    def on_ack_timeout(self) -> None:
+        """The caller never acknowledged."""
+        self.end("server", reasons.NO_ACK)
+
+    def on_dialog_ended(self) -> None:
+        """The dialog is gone without a BYE."""
+        self.end("server", reasons.DIALOG_LOST, by_peer=True)
+
+    def on_media_timeout(self) -> None:
+        """The engine heard nothing for the time of the media timeout."""
+        if self.media is not None and self.media.expects_media:
+            self.end("server", reasons.MEDIA_TIMEOUT)
+
+    def on_response(self, event: ResponseReceived) -> None:
+        """A response to our INVITE."""
+        response = event.response
+        if response.status < 200:
+            self._on_progress(response.status, response.body)
+        elif response.status < 300:
+            self._on_answer(event)
+        else:
+            self.end("callee", reason_of_status(response.status), status=response.status, by_peer=True)
+
+    def on_failure(self, event: RequestFailed) -> None:
+        """No final response to our INVITE."""
+        self.end("server", reason_of_failure(event.failure), by_peer=True)
+
+    def _on_progress(self, status: int, body: bytes) -> None:
+        if status == 100 or self.state is CallState.ENDED:
+            return
+        has_media = bool(body) and self._read_answer(body) is None
+        self._mark_ringing()
+        if self.fork is not None:
+            self.fork.progressed(self, status, has_media=has_media)
+
+    def _on_answer(self, event: ResponseReceived) -> None:
+        assert isinstance(self._leg, OutboundLeg) and event.dialog is not None, "only an INVITE of ours is answered"
+        self._leg.confirm(self, event.dialog)
+        if event.response.body:
+            problem = self._read_answer(event.response.body)
+        else:
+            problem = None if self.media is not None and self.media.negotiated else reasons.NO_SDP_ANSWER
+        if problem is not None:
+            self.end("server", problem)
+            return
+        self._mark_answered()
+        if self.fork is not None:
+            self.fork.answered(self)
+
+    def _read_answer(self, body: bytes) -> Reason | None:
+        assert self.media is not None, "an INVITE of ours offers media"
+        try:
+            self.media.read_answer(body)
+        except ParseError:
+            return reasons.BAD_DESCRIPTION
+        except NegotiationError:
+            return reasons.NO_COMMON_CODEC
+        return None
+
+    # For `dial` and `bridge`
+
+    def adopt(self, attempt: Call) -> None:
+        """Count an attempt of this call, and own it until it ends."""
+        self._attempts.append(attempt)
+        self._attempted += 1
+
+    def release(self, attempt: Call) -> None:
+        """The attempt has ended."""
+        if attempt in self._attempts:
+            self._attempts.remove(attempt)
+
+    def relay_progress(self, attempt: Call, status: int, *, has_media: bool) -> None:
+        """Pass a provisional response on to the caller, with the attempt's early media when it has some."""
+        if self.state in (CallState.ANSWERED, CallState.ENDED) or not isinstance(self._leg, InboundLeg):
+            return
+        source = self._told[1]
+        if has_media and self.offer is not None and source in (None, attempt):
+            body = self._early_description(attempt)
+            if body and self._told != (status, attempt):
+                self._told = (status, attempt)
+                self._progress(status, body)
+            return
+        if self._told[0] != status:
+            self._told = (status, source)
+            self._progress(status, b"")
+
+    def open_media(self) -> MediaLeg:
+        """The call's port, opened at first use. Raises: Rejected."""
+        if self.media is None:
+            signalling = None if self._leg.flow is None else self._leg.flow.remote
+            try:
+                self.media = self._switch.media.open(self, signalling)
+            except (MediaError, OSError) as error:
+                raise Rejected(reasons.NO_MEDIA_PORT) from error
+        return self.media
+
+    def await_answer(self) -> None:
+        """The next ACK brings the answer to our offer."""
+        self._awaits_answer = True
+
+    def offered(self) -> Sequence[RtpFormat]:
+        """What a phone that we dial for this call is offered: the caller's codecs. Raises: Rejected."""
+        if self.media is not None and self.media.negotiated is not None:
+            return self.media.formats
+        if self.offer is None:
+            return OWN_FORMATS
+        try:
+            return offered_formats(self.offer)
+        except NegotiationError as error:
+            raise Rejected(reasons.NO_COMMON_CODEC) from error
+
+    def _dialled(self, fork: Fork) -> Call:
+        winner = fork.winner
+        if winner is None:
+            reason = fork.best_refusal()
+            raise (NoAnswer if reason is reasons.NO_ANSWER else Rejected)(reason)
+        assert winner.media is not None, "an answered call has a port"
+        self._formats = winner.media.formats
+        return winner
+
+    def _early_description(self, attempt: Call) -> bytes:
+        assert attempt.media is not None, "the attempt has early media"
+        self._formats = attempt.media.formats
+        try:
+            body = self._description()
+        except CallOutcome:
+            return b""  # The answer will fail for the same cause, and then say so.
+        if self.media is not None:
+            self.media.connect(attempt.media)
+        return body
+
+    def _description(self) -> bytes:
+        """Our answer, or our offer when the INVITE had none. Raises: Rejected."""
+        media = self.open_media()
+        formats = self._formats or OWN_FORMATS
+        if self.offer is None:
+            self._awaits_answer = True
+            return media.offer(formats)
+        try:
+            return media.answer(self.offer, formats)
+        except NegotiationError as error:
+            raise Rejected(reasons.NO_COMMON_CODEC) from error
+
+    async def _wait_for_ack(self) -> None:
+        waiter = self._acknowledged = self._waiter()
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+            self._acknowledged = None
+        self._check()
+
+    def _progress(self, status: int, body: bytes) -> None:
+        if isinstance(self._leg, InboundLeg) and not self._leg.is_final:
+            self._leg.provisional(status, body)
+            self._mark_ringing()
+
+    def _mark_ringing(self) -> None:
+        if self.state is CallState.TRYING:
+            self.state = CallState.RINGING
+            self._switch.publish(events.CallRinging(self.id, self.linked_id, self.tenant, self._switch.wallclock()))
+
+    def _mark_answered(self) -> None:
+        self.state = CallState.ANSWERED
+        self.answered = self._switch.wallclock()
+        self._answered_now = self._switch.loop.time()
+        codec = None if self.media is None else self.media.codec
+        self._switch.publish(events.CallAnswered(self.id, self.linked_id, self.tenant, self.answered, codec))
+
+    def _waiter(self) -> asyncio.Future[None]:
+        waiter: asyncio.Future[None] = self._switch.loop.create_future()
+        self._waiters.add(waiter)
+        return waiter
+
+    def _check(self) -> None:
+        if self.outcome is not None:
+            raise self.outcome
+
+
+def read_offer(body: bytes) -> SessionDescription | None:
+    """The offer of an INVITE; None when it has none. Raises: ParseError."""
+    return parse_sdp(body) if body else None

@@ -1,0 +1,231 @@
+"""Ringing several phones at once for one call: the first answer wins, the others are cancelled (RFC 3261 §16.7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sipcore.errors import ParseError, SipError
+from sipcore.fields import NameAddr
+from sipcore.flow import Flow
+from sipcore.message import Request
+from sipcore.uri import Uri, unescape
+from voipat import events, reasons
+from voipat.auth_gate import ALLOW
+from voipat.errors import Rejected
+from voipat.legs import SDP, InboundLeg, OutboundLeg
+from voipat.location import Binding
+from voipat.outcomes import best_refusal
+from voipat.reasons import Reason
+
+if TYPE_CHECKING:
+    from voipat.call import Call
+
+DialTarget = str | Uri | Binding
+
+MAX_FORWARDS: Final = 70
+# One INVITE must not become a storm of them.
+MAX_TARGETS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one INVITE goes: Request-URI, flow (None: find the way by the URI), whom it is for, routes."""
+
+    uri: Uri
+    flow: Flow | None
+    callee: str
+    path: tuple[str, ...] = ()
+
+
+class Fork:
+    """The attempts of one `dial`."""
+
+    def __init__(self, caller: Call, targets: Sequence[Target]) -> None:
+        self._caller = caller
+        self._targets = targets[:MAX_TARGETS]
+        self._open: list[Call] = []
+        self._refusals: list[Reason] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_starting = True
+        self.winner: Call | None = None
+        self.closing_reason: Reason = reasons.CALLER_GAVE_UP
+
+    def start(self, waiter: asyncio.Future[None]) -> None:
+        """Send every INVITE; the waiter is done at the answer, or when all have refused."""
+        self._waiter = waiter
+        for target in self._targets:
+            self._try(target)
+        self._is_starting = False
+        self._wake_when_done()
+
+    def expire(self) -> None:
+        """Nobody picked up in time."""
+        if self.winner is None:
+            self._refusals = [reasons.NO_ANSWER]
+            self._cancel_all(reasons.NO_ANSWER)
+            self._wake_when_done()
+
+    def close(self, reason: Reason) -> None:
+        """`dial` is over: cancel what still rings."""
+        self.closing_reason = reason
+        self._cancel_all(reason)
+
+    def best_refusal(self) -> Reason:
+        """Why nobody took the call."""
+        return best_refusal(self._refusals)
+
+    def progressed(self, attempt: Call, status: int, *, has_media: bool) -> None:
+        """A phone rings, or sends early media."""
+        self._caller.relay_progress(attempt, status, has_media=has_media)
+
+    def answered(self, attempt: Call) -> None:
+        """A phone answered: the first one wins."""
+        if attempt in self._open:
+            self._open.remove(attempt)
+        if self.winner is not None or self._caller.ended is not None:
+            attempt.end("server", reasons.COMPLETED_ELSEWHERE)
+            return
+        self.winner = attempt
+        self._cancel_all(reasons.COMPLETED_ELSEWHERE)
+        self._wake_when_done()
+
+    def ended(self, attempt: Call) -> None:
+        """A phone refused, or the attempt was cancelled."""
+        self._caller.release(attempt)
+        if attempt not in self._open:
+            return
+        self._open.remove(attempt)
+        assert attempt.outcome is not None, "an ended call has its outcome"
+        self._refusals.append(attempt.outcome.reason)
+        if attempt.outcome.status >= 600:
+            # RFC 3261 §16.7 step 5: a 6xx ends the search.
+            self._cancel_all(reasons.ALL_REFUSED)
+        self._wake_when_done()
+
+    def _try(self, target: Target) -> None:
+        try:
+            attempt = _place(self._caller, target, self)
+        except Rejected as refused:
+            self._refusals.append(refused.reason)
+            return
+        if attempt.outcome is None:
+            self._open.append(attempt)
+        else:
+            self._refusals.append(attempt.outcome.reason)
+
+    def _cancel_all(self, reason: Reason) -> None:
+        attempts, self._open = self._open, []
+        for attempt in attempts:
+            attempt.end("server", reason)
+
+    def _wake_when_done(self) -> None:
+        waiter = self._waiter
+        if self._is_starting or waiter is None or waiter.done():
+            return
+        if self.winner is not None or not self._open:
+            waiter.set_result(None)
+
+
+def resolve_targets(caller: Call, targets: DialTarget | Sequence[DialTarget]) -> list[Target]:
+    """Every contact that the targets stand for. Raises: Rejected."""
+    wanted: Iterable[DialTarget] = [targets] if isinstance(targets, str | Uri | Binding) else targets
+    found: list[Target] = []
+    for target in wanted:
+        found += _resolve(caller, target)
+    if not found:
+        raise Rejected(reasons.NOT_REGISTERED)
+    return found
+
+
+def _resolve(caller: Call, target: DialTarget) -> list[Target]:
+    if isinstance(target, Binding):
+        return [_of_binding(target)]
+    if isinstance(target, str):
+        if ":" not in target:
+            return [_of_binding(binding) for binding in caller.switch.lookup(caller.tenant, target)]
+        try:
+            target = Uri.parse(target)
+        except ParseError as error:
+            raise Rejected(reasons.BAD_TARGET) from error
+    if target.scheme not in ("sip", "sips"):
+        raise Rejected(reasons.BAD_TARGET)
+    flow = caller.leg.flow
+    domain = None if flow is None else caller.switch.domain_of(target, flow)
+    if domain is None:
+        return [Target(target, None, target.user or target.host)]
+    if domain != caller.tenant and caller.tenant:
+        # H12: another tenant's users are reached as strangers' are, never through the directory.
+        raise Rejected(reasons.UNKNOWN_NUMBER)
+    return [_of_binding(binding) for binding in caller.switch.lookup(domain, unescape(target.user or ""))]
+
+
+def _of_binding(binding: Binding) -> Target:
+    uri = Uri.parse(binding.contact)
+    if uri.headers:
+        uri = uri.replace(headers={})
+    return Target(uri, binding.flow, binding.aor.partition(":")[2].partition("@")[0], binding.path)
+
+
+def _place(caller: Call, target: Target, fork: Fork) -> Call:
+    """Send one INVITE. Raises: Rejected."""
+    from voipat.call import Call, Parties
+
+    switch = caller.switch
+    forwards = _forwards(caller)
+    identifier = switch.entropy.token(8)
+    parties = Parties(identifier, caller.linked_id, caller.tenant, caller.caller, target.callee)
+    leg = OutboundLeg(switch.exchange, target.flow)
+    attempt = Call(switch, leg, parties, to=target.uri, caller=caller.from_)
+    formats = caller.offered()
+    body = attempt.open_media().offer(formats)
+    request = _invite(caller, target, forwards, leg, body)
+    caller.adopt(attempt)
+    switch.publish(
+        events.CallStarted(
+            id=identifier,
+            linked_id=caller.linked_id,
+            tenant=caller.tenant,
+            leg="b",
+            direction="outbound",
+            caller=caller.caller,
+            callee=target.callee,
+            call_id=leg.call_id,
+            started=attempt.started,
+        )
+    )
+    attempt.fork = fork
+    try:
+        leg.invite(attempt, request)
+    except SipError:
+        attempt.end("server", reasons.BAD_TARGET, by_peer=True)
+    return attempt
+
+
+def _invite(caller: Call, target: Target, forwards: int, leg: OutboundLeg, body: bytes) -> Request:
+    """Nothing of the caller's own message but the name: topology hiding (RFC 7092)."""
+    host = caller.tenant or caller.from_.host
+    from_ = NameAddr(Uri("sip", caller.from_.user, host), caller.display_name)
+    to = NameAddr(Uri("sip", target.callee, host) if target.flow is not None else target.uri)
+    leg.call_id = caller.switch.entropy.token(16)
+    headers = [
+        ("Max-Forwards", str(forwards)),
+        *(("Route", value) for value in target.path),
+        ("From", str(from_)),
+        ("To", str(to)),
+        ("Call-ID", leg.call_id),
+        ("Allow", ALLOW),
+        SDP,
+    ]
+    return Request("INVITE", target.uri, headers, body)
+
+
+def _forwards(caller: Call) -> int:
+    leg = caller.leg
+    received = leg.request.max_forwards if isinstance(leg, InboundLeg) else None
+    forwards = MAX_FORWARDS if received is None else min(received, MAX_FORWARDS) - 1
+    if forwards < 1:
+        raise Rejected(reasons.TOO_MANY_HOPS)
+    return forwards

@@ -1,0 +1,44 @@
+"""CallOutcome                        how a call ended; not a fault, so no "Error" suffix
+├─ Rejected(reason, status)        the callee, or we in its place, said no
+│  └─ NoAnswer                     nobody picked up in time
+├─ Cancelled                       the caller gave up before the answer
+└─ HungUp(by, reason)              somebody ended the call
+
+They unwind a handler: one that it does not catch decides the response or the BYE, by its `reason`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voipat.reasons import Reason
+
+
+class CallOutcome(Exception):
+    """How a call, or an attempt to call, ended; `reason` is what the wire, the CDR and the log are told."""
+
+    def __init__(self, reason: Reason, *, status: int | None = None) -> None:
+        super().__init__(f"{reason.id} {reason.text}")
+        self.reason = reason
+        self.status = reason.status if status is None else status
+
+
+class Rejected(CallOutcome):
+    """No target took the call; `status` is the SIP status for the caller."""
+
+
+class NoAnswer(Rejected):
+    """Nobody picked up in time."""
+
+
+class Cancelled(CallOutcome):
+    """The caller gave up before the answer."""
+
+
+class HungUp(CallOutcome):
+    """The call is over; `by` is "caller", "callee" or "server"."""
+
+    def __init__(self, reason: Reason, *, by: str) -> None:
+        super().__init__(reason)
+        self.by = by

@@ -1,0 +1,134 @@
+"""What happened, for CDRs, logs and listeners: frozen values, one per leg. `started`, `answered`, `ended`: wallclock.
+
+A call has one leg that came in and one for each phone that was tried; `linked_id` is the id of the first, for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+LegName = Literal["a", "b"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a leg ended: SIP status, Q.850 cause, our reason's id and its text."""
+
+    sip: int
+    q850: int
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFigures:
+    """What came from the leg's peer. `loss` is a fraction of 1, `jitter_ms` that of RFC 3550."""
+
+    codec: str | None = None
+    packets_received: int = 0
+    packets_sent: int = 0
+    lost: int = 0
+    loss: float = 0.0
+    jitter_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A leg began: "a" came in, "b" is one attempt. `direction` is "inbound" or "outbound", seen from us."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    leg: LegName
+    direction: str
+    caller: str
+    callee: str
+    call_id: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallRinging:
+    """The first 180 or 183 of the leg."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    ringing: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """The leg was answered: by us when it came in, by the peer when it is an attempt."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    answered: float
+    codec: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The leg is over. Durations are monotonic; `billable_s` is 0 without an answer."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    leg: LegName
+    direction: str
+    caller: str
+    callee: str
+    call_id: str
+    started: float
+    answered: float | None
+    ended: float
+    duration_s: float
+    billable_s: float
+    disposition: str
+    hangup_by: str
+    cause: Cause
+    media: MediaFigures
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A contact was registered, or refreshed."""
+
+    tenant: str
+    aor: str
+    contact: str
+    received: str
+    transport: str
+    user_agent: str
+    expires_s: int
+    is_refresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """A contact is gone; `why` is "removed", "expired" or "replaced"."""
+
+    tenant: str
+    aor: str
+    contact: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused:
+    """The gate let a request not in. `account` is what it said, unproven; `reason` is the id for the log."""
+
+    method: str
+    source: str
+    account: str
+    status: int
+    reason: str
+
+
+CallEvent = CallStarted | CallRinging | CallAnswered | CallEnded
+Event = CallEvent | Registered | Unregistered | RequestRefused
+Listener = Callable[[Event], None]

@@ -1,0 +1,218 @@
+"""The SIP side of an App: sends through the endpoint, and gives each event to whom it concerns.
+
+Tables: our requests by transaction, calls by dialog, unanswered INVITEs by transaction. All are empty when nothing
+is under way. A 2xx that nobody waits for any more is acknowledged and hung up at once (RFC 3261 §13.2.2.4).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from sipcore.aio.driver import Driver
+from sipcore.endpoint import Endpoint
+from sipcore.events import (
+    AckReceived,
+    AckTimedOut,
+    CancelReceived,
+    DialogEnded,
+    DialogId,
+    Event,
+    MessageDropped,
+    RequestFailed,
+    RequestReceived,
+    ResponseReceived,
+    TransactionId,
+)
+from sipcore.flow import Flow
+from sipcore.message import Request
+from voipat import reasons
+from voipat.reasons import Reason
+
+logger: Final = logging.getLogger("voipat")
+
+Headers = Sequence[tuple[str, str]]
+
+
+class Requester(Protocol):
+    """Waits for the responses to one request of ours."""
+
+    def on_response(self, event: ResponseReceived) -> None: ...
+
+    def on_failure(self, event: RequestFailed) -> None: ...
+
+
+class DialogUser(Protocol):
+    """What a dialog belongs to."""
+
+    def on_request(self, event: RequestReceived) -> None: ...
+
+    def on_ack(self, request: Request) -> None: ...
+
+    def on_ack_timeout(self) -> None: ...
+
+    def on_dialog_ended(self) -> None: ...
+
+
+class Cancellable(Protocol):
+    """An INVITE that has no final response yet."""
+
+    def on_cancel(self) -> None: ...
+
+
+class Exchange:
+    """Verbs of the endpoint, executed at once, and the tables of who waits for what."""
+
+    def __init__(self, endpoint: Endpoint, on_request: Callable[[RequestReceived], None]) -> None:
+        self.endpoint: Final = endpoint
+        self.counters: Final[Counter[str]] = Counter()
+        self.requesters: Final[dict[TransactionId, Requester]] = {}
+        self.dialogs: Final[dict[DialogId, DialogUser]] = {}
+        self.invites: Final[dict[TransactionId, Cancellable]] = {}
+        self._on_request = on_request
+        self._driver: Driver | None = None
+
+    def attach(self, driver: Driver) -> None:
+        """The driver that sends for us."""
+        self._driver = driver
+
+    @property
+    def driver(self) -> Driver:
+        assert self._driver is not None, "an exchange works between the start and the end of its App"
+        return self._driver
+
+    def now(self) -> float:
+        return self.driver.now()
+
+    # Verbs
+
+    def respond(self, transaction: TransactionId, status: int, headers: Headers = (), body: bytes = b"") -> None:
+        """Answer a request; too late is nothing."""
+        driver = self.driver
+        driver.execute(self.endpoint.respond(transaction, status, driver.now(), headers=headers, body=body))
+
+    def refuse(self, event: RequestReceived, reason: Reason, headers: Headers = ()) -> None:
+        """Answer a request with our reason."""
+        self.respond(event.transaction, reason.status, (*headers, reason.warning(str(event.flow.local))))
+
+    def send(self, requester: Requester, request: Request, flow: Flow | None) -> TransactionId:
+        """Send a request outside of any dialog. Raises: LocalProtocolError."""
+        driver = self.driver
+        transaction = self.endpoint.new_transaction()
+        self.requesters[transaction] = requester
+        driver.execute(self.endpoint.send(transaction, request, driver.now(), flow=flow))
+        return transaction
+
+    def send_in_dialog(
+        self, requester: Requester, dialog: DialogId, method: str, headers: Headers = (), body: bytes = b""
+    ) -> None:
+        """Send a request within a dialog. Raises: LocalProtocolError with the status to refuse with."""
+        driver = self.driver
+        transaction = self.endpoint.new_transaction()
+        outputs = self.endpoint.send_in_dialog(dialog, transaction, method, driver.now(), headers=headers, body=body)
+        self.requesters[transaction] = requester
+        driver.execute(outputs)
+
+    def cancel(self, transaction: TransactionId, reason: Reason) -> None:
+        """Give up an INVITE of ours: CANCEL, or ACK and BYE when its 2xx crosses."""
+        if transaction not in self.requesters:
+            return
+        self.requesters[transaction] = _Abandoned(self, reason)
+        driver = self.driver
+        driver.execute(self.endpoint.cancel(transaction, driver.now(), headers=_reason_headers(reason)))
+
+    def ack(self, dialog: DialogId, body: bytes = b"") -> None:
+        """Acknowledge the 2xx to our INVITE."""
+        driver = self.driver
+        headers = (("Content-Type", "application/sdp"),) if body else ()
+        driver.execute(self.endpoint.ack(dialog, driver.now(), headers=headers, body=body))
+
+    def bye(self, dialog: DialogId, reason: Reason) -> None:
+        """Hang up."""
+        driver = self.driver
+        driver.execute(self.endpoint.bye(dialog, driver.now(), headers=_reason_headers(reason)))
+
+    # Events
+
+    def on_event(self, event: Event) -> None:
+        """Give it to whom it concerns."""
+        if isinstance(event, RequestReceived):
+            self._received(event)
+        elif isinstance(event, ResponseReceived):
+            self._responded(event)
+        elif isinstance(event, RequestFailed):
+            requester = self.requesters.pop(event.transaction, None)
+            if requester is not None:
+                requester.on_failure(event)
+        elif isinstance(event, CancelReceived):
+            invite = self.invites.pop(event.transaction, None)
+            if invite is not None:
+                invite.on_cancel()
+        elif not isinstance(event, MessageDropped):
+            self._in_dialog(event)
+
+    def _received(self, event: RequestReceived) -> None:
+        if not event.in_dialog:
+            self._on_request(event)
+            return
+        user = None if event.dialog is None else self.dialogs.get(event.dialog)
+        if user is not None:
+            user.on_request(event)
+        elif event.request.method == "BYE":
+            self.respond(event.transaction, 200)
+        else:
+            self.refuse(event, reasons.NO_SUCH_CALL)
+
+    def _responded(self, event: ResponseReceived) -> None:
+        status = event.response.status
+        if status < 200:
+            requester = self.requesters.get(event.transaction)
+        else:
+            requester = self.requesters.pop(event.transaction, None)
+        if requester is not None:
+            requester.on_response(event)
+        elif 200 <= status < 300 and event.dialog is not None and event.response.cseq.method == "INVITE":
+            self.hang_up(event.dialog, reasons.COMPLETED_ELSEWHERE)
+
+    def hang_up(self, dialog: DialogId, reason: Reason) -> None:
+        """ACK and BYE for an answer that nobody wants."""
+        self.ack(dialog)
+        self.bye(dialog, reason)
+
+    def _in_dialog(self, event: AckReceived | AckTimedOut | DialogEnded) -> None:
+        user = self.dialogs.get(event.dialog)
+        if user is None:
+            if isinstance(event, AckTimedOut):
+                self.bye(event.dialog, reasons.NO_ACK)
+            return
+        if isinstance(event, AckReceived):
+            user.on_ack(event.request)
+        elif isinstance(event, AckTimedOut):
+            user.on_ack_timeout()
+        else:
+            del self.dialogs[event.dialog]
+            user.on_dialog_ended()
+
+
+class _Abandoned:
+    """An INVITE that was cancelled."""
+
+    def __init__(self, exchange: Exchange, reason: Reason) -> None:
+        self._exchange = exchange
+        self._reason = reason
+
+    def on_response(self, event: ResponseReceived) -> None:
+        if event.dialog is not None and 200 <= event.response.status < 300:
+            self._exchange.hang_up(event.dialog, self._reason)
+
+    def on_failure(self, event: RequestFailed) -> None:
+        """Nobody waits for it."""
+
+
+def _reason_headers(reason: Reason) -> Headers:
+    if reason is reasons.COMPLETED_ELSEWHERE:
+        # RFC 3326 §2: the phone then shows no missed call.
+        return (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'), reason.header())
+    return (reason.header(),)

@@ -1,0 +1,188 @@
+"""Requests within a call: BYE, changes of the session (re-INVITE, UPDATE), INFO, and what we do not take.
+
+A change of who sends to whom, or of the codec, is offered to the other side of the bridge first and answered with
+what that side answered. All else (a refresh, a new address) concerns only the leg it comes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipcore.errors import LocalProtocolError, NegotiationError, ParseError
+from sipcore.events import DialogId, RequestFailed, RequestReceived, ResponseReceived
+from sipcore.offer_answer import NegotiatedAudio, offered_formats
+from sipcore.sdp import SessionDescription, parse_sdp
+from voipat import reasons
+from voipat.auth_gate import ALLOW
+from voipat.legs import SDP
+from voipat.media_leg import MediaLeg
+
+if TYPE_CHECKING:
+    from voipat.call import Call
+
+
+def receive_in_dialog(call: Call, event: RequestReceived) -> None:
+    """Answer a request within the call's dialog."""
+    exchange = call.switch.exchange
+    method = event.request.method
+    if method == "BYE":
+        exchange.respond(event.transaction, 200)
+        was_answered = call.answered is not None
+        reason = reasons.NORMAL_CLEARING if was_answered else reasons.CALLER_GAVE_UP
+        call.end("caller" if call.direction == "inbound" else "callee", reason, by_peer=True)
+    elif method in ("INVITE", "UPDATE"):
+        _receive_change(call, event)
+    elif method == "INFO":
+        _receive_info(call, event)
+    elif method == "OPTIONS":
+        exchange.respond(event.transaction, 200, (("Allow", ALLOW), ("Accept", "application/sdp")))
+    elif method == "REFER":
+        exchange.refuse(event, reasons.NO_TRANSFER)
+    else:
+        exchange.refuse(event, reasons.METHOD_NOT_ALLOWED, (("Allow", ALLOW),))
+
+
+def _receive_info(call: Call, event: RequestReceived) -> None:
+    """Digits and the like of RFC 2976 go to the other side; packages of RFC 6086 were never agreed on."""
+    exchange, request = call.switch.exchange, event.request
+    if "Info-Package" in request.headers:
+        exchange.refuse(event, reasons.BAD_INFO, (("Recv-Info", ""),))
+        return
+    exchange.respond(event.transaction, 200)
+    content_type = request.headers.get("Content-Type")
+    dialog = _other_dialog(call)
+    if dialog is None or content_type is None:
+        return
+    try:
+        exchange.send_in_dialog(_Unheard(), dialog, "INFO", (("Content-Type", content_type),), request.body)
+    except LocalProtocolError:
+        call.switch.counters["info_not_relayed"] += 1
+
+
+def _other_dialog(call: Call) -> DialogId | None:
+    return None if call.bridge_ is None else call.bridge_.other(call).leg.dialog
+
+
+class _Unheard:
+    """Waits for a response that changes nothing."""
+
+    def on_response(self, event: ResponseReceived) -> None:
+        """Whatever it is."""
+
+    def on_failure(self, event: RequestFailed) -> None:
+        """Nothing to do."""
+
+
+def _receive_change(call: Call, event: RequestReceived) -> None:
+    exchange = call.switch.exchange
+    if call.answered is None or call.media is None:
+        exchange.refuse(event, reasons.CHANGE_PENDING)
+        return
+    body = event.request.body
+    if not body:
+        _answer_without_offer(call, call.media, event)
+        return
+    try:
+        offer = parse_sdp(body)
+        wanted = call.media.preview(offer)
+    except ParseError:
+        exchange.refuse(event, reasons.BAD_DESCRIPTION)
+    except NegotiationError:
+        exchange.refuse(event, reasons.NO_COMMON_CODEC)
+    else:
+        _take_change(call, call.media, event, offer, wanted)
+
+
+def _answer_without_offer(call: Call, media: MediaLeg, event: RequestReceived) -> None:
+    """A refresh: UPDATE without a body, or a re-INVITE that wants our offer, which is the session as it is."""
+    exchange = call.switch.exchange
+    if event.request.method == "UPDATE":
+        exchange.respond(event.transaction, 200, (("Allow", ALLOW),))
+        return
+    call.await_answer()
+    exchange.respond(event.transaction, 200, (("Allow", ALLOW), SDP), media.offer())
+
+
+def _take_change(
+    call: Call, media: MediaLeg, event: RequestReceived, offer: SessionDescription, wanted: NegotiatedAudio
+) -> None:
+    bridge = call.bridge_
+    other = None if bridge is None else bridge.other(call)
+    if other is None or other.leg.dialog is None or other.media is None or _concerns_one_side(media, wanted):
+        _answer(call, media, event, offer)
+        return
+    change = _Change(call, media, other, other.media, event, offer)
+    body = other.media.offer(offered_formats(offer), wanted.direction.reversed)
+    try:
+        call.switch.exchange.send_in_dialog(change, other.leg.dialog, "INVITE", (SDP,), body)
+    except LocalProtocolError:
+        call.switch.exchange.refuse(event, reasons.CHANGE_PENDING)
+
+
+def _concerns_one_side(media: MediaLeg, wanted: NegotiatedAudio) -> bool:
+    now = media.negotiated
+    return (
+        now is not None
+        and now.direction is wanted.direction
+        and now.held == wanted.held
+        and now.formats[0].send.matches(wanted.formats[0].send)
+    )
+
+
+def _answer(call: Call, media: MediaLeg, event: RequestReceived, offer: SessionDescription) -> None:
+    exchange = call.switch.exchange
+    try:
+        body = media.answer(offer, media.formats)
+    except NegotiationError:
+        exchange.refuse(event, reasons.NO_COMMON_CODEC)
+        return
+    if call.bridge_ is not None:
+        call.bridge_.connect()
+    exchange.respond(event.transaction, 200, (("Allow", ALLOW), SDP), body)
+
+
+class _Change:
+    """A change of the session on its way to the other side of the bridge."""
+
+    def __init__(  # the two sides, and what one of them asked
+        self,
+        call: Call,
+        media: MediaLeg,
+        other: Call,
+        other_media: MediaLeg,
+        event: RequestReceived,
+        offer: SessionDescription,
+    ) -> None:
+        self._call = call
+        self._media = media
+        self._other = other
+        self._other_media = other_media
+        self._event = event
+        self._offer = offer
+
+    def on_response(self, event: ResponseReceived) -> None:
+        """The other side's answer becomes ours."""
+        status = event.response.status
+        exchange = self._call.switch.exchange
+        if status < 200:
+            return
+        if status >= 300:
+            exchange.refuse(self._event, reasons.CHANGE_PENDING if status == 491 else reasons.CHANGE_REFUSED)
+            return
+        assert event.dialog is not None, "a re-INVITE is answered in its dialog"
+        exchange.ack(event.dialog)
+        try:
+            self._other_media.read_answer(event.response.body)
+            negotiated = self._other_media.negotiated
+            assert negotiated is not None, "set by the answer"
+            body = self._media.answer(self._offer, self._other_media.formats, negotiated.direction.reversed)
+        except (ParseError, NegotiationError):
+            exchange.refuse(self._event, reasons.CHANGE_REFUSED)
+            return
+        if self._call.bridge_ is not None:
+            self._call.bridge_.connect()
+        exchange.respond(self._event.transaction, 200, (("Allow", ALLOW), SDP), body)
+
+    def on_failure(self, event: RequestFailed) -> None:
+        """The other side is silent; its dialog ends, and the call with it."""
+        self._call.switch.exchange.refuse(self._event, reasons.CHANGE_REFUSED)

@@ -1,0 +1,94 @@
+"""The signalling of one leg: the INVITE that came to us, or the one we sent. Each ends in the way its state needs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipcore.events import DialogId, RequestReceived, TransactionId
+from sipcore.flow import Flow
+from sipcore.message import Request
+from voipat.auth_gate import ALLOW
+from voipat.exchange import DialogUser, Exchange, Requester
+from voipat.reasons import Reason
+
+SDP: Final = ("Content-Type", "application/sdp")
+
+
+class InboundLeg:
+    """We are the UAS."""
+
+    def __init__(self, exchange: Exchange, event: RequestReceived) -> None:
+        assert event.dialog is not None, "an INVITE outside of a dialog comes with one"
+        self._exchange = exchange
+        self.event: Final = event
+        self.request: Final = event.request
+        self.flow: Final = event.flow
+        self.dialog: Final[DialogId] = event.dialog
+        self.call_id: Final = event.request.call_id
+        self.is_final = False
+
+    def provisional(self, status: int, body: bytes = b"") -> None:
+        """180, 183 and the like."""
+        headers = (SDP,) if body else ()
+        self._exchange.respond(self.event.transaction, status, headers, body)
+
+    def accept(self, user: DialogUser, body: bytes) -> None:
+        """200 with our description."""
+        self.is_final = True
+        exchange = self._exchange
+        exchange.invites.pop(self.event.transaction, None)
+        exchange.dialogs[self.dialog] = user
+        exchange.respond(self.event.transaction, 200, (("Allow", ALLOW), SDP), body)
+
+    def end(self, reason: Reason, status: int) -> None:
+        """BYE, or the final response."""
+        if self.is_final:
+            self._exchange.bye(self.dialog, reason)
+            return
+        headers = [reason.warning(str(self.flow.local))]
+        if status == 503:
+            headers.append(("Retry-After", "10"))
+        if status in (405, 480, 486, 600, 603):
+            headers.append(reason.header())
+        self.is_final = True
+        self._exchange.invites.pop(self.event.transaction, None)
+        self._exchange.respond(self.event.transaction, status, headers)
+
+    def forget(self) -> None:
+        """The peer ended it: nothing is owed any more."""
+        self.is_final = True
+        self._exchange.invites.pop(self.event.transaction, None)
+
+
+class OutboundLeg:
+    """We are the UAC."""
+
+    def __init__(self, exchange: Exchange, flow: Flow | None) -> None:
+        self._exchange = exchange
+        self.flow: Final = flow
+        self.call_id = ""
+        self.dialog: DialogId | None = None
+        self._transaction: TransactionId | None = None
+
+    def invite(self, requester: Requester, request: Request) -> None:
+        """Send the INVITE. Raises: LocalProtocolError."""
+        self._transaction = self._exchange.send(requester, request, self.flow)
+
+    def confirm(self, user: DialogUser, dialog: DialogId) -> None:
+        """The 2xx is here: ACK."""
+        self.dialog = dialog
+        self._transaction = None
+        self._exchange.dialogs[dialog] = user
+        self._exchange.ack(dialog)
+
+    def end(self, reason: Reason, status: int) -> None:
+        """BYE, or CANCEL."""
+        if self.dialog is not None:
+            self._exchange.bye(self.dialog, reason)
+        elif self._transaction is not None:
+            self._exchange.cancel(self._transaction, reason)
+            self._transaction = None
+
+    def forget(self) -> None:
+        """The peer ended it: nothing is owed any more."""
+        self._transaction = None

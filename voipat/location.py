@@ -1,0 +1,199 @@
+"""Where the phones are: bindings of RFC 3261 §10, by tenant and address of record.
+
+`MemoryLocation` keeps them in memory; an observer persists what changes and gives it back at the start. Expiry is
+wallclock, so that a binding means the same after a restart.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sipcore.flow import Address, Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One contact of an AOR, and the flow it registered on, which is where its calls go (RFC 5626, RFC 3581).
+
+    `flow` has connection 0 when it comes from the store: a stream is opened anew. `instance` and `reg_id` are
+    those of RFC 5626, `path` the values of RFC 3327.
+    """
+
+    tenant: str
+    aor: str
+    contact: str
+    flow: Flow
+    call_id: str
+    cseq: int
+    expires_at: float
+    q: float = 1.0
+    user_agent: str = ""
+    instance: str = ""
+    reg_id: str = ""
+    path: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Tells it from the AOR's others: the instance and its flow's number, otherwise the contact."""
+        return f"{self.instance};{self.reg_id}" if self.instance else self.contact
+
+    @property
+    def received(self) -> str:
+        """Where it registered from, as host:port."""
+        return str(self.flow.remote)
+
+    @property
+    def transport(self) -> str:
+        return self.flow.transport
+
+    def to_fields(self) -> dict[str, object]:
+        """Everything that `from_fields` needs beside tenant, AOR, contact and expiry; JSON-able."""
+        flow = self.flow
+        return {
+            "received": str(flow.remote),
+            "transport": flow.transport,
+            "user_agent": self.user_agent,
+            "remote": list(flow.remote),
+            "local": list(flow.local),
+            "call_id": self.call_id,
+            "cseq": self.cseq,
+            "q": self.q,
+            "instance": self.instance,
+            "reg_id": self.reg_id,
+            "path": list(self.path),
+        }
+
+    @classmethod
+    def from_fields(cls, tenant: str, aor: str, contact: str, expires_at: float, fields: dict[str, object]) -> Binding:
+        """A binding out of the store. Raises: KeyError, TypeError or ValueError when the fields are not ours."""
+        flow = Flow(str(fields["transport"]), _address(fields["local"]), _address(fields["remote"]))
+        path = fields.get("path", ())
+        if not isinstance(path, Sequence):
+            raise TypeError("path is no list")
+        return cls(
+            tenant=tenant,
+            aor=aor,
+            contact=contact,
+            flow=flow,
+            call_id=str(fields["call_id"]),
+            cseq=int(str(fields["cseq"])),
+            expires_at=expires_at,
+            q=float(str(fields.get("q", 1.0))),
+            user_agent=str(fields.get("user_agent", "")),
+            instance=str(fields.get("instance", "")),
+            reg_id=str(fields.get("reg_id", "")),
+            path=tuple(str(value) for value in path),
+        )
+
+
+def _address(value: object) -> Address:
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise ValueError("an address is a host and a port")
+    return Address(str(value[0]), int(str(value[1])))
+
+
+class LocationObserver(Protocol):
+    """Told of every change, after it was made."""
+
+    def binding_saved(self, binding: Binding) -> None: ...
+
+    def binding_removed(self, binding: Binding) -> None: ...
+
+
+class Location(Protocol):
+    """The bindings of every tenant. Every verb answers at once."""
+
+    def bindings(self, tenant: str, aor: str, wallclock: float) -> Sequence[Binding]:
+        """Those that have not expired, highest q first, then the newest."""
+
+    def update(self, tenant: str, aor: str, saved: Sequence[Binding], removed: Sequence[Binding]) -> None:
+        """Make one REGISTER's changes, all of them."""
+
+    def expire(self, wallclock: float) -> list[Binding]:
+        """Forget what has expired, and return it."""
+
+    def next_expiry(self) -> float | None:
+        """When `expire` is due."""
+
+    def __iter__(self) -> Iterator[Binding]: ...
+
+    def __len__(self) -> int: ...
+
+
+class MemoryLocation:
+    """Bindings in this process."""
+
+    def __init__(self, observer: LocationObserver | None = None) -> None:
+        self._observer = observer
+        self._aors: dict[tuple[str, str], tuple[Binding, ...]] = {}
+        # One entry for each AOR, at or before its earliest expiry: refreshes do not touch the heap.
+        self._expiries: list[tuple[float, tuple[str, str]]] = []
+        self._count = 0
+
+    def restore(self, bindings: Iterable[Binding]) -> None:
+        """Take bindings out of the store; the observer is not told."""
+        for binding in bindings:
+            key = (binding.tenant, binding.aor)
+            others = [other for other in self._aors.get(key, ()) if other.key != binding.key]
+            self._put(key, (*others, binding))
+
+    def bindings(self, tenant: str, aor: str, wallclock: float) -> Sequence[Binding]:
+        """Those that have not expired, highest q first, then the newest."""
+        found = self._aors.get((tenant, aor), ())
+        if len(found) == 1:
+            return found if found[0].expires_at > wallclock else ()
+        live = [binding for binding in reversed(found) if binding.expires_at > wallclock]
+        live.sort(key=lambda binding: -binding.q)
+        return live
+
+    def update(self, tenant: str, aor: str, saved: Sequence[Binding], removed: Sequence[Binding]) -> None:
+        """Make one REGISTER's changes, all of them. A saved binding replaces the one with its key."""
+        key = (tenant, aor)
+        gone = {binding.key for binding in removed} | {binding.key for binding in saved}
+        kept = [binding for binding in self._aors.get(key, ()) if binding.key not in gone]
+        self._put(key, (*kept, *saved))
+        if self._observer is not None:
+            renewed = {binding.key for binding in saved}
+            for binding in removed:
+                if binding.key not in renewed:
+                    self._observer.binding_removed(binding)
+            for binding in saved:
+                self._observer.binding_saved(binding)
+
+    def expire(self, wallclock: float) -> list[Binding]:
+        """Forget what has expired, and return it."""
+        gone: list[Binding] = []
+        while self._expiries and self._expiries[0][0] <= wallclock:
+            _, key = heapq.heappop(self._expiries)
+            bindings = self._aors.pop(key, ())
+            self._count -= len(bindings)
+            gone += [binding for binding in bindings if binding.expires_at <= wallclock]
+            self._put(key, tuple(binding for binding in bindings if binding.expires_at > wallclock))
+        if self._observer is not None:
+            for binding in gone:
+                self._observer.binding_removed(binding)
+        return gone
+
+    def next_expiry(self) -> float | None:
+        """When `expire` is due."""
+        return self._expiries[0][0] if self._expiries else None
+
+    def __iter__(self) -> Iterator[Binding]:
+        for bindings in list(self._aors.values()):
+            yield from bindings
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _put(self, key: tuple[str, str], bindings: tuple[Binding, ...]) -> None:
+        """An empty tuple stays until its heap entry comes up, so that a phone that comes and goes adds none."""
+        before = self._aors.get(key)
+        self._count += len(bindings) - len(before or ())
+        if before is None:
+            if not bindings:
+                return
+            heapq.heappush(self._expiries, (min(binding.expires_at for binding in bindings), key))
+        self._aors[key] = bindings

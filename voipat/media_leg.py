@@ -1,0 +1,179 @@
+"""One leg's media: a port of the engine, and what offer and answer said about it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from media import Engine, Port, StaleHandleError
+from sipcore.entropy import Entropy
+from sipcore.flow import Address
+from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, make_answer
+from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
+from voipat.events import MediaFigures
+
+if TYPE_CHECKING:
+    from voipat.call import Call
+
+logger: Final = logging.getLogger("voipat")
+
+OWN_FORMATS: Final = (
+    RtpFormat(0, "PCMU", 8000),
+    RtpFormat(8, "PCMA", 8000),
+    RtpFormat(101, "telephone-event", 8000, fmtp="0-16"),
+)
+
+
+class MediaPlane:
+    """The engine as calls use it: where ports are bound, what SDP says about them, whose a port is."""
+
+    def __init__(self, engine: Engine, entropy: Entropy, *, bind: str, advertised: str | None = None) -> None:
+        self.engine: Final = engine
+        self._entropy = entropy
+        self._bind = bind
+        self._advertised = advertised or bind
+        self.owners: Final[dict[int, Call]] = {}
+
+    def open(self, call: Call, signalling: Address | None) -> MediaLeg:
+        """A port for the call. Raises: MediaError, OSError."""
+        entropy = self._entropy
+        port = self.engine.open_port(
+            self._bind, ssrc=entropy.uint32(), sequence=entropy.uint32() & 0xFFFF, timestamp=entropy.uint32()
+        )
+        self.owners[port.id] = call
+        return MediaLeg(self, port, self._advertised, entropy.uint32(), signalling)
+
+
+class MediaLeg:
+    """A port with its session. Closed once; the verbs of a closed leg do nothing."""
+
+    def __init__(
+        self, plane: MediaPlane, port: Port, address: str, session_id: int, signalling: Address | None
+    ) -> None:
+        self._plane = plane
+        self._engine = plane.engine
+        self.port: Final = port
+        self._address = address
+        self._session = OfferAnswer(session_id)
+        self._signalling = signalling
+        self.negotiated: NegotiatedAudio | None = None
+        self._is_open = True
+
+    def offer(self, formats: Sequence[RtpFormat] = (), direction: Direction = Direction.SENDRECV) -> bytes:
+        """Our offer; without formats those in use, or our own."""
+        return self._session.make_offer(self._local(formats or self.formats or OWN_FORMATS, direction))
+
+    def answer(
+        self, offer: SessionDescription, formats: Sequence[RtpFormat], direction: Direction = Direction.SENDRECV
+    ) -> bytes:
+        """Our answer, which takes effect. Raises: NegotiationError."""
+        body, negotiated = self._session.make_answer(offer, self._local(formats, direction))
+        self._apply(negotiated)
+        return body
+
+    def preview(self, offer: SessionDescription) -> NegotiatedAudio:
+        """What an answer to the offer would mean; nothing changes. Raises: NegotiationError."""
+        local = self._local(self.formats or OWN_FORMATS, Direction.SENDRECV)
+        return make_answer(offer, local, session_id=0, version=0)[1]
+
+    def read_answer(self, body: bytes) -> None:
+        """The answer to our offer, which takes effect. Raises: ParseError, NegotiationError."""
+        self._apply(self._session.read_answer(parse_sdp(body)))
+
+    @property
+    def formats(self) -> tuple[RtpFormat, ...]:
+        """What the peer takes, under its numbers, the codec in use first."""
+        return tuple(pair.send for pair in self._pairs())
+
+    @property
+    def codec(self) -> str | None:
+        """The codec in use, by name."""
+        return None if self.negotiated is None else self.negotiated.formats[0].send.name
+
+    @property
+    def expects_media(self) -> bool:
+        """Whether silence means that the peer is gone."""
+        return self.negotiated is not None and self.negotiated.direction.receives
+
+    def relearn(self) -> None:
+        """Let the port learn its source anew: the call was answered."""
+        if self.negotiated is not None:
+            self._apply(self.negotiated)
+
+    def connect(self, other: MediaLeg) -> None:
+        """Relay between the two, each codec under the number its receiver wrote."""
+        if self._is_open and other._is_open:
+            self._engine.connect(
+                self.port, other.port, a_to_b=_payload_map(self, other), b_to_a=_payload_map(other, self)
+            )
+
+    def disconnect(self) -> None:
+        """End the relay."""
+        if self._is_open:
+            self._engine.disconnect(self.port)
+
+    def echo(self) -> None:
+        """Send back what comes."""
+        if self._is_open:
+            self._engine.echo(self.port)
+
+    def close(self) -> MediaFigures:
+        """Give the port back; its last figures."""
+        if not self._is_open:
+            return MediaFigures()
+        self._is_open = False
+        self._plane.owners.pop(self.port.id, None)
+        try:
+            stats = self._engine.stats(self.port)
+            self._engine.close_port(self.port)
+        except StaleHandleError:
+            logger.exception("bug: port %d was closed by another", self.port.id)
+            return MediaFigures(codec=self.codec)
+        return MediaFigures(
+            codec=self.codec,
+            packets_received=stats.packets_in,
+            packets_sent=stats.packets_out,
+            lost=stats.lost,
+            loss=stats.loss,
+            jitter_ms=stats.jitter_ms,
+        )
+
+    def _local(self, formats: Sequence[RtpFormat], direction: Direction) -> LocalMedia:
+        return LocalMedia(self._address, self.port.rtp_port, tuple(formats), direction)
+
+    def _pairs(self) -> tuple[FormatPair, ...]:
+        found = self.negotiated
+        if found is None:
+            return ()
+        return found.formats if found.telephone_event is None else (*found.formats, found.telephone_event)
+
+    def _apply(self, negotiated: NegotiatedAudio) -> None:
+        if not self._is_open:
+            return
+        was_held = self.negotiated is not None and self.negotiated.held
+        self.negotiated = negotiated
+        digits = negotiated.telephone_event
+        # RFC 3264 §8.4: c=0.0.0.0 is hold in the manner of RFC 2543, and no place to send to.
+        is_nowhere = negotiated.remote.host in ("0.0.0.0", "::")
+        self._engine.set_remote(
+            self.port,
+            None if is_nowhere else negotiated.remote,
+            remote_rtcp=None if is_nowhere else negotiated.remote_rtcp,
+            payload_types=[pair.receive.payload_type for pair in self._pairs()],
+            telephone_event=None if digits is None else digits.receive.payload_type,
+            clock_rate=negotiated.formats[0].receive.clock_rate,
+            signalling=self._signalling,
+        )
+        if negotiated.held or was_held:
+            self._engine.hold(self.port, negotiated.held)
+
+
+def _payload_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
+    """Payload type that we receive from `source` → the one that `target`'s peer wants."""
+    found: dict[int, int] = {}
+    for pair in source._pairs():
+        match = next((other for other in target._pairs() if other.send.matches(pair.receive)), None)
+        if match is not None:
+            found[pair.receive.payload_type] = match.send.payload_type
+    return found

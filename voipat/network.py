@@ -1,0 +1,39 @@
+"""Where an App's sockets come from: real ones, or those of a simulation."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sipcore.aio.driver import Driver, Transport
+from sipcore.aio.tcp import open_tcp
+from sipcore.aio.udp import open_udp
+from sipcore.flow import Address
+
+
+class Network(Protocol):
+    """Opens the transport that a URL such as "udp://127.0.0.1:5060" names; adding it to the driver is allowed."""
+
+    async def open(self, driver: Driver, url: str) -> Transport:
+        """Raises: OSError, ValueError."""
+
+
+class SocketNetwork:
+    """The kernel's network."""
+
+    async def open(self, driver: Driver, url: str) -> Transport:
+        """Raises: OSError when it cannot be bound, ValueError for another scheme than udp and tcp."""
+        scheme, address = parse_listen(url)
+        if scheme == "udp":
+            return await open_udp(driver, address)
+        if scheme == "tcp":
+            return await open_tcp(driver, address)
+        raise ValueError(f"{url}: a listener is udp://HOST:PORT or tcp://HOST:PORT")
+
+
+def parse_listen(url: str) -> tuple[str, Address]:
+    """Scheme and address of a listener. Raises: ValueError."""
+    scheme, separator, rest = url.partition("://")
+    host, colon, port = rest.rpartition(":")
+    if not separator or not colon or not port.isdigit():
+        raise ValueError(f"{url}: a listener is SCHEME://HOST:PORT")
+    return scheme.lower(), Address(host.strip("[]"), int(port))

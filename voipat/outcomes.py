@@ -1,0 +1,54 @@
+"""What a phone's refusal means to the caller, and which of several refusals is told (RFC 3261 §16.7 step 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sipcore.events import Failure
+from voipat import reasons
+from voipat.reasons import Reason
+
+_BY_STATUS: Final = {
+    401: reasons.CALLEE_CHALLENGED,
+    407: reasons.CALLEE_CHALLENGED,
+    404: reasons.CALLEE_REFUSED,
+    408: reasons.UNREACHABLE,
+    480: reasons.NO_ANSWER,
+    486: reasons.BUSY,
+    488: reasons.NO_COMMON_CODEC,
+    600: reasons.BUSY,
+    603: reasons.DECLINED,
+    606: reasons.NO_COMMON_CODEC,
+}
+# What tells the caller most comes first.
+_PREFERENCE: Final = (
+    reasons.BUSY,
+    reasons.CALLEE_LIMIT,
+    reasons.DECLINED,
+    reasons.NO_ANSWER,
+    reasons.NO_COMMON_CODEC,
+    reasons.CALLEE_REFUSED,
+    reasons.REDIRECTED,
+    reasons.NO_MEDIA_PORT,
+)
+
+
+def reason_of_status(status: int) -> Reason:
+    """Ours for a phone's final response; nothing of the phone's own is passed on."""
+    if 300 <= status < 400:
+        return reasons.REDIRECTED
+    return _BY_STATUS.get(status, reasons.CALLEE_REFUSED)
+
+
+def reason_of_failure(failure: Failure) -> Reason:
+    """Ours for an INVITE without a final response."""
+    return reasons.BAD_TARGET if failure is Failure.RESOLVE else reasons.UNREACHABLE
+
+
+def best_refusal(refusals: Sequence[Reason]) -> Reason:
+    """The one to tell the caller of."""
+    for reason in _PREFERENCE:
+        if reason in refusals:
+            return reason
+    return refusals[0] if refusals else reasons.NOT_REGISTERED

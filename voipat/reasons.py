@@ -1,0 +1,192 @@
+"""Why we say no, or hang up: one stable id for each cause, the same on the wire, in CDR, event and log.
+
+An id is for ever: it is never given to another cause. 1xxx who may ask, 2xxx room and state, 3xxx where a call
+goes, 4xxx how a call ends, 5xxx registrations, 6xxx within a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One cause: the SIP status for it, its Q.850 cause, the disposition in the CDR, and what to tell a person."""
+
+    id: str
+    status: int
+    q850: int
+    disposition: str
+    text: str
+    explanation: str
+
+    def warning(self, host: str) -> tuple[str, str]:
+        """The header of a response (RFC 3261 §20.43)."""
+        return "Warning", f'399 {host} "{self.id} {self.text}"'
+
+    def header(self) -> tuple[str, str]:
+        """The header of a BYE or CANCEL (RFC 3326)."""
+        return "Reason", f'Q.850;cause={self.q850};text="{self.id} {self.text}"'
+
+
+AUTHENTICATION_REQUIRED: Final = Reason(
+    "VP-1001", 401, 21, "failed", "Authentication required",
+    "The request had no valid credentials. An unknown user and a wrong password look the same on purpose; "
+    "the log says which it was.")  # fmt: skip
+WRONG_CREDENTIALS: Final = Reason(
+    "VP-1002", 401, 21, "failed", "Wrong password",
+    "Only in the log: the user exists, the password was wrong.")  # fmt: skip
+UNKNOWN_USER: Final = Reason(
+    "VP-1003", 401, 21, "failed", "Unknown user",
+    "Only in the log: the tenant has no such user, or the user may not use that digest algorithm.")  # fmt: skip
+FOREIGN_IDENTITY: Final = Reason(
+    "VP-1004", 403, 21, "failed", "Identity is not yours",
+    "The credentials are good, but From (in REGISTER: To) names somebody else. Use the same user in both.")  # fmt: skip
+DOMAIN_NOT_SERVED: Final = Reason(
+    "VP-1005", 403, 21, "failed", "Not served here",
+    "No tenant has the domain of the request. Set the phone's domain to that of its tenant, "
+    "or set server.default_tenant for phones that use the server's address.")  # fmt: skip
+STRANGERS_NOT_SERVED: Final = Reason(
+    "VP-1006", 403, 21, "failed", "Not served here",
+    "A request from a domain that is not ours, and nothing here takes calls from strangers.")  # fmt: skip
+METHOD_NOT_ALLOWED: Final = Reason(
+    "VP-1007", 405, 79, "failed", "Method not allowed",
+    "This server does not take the method; Allow lists those it takes.")  # fmt: skip
+TOO_MANY_REQUESTS: Final = Reason(
+    "VP-1008", 503, 42, "failed", "Too many requests",
+    "The source sends more unauthenticated requests than the guard allows. See server.guard.")  # fmt: skip
+SOURCE_BANNED: Final = Reason(
+    "VP-1009", 403, 21, "failed", "Source banned",
+    "Only in the log: too many wrong passwords came from the source; it gets no answer for a while.")  # fmt: skip
+
+DRAINING: Final = Reason(
+    "VP-2001", 503, 42, "failed", "Server is shutting down",
+    "The daemon drains: calls under way finish, new ones are refused.")  # fmt: skip
+SERVER_FULL: Final = Reason(
+    "VP-2002", 503, 42, "failed", "Server is full",
+    "As many calls are up as ports and descriptors allow; the limit is printed at the start.")  # fmt: skip
+CALLER_LIMIT: Final = Reason(
+    "VP-2003", 503, 34, "failed", "Call limit of the caller reached",
+    "The calling extension has max_calls calls up.")  # fmt: skip
+CALLEE_LIMIT: Final = Reason(
+    "VP-2004", 486, 17, "busy", "Call limit of the callee reached",
+    "The called extension has max_calls calls up.")  # fmt: skip
+NO_MEDIA_PORT: Final = Reason(
+    "VP-2005", 503, 34, "failed", "No media port left",
+    "Every port of server.media is in use or resting; widen the range.")  # fmt: skip
+INTERNAL_ERROR: Final = Reason(
+    "VP-2006", 500, 41, "failed", "Internal error",
+    "The program that handles the call failed; the log has the traceback under the call's id.")  # fmt: skip
+
+UNKNOWN_NUMBER: Final = Reason(
+    "VP-3001", 404, 1, "failed", "Unknown number",
+    "The tenant has no such extension or code.")  # fmt: skip
+NOT_REGISTERED: Final = Reason(
+    "VP-3002", 480, 20, "failed", "Not registered",
+    "The extension exists, but no phone is registered for it now.")  # fmt: skip
+NO_ANSWER: Final = Reason(
+    "VP-3003", 480, 19, "no_answer", "No answer",
+    "The phones rang until the time was over and nobody picked up.")  # fmt: skip
+BUSY: Final = Reason(
+    "VP-3004", 486, 17, "busy", "Busy",
+    "The callee's phone said busy.")  # fmt: skip
+DECLINED: Final = Reason(
+    "VP-3005", 603, 21, "failed", "Declined",
+    "The callee refused the call.")  # fmt: skip
+UNREACHABLE: Final = Reason(
+    "VP-3006", 480, 27, "failed", "Phone unreachable",
+    "The phone is registered, but did not react at all, or its connection failed.")  # fmt: skip
+CALLEE_REFUSED: Final = Reason(
+    "VP-3007", 480, 31, "failed", "Refused by the phone",
+    "The callee's phone refused the call with a status that is not passed on.")  # fmt: skip
+NO_COMMON_CODEC: Final = Reason(
+    "VP-3008", 488, 88, "failed", "No common codec",
+    "Caller and callee, or caller and server, have no audio codec in common.")  # fmt: skip
+CALLEE_CHALLENGED: Final = Reason(
+    "VP-3009", 480, 21, "failed", "Phone wants credentials",
+    "The callee's phone asked us for a password. A phone never gets one from us.")  # fmt: skip
+REDIRECTED: Final = Reason(
+    "VP-3010", 480, 23, "failed", "Redirect not followed",
+    "The callee's phone redirected the call to another address; set a forward on the server instead.")  # fmt: skip
+NOT_TAKEN: Final = Reason(
+    "VP-3011", 480, 31, "failed", "Not taken",
+    "The program that handles the number ended without answering.")  # fmt: skip
+BAD_TARGET: Final = Reason(
+    "VP-3012", 404, 28, "failed", "Unusable target",
+    "The number or address to call is no SIP address that this server can reach.")  # fmt: skip
+TOO_MANY_HOPS: Final = Reason(
+    "VP-3013", 483, 25, "failed", "Too many hops",
+    "The call passed too many servers; most likely it goes in a circle.")  # fmt: skip
+BAD_DESCRIPTION: Final = Reason(
+    "VP-3014", 488, 88, "failed", "Unusable session description",
+    "The session description cannot be read, or breaks a limit.")  # fmt: skip
+
+NORMAL_CLEARING: Final = Reason(
+    "VP-4001", 200, 16, "answered", "Normal call clearing",
+    "Somebody hung up.")  # fmt: skip
+COMPLETED_ELSEWHERE: Final = Reason(
+    "VP-4002", 200, 26, "cancelled", "Call completed elsewhere",
+    "Another phone of the same extension answered.")  # fmt: skip
+CALLER_GAVE_UP: Final = Reason(
+    "VP-4003", 487, 16, "cancelled", "Caller gave up",
+    "The caller hung up before the answer.")  # fmt: skip
+MEDIA_TIMEOUT: Final = Reason(
+    "VP-4004", 408, 41, "failed", "No media received",
+    "No RTP came for the time of the media timeout: the phone or its network is gone.")  # fmt: skip
+NO_ACK: Final = Reason(
+    "VP-4005", 408, 102, "failed", "No ACK received",
+    "The caller never acknowledged the answer; often a wrong Contact or a NAT in between.")  # fmt: skip
+OPERATOR: Final = Reason(
+    "VP-4006", 480, 16, "failed", "Ended by the operator",
+    "An operator hung up.")  # fmt: skip
+SHUTDOWN: Final = Reason(
+    "VP-4007", 503, 41, "failed", "Server shut down",
+    "The time to finish was over when the daemon ended.")  # fmt: skip
+NO_SDP_ANSWER: Final = Reason(
+    "VP-4008", 488, 95, "failed", "No answer to our offer",
+    "We offered the media in our 200 and the ACK brought no usable answer.")  # fmt: skip
+DIALOG_LOST: Final = Reason(
+    "VP-4009", 481, 102, "failed", "Peer lost the call",
+    "The peer did not know the call any more, or did not react within it.")  # fmt: skip
+ALL_REFUSED: Final = Reason(
+    "VP-4010", 200, 31, "cancelled", "Another phone refused for all",
+    "One phone of the extension refused with a 6xx, which stops the others too.")  # fmt: skip
+
+CONTACT_STAR: Final = Reason(
+    "VP-5001", 400, 95, "failed", "Contact * needs Expires 0",
+    "Contact: * stands alone and only with Expires: 0 (RFC 3261 §10.2.2).")  # fmt: skip
+TOO_BRIEF: Final = Reason(
+    "VP-5002", 423, 41, "failed", "Interval too brief",
+    "The registration asks for less time than Min-Expires says.")  # fmt: skip
+OUT_OF_ORDER: Final = Reason(
+    "VP-5003", 500, 41, "failed", "REGISTER out of order",
+    "A REGISTER with the same Call-ID and a higher CSeq was here before; nothing was changed.")  # fmt: skip
+TOO_MANY_CONTACTS: Final = Reason(
+    "VP-5004", 403, 42, "failed", "Too many contacts",
+    "The address of record has as many contacts as it may.")  # fmt: skip
+BAD_CONTACT: Final = Reason(
+    "VP-5005", 400, 95, "failed", "Unusable Contact",
+    "A Contact is no SIP URI, or longer than allowed.")  # fmt: skip
+
+NO_TRANSFER: Final = Reason(
+    "VP-6001", 603, 29, "failed", "Transfer not offered",
+    "The phone asked for a transfer by REFER, which this server does not take.")  # fmt: skip
+CHANGE_REFUSED: Final = Reason(
+    "VP-6002", 488, 88, "failed", "Change of the session refused",
+    "The other side refused the change; the session stays as it was.")  # fmt: skip
+CHANGE_PENDING: Final = Reason(
+    "VP-6003", 491, 41, "failed", "Another change is under way",
+    "Both sides changed the session at the same time; the phone tries again by itself.")  # fmt: skip
+BAD_INFO: Final = Reason(
+    "VP-6004", 469, 79, "failed", "Info package not supported",
+    "The INFO belongs to a package that was not agreed on (RFC 6086).")  # fmt: skip
+NO_SUCH_CALL: Final = Reason(
+    "VP-6005", 481, 101, "failed", "No such call",
+    "The call ended before the request came.")  # fmt: skip
+
+REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
+    {value.id: value for value in list(globals().values()) if isinstance(value, Reason)}
+)
