@@ -25,6 +25,9 @@ DIGITS = "0123456789*#ABCD"
 # DSCP of telephony (RFC 4594 §4.1): expedited forwarding.
 EXPEDITED_FORWARDING = 46
 
+# Seconds after an offer or answer in which a port learns its source; rtpengine's heuristic learning ends likewise.
+LATCH_WINDOW = 3.0
+
 # Events that may wait for the loop; one more is lost and counted.
 EVENT_RING = 4096
 
@@ -102,8 +105,9 @@ class Engine:
         number, handle = self._open(bind, ssrc & 0xFFFFFFFF, sequence & 0xFFFF, timestamp & 0xFFFFFFFF)
         port = Port(handle, bind, number, number + 1)
         self._ports[handle] = port
+        window = LATCH_WINDOW if latch and remote else 0.0  # with no address signalled yet nobody has a claim
         try:
-            self.set_remote(port, remote, remote_rtcp=remote_rtcp, latch_window=3.0 if latch else 0.0)
+            self.set_remote(port, remote, remote_rtcp=remote_rtcp, latch_window=window)
         except ValueError:
             self.close_port(port)
             raise
@@ -137,7 +141,7 @@ class Engine:
         payload_types: Collection[int] | None = None,
         telephone_event: int | None = None,
         clock_rate: int = 8000,
-        latch_window: float = 3.0,
+        latch_window: float = LATCH_WINDOW,
         signalling: Pair | None = None,
         rtcp_mux: bool = False,
     ) -> None:

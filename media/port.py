@@ -1,4 +1,4 @@
-"""Ports: the handle that a call keeps, and the numbers that ports are made of (features.md M26)."""
+"""Ports: the handle that a call keeps, and the numbers that ports are made of."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ one thread, the owner of the engine: they are the only producer of commands and 
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC
@@ -341,8 +341,8 @@ cdef class Core:
             <int64_t>vp_read64(port.counters.lost), (VP_READ(port.stream.jitter) >> 4) * 1000.0 / rate,
             dropped, address_pair(&source) if vp_read_source(port, &source) else None,
             VP_READ(port.counters.digits), vp_read64(port.counters.rtcp_in), vp_read64(port.counters.rtcp_out),
-            port.rtcp.remote_lost, port.rtcp.remote_fraction / 256.0, port.rtcp.remote_jitter * 1000.0 / rate,
-            port.rtcp.rtt * 1000.0 / 65536,
+            <int32_t>VP_READ(port.rtcp.remote_lost), VP_READ(port.rtcp.remote_fraction) / 256.0, VP_READ(port.rtcp.remote_jitter) * 1000.0 / rate,
+            VP_READ(port.rtcp.rtt) * 1000.0 / 65536,
         )
 
     def figures(self):
@@ -412,12 +412,15 @@ cdef class Core:
         return 0
 
     def step(self):
-        """What time alone causes: reports due, media that stopped, digits whose end was lost."""
+        """What time alone causes, when a tick of 20 ms has passed since the last time: reports due, media that stopped,
+        digits whose end was lost."""
         cdef uint32_t index, position
         cdef vp_worker *worker
         cdef vp_port *port
         for index in range(self.worker_count if self.workers else 0):
             worker = &self.workers[index]
+            if not vp_worker_tick_passed(worker):
+                continue
             for position in range(worker.owned_count):
                 port = &self.ports[worker.owned[position]]
                 vp_port_sweep(port, &worker.context)

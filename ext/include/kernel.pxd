@@ -37,7 +37,7 @@ cdef extern from "rtcp.h" nogil:
     ctypedef struct vp_rtcp:
         uint32_t remote_jitter
         uint32_t rtt
-        int32_t remote_lost
+        uint32_t remote_lost  # int32_t; read with VP_READ and cast
         uint8_t remote_fraction
 
 
@@ -152,6 +152,7 @@ cdef extern from "worker.h" nogil:
     void vp_port_reserve(vp_port *port, uint32_t worker)
     bint vp_port_is_free(const vp_port *port)
     bint vp_worker_command(vp_worker *worker, const vp_command *command)
+    bint vp_worker_tick_passed(vp_worker *worker)
     uint64_t vp_clock(clockid_t clock)
 
 

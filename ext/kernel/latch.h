@@ -1,4 +1,4 @@
-/* Whose packets a port takes: symmetric RTP within bounds (features.md §5.4, security.md H13).
+/* Whose packets a port takes: symmetric RTP within bounds.
  *
  *            packet of the signalled address
  *   LEARNING ───────────────────────────────▶ LATCHED (exact)          at once, also after the window

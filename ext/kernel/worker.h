@@ -36,7 +36,7 @@ typedef struct {
     uint32_t *owned; /* slots of this worker's ports; freed by vp_worker_free */
     uint32_t owned_count;
     uint32_t index;
-    uint32_t tick;
+    uint32_t tick; /* ticks seen; on the manual clock the number of the last one */
     int epoll_fd, command_fd, timer_fd; /* -1 on the manual clock */
     int event_fd;                       /* the engine's */
     uint32_t *armed;                    /* the engine's: the consumer sleeps on event_fd */
@@ -238,7 +238,7 @@ static inline void vp_worker_forward(vp_port *port, vp_port *out, const uint8_t 
         vp_count_drop(port, VP_DROP_SEND_FAILED);
 }
 
-/* One datagram: epoll is level-triggered, and one packet per socket and wake is what calls give (dependencies.md §2). */
+/* One datagram: epoll is level-triggered, and one packet per socket and wake is what calls give. */
 static inline void vp_worker_receive(vp_worker *worker, uint64_t tag) {
     uint8_t packet[VP_MAX_PACKET];
     vp_address source;
@@ -321,6 +321,14 @@ static inline void vp_worker_run(vp_worker *worker) {
     while (worker->owned_count)
         vp_worker_close_port(worker, &worker->ports[worker->owned[0]]);
     __atomic_store_n(&worker->running, 0, __ATOMIC_RELEASE);
+}
+
+/* On the manual clock: a tick lies between the last call and now, so that a step per packet does not cost a sweep. */
+static inline bool vp_worker_tick_passed(vp_worker *worker) {
+    uint32_t tick = (uint32_t)(worker->context.now / VP_TICK);
+    bool passed = tick != worker->tick;
+    worker->tick = tick;
+    return passed;
 }
 
 /* From the face, before OPEN: the slot is taken, and belongs to this worker. */

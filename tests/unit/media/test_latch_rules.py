@@ -1,4 +1,4 @@
-"""Whose RTP a port takes: features.md §5.4, security.md H13."""
+"""Whose RTP a port takes, and against whom it keeps it."""
 
 from __future__ import annotations
 
