@@ -100,23 +100,36 @@ class App:
         self._idle = asyncio.Event()
         self._expiry: asyncio.TimerHandle | None = None
         self._reads_engine = False
-        hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
-        self.gate: Final = Gate(
-            None if registrar is None else registrar.accounts,
+        self._guard = guard
+        self._timers = timers or Timers()
+        self._server = server
+        self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
+        self._compose()
+
+    def simulate(self, *, network: Network, engine: Engine, entropy: Entropy, wallclock: Callable[[], float]) -> None:
+        """Put an App that was made for production into a simulated world, before it is entered."""
+        self._network, self._engine, self._entropy, self._wallclock = network, engine, entropy, wallclock
+        self._owns_engine = False
+        self._compose()
+
+    def _compose(self) -> None:
+        """What is made of entropy."""
+        self.gate = Gate(
+            None if self._registrar is None else self._registrar.accounts,
             DigestServer(self._entropy.bytes(32), self._entropy),
-            guard=guard,
+            guard=self._guard,
             public=self._is_public,
             publish=self.publish,
-            own_hosts=hosts,
+            own_hosts=self._own_hosts,
         )
-        self.endpoint: Final = Endpoint(
+        self.endpoint = Endpoint(
             entropy=self._entropy,
             gate=self.gate,
-            timers=timers or Timers(),
-            advertised=None if advertised is None else self._advertise,
-            server=server,
+            timers=self._timers,
+            advertised=None if self._advertised is None else self._advertise,
+            server=self._server,
         )
-        self.exchange: Final = Exchange(self.endpoint, self._on_request)
+        self.exchange = Exchange(self.endpoint, self._on_request)
 
     # Handlers and listeners
 

@@ -79,6 +79,7 @@ class Registrar:
         self.accounts: Accounts = accounts or PasswordAccounts(
             domains, password_of=password_of, ha1_of=ha1_of, digest=digest
         )
+        self.password_of = password_of
         self.location: Location = MemoryLocation() if location is None else location
         self._policy = policy or RegistrarPolicy()
         self._wallclock: Callable[[], float] = lambda: 0.0

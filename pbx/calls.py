@@ -1,0 +1,49 @@
+"""What the PBX does with a call: admission, routing, ring, bridge. Written on the public call API alone.
+
+Outcomes need no code here: what `dial` raises unwinds the handler and becomes the caller's response, cause and CDR.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pbx.admission import Admission
+from pbx.directory import LiveDirectory
+from pbx.routing import NoRoute, ToEcho, ToExtension, route
+from pbx.tenants import ExtensionConfig
+from voipat import App, Call, Rejected, reasons
+
+
+class Switchboard:
+    """Handles every call of the App it is attached to."""
+
+    def __init__(self, directory: LiveDirectory, admission: Admission | None = None) -> None:
+        self._directory: Final = directory
+        self.admission: Final = admission or Admission()
+
+    def attach(self, app: App) -> None:
+        """Take the calls to every URI."""
+        app.on_call("*")(self.handle)
+
+    async def handle(self, call: Call) -> None:
+        """One call from its INVITE to its end. Raises: CallOutcome."""
+        # The snapshot of this moment: a reload changes nothing for a call that is under way.
+        directory = self._directory.current
+        caller = directory.extension(call.tenant, call.caller)
+        limit = None if caller is None else caller.max_calls
+        with (
+            self.admission.call(),
+            self.admission.extension(call.tenant, call.caller, limit, reasons.CALLER_LIMIT),
+        ):
+            match route(directory, call.tenant, call.to.user or "", call.to.host):
+                case ToExtension(extension):
+                    await self._ring(call, extension)
+                case ToEcho():
+                    await call.echo()
+                case NoRoute(reason):
+                    raise Rejected(reason)
+
+    async def _ring(self, call: Call, extension: ExtensionConfig) -> None:
+        with self.admission.extension(call.tenant, extension.number, extension.max_calls, reasons.CALLEE_LIMIT):
+            b_leg = await call.dial(extension.number, timeout=extension.ring_s)
+            await call.bridge(b_leg)
