@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipcore.aio.driver import Driver
 from sipcore.auth import answer_challenge
-from sipcore.endpoint import Endpoint
+from sipcore.endpoint import Admit, Drop, Endpoint, Verdict
 from sipcore.entropy import Entropy
 from sipcore.errors import RemoteProtocolError
 from sipcore.events import (
@@ -49,6 +49,7 @@ OnResponse = Callable[[Response | None, DialogId | None], None]
 class Manners:
     """What a phone does with an incoming call: after `ring_after` a `ring_status`, and so on in seconds from there."""
 
+    is_deaf: bool = False
     ring_after: float | None = 0.0
     ring_status: int = 180
     early_media: bool = False
@@ -85,7 +86,7 @@ class Phone:
         self.registration_responses: list[Response] = []
         self.is_registered = False
         self.manners = Manners()
-        self.endpoint = Endpoint(entropy=entropy, server="voipat-sim")
+        self.endpoint = Endpoint(entropy=entropy, gate=self._gate, server="voipat-sim")
         self.driver = Driver(self.endpoint, on_event=self._on_event, loop=world.loop)
         self._password = password
         self._server = server
@@ -159,7 +160,7 @@ class Phone:
 
     def ignores(self) -> Phone:
         """Say nothing to an INVITE, as a dead phone."""
-        self.manners = Manners(ring_after=None)
+        self.manners = Manners(is_deaf=True)
         return self
 
     def vanishes(self, *, after: float) -> Phone:
@@ -321,6 +322,11 @@ class Phone:
 
     # Events of the endpoint
 
+    def _gate(self, request: Request, flow: Flow, now: float) -> Verdict:
+        if self.manners.is_deaf and request.method == "INVITE" and request.to.tag is None:
+            return Drop("deaf")
+        return Admit()
+
     def _on_event(self, event: Event) -> None:
         match event:
             case ResponseReceived():
@@ -363,9 +369,9 @@ class Phone:
         elif call is not None and (method == "INVITE" or (method == "UPDATE" and event.request.body)):
             call._on_offer(event.transaction, event.request)
         else:
-            self._execute(lambda now: self.endpoint.respond(event.transaction, 200, now))
             if call is not None and method == "BYE":
                 call._on_bye(event.request)
+            self._execute(lambda now: self.endpoint.respond(event.transaction, 200, now))
 
     def _on_invite(self, event: RequestReceived) -> None:
         call = PhoneCall(self, event.request.from_.uri, is_outgoing=False)

@@ -20,7 +20,7 @@ from sipcore.entropy import Entropy, SeededEntropy
 from sipcore.flow import Address, Flow
 from sipcore.uri import Uri
 from voipat.testing.call import PhoneCall
-from voipat.testing.errors import LeakError, RanTooLongError, ScriptError
+from voipat.testing.errors import LeakError, RanTooLongError, ScriptError, SimError
 from voipat.testing.loop import VirtualLoop, cancel_all_tasks
 from voipat.testing.media import SimEngine
 from voipat.testing.network import Conditions, SimNetwork
@@ -210,7 +210,7 @@ class SimWorld:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and isinstance(error, Exception) and hasattr(error, "add_note"):
+        if isinstance(error, Exception) and not isinstance(error, SimError):
             error.add_note(self._report("the world at this moment"))
         left = self._close()
         if error is None:
