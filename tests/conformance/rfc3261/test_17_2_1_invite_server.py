@@ -1,0 +1,76 @@
+"""RFC 3261 §17.2.1 and figure 7 as RFC 6026 changed it: the INVITE server transaction, UDP and TCP."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipcore.timers import Timers
+from sipcore.transaction import Action, Input, State, Transaction
+from sipcore.transaction.invite_server import INVITE_SERVER
+from tests.clocks import run_out
+
+
+def started(*, reliable: bool = False) -> Transaction:
+    transaction = Transaction(INVITE_SERVER, Timers(), reliable=reliable)
+    transaction.start(0.0)
+    return transaction
+
+
+@pytest.mark.rfc("3261", "17.2.1")
+@pytest.mark.parametrize("reliable", [False, True])
+def test_100_is_sent_when_the_user_says_nothing_within_200_ms(reliable: bool) -> None:
+    transaction = started(reliable=reliable)
+    assert run_out(transaction) == [(0.2, Action.SEND_TRYING)]
+    assert transaction.state is State.PROCEEDING
+
+
+@pytest.mark.rfc("3261", "17.2.1")
+def test_no_100_after_the_user_has_responded() -> None:
+    transaction = started()
+    assert transaction.step(Input.PROVISIONAL, 0.1) == (Action.SEND_RESPONSE,)
+    assert run_out(transaction) == []
+
+
+@pytest.mark.rfc("3261", "17.2.1")
+def test_a_repeated_invite_gets_the_most_recent_provisional_response() -> None:
+    transaction = started()
+    transaction.step(Input.PROVISIONAL, 0.1)
+    assert transaction.step(Input.REQUEST, 0.5) == (Action.SEND_RESPONSE,)
+
+
+@pytest.mark.rfc("3261", "17.2.1")
+def test_a_failure_is_repeated_by_timer_g_up_to_t2_until_timer_h() -> None:
+    transaction = started()
+    transaction.step(Input.FAILURE, 0.0)
+    log = run_out(transaction)
+    times = [t for t, action in log if action is Action.SEND_RESPONSE]
+    assert times == [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
+    assert log[-1] == (32.0, Action.REPORT_TIMEOUT)
+
+
+@pytest.mark.rfc("3261", "17.2.1")
+def test_over_a_reliable_transport_timer_g_does_not_run_but_timer_h_does() -> None:
+    transaction = started(reliable=True)
+    transaction.step(Input.FAILURE, 0.0)
+    assert run_out(transaction) == [(32.0, Action.REPORT_TIMEOUT)]
+
+
+@pytest.mark.rfc("3261", "17.2.1")
+def test_the_ack_ends_repetition_and_timer_i_absorbs_further_ones() -> None:
+    transaction = started()
+    transaction.step(Input.FAILURE, 0.0)
+    assert transaction.step(Input.REQUEST, 0.3) == (Action.SEND_RESPONSE,)
+    assert transaction.step(Input.ACK, 1.0) == ()
+    assert (transaction.state, transaction.next_deadline()) == (State.CONFIRMED, 6.0)
+    assert transaction.step(Input.ACK, 1.1) == ()
+    assert transaction.step(Input.REQUEST, 1.1) == ()
+    run_out(transaction)
+    assert transaction.state is State.TERMINATED
+
+
+@pytest.mark.rfc("3261", "17.2.1")
+def test_timer_i_is_zero_over_a_reliable_transport() -> None:
+    transaction = started(reliable=True)
+    transaction.step(Input.FAILURE, 0.0)
+    transaction.step(Input.ACK, 1.0)
+    assert transaction.state is State.TERMINATED

@@ -1,0 +1,87 @@
+"""The machine that runs the tables: steps, clocks, absorption."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from sipcore.timers import Timers
+from sipcore.transaction import Action, Input, Machine, State, Transaction
+from sipcore.transaction.invite_client import INVITE_CLIENT
+from sipcore.transaction.invite_server import INVITE_SERVER
+from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
+from sipcore.transaction.noninvite_server import NONINVITE_SERVER
+
+MACHINES = [INVITE_CLIENT, NONINVITE_CLIENT, INVITE_SERVER, NONINVITE_SERVER]
+
+
+def machine_id(machine: Machine) -> str:
+    return machine.name
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=machine_id)
+def test_every_input_in_every_state_is_in_the_table_or_absorbed(machine: Machine) -> None:
+    for state in State:
+        for input_ in Input:
+            transaction = Transaction(machine, Timers(), reliable=False)
+            transaction.state = state
+            actions = transaction.step(input_, 1.0)
+            expected = machine.transitions.get((state, input_))
+            if expected is None:
+                assert (transaction.state, actions) == (state, ())
+            else:
+                assert (transaction.state, actions) == expected
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=machine_id)
+def test_every_state_can_be_left_by_a_timer_or_waits_for_the_user(machine: Machine) -> None:
+    waits_for_peer_or_user = {(INVITE_CLIENT.name, State.PROCEEDING), (INVITE_SERVER.name, State.PROCEEDING)}
+    reached = {state for state, _ in machine.transitions.values()} | {machine.initial}
+    for state in reached - {State.TERMINATED}:
+        transaction = Transaction(machine, Timers(), reliable=False)
+        transaction.state = state
+        machine.enter(transaction, state, 0.0)
+        if (machine.name, state) in waits_for_peer_or_user or state is State.PROCEEDING:
+            continue
+        assert transaction.next_deadline() < inf, state
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=machine_id)
+def test_every_timer_named_for_a_state_has_a_transition(machine: Machine) -> None:
+    for table in (machine.repeating, machine.expiring):
+        for state, timer in table.items():
+            assert (state, timer) in machine.transitions
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=machine_id)
+def test_a_terminated_transaction_has_no_timer(machine: Machine) -> None:
+    transaction = Transaction(machine, Timers(), reliable=False)
+    transaction.start(0.0)
+    for state, input_ in machine.transitions:
+        transaction = Transaction(machine, Timers(), reliable=False)
+        transaction.start(0.0)
+        transaction.state = state
+        transaction.step(input_, 1.0)
+        if transaction.state is State.TERMINATED:
+            assert transaction.next_deadline() == inf
+
+
+def test_handle_timeout_before_its_time_does_nothing() -> None:
+    transaction = Transaction(INVITE_CLIENT, Timers(), reliable=False)
+    transaction.start(0.0)
+    assert transaction.handle_timeout(0.4) == ()
+
+
+def test_a_late_driver_fires_a_timer_once_not_once_per_interval_missed() -> None:
+    transaction = Transaction(INVITE_CLIENT, Timers(), reliable=False)
+    transaction.start(0.0)
+    assert transaction.handle_timeout(10.0) == (Action.RETRANSMIT,)
+    assert transaction.next_deadline() == 11.0
+
+
+def test_give_up_after_leaves_a_nearer_end_alone() -> None:
+    transaction = Transaction(INVITE_CLIENT, Timers(), reliable=True)
+    transaction.start(0.0)
+    transaction.give_up_after(100.0, 0.0)
+    assert transaction.next_deadline() == 32.0
