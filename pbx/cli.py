@@ -22,7 +22,6 @@ from pbx.control import ControlError, NotRunningError
 from pbx.errors import ConfigError, DataDirectoryError, PbxError
 from pbx.logs import trace_of, where_of
 from pbx.output import Row
-from voipat._version import __version__
 
 OK: Final = 0
 FAILED: Final = 1
@@ -56,6 +55,11 @@ class Listing:
     offline: Callable[[Path, dict[str, object]], Iterable[Row]] | None = None
 
 
+class _PrintVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.exit(message=f"voipat {_version_number()}\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status of the command line given."""
     for stream in (sys.stdout, sys.stderr):
@@ -86,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="voipat", description="SIP/RTP media server and multi-tenant PBX.", epilog=EPILOG, allow_abbrev=False
     )
-    parser.add_argument("--version", action="version", version=f"voipat {__version__}")
+    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_daemon_commands(commands)
     _add_listings(commands)
@@ -213,8 +217,14 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _version(_: argparse.Namespace) -> int:
-    print(f"voipat {__version__}")
+    print(f"voipat {_version_number()}")
     return OK
+
+
+def _version_number() -> str:
+    from voipat._version import __version__  # `voipat` brings SIP and media with it, which a table does without
+
+    return __version__
 
 
 def _list(options: argparse.Namespace) -> int:

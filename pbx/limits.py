@@ -7,9 +7,13 @@ instead of being met in the middle of a call.
 
 from __future__ import annotations
 
+import os
 import resource
+import socket
 from dataclasses import dataclass
 from pathlib import Path
+
+from pbx.errors import StartError
 
 SOCKETS_PER_PORT = 2
 PORTS_PER_CALL = 2
@@ -63,6 +67,25 @@ def derive_capacity(descriptors: int, low: int, high: int, *, streams: bool = Tr
         calls_by_ports=ports // PORTS_PER_CALL,
         connections=connections,
     )
+
+
+def check_media_address(address: str) -> None:
+    """Nothing when media can be received on `address`.
+
+    Raises: StartError, so that it is said at the start and not in the first call.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError as error:
+        raise StartError(f"server.media: {address}: {reason_text(error)}") from None
+
+
+def reason_text(error: OSError) -> str:
+    """What the kernel said, as the end of a line."""
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return text[:1].lower() + text[1:]
 
 
 def receive_buffer_warning(given: int, wanted: int, *, rmem_max: Path = Path("/proc/sys/net/core/rmem_max")) -> str:

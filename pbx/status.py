@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
-from pbx.output import Row
+from pbx.output import Row, rfc3339
 from pbx.store.base import StoreHealth
+from voipat import Binding, Call
 
 LAG_INTERVAL_S: Final = 0.25
 LAG_WINDOW_S: Final = 30.0
@@ -42,6 +44,32 @@ class LoopLag:
         self._timer = self._loop.call_at(self._due, self._measure)
 
 
+def registration_row(binding: Binding, wallclock: float) -> Row:
+    """A registration with the fields of the contract."""
+    return {
+        "tenant": binding.tenant,
+        "aor": binding.aor,
+        "contact": binding.contact,
+        "received": binding.received,
+        "transport": binding.transport,
+        "user_agent": binding.user_agent,
+        "expires_s": max(0, round(binding.expires_at - wallclock)),
+    }
+
+
+def call_row(call: Call) -> Row:
+    """A call with the fields of the contract."""
+    return {
+        "id": call.id,
+        "tenant": call.tenant,
+        "caller": call.caller,
+        "callee": call.callee,
+        "state": call.state.value,
+        "started": _moment(call.started),
+        "answered": _moment(call.answered),
+    }
+
+
 def prefixed(prefix: str, counters: Mapping[str, int]) -> dict[str, int]:
     """The counters under names that cannot collide: `sip_` and the like in front, lower case, sorted."""
     names = {name: "".join(c if c.isalnum() else "_" for c in name.lower()) for name in counters}
@@ -59,3 +87,7 @@ def store_figures(health: StoreHealth) -> Row:
         "store_dropped": sum(health.dropped.values()),
         "store_error": health.error,
     }
+
+
+def _moment(wallclock: float | None) -> str | None:
+    return None if wallclock is None else rfc3339(datetime.fromtimestamp(wallclock, UTC))

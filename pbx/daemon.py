@@ -1,0 +1,379 @@
+"""The running PBX: the only place where concrete classes are wired together, and where wallclock and entropy enter.
+
+    configuration → log → limits → store → directory → engine → App with registrar and CDRs → control socket
+
+Started in this order and ended in the reverse one. `SIGTERM` and `SIGINT` drain, a second one ends at once; `SIGHUP`
+reloads: everything is read and checked first, then swapped, so a bad file changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from media import Engine
+from pbx import config, limits, retention, status
+from pbx.admission import Admission
+from pbx.calls import Switchboard
+from pbx.cdr import CdrSource, CdrWriter
+from pbx.changes import reload_row
+from pbx.commands import commands_of
+from pbx.config import Config
+from pbx.control import ControlServer
+from pbx.directory import Directory, LiveDirectory
+from pbx.errors import ConfigError, StartError
+from pbx.event_log import log_event
+from pbx.listeners import ListeningNetwork
+from pbx.logs import LogSession
+from pbx.output import Row
+from pbx.persistence import BindingKeeper, CdrListener, restore_bindings
+from pbx.store.sqlite import SqliteStore
+from sipcore.aio.tcp import TcpLimits
+from sipcore.entropy import SystemEntropy
+from sipcore.guard import Guard, GuardPolicy
+from voipat import App, CallState, MemoryLocation, Registrar, reasons
+from voipat._version import __version__
+
+logger: Final = logging.getLogger("pbx.daemon")
+
+TICK_S: Final = 1.0
+SWEEP_INTERVAL_S: Final = 3600.0
+SWEEP_PAUSE_S: Final = 0.5
+FLUSH_BEFORE_LISTING_S: Final = 1.0
+STORE_CLOSE_S: Final = 10.0
+
+
+def serve(path: Path, overrides: Sequence[str]) -> int:
+    """Runs the daemon until a signal ends it; the exit status.
+
+    Raises: ConfigError, StartError, StoreError.
+    """
+    loaded = config.load(path, overrides)
+    log = LogSession(level=loaded.server.log.level, as_json=loaded.server.log.format == "json")
+    hook, threading.excepthook = threading.excepthook, _log_thread_failure
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(Daemon(path.resolve(), tuple(overrides), loaded, log).run())
+    finally:
+        threading.excepthook = hook
+        log.close()
+    return 0
+
+
+class StopSignals:
+    """Asked once, the daemon drains; asked twice, it ends at once."""
+
+    def __init__(self) -> None:
+        self.drain = asyncio.Event()
+        self.now = asyncio.Event()
+
+    def request(self) -> None:
+        """Somebody wants the daemon to end."""
+        (self.now if self.drain.is_set() else self.drain).set()
+
+
+class Daemon:
+    """One daemon on one data directory; `run` is its life, the rest is what its operator may ask (`Running`)."""
+
+    # Made in `_start`, in this order.
+    _capacity: limits.Capacity
+    _store: SqliteStore
+    _control: ControlServer
+    _location: MemoryLocation
+    _cdrs: CdrWriter
+    _engine: Engine
+    _network: ListeningNetwork
+    _app: App
+    _lag: status.LoopLag
+
+    def __init__(self, path: Path, overrides: tuple[str, ...], loaded: Config, log: LogSession) -> None:
+        self._path = path
+        self._overrides = overrides
+        self._config = loaded
+        self._log = log
+        self._started = time.monotonic()
+        self._stop = StopSignals()
+        self._ended = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._directory = LiveDirectory(_directory_of(loaded))
+
+    async def run(self) -> None:
+        """From start to end.
+
+        Raises: StartError, StoreError.
+        """
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_log_loop_failure)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.request)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
+        async with AsyncExitStack() as stack:
+            await self._start(stack, loop)
+            _say(f"ready in {_seconds_since_process_start():.2f} s")
+            logger.info("ready", extra={"version": __version__, "pid": os.getpid()})
+            await self._until_stopped()
+        logger.info("ended")
+
+    async def _start(self, stack: AsyncExitStack, loop: asyncio.AbstractEventLoop) -> None:
+        server = self._config.server
+        _say(f"voipat {__version__}, data in {server.data}")
+        self._capacity = self._derive_capacity()
+        self._store = self._open_store()
+        # Ended in the reverse order: the socket goes while the directory is ours, who waits is told when it is free.
+        self._control = ControlServer(server.data, commands_of(self))
+        stack.push_async_callback(self._control.close)
+        stack.callback(self._ended.set)
+        stack.push_async_callback(self._close_store)
+        stack.callback(self._control.retire)
+        await self._start_calls(stack)
+        await self._control.start()
+        self._lag = status.LoopLag(loop)
+        stack.callback(self._lag.close)
+        stack.push_async_callback(self._end_tasks)
+        self._spawn(self._every(TICK_S, self._tick))
+        self._spawn(self._every(SWEEP_INTERVAL_S, self._sweep))
+
+    def _derive_capacity(self) -> limits.Capacity:
+        server = self._config.server
+        streams = any(listener.transport != "udp" for listener in server.listeners)
+        descriptors = limits.raise_descriptor_limit()
+        capacity = limits.derive_capacity(descriptors, server.media.low, server.media.high, streams=streams)
+        if capacity.calls < 1:
+            raise StartError(f"there is room for no call: {descriptors} descriptors, media on {server.media}")
+        return capacity
+
+    def _open_store(self) -> SqliteStore:
+        store = SqliteStore.open(self._config.server.data, wallclock=time.time)
+        store.save_tenants(self._config.tenants)
+        opening = store.opening
+        if opening.moved_aside is not None:
+            self._warn(f"the database was damaged and moved aside: {opening.moved_aside}")
+        if opening.interrupted or opening.from_spool:
+            found = {"interrupted": opening.interrupted, "from_spool": opening.from_spool}
+            logger.warning("the last daemon ended without closing its calls", extra=found)
+        return store
+
+    async def _close_store(self) -> None:
+        if not await asyncio.to_thread(self._store.close, STORE_CLOSE_S):
+            self._warn("the disk did not take everything; what is left is in the spool for the next start")
+
+    async def _start_calls(self, stack: AsyncExitStack) -> None:
+        """Engine, registrar and App, in this order, with sockets open at the end.
+
+        Raises: StartError.
+        """
+        server, media = self._config.server, self._config.server.media
+        limits.check_media_address(media.address)
+        self._location = MemoryLocation(BindingKeeper(self._store))
+        restore_bindings(self._location, self._store, self._directory.current.tenants, time.time())
+        self._cdrs = CdrWriter(self._store)
+        self._engine = stack.enter_context(Engine(port_range=(media.low, media.high)))
+        self._network = ListeningNetwork(TcpLimits(connections=max(1, self._capacity.connections)))
+        self._app = App(
+            listen=server.listen,
+            registrar=Registrar(accounts=self._directory, location=self._location),
+            media=str(media),
+            engine=self._engine,
+            entropy=SystemEntropy(),
+            wallclock=time.time,
+            network=self._network,
+            guard=Guard(GuardPolicy(ban=server.guard.ban), trusted=[ip_network(text) for text in server.guard.trusted]),
+            advertised=server.advertised,
+            server=f"voipat/{__version__}",
+        )
+        Switchboard(self._directory, Admission(self._capacity.calls)).attach(self._app)
+        self._app.subscribe(CdrListener(self._cdrs))
+        self._app.subscribe(log_event)
+        await stack.enter_async_context(self._app)
+        self._announce()
+
+    def _announce(self) -> None:
+        """Says on the terminal where we listen and how much fits."""
+        for transport in self._network.transports:
+            _say(f"listening on {transport.name.lower()} {transport.local}")
+        capacity, media = self._capacity, self._config.server.media
+        _say(f"media on {media}, room for {capacity.calls} calls ({capacity.bound_by})")
+        for warning in self._network.warnings():
+            self._warn(warning)
+
+    async def _until_stopped(self) -> None:
+        """Returns when the daemon was asked to end and its calls are over, or was asked twice."""
+        await self._stop.drain.wait()
+        logger.info("draining", extra={"calls": len(self._app.calls), "limit_s": self._config.server.drain_s})
+        draining = asyncio.create_task(self._app.drain(self._config.server.drain_s))
+        at_once = asyncio.create_task(self._stop.now.wait())
+        await asyncio.wait((draining, at_once), return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, at_once):
+            task.cancel()
+        await asyncio.gather(draining, at_once, return_exceptions=True)
+
+    # What goes on beside the calls
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Repeats the work; a failure of one round is logged and the next round comes."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except Exception:
+                logger.exception("housekeeping failed")
+
+    async def _tick(self) -> None:
+        self._log.tick(time.time())
+        self._cdrs.tick()
+
+    async def _sweep(self) -> None:
+        while (await asyncio.to_thread(retention.sweep, self._store, retention.RetentionPolicy(), time.time())).more:
+            await asyncio.sleep(SWEEP_PAUSE_S)
+
+    def _warn(self, text: str) -> None:
+        _say(f"warning: {text}")
+        logger.warning("%s", text)
+
+    # What the operator may ask
+
+    @property
+    def cdrs(self) -> CdrSource:
+        """Where CDRs are read."""
+        return self._store
+
+    def flush(self) -> None:
+        """Makes what has ended readable; a disk that is slow only makes the listing a little older."""
+        self._store.flush(FLUSH_BEFORE_LISTING_S)
+
+    async def reload(self, *, check: bool) -> Row:
+        """Reads the configuration again; unless `check`, it is in force when this returns.
+
+        Raises: ConfigError, and then nothing has changed.
+        """
+        async with self._reloading:
+            loaded = await asyncio.to_thread(config.load, self._path, self._overrides)
+            row = reload_row(self._config, loaded, applied=not check)
+            if not check:
+                await asyncio.to_thread(self._store.save_tenants, loaded.tenants)
+                self._directory.swap(_directory_of(loaded))
+                self._log.set_level(loaded.server.log.level)
+                self._config = loaded
+                logger.info("configuration reloaded", extra=dict(row))
+            return row
+
+    def registrations(self, tenant: str | None) -> Iterable[Row]:
+        """The bindings in force."""
+        now = time.time()
+        bindings = [binding for binding in self._location if tenant in (None, binding.tenant)]
+        return (status.registration_row(binding, now) for binding in bindings if binding.expires_at > now)
+
+    def calls(self, tenant: str | None) -> Iterable[Row]:
+        """The calls under way, by the leg that came in."""
+        return [status.call_row(call) for call in self._app.calls if tenant in (None, call.tenant)]
+
+    def hang_up(self, call: str) -> bool:
+        """Ends the call; False when there is none of this id."""
+        found = self._app.call(call)
+        if found is None:
+            return False
+        found.end("server", reasons.OPERATOR)
+        return True
+
+    def drain(self) -> Row:
+        """Takes no new calls and ends with the last one; asked again it ends at once."""
+        self._stop.request()
+        return {"draining": True, "calls": len(self._app.calls), "limit_s": self._config.server.drain_s}
+
+    def stats(self) -> Row:
+        """What is counted, as one flat object."""
+        app, calls = self._app, self._app.calls
+        return {
+            "version": __version__,
+            "uptime_s": round(time.monotonic() - self._started, 1),
+            "draining": self._stop.drain.is_set(),
+            "calls": len(calls),
+            "calls_answered": sum(call.state is CallState.ANSWERED for call in calls),
+            "calls_limit": self._capacity.calls,
+            "registrations": len(self._location),
+            "transactions": app.endpoint.transaction_count,
+            "dialogs": app.endpoint.dialog_count,
+            "ports": self._engine.open_ports,
+            "ports_free": self._engine.free_ports,
+            "tcp_connections": self._network.connections,
+            "udp_kernel_drops": self._network.drops,
+            "engine_events_lost": self._engine.events_lost,
+            "engine_late_ticks": self._engine.late_ticks,
+            "engine_cpu_s": round(sum(self._engine.cpu_seconds), 2),
+            "cdr_open_legs": self._cdrs.open_legs,
+            "cdr_unsaved": self._cdrs.unsaved,
+            **status.store_figures(self._store.health()),
+            **status.prefixed("sip", app.endpoint.counters),
+            **status.prefixed("driver", app.driver.counters),
+            **status.prefixed("app", app.counters),
+            **self._log.counters,
+            "control_refused": self._control.refused,
+            "loop_lag_s": round(self._lag.worst_s, 4),
+            "rss_kb": limits.resident_kb(),
+            "descriptors": limits.open_descriptors(),
+            "descriptors_limit": self._capacity.descriptors,
+        }
+
+    async def ended(self) -> None:
+        """Returns when the data directory is free for another daemon."""
+        await self._ended.wait()
+
+    def _reload_by_signal(self) -> None:
+        self._spawn(self._logged_reload())
+
+    async def _logged_reload(self) -> None:
+        try:
+            await self.reload(check=False)
+        except ConfigError as error:
+            for problem in error.problems:
+                logger.error("reload refused", extra={"problem": str(problem)})
+        except Exception:
+            logger.exception("reload failed, the configuration is as it was")
+
+
+def _directory_of(loaded: Config) -> Directory:
+    return Directory(loaded.tenants, default_tenant=loaded.server.default_tenant)
+
+
+def _say(line: str) -> None:
+    """A line for whoever started the daemon; nobody has to be there."""
+    with suppress(OSError):
+        print(line, flush=True)
+
+
+def _seconds_since_process_start() -> float:
+    """How long ago the kernel started this process; the import of everything is part of a start."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+
+
+def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    thread = failure.thread.name if failure.thread is not None else None
+    logger.critical("a thread ended by a bug", exc_info=failure.exc_value, extra={"thread_of": thread})
+
+
+def _log_loop_failure(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    logger.error("bug in a callback: %s", context.get("message"), exc_info=context.get("exception"))

@@ -1,0 +1,71 @@
+"""Call and registration events as log lines: each with tenant and call id, a call's legs joined by `linked`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from voipat.events import (
+    CallAnswered,
+    CallEnded,
+    CallRinging,
+    CallStarted,
+    Event,
+    Registered,
+    RequestRefused,
+    Unregistered,
+)
+
+logger: Final = logging.getLogger("pbx.calls")
+
+
+def log_event(event: Event) -> None:
+    """One line for the event; ringing and refreshed registrations only when debugging."""
+    match event:
+        case CallStarted():
+            _call(event, "call started", leg=event.leg, caller=event.caller, callee=event.callee, sip=event.call_id)
+        case CallRinging():
+            logger.debug("ringing", extra=_ids(event))
+        case CallAnswered():
+            _call(event, "call answered", codec=event.codec)
+        case CallEnded():
+            _ended(event)
+        case Registered():
+            level = logging.DEBUG if event.is_refresh else logging.INFO
+            fields = {"contact": event.contact, "received": event.received, "user_agent": event.user_agent}
+            logger.log(level, "registered", extra={"tenant": event.tenant, "aor": event.aor, **fields})
+        case Unregistered():
+            fields = {"contact": event.contact, "why": event.why}
+            logger.info("unregistered", extra={"tenant": event.tenant, "aor": event.aor, **fields})
+        case RequestRefused():
+            refused: dict[str, object] = {"account": event.account, "status": event.status, "reason": event.reason}
+            logger.warning("%s refused", event.method, extra={"source": event.source, **refused})
+
+
+def _ended(event: CallEnded) -> None:
+    cause, media = event.cause, event.media
+    _call(
+        event,
+        "call ended",
+        leg=event.leg,
+        disposition=event.disposition,
+        hangup_by=event.hangup_by,
+        sip=cause.sip,
+        q850=cause.q850,
+        reason=cause.id,
+        billable_s=round(event.billable_s, 3),
+        packets=media.packets_received,
+        loss=round(media.loss, 4),
+        jitter_ms=round(media.jitter_ms, 2),
+    )
+
+
+def _call(event: CallStarted | CallAnswered | CallEnded, message: str, **fields: object) -> None:
+    logger.info(message, extra={**_ids(event), **fields})
+
+
+def _ids(event: CallStarted | CallRinging | CallAnswered | CallEnded) -> dict[str, object]:
+    ids: dict[str, object] = {"tenant": event.tenant, "call": event.id}
+    if event.linked_id != event.id:
+        ids["linked"] = event.linked_id
+    return ids

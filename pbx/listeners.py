@@ -1,0 +1,54 @@
+"""The daemon's sockets: opened with the limits that descriptors allow, counted, and said when they cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pbx.errors import StartError
+from pbx.limits import reason_text, receive_buffer_warning
+from sipcore.aio.driver import Driver, Transport
+from sipcore.aio.tcp import TcpLimits, TcpTransport, open_tcp
+from sipcore.aio.udp import RECEIVE_BUFFER, UdpTransport, open_udp
+from voipat.network import parse_listen
+
+
+class ListeningNetwork:
+    """`voipat.Network` on real sockets that remembers what it opened."""
+
+    def __init__(self, tcp_limits: TcpLimits) -> None:
+        self._tcp_limits: Final = tcp_limits
+        self.transports: Final[list[Transport]] = []
+
+    async def open(self, driver: Driver, url: str) -> Transport:
+        """The listener that the URL names.
+
+        Raises: StartError.
+        """
+        scheme, address = parse_listen(url)
+        try:
+            transport: Transport
+            if scheme == "udp":
+                transport = await open_udp(driver, address)
+            else:
+                transport = await open_tcp(driver, address, limits=self._tcp_limits)
+        except OSError as error:
+            raise StartError(f"{url}: {reason_text(error)}") from None
+        self.transports.append(transport)
+        return transport
+
+    @property
+    def connections(self) -> int:
+        """Stream connections open now."""
+        return sum(each.connection_count for each in self.transports if isinstance(each, TcpTransport))
+
+    @property
+    def drops(self) -> int:
+        """Datagrams that the kernel dropped for want of room."""
+        return sum(each.drops() or 0 for each in self.transports if isinstance(each, UdpTransport))
+
+    def warnings(self) -> Iterator[str]:
+        """What the operator should know about the sockets that we got."""
+        for each in self.transports:
+            if isinstance(each, UdpTransport) and (text := receive_buffer_warning(each.receive_buffer, RECEIVE_BUFFER)):
+                yield f"udp {each.local}: {text}"

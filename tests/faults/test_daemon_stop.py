@@ -1,0 +1,52 @@
+"""How the daemon ends: drained, at once, or killed; and that the next one starts."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.running_daemon import RunningDaemon
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_with_no_calls_it_ends_within_two_seconds_with_status_0(tmp_path: Path, number: signal.Signals) -> None:
+    running = RunningDaemon(tmp_path).ready()
+    try:
+        started = time.monotonic()
+        running.signal(number)
+        assert running.wait(5) == 0
+        assert time.monotonic() - started < 2.0
+    finally:
+        running.close()
+    assert "Traceback" not in running.output
+    assert not (running.data / "control.sock").exists()
+
+
+def test_drain_with_wait_returns_when_the_next_daemon_can_start(tmp_path: Path) -> None:
+    running = RunningDaemon(tmp_path).ready()
+    try:
+        assert running.rows("drain", "--wait")[-1] == {"ended": True}
+        following = RunningDaemon(tmp_path).ready()
+        following.signal(signal.SIGTERM)
+        assert following.wait(5) == 0
+        assert running.wait(5) == 0
+    finally:
+        running.close()
+
+
+def test_kill_9_leaves_nothing_that_stops_the_next_start(tmp_path: Path) -> None:
+    running = RunningDaemon(tmp_path).ready()
+    running.signal(signal.SIGKILL)
+    running.wait(5)
+    assert running.ask("calls").returncode == 3
+    assert running.ask("cdr").returncode == 0
+    following = RunningDaemon(tmp_path, port=running.port).ready(2)
+    try:
+        assert following.rows("stats")[0]["calls"] == 0
+    finally:
+        following.close()
