@@ -32,6 +32,7 @@ if SANITIZE:
 
 # Module → its sources. A module appears here with its first function.
 MODULES = {
+    "sipcore._sipfields": ["ext/siptext/_sipfields.pyx"],
     "sipcore._siptext": ["ext/siptext/_siptext.pyx"],
     "media._engine": ["ext/face/_engine.pyx"],
 }
