@@ -193,7 +193,7 @@ class Call:
         finally:
             timer.cancel()
             self._waiters.discard(waiter)
-            fork.close(self.outcome.reason if self.outcome is not None else fork.closing_reason)
+            fork.close()
 
     async def bridge(self, other: Call) -> CallOutcome:
         """Join two calls until either ends; returns how the other ended. Raises: HungUp when this one did."""
@@ -267,7 +267,7 @@ class Call:
         if self.state is not CallState.ENDED:
             by, reason = self._aftermath or ("server", reasons.NORMAL_CLEARING)
             if outcome is not None:
-                by, reason = getattr(outcome, "by", "callee"), outcome.reason
+                by, reason = outcome.by, outcome.reason
             if self.state is not CallState.ANSWERED and reason.status < 300:
                 reason, outcome = reasons.NOT_TAKEN, None
             self.end(by, reason, status=None if outcome is None else outcome.status, by_handler=True)
@@ -451,8 +451,8 @@ class Call:
     def _dialled(self, fork: Fork) -> Call:
         winner = fork.winner
         if winner is None:
-            reason = fork.best_refusal()
-            raise (NoAnswer if reason is reasons.NO_ANSWER else Rejected)(reason)
+            reason, by = fork.best_refusal()
+            raise (NoAnswer if reason is reasons.NO_ANSWER else Rejected)(reason, by=by)
         assert winner.media is not None, "an answered call has a port"
         self._formats = winner.media.formats
         return winner

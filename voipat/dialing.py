@@ -47,11 +47,10 @@ class Fork:
         self._caller = caller
         self._targets = targets[:MAX_TARGETS]
         self._open: list[Call] = []
-        self._refusals: list[Reason] = []
+        self._refusals: list[tuple[Reason, str]] = []
         self._waiter: asyncio.Future[None] | None = None
         self._is_starting = True
         self.winner: Call | None = None
-        self.closing_reason: Reason = reasons.CALLER_GAVE_UP
 
     def start(self, waiter: asyncio.Future[None]) -> None:
         """Send every INVITE; the waiter is done at the answer, or when all have refused."""
@@ -64,18 +63,22 @@ class Fork:
     def expire(self) -> None:
         """Nobody picked up in time."""
         if self.winner is None:
-            self._refusals = [reasons.NO_ANSWER]
+            self._refusals = [(reasons.NO_ANSWER, "server")]
             self._cancel_all(reasons.NO_ANSWER)
             self._wake_when_done()
 
-    def close(self, reason: Reason) -> None:
+    def close(self) -> None:
         """`dial` is over: cancel what still rings."""
-        self.closing_reason = reason
-        self._cancel_all(reason)
+        outcome = self._caller.outcome
+        if outcome is None:
+            self._cancel_all(reasons.CALLER_GAVE_UP)
+        else:
+            self._cancel_all(outcome.reason, by=outcome.by)
 
-    def best_refusal(self) -> Reason:
-        """Why nobody took the call."""
-        return best_refusal(self._refusals)
+    def best_refusal(self) -> tuple[Reason, str]:
+        """Why nobody took the call, and whose doing it was."""
+        found = best_refusal([reason for reason, _ in self._refusals])
+        return found, next((by for reason, by in self._refusals if reason is found), "server")
 
     def progressed(self, attempt: Call, status: int, *, has_media: bool) -> None:
         """A phone rings, or sends early media."""
@@ -99,7 +102,7 @@ class Fork:
             return
         self._open.remove(attempt)
         assert attempt.outcome is not None, "an ended call has its outcome"
-        self._refusals.append(attempt.outcome.reason)
+        self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
         if attempt.outcome.status >= 600:
             # RFC 3261 §16.7 step 5: a 6xx ends the search.
             self._cancel_all(reasons.ALL_REFUSED)
@@ -109,17 +112,17 @@ class Fork:
         try:
             attempt = _place(self._caller, target, self)
         except Rejected as refused:
-            self._refusals.append(refused.reason)
+            self._refusals.append((refused.reason, refused.by))
             return
         if attempt.outcome is None:
             self._open.append(attempt)
         else:
-            self._refusals.append(attempt.outcome.reason)
+            self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
 
-    def _cancel_all(self, reason: Reason) -> None:
+    def _cancel_all(self, reason: Reason, *, by: str = "server") -> None:
         attempts, self._open = self._open, []
         for attempt in attempts:
-            attempt.end("server", reason)
+            attempt.end(by, reason)
 
     def _wake_when_done(self) -> None:
         waiter = self._waiter

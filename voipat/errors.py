@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class CallOutcome(Exception):
     """How a call, or an attempt to call, ended; `reason` is what the wire, the CDR and the log are told."""
 
+    by: str = "server"
+
     def __init__(self, reason: Reason, *, status: int | None = None) -> None:
         super().__init__(f"{reason.id} {reason.text}")
         self.reason = reason
@@ -25,7 +27,11 @@ class CallOutcome(Exception):
 
 
 class Rejected(CallOutcome):
-    """No target took the call; `status` is the SIP status for the caller."""
+    """No target took the call; `status` is the SIP status for the caller, `by` is "callee" or "server"."""
+
+    def __init__(self, reason: Reason, *, status: int | None = None, by: str = "server") -> None:
+        super().__init__(reason, status=status)
+        self.by = by
 
 
 class NoAnswer(Rejected):
@@ -34,6 +40,8 @@ class NoAnswer(Rejected):
 
 class Cancelled(CallOutcome):
     """The caller gave up before the answer."""
+
+    by = "caller"
 
 
 class HungUp(CallOutcome):

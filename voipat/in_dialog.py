@@ -26,10 +26,11 @@ def receive_in_dialog(call: Call, event: RequestReceived) -> None:
     exchange = call.switch.exchange
     method = event.request.method
     if method == "BYE":
-        exchange.respond(event.transaction, 200)
         was_answered = call.answered is not None
         reason = reasons.NORMAL_CLEARING if was_answered else reasons.CALLER_GAVE_UP
+        # Before the 200: it ends the dialog, and then the call would have ended without a BYE.
         call.end("caller" if call.direction == "inbound" else "callee", reason, by_peer=True)
+        exchange.respond(event.transaction, 200)
     elif method in ("INVITE", "UPDATE"):
         _receive_change(call, event)
     elif method == "INFO":

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from typing import Final
 
 from sipcore.errors import ParseError
-from sipcore.fields import NameAddr, unquote
+from sipcore.fields import NameAddr
 from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.uri import Uri
@@ -271,7 +271,7 @@ def _binding(contact: NameAddr, request: Request, flow: Flow, tenant: str, aor: 
     )
     instance = params.get("+sip.instance")
     if instance:
-        binding = replace(binding, instance=unquote(instance)[:MAX_TEXT], reg_id=(params.get("reg-id") or "")[:10])
+        binding = replace(binding, instance=instance.strip('"')[:MAX_TEXT], reg_id=(params.get("reg-id") or "")[:10])
     if "Path" in request.headers:
         binding = replace(
             binding, path=tuple(value[:MAX_CONTACT] for value in request.headers.get_all("Path")[:MAX_PATH])
