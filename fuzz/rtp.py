@@ -96,7 +96,7 @@ class Run:
             self.seen[type(event).__name__] += 1
         for port in self.ports:
             stats = self.engine.stats(port)
-            refused = ("not_rtp", "payload_type", "learning", "foreign", "jump", "rtcp_junk", "rtcp_foreign")
+            refused = ("not_rtp", "payload_type", "learning", "foreign", "jump", "flood", "rtcp_junk", "rtcp_foreign")
             counted = stats.packets_in + stats.rtcp.packets_in + sum(stats.dropped.get(name, 0) for name in refused)
             late = stats.dropped.get("late", 0)  # before or after the packet was taken
             assert counted <= self.fed[port] <= counted + late, f"{self.fed[port]} fed, {stats}"

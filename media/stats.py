@@ -13,6 +13,7 @@ DROP_REASONS = (
     "foreign",
     "late",
     "jump",
+    "flood",
     "muted",
     "no_route",
     "unmapped",

@@ -31,11 +31,15 @@ static inline void vp_address_set_port(vp_address *address, uint16_t port) {
         address->v4.sin_port = htons(port);
 }
 
-/* Host and port are there: somewhere a packet can be sent to. 0.0.0.0 is the hold of RFC 2543. */
+/* Somewhere a packet can be sent to: not 0.0.0.0, the hold of RFC 2543, and not a group or a whole network. */
 static inline bool vp_address_usable(const vp_address *address) {
-    if (address->family == AF_INET)
-        return address->v4.sin_port != 0 && address->v4.sin_addr.s_addr != 0;
-    return address->family == AF_INET6 && address->v6.sin6_port != 0 && !IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr);
+    if (address->family == AF_INET) {
+        uint32_t host = ntohl(address->v4.sin_addr.s_addr);
+        return address->v4.sin_port != 0 && host != INADDR_ANY && host != INADDR_BROADCAST && !IN_MULTICAST(host);
+    }
+    const struct in6_addr *host = &address->v6.sin6_addr;
+    bool single = !IN6_IS_ADDR_UNSPECIFIED(host) && !IN6_IS_ADDR_MULTICAST(host);
+    return address->family == AF_INET6 && address->v6.sin6_port != 0 && single;
 }
 
 static inline bool vp_address_same_host(const vp_address *a, const vp_address *b) {

@@ -15,7 +15,15 @@
 #include "sender.h"
 #include "stream.h"
 
-enum { VP_NO_ROUTE = 0xff, VP_RTCP_INTERVAL = 5 };
+enum {
+    VP_NO_ROUTE = 0xff,
+    VP_RTCP_INTERVAL = 5,
+    /* Packets that a port takes in VP_RATE_WINDOW: 2000 a second, ten times the densest audio (ptime 5). Two echoing ports
+     * that are each other's far side would otherwise play ping-pong with all of a worker's time. */
+    VP_RATE_LIMIT = 200,
+};
+
+#define VP_RATE_WINDOW (100 * VP_MILLISECOND)
 
 typedef enum { VP_PHASE_FREE, VP_PHASE_OPEN } vp_phase;
 
@@ -27,6 +35,7 @@ typedef enum {
     VP_DROP_FOREIGN,
     VP_DROP_LATE,
     VP_DROP_JUMP,
+    VP_DROP_FLOOD,
     VP_DROP_MUTED,
     VP_DROP_NO_ROUTE,
     VP_DROP_UNMAPPED,
@@ -78,7 +87,8 @@ struct vp_port {
     vp_rtcp rtcp;
     vp_address rtcp_remote; /* signalled; family 0: the RTP address, next port */
     vp_address rtcp_source; /* whence RTCP came; family 0: none yet */
-    uint64_t silent_since, rtcp_due;
+    uint64_t silent_since, rtcp_due, rate_window;
+    uint32_t rate_count;
     vp_counters counters;
     uint32_t published_version;
     uint64_t published[3];
@@ -185,7 +195,20 @@ static inline bool vp_port_admits(vp_port *port, vp_context *context, const vp_a
     }
 }
 
+/* Of the admitted source alone: a stranger's packets must not use up the phone's share. */
+static inline bool vp_port_floods(vp_port *port, uint64_t now) {
+    if (now - port->rate_window >= VP_RATE_WINDOW) {
+        port->rate_window = now;
+        port->rate_count = 0;
+    }
+    return ++port->rate_count > VP_RATE_LIMIT;
+}
+
 static inline bool vp_port_measures(vp_port *port, vp_context *context, const vp_rtp *rtp) {
+    if (vp_port_floods(port, context->now)) {
+        vp_count_drop(port, VP_DROP_FLOOD);
+        return false;
+    }
     bool is_event = port->telephone_event == rtp->payload_type;
     vp_stream_verdict verdict = vp_stream_receive(&port->stream, rtp, context->now, port->clock_rate, !is_event);
     vp_port_heard(port, context->now);

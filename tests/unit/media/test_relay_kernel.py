@@ -163,9 +163,10 @@ def test_a_disconnected_or_closed_peer_ends_both_directions(bench: Bench) -> Non
     assert bench.drops(a) == {"no_route": 2}
 
 
-def test_nothing_is_sent_to_the_hold_address_of_rfc_2543(bench: Bench) -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "255.255.255.255", "224.0.1.75", "::", "ff02::1"])
+def test_nothing_is_sent_to_the_hold_address_of_rfc_2543_nor_to_a_group(bench: Bench, host: str) -> None:
     a, b = pair(bench)
-    bench.engine.set_remote(b, ("0.0.0.0", 4000))
+    bench.engine.set_remote(b, (host, 4000))
     bench.talk(a, ALICE)
     assert bench.drops(a) == {"no_destination": 1}
 
@@ -215,3 +216,18 @@ def test_the_same_input_gives_the_same_packets(bench: Bench) -> None:
         bench.engine.close_port(b)
         bench.sent()
     assert traces[0] == traces[1]
+
+
+def test_two_echoing_ports_that_face_each_other_are_bounded(bench: Bench) -> None:
+    a = bench.open(("127.0.0.1", 20002), ssrc=1)
+    b = bench.open(("127.0.0.1", 20000), ssrc=2, sequence=2)
+    bench.engine.echo(a)
+    bench.engine.echo(b)
+    bench.engine.feed(a, rtp(1, 160, ssrc=2), (b.address, b.rtp_port))
+    turns = 0
+    while sent := bench.sent():
+        turns += 1
+        one = sent[0]
+        bench.engine.feed(b if one.port is a else a, one.packet, (one.port.address, one.port.rtp_port))
+    assert turns == 400
+    assert bench.drops(a) == {"flood": 1}
