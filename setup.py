@@ -58,7 +58,7 @@ setup(
     ext_modules=cythonize(
         extensions(),
         nthreads=JOBS,
-        build_dir="build/cython",
+        build_dir="build/cython-debug" if DEBUG else "build/cython",  # the directives differ
         include_path=["ext/include", "ext/siptext", "ext/kernel", "ext/face"],
         compiler_directives={
             "language_level": 3,
