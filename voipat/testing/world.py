@@ -35,6 +35,10 @@ SETTLE_LIMIT: Final = 200.0
 # What is still flying when everybody has gone lands within this.
 LAST_MESSAGES: Final = 5.0
 
+# How much of a ladder, and of a list of leaks, a failure shows.
+REPORTED_RUNGS: Final = 200
+REPORTED_LEAKS: Final = 20
+
 
 class Counted(Protocol):
     """What the leak check asks of an endpoint."""
@@ -216,7 +220,8 @@ class SimWorld:
         if error is None:
             self._check()
             if left:
-                raise LeakError(self._report("after the world's end: " + "; ".join(left)))
+                shown = "\n".join(left[:REPORTED_LEAKS])
+                raise LeakError(self._report(f"{len(left)} left after the world's end:\n{shown}"))
 
     def _close(self) -> list[str]:
         try:
@@ -303,4 +308,5 @@ class SimWorld:
             raise ScriptError(self._report("\n".join(faults)))
 
     def _report(self, what: str) -> str:
-        return f"{what}\nseed {self.seed}, virtual time {self.now:.3f}\n{self.ladder()}"
+        lines = self.network.ladder.lines()[-REPORTED_RUNGS:]
+        return "\n".join([what, f"seed {self.seed}, virtual time {self.now:.3f}", *lines])

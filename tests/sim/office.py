@@ -1,0 +1,141 @@
+"""The real PBX in a simulated world: its directory, registrar, switchboard and CDRs, on virtual time.
+
+Only the edges are of the kit: the network, the engine's clock, entropy by seed, and a store that keeps rows in memory.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from pbx.calls import Switchboard
+from pbx.cdr import Cdr, CdrWriter, call_view
+from pbx.directory import Directory, LiveDirectory
+from pbx.persistence import CdrListener
+from pbx.store.base import BindingRecord, CdrFilter, LegRecord
+from pbx.tenants import ExtensionConfig, FeaturesConfig, TenantConfig, ha1_of
+from sipcore.guard import Guard
+from voipat import App, Registrar, events
+from voipat.location import MemoryLocation
+from voipat.testing import Phone, SimWorld
+
+DOMAIN = "office.test"
+FIRST_EXTENSION = 1001
+
+
+class MemoryStore:
+    """The rows of one tenant, last state by id."""
+
+    def __init__(self, domain: str) -> None:
+        self.domain = domain
+        self.rows: dict[str, LegRecord] = {}
+
+    def tenant(self, domain: str) -> MemoryStore:
+        return self
+
+    def mark_alive(self) -> None: ...
+
+    def save_binding(self, binding: BindingRecord) -> bool:
+        return True
+
+    def remove_binding(self, aor: str, key: str) -> bool:
+        return True
+
+    def load_bindings(self) -> list[BindingRecord]:
+        return []
+
+    def save_leg(self, leg: LegRecord) -> bool:
+        self.rows[leg.id] = leg
+        return True
+
+    def discard_leg(self, leg_id: str) -> bool:
+        self.rows.pop(leg_id, None)
+        return True
+
+    def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
+        """The legs of each call, its first leg in front, oldest call first."""
+        by_call: dict[str, list[LegRecord]] = defaultdict(list)
+        for leg in self.rows.values():
+            by_call[leg.linked_id].append(leg)
+        return [sorted(legs, key=lambda leg: (leg.leg, leg.started)) for legs in by_call.values()]
+
+    def legs(self, wanted: CdrFilter) -> list[LegRecord]:
+        return list(self.rows.values())
+
+
+class Office:
+    """One office: `world` has its phones, `cdrs` its calls, `refused` what never authenticated."""
+
+    def __init__(self, *, seed: int = 1, extensions: int = 10, ring_s: float = 30.0, **conditions: float) -> None:
+        self.store = MemoryStore(DOMAIN)
+        self.cdr_writer = CdrWriter(self.store)
+        self.refused: list[events.RequestRefused] = []
+        self.directory = LiveDirectory(_directory(extensions, ring_s))
+        self.switchboard = Switchboard(self.directory)
+        self.app: App
+        self.world = SimWorld(self._make_app, seed=seed, **conditions)
+
+    def __enter__(self) -> Office:
+        self.world.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.world.__exit__(*exception)  # type: ignore[arg-type]  # passed through
+        if exception[0] is None:
+            assert self.cdr_writer.open_legs == 0, "every CDR is complete at the end"
+            assert self.switchboard.admission.calls == 0, "every place is given back"
+
+    def phone(self, number: int, *, password: str | None = None, transport: str = "UDP") -> Phone:
+        """A phone of an extension with its right password, unless told otherwise."""
+        uri = f"sip:{number}@{DOMAIN}"
+        return self.world.phone(uri, password=password or f"pass-{number}", transport=transport)
+
+    def phones(self, count: int) -> list[Phone]:
+        """Registered phones of the first extensions."""
+        phones = [self.phone(FIRST_EXTENSION + index).register() for index in range(count)]
+        self.world.run(until=self.world.now + 1.0)
+        return phones
+
+    @property
+    def cdrs(self) -> list[Cdr]:
+        """One per call, oldest first."""
+        return [call_view(legs) for legs in self.store.calls(CdrFilter())]
+
+    def outcome(self, index: int = -1) -> tuple[str | None, int | None, str | None, str | None]:
+        """(disposition, SIP status, reason id, who hung up) of a call's CDR."""
+        cdr = self.cdrs[index]
+        return cdr.disposition, cdr.cause.sip, cdr.cause.id, cdr.hangup_by
+
+    def _make_app(self, world: SimWorld) -> App:
+        self.app = App(
+            listen=("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"),
+            registrar=Registrar(accounts=self.directory, location=MemoryLocation()),
+            engine=world.engine,
+            entropy=world.server_entropy,
+            wallclock=world.wallclock,
+            network=world.network,
+            guard=Guard(),
+        )
+        self.app.subscribe(CdrListener(self.cdr_writer))
+        self.app.subscribe(self._note_refusal)
+        self.switchboard.attach(self.app)
+        world.watch("voipat", self.app.endpoint)
+        return self.app
+
+    def _note_refusal(self, event: events.Event) -> None:
+        if isinstance(event, events.RequestRefused):
+            self.refused.append(event)
+
+
+def _directory(extensions: int, ring_s: float) -> Directory:
+    numbers = [str(FIRST_EXTENSION + index) for index in range(extensions)]
+    configs = {
+        number: ExtensionConfig(
+            number,
+            digest=("MD5",),
+            ring_s=ring_s,
+            ha1=(("MD5", ha1_of(number, DOMAIN, f"pass-{number}", "MD5")),),
+        )
+        for number in numbers
+    }
+    tenant = TenantConfig(DOMAIN, digest=("MD5",), extensions=configs, features=FeaturesConfig(echo="*43"))
+    return Directory([tenant], default_tenant=DOMAIN)
