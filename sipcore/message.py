@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sipcore._siptext import Message, Request, Response
+from sipcore.errors import ParseError
 from sipcore.names import REASONS
 
 __all__ = ["REASONS", "Message", "Request", "Response", "response_to"]
@@ -24,10 +25,17 @@ def response_to(
 ) -> Response:
     """A response with Via, From, To, Call-ID and CSeq of the request (RFC 3261 §8.2.6.2).
 
-    `to_tag` is added when the To field has none. Raises ParseError when that cannot be read.
+    `to_tag` is added when the To field has none. A To that cannot be read is sent back as it came.
     """
-    tag = to_tag if to_tag is not None and request.to.tag is None else None
+    tag = to_tag if to_tag is not None and _lacks_tag(request) else None
     response = Response(status, reason, request.headers.for_response(tag), body)
     for name, value in headers:
         response.headers.add(name, value)
     return response
+
+
+def _lacks_tag(request: Request) -> bool:
+    try:
+        return request.to.tag is None
+    except ParseError:
+        return False

@@ -1,7 +1,7 @@
 """Bytes to messages: RFC 3261 §7 and §25, and the validity that every element checks (§8.2, §18.3).
 
 What makes a message invalid:
-- a line that does not end with CRLF, a header line without a name, no empty line;
+- a CR that is not before LF, a header line without a name, no empty line;
 - no Via, From, To, Call-ID or CSeq; two of a header that has one value; a CSeq method that is not the request's;
 - a broken Via, From, To, CSeq, Contact, Route, Record-Route, Max-Forwards, Content-Length or Request-URI;
 - a body shorter than its Content-Length (longer: the rest is ignored); anything over `sipcore.limits`.
@@ -14,8 +14,6 @@ from sipcore._siptext import read_message
 from sipcore.errors import ParseError
 from sipcore.limits import DEFAULT_LIMITS, Limits
 from sipcore.message import Message, Request, Response
-
-_ANSWER_NEEDS = ("Via", "From", "To", "Call-ID", "CSeq")
 
 
 class InvalidMessage(ParseError):
@@ -38,13 +36,14 @@ def parse_message(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Request | 
 
 
 def _answerable(message: Message | None) -> Request | None:
-    """The request, when what a response copies from it is readable."""
+    """The request, when a response finds its way: the top Via says where, CSeq and Call-ID to what.
+
+    From and To go into the response as they are, broken or not (RFC 4475 §3.1.2.6, §3.3.1).
+    """
     if not isinstance(message, Request) or message.method == "ACK":
         return None
-    if not all(name in message.headers for name in _ANSWER_NEEDS):
-        return None
     try:
-        _ = message.via, message.to, message.from_
+        _ = message.via.branch
     except ParseError:
         return None
     return message

@@ -45,7 +45,8 @@ class StreamParser:
     @property
     def broken_head(self) -> bytes:
         """After an error: the header that broke the framing, for a last answer."""
-        return bytes(self._buffer[: self._buffer.find(b"\r\n\r\n") + 4])
+        self._scanned = 0
+        return bytes(self._buffer[: max(0, self._header_end())])
 
     def feed(self, data: bytes) -> list[bytes | KeepAlive]:
         """The messages now complete; those before an error are given first, however the stream was cut.
@@ -93,13 +94,22 @@ class StreamParser:
         """Finds the header's end and from it the message's length."""
         if b"\r\n\r".startswith(self._buffer[:4]):
             return False  # nothing yet, or a keep-alive that is not complete
-        end = self._buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
+        end = self._header_end()
         if end < 0:
             self._scanned = len(self._buffer)
             if self._scanned > self._limits.max_message:
                 raise ParseError("header larger than a message may be", status_hint=513)
             return False
-        self._needed = end + 4 + framed_length(bytes(self._buffer[: end + 4]))
+        self._needed = end + framed_length(bytes(self._buffer[:end]))
         if self._needed > self._limits.max_message:
             raise ParseError("message too large", status_hint=513)
         return True
+
+    def _header_end(self) -> int:
+        """Where the body begins, after an empty line that ends as the parser's lines do: LF, CR before it or not."""
+        buffer, start = self._buffer, max(0, self._scanned - 2)
+        crlf = buffer.find(b"\n\r\n", start)
+        bare = buffer.find(b"\n\n", start, crlf + 1 if crlf >= 0 else len(buffer))
+        if bare >= 0:
+            return bare + 2
+        return crlf + 3 if crlf >= 0 else -1

@@ -421,8 +421,7 @@ class UserAgentServer:
         headers: HeaderPairs = (),
     ) -> None:
         """RFC 3261 §8.2.7: the same response to every copy, and nothing kept."""
-        to_tag = None if request.to.tag else self._stateless_tag(request)
-        self._send_stateless(request, flow, status, reason, headers, to_tag, out)
+        self._send_stateless(request, flow, status, reason, headers, self._stateless_tag(request), out)
 
     def drop(self, reason: str, flow: Flow, out: list[Output]) -> None:
         """Count a message that gets no reaction."""
@@ -441,11 +440,10 @@ class UserAgentServer:
     ) -> None:
         if self._state.server:
             headers = [*headers, ("Server", self._state.server)]
-        if request.to.tag:
-            to_tag = None
         response = response_to(request, status, reason, to_tag=to_tag, headers=headers)
         out.append(Transmit(response.to_bytes(), response_flow(request.via, flow, symmetric=self._state.symmetric)))
 
     def _stateless_tag(self, request: Request) -> str:
-        named = f"{request.call_id}\n{request.from_.tag}\n{request.via.branch}"
+        # From whole: it is in a malformed request too, which is answered like any other.
+        named = f"{request.headers.get('Call-ID')}\n{request.headers.get('From')}\n{request.via.branch}"
         return blake2b(named.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=8).hexdigest()

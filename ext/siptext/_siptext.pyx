@@ -1,8 +1,9 @@
 """The tokenizer: one pass indexes a SIP message, headers and fields become objects where they are asked for.
 
 `Headers` keeps offsets into the bytes as they came. A line that nobody changed is sent on byte for byte, except that
-a folded one is unfolded: a peer that folds differently would see other headers than we do. Only CRLF ends a line, on
-every transport; a bare CR or LF is refused, because elements that disagree about it can be smuggled past.
+a folded one is unfolded: a peer that folds differently would see other headers than we do. LF ends a line with or
+without CR before it, on every transport alike, and is sent on as CRLF; a bare CR is refused. One rule everywhere,
+because a request can be hidden between two elements that disagree.
 
 The rules are those of RFC 3261 §7 and §18.3, told in `sipcore.parser`; this module only makes them fast, in linear time.
 """
@@ -15,11 +16,14 @@ from libc.string cimport memcpy, memmove, memset
 
 from scan cimport DIGIT, TOKEN, element_end, find, number, same_lower, skip_space, span, text_t, trim_space
 from sipcore._sipfields cimport (
-    UNKNOWN, NameAddrFields, Span, UriFields, WordTable, cseq_from, name_addr_from, pin, text_of, uri_from, via_from,
+    UNKNOWN, Span, UriFields, WordTable, cseq_from, name_addr_from, pin, text_of, uri_from, via_from,
 )
 
 from sipcore.errors import LocalProtocolError, ParseError
 from sipcore.names import COMPACT, KNOWN, LISTS, REASONS, SINGLE
+
+cdef extern from "Python.h":
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 cdef tuple NAMES = tuple(KNOWN)
 cdef WordTable HEADER_TABLE = WordTable()
@@ -81,17 +85,16 @@ cdef int check_line(str text) except -1:
     return 0
 
 
-cdef Py_ssize_t line_end(text_t p, Py_ssize_t i, Py_ssize_t end) except -1:
-    """Where the CRLF of the line is."""
-    cdef Py_ssize_t stop = find(p, i, end, 0x0D)
+cdef Py_ssize_t line_end(text_t p, Py_ssize_t i, Py_ssize_t end, Py_ssize_t* after) except -1:
+    """Where the line's text ends; `after` is where the next line begins."""
+    cdef Py_ssize_t stop = find(p, i, end, 0x0A)
     if stop < 0:
-        stop = end
-    if find(p, i, stop, 0x0A) >= 0:
-        raise ParseError("bare LF in the header", offset=i)
-    if stop + 1 >= end:
         raise ParseError("no empty line after the headers", offset=end)
-    if p[stop + 1] != 0x0A:
-        raise ParseError("bare CR in the header", offset=stop)
+    after[0] = stop + 1
+    if stop > i and p[stop - 1] == 0x0D:
+        stop -= 1
+    if find(p, i, stop, 0x0D) >= 0:
+        raise ParseError("bare CR in the header", offset=i)
     return stop
 
 
@@ -101,15 +104,16 @@ cdef bytes unfolded(text_t p, Py_ssize_t start, Py_ssize_t end):
     cdef Py_ssize_t stop, trimmed
     while start < end:
         start = skip_space(p, start, end)
-        stop = find(p, start, end, 0x0D)
+        stop = find(p, start, end, 0x0A)
         if stop < 0:
             stop = end
-        trimmed = trim_space(p, start, stop)
+        trimmed = stop - 1 if stop > start and p[stop - 1] == 0x0D else stop
+        trimmed = trim_space(p, start, trimmed)
         if trimmed > start:
             if out:
                 out.append(0x20)
             out += PyBytes_FromStringAndSize(<const char*>p + start, trimmed - start)
-        start = stop + 2
+        start = stop + 1
     return bytes(out)
 
 
@@ -150,6 +154,7 @@ cdef struct Line:
     int value
     int value_end
     int end
+    bint is_plain  # ends with CRLF and is not folded: may be sent as it is
     bint is_folded
     PyObject* name  # owned str of an unknown header, or NULL: not decoded yet
     PyObject* text  # owned str of the value, or NULL
@@ -283,26 +288,29 @@ cdef class Headers:
     cdef Py_ssize_t index_lines(self, bytes source, Py_ssize_t i, object limits) except -1:
         """Index the header lines from `i` on; returns where the body begins. What was read stays after an error."""
         cdef text_t p = <text_t>PyBytes_AS_STRING(source)
-        cdef Py_ssize_t end = PyBytes_GET_SIZE(source), stop
+        cdef Py_ssize_t end = PyBytes_GET_SIZE(source), stop, after
         cdef Py_ssize_t longest = limits.max_header_line, most = limits.max_headers
         self._source = source
         while True:
-            stop = line_end(p, i, end)
+            stop = line_end(p, i, end, &after)
             if stop == i:
-                return i + 2
+                return after
             if self._count == most:
                 raise ParseError("too many header lines", offset=i)
-            i = self.index_line(p, i, stop, end, longest)
+            i = self.index_line(p, i, stop, after, end, longest)
 
-    cdef Py_ssize_t index_line(self, text_t p, Py_ssize_t i, Py_ssize_t stop, Py_ssize_t end, Py_ssize_t longest) except -1:
+    cdef Py_ssize_t index_line(
+        self, text_t p, Py_ssize_t i, Py_ssize_t stop, Py_ssize_t after, Py_ssize_t end, Py_ssize_t longest
+    ) except -1:
+        """One header, with the lines that continue it; returns where the next begins."""
         cdef Py_ssize_t name_end = span(p, i, stop, TOKEN), colon = skip_space(p, name_end, stop)
         cdef bint is_folded = False
         cdef Line* line
         if name_end == i or colon == stop or p[colon] != 0x3A:
             raise ParseError("header line without a name", offset=i)
-        while stop + 2 < end and (p[stop + 2] == 0x20 or p[stop + 2] == 0x09):
+        while after < end and (p[after] == 0x20 or p[after] == 0x09):
             is_folded = True
-            stop = line_end(p, stop + 2, end)
+            stop = line_end(p, after, end, &after)
         if stop - i > longest:
             raise ParseError("header line too long", offset=i)
         line = self.insert(self._count)
@@ -313,7 +321,8 @@ cdef class Headers:
         line.value_end = trim_space(p, line.value, stop)
         line.end = stop
         line.is_folded = is_folded
-        return stop + 2
+        line.is_plain = not is_folded and after == stop + 2
+        return after
 
     # The multi-map
 
@@ -440,14 +449,14 @@ cdef class Headers:
         cdef Py_ssize_t i, run = 0, run_end = 0
         cdef bint has_length = False
         cdef Line* line
-        cdef text_t p = NULL if self._source is None else <text_t>PyBytes_AS_STRING(self._source)
+        cdef text_t p = <text_t>b"" if self._source is None else <text_t>PyBytes_AS_STRING(self._source)
         for i in range(self._count):
             line = &self._lines[i]
             if line.index == CONTENT_LENGTH:
                 if has_length:
                     continue
                 has_length = True
-            if line.start >= 0 and not line.is_folded and not (
+            if line.is_plain and not (
                 line.index == CONTENT_LENGTH and number(p, line.value, line.value_end, 999999999) != length
             ):
                 if line.start != run_end:
@@ -709,22 +718,22 @@ cdef class Response(Message):
 def read_message(bytes data not None, limits):
     """(message, None), or (what could be read of it or None, the ParseError)."""
     cdef text_t p = <text_t>PyBytes_AS_STRING(data)
-    cdef Py_ssize_t end = PyBytes_GET_SIZE(data), start = 0, stop, body
+    cdef Py_ssize_t end = PyBytes_GET_SIZE(data), start = 0, stop, after = 0, body
     cdef Message message = None
     try:
         if end > limits.max_message:
             raise ParseError("message too large", status_hint=513)
         # RFC 3261 §7.5: CRLF before the start line is ignored.
-        while start + 1 < end and p[start] == 0x0D and p[start + 1] == 0x0A:
-            start += 2
-        stop = line_end(p, start, end)
+        while start < end and (p[start] == 0x0D or p[start] == 0x0A):
+            start += 1
+        stop = line_end(p, start, end, &after)
         if stop - start >= 4 and same_lower(p, start, start + 4, b"sip/", 4):
             message = read_status_line(p, start, stop)
         else:
             message = read_request_line(p, start, stop)
         message.body = b""
         message.headers = Headers.__new__(Headers)
-        body = message.headers.index_lines(data, stop + 2, limits)
+        body = message.headers.index_lines(data, after, limits)
         if isinstance(message, Request):
             check_request_line(<Request>message, p, start, stop, limits)
         read_body(message, data, body)
@@ -765,10 +774,12 @@ cdef Request read_request_line(text_t p, Py_ssize_t start, Py_ssize_t stop):
 
 
 cdef int check_request_line(Request request, text_t p, Py_ssize_t start, Py_ssize_t stop, object limits) except -1:
-    cdef Py_ssize_t version = stop - 7
+    cdef Py_ssize_t version = start + PyUnicode_GET_LENGTH(request.method) + 1
     cdef UriFields uri
-    if not same_lower(p, version, stop, b"sip/2.0", 7) or p[version - 1] != 0x20:
-        if b"SIP/" in PyBytes_FromStringAndSize(<const char*>p + start, stop - start).upper():
+    while find(p, version, stop, 0x20) >= 0:
+        version = find(p, version, stop, 0x20) + 1
+    if not same_lower(p, version, stop, b"sip/2.0", 7):
+        if stop - version > 4 and same_lower(p, version, version + 4, b"sip/", 4):
             raise ParseError("unknown SIP version", status_hint=505)
         raise ParseError("bad start line", offset=start)
     if len(request.uri_text) > limits.max_uri:
@@ -838,12 +849,10 @@ def framed_length(bytes head not None):
     `head` ends with the empty line. Raises ParseError when there is none, a broken one, or a second.
     """
     cdef text_t p = <text_t>PyBytes_AS_STRING(head)
-    cdef Py_ssize_t end = PyBytes_GET_SIZE(head), i = 0, stop, name_end, colon
+    cdef Py_ssize_t end = PyBytes_GET_SIZE(head), i = 0, stop, after = 0, name_end, colon
     cdef long long length = -1, found
     while i < end:
-        stop = find(p, i, end, 0x0D)
-        if stop < 0:
-            stop = end
+        stop = line_end(p, i, end, &after)
         name_end = span(p, i, stop, TOKEN)
         colon = skip_space(p, name_end, stop)
         if colon < stop and p[colon] == 0x3A and HEADER_TABLE.lookup(p, i, name_end) == CONTENT_LENGTH:
@@ -851,7 +860,7 @@ def framed_length(bytes head not None):
             if found < 0 or length >= 0:
                 raise ParseError("bad Content-Length" if found < 0 else "two Content-Length headers")
             length = found
-        i = stop + 2
+        i = after
     if length < 0:
         raise ParseError("no Content-Length")
     return length
