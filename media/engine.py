@@ -115,7 +115,9 @@ class Engine:
 
     def _open(self, bind: str, ssrc: int, sequence: int, timestamp: int) -> tuple[int, int]:
         now = self._core.now()
-        numbers = self._numbers.setdefault(bind, PortNumbers(*self._range))
+        numbers = self._numbers.get(bind)
+        if numbers is None:
+            numbers = self._numbers[bind] = PortNumbers(*self._range)
         worker = self._opened % self._workers
         while (number := numbers.maybe_take(now)) is not None:
             try:
