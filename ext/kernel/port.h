@@ -167,8 +167,10 @@ static inline void vp_port_post_digits(vp_port *port, vp_context *context, const
     }
 }
 
-/* The latched source is another one now. Its RTCP is to be learnt again too. */
-static inline void vp_port_latched(vp_port *port, vp_context *context) {
+/* The latched source is another one now: its stream starts with this packet, and its RTCP is to be learnt again too. */
+static inline void vp_port_latched(vp_port *port, vp_context *context, const vp_rtp *rtp) {
+    port->stream.bad_ssrc = rtp->ssrc;
+    port->stream.bad = rtp->sequence;
     vp_event event = {.port = port->id, .kind = VP_EVENT_LATCHED, .address = port->latch.source};
     memset(&port->rtcp_source, 0, sizeof port->rtcp_source);
     vp_publish_source(port, &port->latch.source);
@@ -182,7 +184,7 @@ static inline bool vp_port_admits(vp_port *port, vp_context *context, const vp_a
     }
     switch (vp_latch_check(&port->latch, source, rtp, context->now)) {
     case VP_LATCH_NEW:
-        vp_port_latched(port, context);
+        vp_port_latched(port, context, rtp);
         return true;
     case VP_LATCH_ACCEPT:
         return true;

@@ -211,3 +211,32 @@ def test_churn_leaks_no_descriptor_no_port_and_no_thread() -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     with pytest.raises(EngineClosedError):
         open_port(engine)
+
+
+def test_ipv6_media_is_relayed_alike() -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as alice, Engine(port_range=RANGE) as engine:
+        alice.bind(("::1", 0))
+        alice.settimeout(5.0)
+        address = alice.getsockname()[:2]
+        port = engine.open_port("::1", remote=address, ssrc=1, sequence=1, timestamp=1)
+        engine.echo(port)
+        alice.sendto(rtp(0), ("::1", port.rtp_port))
+        assert alice.recv(2048)[12:] == rtp(0)[12:]
+        assert engine.stats(port).source == address
+
+
+def test_a_sprayer_that_starts_first_hears_nothing_and_is_not_heard(phone: Callable[[], socket.socket]) -> None:
+    with Engine(port_range=(RANGE[0], RANGE[0] + 39)) as engine, socket.socket(type=socket.SOCK_DGRAM) as sprayer:
+        sprayer.bind(("127.0.0.9", 0))
+        phones = [phone() for _ in range(20)]
+        ports = [open_port(engine) for _ in phones]
+        for one, port in zip(phones, ports, strict=True):
+            engine.set_remote(port, one.getsockname(), payload_types={0}, signalling=(LOOPBACK, 5060))
+            engine.echo(port)
+        for number in range(30):
+            for one, port in zip(phones, ports, strict=True):
+                sprayer.sendto(rtp(number, ssrc=666, payload=b"evil" * 40), (LOOPBACK, port.rtp_port))
+                if number >= 10:
+                    assert exchange(one, port, one, number)[12:] == rtp(number)[12:]
+        assert not select.select([sprayer], [], [], 0)[0]
+        assert all(engine.stats(port).packets_in == 20 for port in ports)
