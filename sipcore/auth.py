@@ -30,6 +30,7 @@ MAX_CREDENTIALS: Final = 4
 # Anchored at a comma and possessive throughout: linear in the length of whatever comes.
 _PARAMETER = re.compile(r"""(?:\A|,)\s*+([\w.!%*+`'~-]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s,"]*+))""", re.S)
 _SCHEME = re.compile(r"\s*+digest\s++", re.I)
+_ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9a-f:.]{2,45}\]", re.I)
 _USER_HOST = re.compile(r"sips?:(?:([^@]*+)@)?(\[[^\]]*+\]|[^:;?\[\]@]*+)", re.I)
 
 _NONCE_HEX: Final = 48  # 6 bytes of time, 6 of a counter, 12 of keyed hash
@@ -293,13 +294,17 @@ def _count_of(params: dict[str, str]) -> int:
 def _same_target(uri: str, request_uri: str) -> bool:
     """Whether the digest-uri names what is asked for.
 
-    Tolerant as RFC 7616 §3.4.6 allows: phones drop or add the port, `transport` and other parameters.
+    Tolerant as RFC 7616 §3.4.6 allows: phones drop or add the port, `transport` and other parameters. sipp (3.6.1)
+    names in every request the address of the server that it talks to; who does so gives up the protection of the
+    target, for its own requests only.
     """
     if uri == request_uri:
         return True
     ours, theirs = _USER_HOST.match(request_uri), _USER_HOST.match(uri)
     if ours is None or theirs is None:
         return False
+    if theirs[1] is None and _ADDRESS.fullmatch(theirs[2]):
+        return True
     return ours[1] == theirs[1] and ours[2].lower() == theirs[2].lower()
 
 
