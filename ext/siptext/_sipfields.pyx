@@ -5,6 +5,7 @@ makes it fast. Every scanner goes over its text once, so hostile input costs lin
 ParseError and nothing else.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
@@ -26,6 +27,7 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
     ctypedef struct PyTypeObject:
         object (*tp_new)(PyTypeObject* cls, object arguments, PyObject* keywords)
+    PyTypeObject PyTuple_Type
 
 cdef object EMPTY = MappingProxyType({})
 cdef tuple NO_ARGUMENTS = ()
@@ -115,6 +117,7 @@ for _index, _name in enumerate(PARAMETER_NAMES):
     PARAMETER_TABLE.add(_name, _index)
 
 
+@cython.no_gc  # they hold text and tables of text: no cycle can pass through them
 cdef class UriFields:
     """What `sipcore.uri.Uri` is made of."""
 
@@ -142,6 +145,7 @@ cdef class UriFields:
         return self._text
 
 
+@cython.no_gc
 cdef class NameAddrFields:
     """What `sipcore.fields.NameAddr` is made of."""
 
@@ -163,6 +167,7 @@ cdef class NameAddrFields:
         return read_name_addr(cls, at.p, at.start, at.end)
 
 
+@cython.no_gc
 cdef class ViaFields:
     """What `sipcore.fields.Via` is made of."""
 
@@ -477,7 +482,7 @@ cdef object read_cseq(text_t p, Py_ssize_t start, Py_ssize_t end):
     cdef long long value = number(p, start, i, 2147483647)
     if value < 0 or method == i or method == end or span(p, method, end, TOKEN) != end:
         raise ParseError("bad CSeq")
-    return tuple.__new__(cseq_face, (value, text_of(p, method, end)))
+    return PyTuple_Type.tp_new(<PyTypeObject*>cseq_face, ((value, text_of(p, method, end)),), NULL)
 
 
 def parse_cseq(str text not None):
