@@ -16,6 +16,7 @@ from sipcore.errors import ParseError
 from sipcore.events import DialogId
 from sipcore.flow import Flow
 from sipcore.message import Message, Request, Response
+from sipcore.routing import NextHop, next_hop
 from sipcore.uri import Uri
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Dialog:
         "deferred_bye",
         "expire_at",
         "flow",
+        "hop",
         "id",
         "invite_client",
         "invite_server",
@@ -99,6 +101,7 @@ class Dialog:
         self.remote_target = self.request_uri = ""
         self.route_set: tuple[str, ...] = ()
         self.routes: tuple[str, ...] = ()
+        self.hop: NextHop | None = None
 
         # The INVITE under way in each direction, and the one whose 2xx waits for the transaction user's ACK.
         self.invite_server: Transaction | None = None
@@ -144,6 +147,13 @@ class Dialog:
         if uri is not None and uri != self.remote_target:
             self.set_remote_target(uri)
 
+    def next_hop(self) -> NextHop:
+        """Where our requests go by the RFC: the first route, else the remote target."""
+        if self.hop is None:
+            uri = request_uri_of(self.route_set[0]) if self.route_set else self.remote_target
+            self.hop = next_hop(Uri.parse(uri))
+        return self.hop
+
     def view(self) -> DialogView:
         return DialogView(
             id=self.id,
@@ -161,6 +171,7 @@ class Dialog:
 
     def _set_request_line(self) -> None:
         route_set = self.route_set
+        self.hop = None
         if not route_set or is_loose(route_set[0]):
             self.request_uri, self.routes = self.remote_target, route_set
         else:

@@ -261,6 +261,6 @@ class Endpoint:
 
 def _touch(message: Request | Response) -> None:
     """Parse every field that the layers read, so that a broken one is found before any state is made."""
-    _ = message.via, message.from_, message.to, message.cseq, message.call_id
+    _ = message.via, message.from_, message.to, message.cseq, message.call_id, message.record_routes
     if isinstance(message, Request):
-        _ = message.uri, message.max_forwards, message.record_routes
+        _ = message.uri, message.max_forwards

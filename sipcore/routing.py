@@ -69,21 +69,15 @@ def is_private(host: str) -> bool:
     return host.startswith(_PRIVATE_PREFIXES)
 
 
-def dialog_flow(request_uri: str, routes: tuple[str, ...], flow: Flow, *, has_route_set: bool) -> Flow:
-    """The flow of a request in a dialog whose peer was last heard on `flow`.
+def dialog_flow(hop: NextHop, flow: Flow, *, has_route_set: bool) -> Flow:
+    """The flow of a request in a dialog whose peer was last heard on `flow`; `hop` is what RFC 3261 §12.2.1.1 says.
 
-    RFC 3261 §12.2.1.1 says the next hop of route set or remote target. That is the same as `flow` for a stream
-    connection to the same host (RFC 5923: it is used again), and must be `flow` when a phone behind a NAT gives
-    a private Contact. A host name is not looked up again within a dialog: `flow` leads there.
+    That is the same as `flow` for a stream connection to the same host (RFC 5923: it is used again), and must be
+    `flow` when a phone behind a NAT gives a private Contact. A host name is not looked up again within a dialog:
+    `flow` leads there.
     """
-    hop = next_hop(Uri.parse(_uri_text(routes[0]) if routes else request_uri))
     remote = flow.remote
-    if (
-        not hop.is_literal
-        or hop.port == 0
-        or hop.host in _UNSPECIFIED
-        or (hop.transport != flow.transport and flow.connection)
-    ):
+    if not hop.is_literal or hop.port == 0 or hop.host in _UNSPECIFIED:
         return flow
     if hop.host == remote.host:
         if flow.connection or (hop.transport == flow.transport and hop.address.port == remote.port):
@@ -92,11 +86,6 @@ def dialog_flow(request_uri: str, routes: tuple[str, ...], flow: Flow, *, has_ro
         return flow
     local = flow.local if hop.transport == flow.transport else ANY_LOCAL
     return Flow(hop.transport, local, hop.address, 0)
-
-
-def _uri_text(name_addr: str) -> str:
-    start, end = name_addr.find("<"), name_addr.rfind(">")
-    return name_addr[start + 1 : end] if 0 <= start < end else name_addr
 
 
 def response_flow(via: Via, flow: Flow, *, symmetric: bool) -> Flow:

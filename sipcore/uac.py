@@ -125,16 +125,7 @@ class UserAgentClient:
         if dialog is None or transaction is None or transaction.request is None:
             return
         dialog.to_acknowledge = None
-        flow = self._dialog_flow(dialog)
-        lines = [("Via", self._state.via(flow, self._state.new_branch()))]
-        lines += self._dialog_lines(dialog, "ACK", transaction.cseq)
-        lines += ack_headers(transaction.request)
-        lines += headers
-        data = Request("ACK", dialog.request_uri, lines, body).to_bytes()
-        if transaction.acks is None:
-            transaction.acks = {}
-        transaction.acks[dialog.remote_tag or ""] = data, flow
-        out.append(Transmit(data, flow))
+        self._acknowledge_success(transaction, dialog, out, headers, body)
 
     def send_deferred_bye(self, dialog: Dialog, now: float, out: list[Output]) -> None:
         """The ACK that a BYE of ours waited for is there, or will not come any more (§15)."""
@@ -229,7 +220,7 @@ class UserAgentClient:
         return lines
 
     def _dialog_flow(self, dialog: Dialog) -> Flow:
-        flow = dialog_flow(dialog.request_uri, dialog.routes, dialog.flow, has_route_set=bool(dialog.route_set))
+        flow = dialog_flow(dialog.next_hop(), dialog.flow, has_route_set=bool(dialog.route_set))
         return self._state.with_local(flow)
 
     def _bye(
@@ -270,7 +261,7 @@ class UserAgentClient:
         if status < 200:
             input_ = Input.PROVISIONAL
         elif status < 300:
-            if transaction.acks is not None and self._acknowledge_again(transaction, response, out):
+            if transaction.acks is not None and self._is_repeated_success(transaction, response, out):
                 return
             input_ = Input.SUCCESS
         else:
@@ -278,12 +269,14 @@ class UserAgentClient:
         actions = transaction.step(input_, now)
         self._perform(transaction, actions, response, flow, now, out)
 
-    def _acknowledge_again(self, transaction: Transaction, response: Response, out: list[Output]) -> bool:
-        sent = (transaction.acks or {}).get(response.to.tag or "")
-        if sent is None:
+    def _is_repeated_success(self, transaction: Transaction, response: Response, out: list[Output]) -> bool:
+        acks, tag = transaction.acks, response.to.tag or ""
+        if acks is None or tag not in acks:
             return False
         self._state.counters["responses_repeated"] += 1
-        out.append(Transmit(*sent))
+        sent = acks[tag]
+        if sent is not None:
+            out.append(Transmit(*sent))
         return True
 
     def _perform(
@@ -321,7 +314,7 @@ class UserAgentClient:
             if dialog is None:
                 self._pass_up_initial(transaction, response, flow, now, out)
                 return
-            self._apply_to_reinvite(transaction, dialog, response)
+            self._apply_to_reinvite(transaction, dialog, response, out)
         if not transaction.silent:
             dialog_id = None if dialog is None else dialog.id
             out.append(ResponseReceived(transaction.id, response, flow, dialog_id))
@@ -336,15 +329,28 @@ class UserAgentClient:
         status = response.status
         dialog = self._forked_dialog(transaction, response, flow) if 100 < status < 300 else None
         if 200 <= status < 300 and dialog is not None:
-            if dialog.state is not DialogState.EARLY:
-                self._state.counters["responses_repeated"] += 1
-                return
-            self._confirm(transaction, dialog, response)
+            self._note_success(transaction, response)
+            if dialog.state is DialogState.EARLY:
+                self._confirm(transaction, dialog, response)
+            else:
+                self._end_answered(transaction, dialog, now, out)
         out.append(ResponseReceived(transaction.id, response, flow, None if dialog is None else dialog.id))
         if status >= 300:
             end_early_dialogs(self._state, transaction, now, out)
         elif transaction.cancel_headers is not None and status < 200:
             self._cancel_now(transaction, now, out)
+
+    def _note_success(self, transaction: Transaction, response: Response) -> None:
+        if transaction.acks is None:
+            transaction.acks = {}
+        transaction.acks[response.to.tag or ""] = None
+
+    def _end_answered(self, transaction: Transaction, dialog: Dialog, now: float, out: list[Output]) -> None:
+        # The transaction user hung up the dialog before its 2xx came: that needs its ACK all the same, and a peer
+        # that did not know the dialog when our BYE came needs another.
+        self._acknowledge_success(transaction, dialog, out, (), b"")
+        if dialog.state is DialogState.TERMINATED:
+            self._send_silent_bye(dialog, now, out)
 
     def _cancel_now(self, transaction: Transaction, now: float, out: list[Output]) -> None:
         # §9.1: the CANCEL waited for this provisional response; a second one finds the timer running.
@@ -378,14 +384,21 @@ class UserAgentClient:
         dialog.to_acknowledge = transaction
         dialog.invite_client = None
 
-    def _apply_to_reinvite(self, transaction: Transaction, dialog: Dialog, response: Response) -> None:
+    def _apply_to_reinvite(
+        self, transaction: Transaction, dialog: Dialog, response: Response, out: list[Output]
+    ) -> None:
         if response.status < 200:
             return
         if dialog.invite_client is transaction:
             dialog.invite_client = None
-        if response.status < 300:
+        if response.status >= 300:
+            return
+        self._note_success(transaction, response)
+        if dialog.established:
             dialog.refresh_target(response)
             dialog.to_acknowledge = transaction
+        else:
+            self._acknowledge_success(transaction, dialog, out, (), b"")
 
     def _apply_to_dialog(
         self,
@@ -425,11 +438,35 @@ class UserAgentClient:
         # means BYE: without it a peer that lost one request only would keep the call.
         if dialog.state is DialogState.CONFIRMED:
             self._server.refuse_pending_invite(dialog, now, out)
-            bye = self._in_dialog(dialog, self._state.transactions.new_id(), "BYE", (), b"")
-            bye.silent = True
-            bye.dialog = None
-            self._start(bye, self._dialog_flow(dialog), now, out)
+            self._send_silent_bye(dialog, now, out)
         end_dialog(self._state, dialog, now, out)
+
+    def _send_silent_bye(self, dialog: Dialog, now: float, out: list[Output]) -> None:
+        bye = self._in_dialog(dialog, self._state.transactions.new_id(), "BYE", (), b"")
+        bye.silent = True
+        bye.dialog = None
+        self._start(bye, self._dialog_flow(dialog), now, out)
+
+    def _acknowledge_success(
+        self,
+        transaction: Transaction,
+        dialog: Dialog,
+        out: list[Output],
+        headers: HeaderPairs,
+        body: bytes,
+    ) -> None:
+        request = transaction.request
+        assert request is not None, "an INVITE keeps its request until it terminates"
+        flow = self._dialog_flow(dialog)
+        lines = [("Via", self._state.via(flow, self._state.new_branch()))]
+        lines += self._dialog_lines(dialog, "ACK", transaction.cseq)
+        lines += ack_headers(request)
+        lines += headers
+        data = Request("ACK", dialog.request_uri, lines, body).to_bytes()
+        if transaction.acks is None:
+            transaction.acks = {}
+        transaction.acks[dialog.remote_tag or ""] = data, flow
+        out.append(Transmit(data, flow))
 
     def _acknowledge_failure(self, transaction: Transaction, response: Response, out: list[Output]) -> None:
         flow = transaction.flow
@@ -437,7 +474,9 @@ class UserAgentClient:
         if transaction.acks is None:
             data = self._hop_by_hop(transaction, "ACK", (), response.headers.get("To") or "")
             transaction.acks = {"": (data, flow)}
-        out.append(Transmit(transaction.acks[""][0], flow))
+        sent = transaction.acks[""]
+        assert sent is not None, "a failure is acknowledged at once"
+        out.append(Transmit(*sent))
 
     def _send_cancel(self, transaction: Transaction, now: float, out: list[Output]) -> None:
         request, flow = transaction.request, transaction.flow
@@ -498,7 +537,9 @@ def _check_allowed(dialog: Dialog, method: str) -> None:
         raise LocalProtocolError(f"{method} is sent by `ack` or `cancel`")
     if state is DialogState.TRYING or (method == "BYE" and state is DialogState.EARLY and not dialog.is_uac):
         raise LocalProtocolError(f"no {method} in a dialog that we have not answered")
-    if state is DialogState.TERMINATING and (method != "BYE" or dialog.bye is not None):
+    if dialog.deferred_bye is not None or (
+        state is DialogState.TERMINATING and (method != "BYE" or dialog.bye is not None)
+    ):
         raise LocalProtocolError(f"no {method} in a dialog that is ending", status_hint=481)
     if method == "INVITE" and (dialog.invite_client is not None or dialog.invite_server is not None):
         # §14.1: "a UAC MUST NOT initiate a new INVITE transaction within a dialog while another [...] is in

@@ -142,10 +142,10 @@ class Transaction:
         self.dialog: Dialog | None = None
         # Client: nothing is reported to the transaction user (CANCEL, the BYE after 481).
         self.silent = False
-        # INVITE client: the dialogs that its responses made and the ACKs sent, both by remote tag; the headers of
-        # a CANCEL that waits for a provisional response.
+        # INVITE client: the dialogs that its responses made and the ACKs to them (None: not sent yet), both by
+        # remote tag; the headers of a CANCEL that waits for a provisional response.
         self.forks: dict[str, Dialog] | None = None
-        self.acks: dict[str, tuple[bytes, Flow]] | None = None
+        self.acks: dict[str, tuple[bytes, Flow] | None] | None = None
         self.cancel_headers: HeaderPairs | None = None
         # Server: our tag in To, whether the request came within a dialog (its failure then does not end that), and
         # the key under which a merged request finds this one.
