@@ -167,11 +167,11 @@ class Registrar:
         binding = _binding(contact, request, flow, tenant, aor, wallclock + expires)
         same = [other for other in change.left if _is_same(other, binding, contact.uri)]
         for other in same:
-            _check_order(request, other)
             change.left.remove(other)
             if other in change.saved:
                 change.saved.remove(other)
             else:
+                _check_order(request, other)
                 change.removed.append(other)
         if expires:
             change.left.append(binding)

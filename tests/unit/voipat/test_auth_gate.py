@@ -1,0 +1,189 @@
+"""Default deny: what passes without credentials, and what the others are told (security.md H8-H12)."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from sipcore.auth import DigestServer, answer_challenge
+from sipcore.endpoint import Admit, Drop, Refuse, Verdict
+from sipcore.entropy import SeededEntropy
+from sipcore.flow import Address, Flow
+from sipcore.guard import Guard, GuardPolicy
+from sipcore.message import Request
+from sipcore.uri import Uri
+from voipat import events
+from voipat.accounts import Identity, PasswordAccounts
+from voipat.auth_gate import Gate
+
+FLOW = Flow("UDP", Address("192.0.2.1", 5060), Address("198.51.100.7", 40000))
+
+
+class Door:
+    """A gate, and somebody who knocks."""
+
+    def __init__(self, *, guard: Guard | None = None, public: str = "", domain: str = "example.com") -> None:
+        self.events: list[events.Event] = []
+        entropy = SeededEntropy(1)
+        self.public = public
+        self.gate = Gate(
+            PasswordAccounts([domain], password_of={"alice": "wonder", "bob": "builder"}.get),
+            DigestServer(b"secret", entropy),
+            guard=guard,
+            public=self.is_public,
+            publish=self.events.append,
+        )
+
+    def is_public(self, uri: Uri) -> bool:
+        return bool(self.public) and uri.user == self.public
+
+    def knock(
+        self,
+        method: str = "INVITE",
+        *,
+        uri: str = "sip:bob@example.com",
+        from_: str = "sip:alice@example.com",
+        to: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+        flow: Flow = FLOW,
+        now: float = 1.0,
+    ) -> Verdict:
+        lines = [("From", f"<{from_}>;tag=1"), ("To", to or f"<{uri}>"), ("Call-ID", "c"), ("CSeq", f"1 {method}")]
+        return self.gate(Request(method, uri, [*lines, *headers]), flow, now)
+
+    def knock_with(
+        self, username: str, password: str, method: str = "INVITE", uri: str = "sip:bob@example.com", **more: str
+    ) -> Verdict:
+        first = self.knock(method, uri=uri, **more)  # type: ignore[arg-type]  # texts only
+        assert isinstance(first, Refuse) and first.status == 401
+        answer = answer_challenge(
+            first.headers, method=method, uri=uri, username=username, password=password, cnonce="c", nc=1
+        )
+        return self.knock(method, uri=uri, headers=(answer,), **more)  # type: ignore[arg-type]  # texts only
+
+
+def warning_of(verdict: Verdict) -> str:
+    assert isinstance(verdict, Refuse)
+    return dict(verdict.headers)["Warning"].split('"')[1].split()[0]
+
+
+def test_the_right_password_is_who_you_are() -> None:
+    assert Door().knock_with("alice", "wonder") == Admit(Identity("example.com", "alice"))
+
+
+def test_unknown_user_and_wrong_password_look_alike() -> None:
+    door = Door()
+    wrong, unknown = door.knock_with("alice", "nope"), door.knock_with("carol", "nope", from_="sip:carol@example.com")
+    assert isinstance(wrong, Refuse) and isinstance(unknown, Refuse)
+    assert (wrong.status, wrong.reason, [name for name, _ in wrong.headers]) == (
+        unknown.status,
+        unknown.reason,
+        [name for name, _ in unknown.headers],
+    )
+    assert warning_of(wrong) == warning_of(unknown) == "VP-1001"
+    assert [event.reason for event in door.events if isinstance(event, events.RequestRefused)] == [
+        "VP-1002",
+        "VP-1003",
+    ]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "REGISTER"])
+def test_good_credentials_do_not_make_you_somebody_else(method: str) -> None:
+    # CVE-2025-47779: authenticated as one user, From of another.
+    verdict = Door().knock_with("bob", "builder", method, to="<sip:alice@example.com>")
+    assert isinstance(verdict, Refuse) and verdict.status == 403 and warning_of(verdict) == "VP-1004"
+
+
+def test_our_own_address_stands_for_the_default_domain() -> None:
+    verdict = Door().knock_with("alice", "wonder", uri="sip:192.0.2.1", method="REGISTER", to="<sip:alice@192.0.2.1>")
+    assert verdict == Admit(Identity("example.com", "alice"))
+
+
+@pytest.mark.parametrize("method", ["INVITE", "REGISTER", "OPTIONS"])
+def test_a_foreign_domain_is_not_served(method: str) -> None:
+    verdict = Door().knock(method, uri="sip:x@foreign.test", from_="sip:x@foreign.test")
+    assert isinstance(verdict, Refuse) and verdict.status == 403
+
+
+@pytest.mark.parametrize(
+    "method", ["MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER", "UPDATE", "INFO", "PRACK", "BYE", "NEWONE"]
+)
+def test_other_methods_get_405_and_what_is_allowed(method: str) -> None:
+    # CVE-2021-37624: MESSAGE without credentials.
+    verdict = Door().knock(method)
+    assert isinstance(verdict, Refuse) and verdict.status == 405
+    assert "REGISTER" in dict(verdict.headers)["Allow"]
+
+
+def test_requests_within_a_dialog_are_the_endpoints_affair() -> None:
+    assert Door().knock("BYE", to="<sip:bob@example.com>;tag=2") == Admit()
+
+
+def test_a_register_with_a_to_tag_still_needs_credentials() -> None:
+    verdict = Door().knock("REGISTER", to="<sip:alice@example.com>;tag=2")
+    assert isinstance(verdict, Refuse) and verdict.status == 401
+
+
+def test_options_to_us_needs_no_credentials() -> None:
+    assert Door().knock("OPTIONS", uri="sip:192.0.2.1", from_="sip:x@foreign.test") == Admit()
+
+
+def test_strangers_reach_public_numbers_only() -> None:
+    door = Door(public="bob")
+    assert door.knock(from_="sip:x@foreign.test") == Admit()
+    assert door.knock() == Admit()
+    verdict = door.knock(uri="sip:alice@example.com", from_="sip:x@foreign.test")
+    assert warning_of(verdict) == "VP-1006"
+
+
+def test_while_draining_new_calls_and_options_are_refused_and_phones_may_register() -> None:
+    door = Door()
+    door.gate.draining = True
+    for method in ("INVITE", "OPTIONS"):
+        verdict = door.knock(method)
+        assert isinstance(verdict, Refuse) and verdict.status == 503 and warning_of(verdict) == "VP-2001"
+        assert dict(verdict.headers)["Retry-After"] == "10"
+    assert door.knock_with("alice", "wonder", "REGISTER", to="<sip:alice@example.com>") == Admit(
+        Identity("example.com", "alice")
+    )
+
+
+def test_a_replayed_request_is_challenged_as_stale() -> None:
+    door = Door()
+    first = door.knock()
+    assert isinstance(first, Refuse)
+    answer = answer_challenge(
+        first.headers, method="INVITE", uri="sip:bob@example.com", username="alice", password="wonder", cnonce="c", nc=1
+    )
+    assert isinstance(door.knock(headers=(answer,)), Admit)
+    again = door.knock(headers=(answer,))
+    assert isinstance(again, Refuse) and "stale=true" in dict(again.headers)["WWW-Authenticate"]
+
+
+def test_ten_wrong_passwords_ban_the_source_silently() -> None:
+    door = Door(guard=Guard(GuardPolicy(failures=10)))
+    for _ in range(10):
+        door.knock_with("alice", "nope")
+    assert isinstance(door.knock(), Drop)
+
+
+def test_too_many_requests_get_503() -> None:
+    door = Door(guard=Guard(GuardPolicy(rate=1.0, burst=2.0), trusted=[ip_network("203.0.113.0/24")]))
+    verdicts = [door.knock("OPTIONS", uri="sip:192.0.2.1") for _ in range(3)]
+    assert isinstance(verdicts[1], Admit) and warning_of(verdicts[2]) == "VP-1008"
+    assert isinstance(door.knock("REGISTER", to="<sip:alice@example.com>"), Refuse)
+
+
+def test_behind_a_wildcard_listener_any_literal_may_be_ours() -> None:
+    wild = Flow("UDP", Address("0.0.0.0", 5060), Address("198.51.100.7", 40000))
+    assert Door().knock("OPTIONS", uri="sip:203.0.113.9", flow=wild) == Admit()
+    assert isinstance(Door().knock("OPTIONS", uri="sip:name.example", flow=wild), Refuse)
+
+
+def test_without_accounts_there_is_nobody_to_be() -> None:
+    gate = Gate(None, DigestServer(b"s", SeededEntropy(1)), guard=None, public=lambda uri: False, publish=print)
+    lines = [("From", "<sip:a@b>;tag=1"), ("To", "<sip:c@d>")]
+    for method, status in (("REGISTER", 405), ("INVITE", 403)):
+        verdict = gate(Request(method, "sip:c@d", lines), FLOW, 1.0)
+        assert isinstance(verdict, Refuse) and verdict.status == status
