@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sipcore.errors import ParseError, SipError
 from sipcore.fields import NameAddr
-from sipcore.flow import Flow
+from sipcore.flow import Address, Flow
 from sipcore.message import Request
 from sipcore.uri import Uri, unescape
 from voipat import events, reasons
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 DialTarget = str | Uri | Binding
 
 MAX_FORWARDS: Final = 70
+# RFC 3261 §19.1.2: the port of a sip URI that names none.
+DEFAULT_PORT: Final = 5060
 # One INVITE must not become a storm of them.
 MAX_TARGETS: Final = 32
 
@@ -169,7 +171,19 @@ def _of_binding(binding: Binding) -> Target:
     uri = Uri.parse(binding.contact)
     if uri.headers:
         uri = uri.replace(headers={})
-    return Target(uri, binding.flow, binding.aor.partition(":")[2].partition("@")[0], binding.path)
+    return Target(uri, _flow_to(binding, uri), binding.aor.partition(":")[2].partition("@")[0], binding.path)
+
+
+def _flow_to(binding: Binding, uri: Uri) -> Flow:
+    """The flow of a call to the binding: that of its REGISTER, which is open through any NAT (RFC 5626, RFC 3581).
+
+    A UDP phone whose contact names the address that it registered from sits behind no NAT, and the port that it
+    names is meant: some send from one port and listen on another.
+    """
+    flow = binding.flow
+    if flow.reliable or binding.reg_id or uri.host.strip("[]") != flow.remote.host:
+        return flow
+    return replace(flow, remote=Address(flow.remote.host, uri.port or DEFAULT_PORT))
 
 
 def _place(caller: Call, target: Target, fork: Fork) -> Call:
