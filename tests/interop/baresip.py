@@ -139,6 +139,10 @@ class Baresip:
         )
         return found[-1]
 
+    def wait_registered(self, timeout: float = 10.0) -> None:
+        # Its log and not an event: the phone may be registered before the control connection is up.
+        wait_until(lambda: "200 OK" in self.process.output(), timeout, f"{self.user} is registered")
+
     def heard(self) -> np.ndarray[Any, np.dtype[np.int16]]:
         """What came from the network, decoded, of the last call."""
         files = sorted(self.directory.glob("dump-*-dec.wav"))

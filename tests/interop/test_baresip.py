@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -22,20 +23,19 @@ def phone(directory: Path, server: Server, user: str, frequency: float) -> Bares
         user=user,
         password=f"pass-{user}",
         server=server.address,
-        port=free_port(),
+        port=free_port(run=5),
         frequency=frequency,
     )
 
 
 @pytest.fixture
 def phones(tmp_path: Path, server: Server) -> Iterator[tuple[Baresip, Baresip]]:
-    alice = phone(tmp_path, server, "1001", 440.0)
-    bob = phone(tmp_path, server, "1002", 880.0)
-    alice.wait_for("REGISTER_OK")
-    bob.wait_for("REGISTER_OK")
-    yield alice, bob
-    alice.close()
-    bob.close()
+    with ExitStack() as stack:
+        alice = stack.enter_context(closing(phone(tmp_path, server, "1001", 440.0)))
+        bob = stack.enter_context(closing(phone(tmp_path, server, "1002", 880.0)))
+        alice.wait_registered()
+        bob.wait_registered()
+        yield alice, bob
 
 
 def call(alice: Baresip, bob: Baresip, seconds: float) -> None:
