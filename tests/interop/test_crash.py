@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.rig import sipp
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
+from pbx.store.database import DATABASE_FILE
 from tests.interop.test_sipp import call_rows, register
 
 CALLS = 100
@@ -45,6 +46,5 @@ def test_hundred_answered_calls_survive_kill_9_as_interrupted(tmp_path: Path, se
     assert {row["aor"] for row in server.rows("registrations")} == {"sip:1002@office.test", "sip:1003@office.test"}
     server.close()
 
-    store = next(server.data.glob("*.sqlite*"))
-    with sqlite3.connect(store) as connection:
+    with sqlite3.connect(server.data / DATABASE_FILE) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
