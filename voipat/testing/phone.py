@@ -7,7 +7,7 @@ bob = world.phone("sip:1002@office.test", password="pass-1002").register().answe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -70,6 +70,7 @@ class Phone:
         address: Address,
         *,
         password: str | None,
+        ha1s: Mapping[str, str],
         server: Flow | None,
         entropy: Entropy,
         tone: int,
@@ -89,6 +90,7 @@ class Phone:
         self.endpoint = Endpoint(entropy=entropy, gate=self._gate, server="voipat-sim")
         self.driver = Driver(self.endpoint, on_event=self._on_event, loop=world.loop)
         self._password = password
+        self._ha1s = ha1s
         self._server = server
         self._on_call: Callable[[PhoneCall], object] | None = None
         self._waiting: dict[TransactionId, OnResponse] = {}
@@ -130,8 +132,12 @@ class Phone:
         return self
 
     def vanish(self) -> None:
-        """Fall off the network: the power goes, nothing is said to anybody."""
+        """The power goes: nothing is said to anybody, and the phone remembers nothing."""
         self.world.network.cut_off(self.name)
+        self.world.unwatch(f"phone {self.name}")
+        self._cancel_refresh()
+        for call in list(self.calls):
+            call._end("power")
 
     @property
     def contact(self) -> Uri:
@@ -186,15 +192,13 @@ class Phone:
 
     def _authenticated(self, request: Request, response: Response) -> bool:
         """Put our credentials into `request` for the challenge in `response`; False when we have none."""
-        if self._password is None:
-            return False
         names = ("WWW-Authenticate", "Proxy-Authenticate")
         self._challenges = [(name, value) for name in names for value in response.headers.get_all(name)]
         self._nonce_count = 0
         return self._add_credentials(request)
 
     def _add_credentials(self, request: Request) -> bool:
-        if self._password is None or not self._challenges:
+        if not self._challenges or not (self._password or self._ha1s):
             return False
         self._nonce_count += 1
         try:
@@ -204,6 +208,7 @@ class Phone:
                 uri=request.uri_text,
                 username=self.uri.user or "",
                 password=self._password,
+                ha1s=None if self._password else self._ha1s,
                 cnonce=self.entropy.token(8),
                 nc=self._nonce_count,
                 body=request.body,
@@ -396,7 +401,6 @@ class Phone:
             await call._later(manners.refuse_after, lambda: call.refuse(manners.refuse_status))
         if manners.vanish_after is not None:
             await call._later(manners.vanish_after, self.vanish)
-            call._end("network")
         if manners.answer_after is not None:
             await call._later(manners.answer_after, call.answer)
             await call._play()

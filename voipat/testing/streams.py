@@ -69,15 +69,15 @@ class SimTcp:
         listener = self._network.listener_at(remote)
         if listener is None:
             return None
-        local = self._network.ephemeral(self.local.host)
-        mine, theirs = self._add(local, remote), listener._add(remote, local)
+        mine, theirs = self._add(remote), listener._add(self._network.ephemeral(self.local.host))
         mine.peer, theirs.peer = theirs, mine
         return mine
 
-    def _add(self, local: Address, remote: Address) -> _End:
+    def _add(self, remote: Address) -> _End:
         number = self._next_connection
         self._next_connection += 1
-        end = _End(self, Flow("TCP", local, remote, number))
+        # As in the real transport: the listening address names the transport, also on connections that we opened.
+        end = _End(self, Flow("TCP", self.local, remote, number))
         self._ends[number] = self._by_remote[remote] = end
         return end
 

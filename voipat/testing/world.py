@@ -19,6 +19,8 @@ from typing import Any, Final, Protocol
 from sipcore.entropy import Entropy, SeededEntropy
 from sipcore.flow import Address, Flow
 from sipcore.uri import Uri
+from voipat.app import App
+from voipat.location import Binding
 from voipat.testing.call import PhoneCall
 from voipat.testing.errors import LeakError, RanTooLongError, ScriptError, SimError
 from voipat.testing.loop import VirtualLoop, cancel_all_tasks
@@ -50,15 +52,7 @@ class Counted(Protocol):
     def dialog_count(self) -> int: ...
 
 
-class Served(Protocol):
-    """A server under test: entered in the world's loop, and left at the end."""
-
-    async def __aenter__(self) -> object: ...
-
-    async def __aexit__(self, *exception: object) -> object: ...
-
-
-Factory = Callable[["SimWorld"], Served]
+Factory = Callable[["SimWorld"], App]
 
 
 class SimWorld:
@@ -69,7 +63,7 @@ class SimWorld:
 
     def __init__(
         self,
-        server: Served | Factory | None = None,
+        server: App | Factory | None = None,
         *,
         seed: int = 1,
         latency: float = 0.01,
@@ -91,7 +85,7 @@ class SimWorld:
         self.phones: list[Phone] = []
         self.talk: Callable[[PhoneCall], float] = lambda call: 0.02
         self._given = server
-        self._server: Served | None = None
+        self._server: App | None = None
         self._endpoints: dict[str, Counted] = {}
         self._calls: list[PhoneCall] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,6 +95,7 @@ class SimWorld:
         self._serving: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._is_closed = False
+        self._known: frozenset[Binding] = frozenset()
 
     # Time
 
@@ -145,7 +140,10 @@ class SimWorld:
         tone: int | None = None,
         transport: str = "UDP",
     ) -> Phone:
-        """A new phone. Two phones may have one URI: they are two devices of one user, on hosts of their own."""
+        """A new phone. Two phones may have one URI: they are two devices of one user, on hosts of their own.
+
+        Without `password` it has what the App's registrar knows of its user; with an empty one it has none.
+        """
         self._next_host += 1
         number = self._next_host
         address = Address(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 5060)
@@ -155,7 +153,8 @@ class SimWorld:
             self,
             parsed,
             address,
-            password=password if password is not None else self._password_of(parsed),
+            password=password,
+            ha1s=self._ha1s_of(parsed) if password is None else {},
             server=None if self._given is None else Flow(transport.upper(), address, self.server_address),
             entropy=self._entropy_of(f"phone {number}"),
             tone=tone if tone is not None else 400 + 50 * (number % 40),
@@ -182,6 +181,10 @@ class SimWorld:
         """Let the leak check count the transactions and dialogs of one more endpoint."""
         self._endpoints[name] = endpoint
 
+    def unwatch(self, name: str) -> None:
+        """Count an endpoint no longer."""
+        self._endpoints.pop(name, None)
+
     def leaks(self) -> list[str]:
         """What outlived its call: transactions, dialogs, ports, tasks; after the world's end also timers."""
         found: list[str] = []
@@ -202,7 +205,7 @@ class SimWorld:
         self.loop.set_exception_handler(self._on_exception)
         asyncio.set_event_loop(self.loop)
         if self._given is not None:
-            self._server = self._given(self) if callable(self._given) else self._adopt(self._given)
+            self._server = self._adopt(self._given) if isinstance(self._given, App) else self._given(self)
             self._serving = self.loop.create_task(self._serve(self._server), name="server")
             self.loop.run_until(self.now)
             while not self._baseline and not self._serving.done():
@@ -230,6 +233,7 @@ class SimWorld:
             self._stop.set()
             if self._serving is not None:
                 self.loop.run_until_complete(self._serving)
+            self._forget_bindings()
             for task in self._tasks:
                 task.cancel()
             self.loop.run_until(self.now + LAST_MESSAGES)
@@ -246,25 +250,35 @@ class SimWorld:
         timers = [repr(timer) for timer in self.loop.armed_timers()]
         return sorted(tasks) + timers
 
-    async def _serve(self, server: Served) -> None:
+    async def _serve(self, server: App) -> None:
         async with server:
             self._baseline = frozenset(asyncio.all_tasks(self.loop))
             await self._stop.wait()
 
-    def _adopt(self, app: Served) -> Served:
+    def _adopt(self, app: App) -> App:
         """Put an App that was made for production into this world: its network, engine, entropy, wallclock."""
-        simulate = getattr(app, "simulate", None)
-        if simulate is not None:
-            simulate(network=self.network, engine=self.engine, entropy=self.server_entropy, wallclock=self.wallclock)
-        endpoint = getattr(app, "endpoint", None)
-        if endpoint is not None:
-            self.watch("server", endpoint)
+        app.simulate(network=self.network, engine=self.engine, entropy=self.server_entropy, wallclock=self.wallclock)
+        self.watch("voipat", app.endpoint)
+        self._known = frozenset(app.registrar.location) if app.registrar is not None else frozenset()
         return app
 
-    def _password_of(self, uri: Uri) -> str | None:
-        registrar = getattr(self._server, "registrar", None)
-        password_of = getattr(registrar, "password_of", None)
-        return password_of(uri.user) if password_of is not None else None
+    def _forget_bindings(self) -> None:
+        """The next world of the same App starts without the phones of this one."""
+        registrar = None if self._server is None else self._server.registrar
+        if registrar is None:
+            return
+        for binding in list(registrar.location):
+            if binding not in self._known:
+                registrar.location.update(binding.tenant, binding.aor, (), (binding,))
+
+    def _ha1s_of(self, uri: Uri) -> dict[str, str]:
+        """What the server itself knows of the user's password, so that tests need not repeat it."""
+        registrar = None if self._server is None else self._server.registrar
+        domain = None if registrar is None else registrar.accounts.domain(uri.host)
+        if registrar is None or domain is None or uri.user is None:
+            return {}
+        found = {name: registrar.accounts.ha1(domain, uri.user, name) for name in ("MD5", "SHA-256")}
+        return {name: value for name, value in found.items() if value is not None}
 
     def _entropy_of(self, part: str) -> Entropy:
         """Each part has a generator of its own, so that one more phone changes nothing for the others."""

@@ -1,0 +1,118 @@
+"""Messages that cross or get lost: CANCEL against 200 both ways, ACK and BYE lost, a bad network (RFC 5407)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sim.office import Office
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+@pytest.mark.rfc("5407", "3.1.2")
+def test_the_callers_cancel_crosses_our_200(seed: int) -> None:
+    """Our 200 is on its way when the caller gives up: the caller acknowledges and hangs up, both phones are free."""
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=2.0)
+        office.world.network.delay("200 INVITE", 0.5, source="voipat", destination="1001")
+        call = alice.dial("1002").cancels(after=2.3)
+        office.world.run()
+        assert "1001 → voipat  CANCEL" in office.world.ladder(times=False, uris=False)
+        assert call.is_over and bob.received[0].is_over
+        assert office.outcome()[0] == "answered"
+        assert office.world.leaks() == []
+
+
+@pytest.mark.rfc("5407", "3.1.2")
+def test_our_cancel_crosses_the_callees_200(seed: int) -> None:
+    """The caller gave up, and the callee's 200 comes after our CANCEL: we acknowledge it and send BYE."""
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=2.0)
+        office.world.network.delay("200 INVITE", 0.5, source="1002")
+        call = alice.dial("1002").cancels(after=2.1)
+        office.world.run()
+        ladder = office.world.ladder(times=False, uris=False).splitlines()
+        assert (
+            ladder.index("voipat → 1002  CANCEL")
+            < ladder.index("voipat → 1002  ACK")
+            < ladder.index("voipat → 1002  BYE")
+        )
+        assert (call.status, bob.received[0].ended_by) == (487, "peer")
+        assert office.outcome()[0] == "cancelled"
+        assert office.world.leaks() == []
+
+
+@pytest.mark.rfc("3261", "13.3.1.4")
+def test_a_lost_ack_costs_a_repetition_only(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers()
+        lost = office.world.network.lose("ACK", source="1001", count=2)
+        call = alice.dial("1002").hangs_up(after=5.0)
+        office.world.run()
+        assert lost.hits == 2 and call.was_answered
+        assert office.outcome() == ("answered", 200, "VP-4001", "caller")
+        assert office.world.leaks() == []
+
+
+@pytest.mark.rfc("3261", "13.3.1.4")
+def test_a_caller_who_never_acknowledges_is_hung_up(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers()
+        office.world.network.lose("ACK", source="1001", count=1000)
+        alice.dial("1002")
+        office.world.run()
+        disposition, _, _, by = office.outcome()
+        assert (disposition, by) == ("answered", "server")
+        assert bob.received[0].ended_by == "peer"
+        assert office.world.leaks() == []
+
+
+def test_a_lost_bye_is_repeated(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers()
+        office.world.network.lose("BYE", source="1001", count=3)
+        office.world.network.lose("BYE", source="voipat", count=3)
+        alice.dial("1002").hangs_up(after=2.0)
+        office.world.run()
+        assert bob.received[0].ended_by == "peer"
+        assert office.outcome() == ("answered", 200, "VP-4001", "caller")
+        assert office.world.leaks() == []
+
+
+def test_a_phone_whose_power_fails_in_a_call_is_noticed_by_its_silence(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers()
+        call = alice.dial("1002")
+        office.world.at(office.world.now + 10.0, bob.vanish)
+        office.world.run(until=office.world.now + 60.0)
+        assert call.is_over and call.ended_by == "peer"
+        office.world.run()
+        assert office.outcome() == ("answered", 408, "VP-4004", "server")
+        assert office.world.leaks() == []
+
+
+@pytest.mark.parametrize("extra", range(3))
+def test_calls_survive_one_packet_lost_in_five(seed: int, extra: int) -> None:
+    with Office(seed=seed + extra, loss=0.2, jitter=0.03, reorder=0.02, duplicate=0.02) as office:
+        world = office.world
+        phones = [office.phone(1001 + index).register(refresh=False) for index in range(4)]
+        world.run(until=60.0)
+        assert all(phone.is_registered for phone in phones)
+        world.talk = lambda call: 1.0
+        for phone in phones[2:]:
+            phone.answers(after=2.0)
+        calls = [
+            caller.dial(number, after=20.0 * turn).hangs_up(after=5.0)
+            for turn in range(5)
+            for caller, number in ((phones[0], "1003"), (phones[1], "1004"))
+        ]
+        world.run(limit=600.0)
+        assert all(call.was_answered for call in calls)
+        assert [cdr.disposition for cdr in office.cdrs] == ["answered"] * 10
+        assert world.leaks() == []
