@@ -128,6 +128,7 @@ class App:
             timers=self._timers,
             advertised=None if self._advertised is None else self._advertise,
             server=self._server,
+            supported=("path",),
         )
         self.exchange = Exchange(self.endpoint, self._on_request)
 
@@ -347,8 +348,11 @@ class App:
     def _receive_invite(self, event: RequestReceived) -> None:
         assert self._switch is not None and self._tasks is not None, "requests come between start and end"
         request = event.request
+        if request.body and request.content_type not in (None, "application/sdp"):
+            self.exchange.refuse(event, reasons.UNKNOWN_BODY, (("Accept", "application/sdp"),))
+            return
         try:
-            offer = read_offer(request.body) if request.content_type in (None, "application/sdp") else None
+            offer = read_offer(request.body)
         except ParseError:
             self.exchange.refuse(event, reasons.BAD_DESCRIPTION)
             return
@@ -416,6 +420,9 @@ class App:
         finally:
             call.settle(outcome)
             self._forget(call)
+            if outcome is not None:
+                # The traceback holds this frame, and the frame the outcome: only the collector would find them.
+                outcome.__traceback__ = None
 
     def _forget(self, call: Call) -> None:
         assert self._switch is not None, "calls end before the App"

@@ -272,6 +272,7 @@ class Call:
                 reason, outcome = reasons.NOT_TAKEN, None
             self.end(by, reason, status=None if outcome is None else outcome.status, by_handler=True)
         assert self.outcome is not None, "an ended call has its outcome"
+        self.outcome.__traceback__ = None
         for attempt in self.attempts:
             attempt.end(self.hangup_by or "server", self.outcome.reason)
 

@@ -123,6 +123,9 @@ TOO_MANY_HOPS: Final = Reason(
 BAD_DESCRIPTION: Final = Reason(
     "VP-3014", 488, 88, "failed", "Unusable session description",
     "The session description cannot be read, or breaks a limit.")  # fmt: skip
+UNKNOWN_BODY: Final = Reason(
+    "VP-3015", 415, 79, "failed", "Unsupported body",
+    "The INVITE has a body that is no session description.")  # fmt: skip
 
 NORMAL_CLEARING: Final = Reason(
     "VP-4001", 200, 16, "answered", "Normal call clearing",

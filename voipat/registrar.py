@@ -119,6 +119,8 @@ class Registrar:
         except ParseError:
             return reasons.BAD_CONTACT.status, [], reasons.BAD_CONTACT
         headers = [("Contact", _contact_value(binding, wallclock)) for binding in left]
+        # RFC 3327 §5.3: the UA learns of the path that was stored.
+        headers += [("Path", value) for value in request.headers.get_all("Path")[:MAX_PATH]]
         headers.append(("Date", self._date_text(wallclock)))
         return 200, headers, None
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from pbx.accounts import DirectoryAccounts
 from pbx.admission import Admission
 from pbx.calls import Switchboard
 from pbx.directory import Directory, LiveDirectory
@@ -54,7 +53,7 @@ class Office:
 @contextmanager
 def office(max_calls: int | None = None, *, server_limit: int = 0) -> Iterator[Office]:
     live = LiveDirectory(Directory([tenant(max_calls)], default_tenant=DOMAIN))
-    app = App(registrar=Registrar(accounts=DirectoryAccounts(live)))
+    app = App(registrar=Registrar(accounts=live))
     board = Switchboard(live, Admission(server_limit))
     board.attach(app)
     told: list[events.Event] = []
