@@ -86,7 +86,8 @@ SEEDS: Final = (
 )
 TOKENS: Final = (
     b"\r\n", b"\n", b"\r", b"\r\n ", b"\r\n\r\n", b" ", b"\t", b"\0", b'"', b'\\"', b"<", b">", b";", b";;", b",",
-    b",,", b":", b"=", b"@", b"%", b"%00", b"%zz", b"?", b"/", b"*", b"[", b"]", b"[::1]", b"\xff", b"\xc3\xa9", b"-1", b"0",
+    b",,", b":", b"=", b"@", b"%", b"%00", b"%zz", b"?", b"/", b"*", b"[", b"]", b"[::1]", b"\xff",
+    b"\xc3\xa9", b"-1", b"0",
     b"4294967296", b"99999999999999999999", b"SIP/2.0", b"SIP/7.0", b"sip:", b"tel:+1", b";tag=", b";branch=", b";lr",
     b";rport", b";maddr=255.255.255.255", b"z9hG4bK", b"Content-Length: 5\r\n", b"INVITE", b"a" * 300, b"(((((",
 )  # fmt: skip
@@ -98,7 +99,8 @@ NAMES: Final = (
 VALUES: Final = (
     b"", b" ", b"0", b"-5", b"+5", b"4294967328", b"2147483648 INVITE", b"1 INVITE", b"*", b"<>", b"<sip:>", b'"a',
     b'"" <sip:h>',    b"<sip:a@h;x=%41?b=c>;d", b"sip:a@h?b=c", b"tel:1", b"urn:service:sos", b"SIP/2.0/UDP",
-    b"SIP/2.0/UDP h;branch=z9hG4bK1;branch=2",    b"<sip:h;lr>,<sip:g>", b",", b";", b"a" * 9000, b";x" * 2000, b"<sip:h>," * 500, b"(" * 3000, b"\xe9\xff",
+    b"SIP/2.0/UDP h;branch=z9hG4bK1;branch=2",    b"<sip:h;lr>,<sip:g>", b",", b";", b"a" * 9000, b";x" * 2000,
+    b"<sip:h>," * 500, b"(" * 3000, b"\xe9\xff",
     b"100rel",    b'Digest a="b", c', b"Sat, 13 Nov 2010 23:29:00 EST", b"[::ffff:192.0.2.1]",
 )  # fmt: skip
 _COMPACT: Final = {
@@ -113,7 +115,11 @@ _COMPACT: Final = {
 
 def mutant(generator: random.Random) -> bytes:
     """A seed message with some mutations; two in fifteen have none."""
-    message = generator.choice(SEEDS)
+    return mutated(generator, generator.choice(SEEDS))
+
+
+def mutated(generator: random.Random, message: bytes) -> bytes:
+    """This message with some mutations, or none."""
     for _ in range(generator.choice((0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 6))):
         message = generator.choice(_MUTATIONS)(generator, message)
     return message[:65_535]

@@ -14,11 +14,11 @@ from typing import Final
 from sipcore.dialog import Dialog, DialogTable, DialogView
 from sipcore.entropy import Entropy
 from sipcore.errors import ParseError
-from sipcore.events import DialogId, TransactionId
+from sipcore.events import DialogId, MessageDropped, TransactionId
 from sipcore.flow import Address, Flow
 from sipcore.invite_usage import UnacknowledgedSuccess, end_dialog
 from sipcore.limits import Limits
-from sipcore.message import Request, Response
+from sipcore.message import Request
 from sipcore.outputs import Datagram, Output
 from sipcore.parser import InvalidMessage, parse_message
 from sipcore.state import Admit, Drop, EndpointState, Gate, Refuse, Verdict
@@ -84,7 +84,6 @@ class Endpoint:
         flow = datagram.flow
         try:
             message = parse_message(datagram.data, limits=self._limits)
-            _touch(message)
         except ParseError as error:
             self._receive_malformed(error, flow, out)
             return out
@@ -247,20 +246,9 @@ class Endpoint:
         return len(self._state.dialogs)
 
     def _receive_malformed(self, error: ParseError, flow: Flow, out: list[Output]) -> None:
-        request = error.message if isinstance(error, InvalidMessage) else None
-        if not isinstance(request, Request) or request.method == "ACK":
-            self._server.drop("messages_malformed", flow, out)
-            return
         self._state.counters["messages_malformed"] += 1
-        try:
-            self._server.refuse_stateless(request, flow, error.status_hint, out, str(error) or None)
-        except ParseError:
-            out.clear()
-            self._server.drop("messages_unanswerable", flow, out)
-
-
-def _touch(message: Request | Response) -> None:
-    """Parse every field that the layers read, so that a broken one is found before any state is made."""
-    _ = message.via, message.from_, message.to, message.cseq, message.call_id, message.record_routes
-    if isinstance(message, Request):
-        _ = message.uri, message.max_forwards
+        request = error.message if isinstance(error, InvalidMessage) else None
+        if request is None:
+            out.append(MessageDropped("messages_malformed", flow))
+        else:
+            self._server.refuse_malformed(request, flow, error.status_hint, str(error), out)

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Final
 
 from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState
-from sipcore.errors import LocalProtocolError
+from sipcore.errors import LocalProtocolError, ParseError
 from sipcore.events import AckReceived, AckTimedOut, CancelReceived, MessageDropped, RequestReceived, TransactionId
 from sipcore.fields import Via
 from sipcore.flow import Flow
@@ -159,8 +159,8 @@ class UserAgentServer:
     def _unsupported(self, request: Request) -> str:
         if "Require" not in request.headers:
             return ""
-        required = (option.strip().lower() for option in request.headers.get_all("Require"))
-        return ", ".join(option for option in required if option and option not in self._state.supported)
+        required = request.headers.get_all("Require")
+        return ", ".join(option for option in required if option.lower() not in self._state.supported)
 
     def _receive_in_dialog(
         self, key: ServerKey, request: Request, flow: Flow, identity: object | None, now: float, out: list[Output]
@@ -423,6 +423,13 @@ class UserAgentServer:
         """RFC 3261 §8.2.7: the same response to every copy, and nothing kept."""
         self._send_stateless(request, flow, status, reason, headers, self._stateless_tag(request), out)
 
+    def refuse_malformed(self, request: Request, flow: Flow, status: int, reason: str, out: list[Output]) -> None:
+        """Answer a request that could be read in part."""
+        via = _readable_via(request)
+        if via is not None:
+            self._stamp(request, via, flow)
+        self.refuse_stateless(request, flow, status, out, reason)
+
     def drop(self, reason: str, flow: Flow, out: list[Output]) -> None:
         """Count a message that gets no reaction."""
         self._state.counters[reason] += 1
@@ -435,15 +442,37 @@ class UserAgentServer:
         status: int,
         reason: str | None,
         headers: HeaderPairs,
-        to_tag: str | None,
+        to_tag: str,
+        out: list[Output],
+    ) -> None:
+        flow = response_flow(request.via, flow, symmetric=self._state.symmetric)
+        self._transmit_stateless(request, flow, status, reason, headers, to_tag, out)
+
+    def _transmit_stateless(
+        self,
+        request: Request,
+        flow: Flow,
+        status: int,
+        reason: str | None,
+        headers: HeaderPairs,
+        to_tag: str,
         out: list[Output],
     ) -> None:
         if self._state.server:
             headers = [*headers, ("Server", self._state.server)]
         response = response_to(request, status, reason, to_tag=to_tag, headers=headers)
-        out.append(Transmit(response.to_bytes(), response_flow(request.via, flow, symmetric=self._state.symmetric)))
+        out.append(Transmit(response.to_bytes(), flow))
 
     def _stateless_tag(self, request: Request) -> str:
-        # From whole: it is in a malformed request too, which is answered like any other.
-        named = f"{request.headers.get('Call-ID')}\n{request.headers.get('From')}\n{request.via.branch}"
+        # The fields whole: they are in a malformed request too, which is answered like any other.
+        headers = request.headers
+        named = f"{headers.get('Call-ID')}\n{headers.get('From')}\n{headers.get('Via')}"
         return blake2b(named.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=8).hexdigest()
+
+
+def _readable_via(request: Request) -> Via | None:
+    """None when the top Via is broken: the answer goes where the request came from."""
+    try:
+        return request.via
+    except ParseError:
+        return None
