@@ -317,9 +317,17 @@ class SimWorld:
 
     def _check(self) -> None:
         unmet = [line for phone in self.phones for call in phone.calls for line in call.unmet]
-        faults, self._faults = self._faults + unmet, []
+        faults, self._faults = self._faults + unmet + self._bugs(), []
         if faults:
             raise ScriptError(self._report("\n".join(faults)))
+
+    def _bugs(self) -> list[str]:
+        """Exceptions that the drivers caught: they cost one message in production, and the whole run here."""
+        drivers = {f"phone {phone.name}": phone.driver for phone in self.phones}
+        if self._server is not None:
+            drivers["voipat"] = self._server.driver
+        found = {name: driver.counters["failed"] for name, driver in drivers.items()}
+        return [f"{count} exceptions in the driver of {name}, see the log" for name, count in found.items() if count]
 
     def _report(self, what: str) -> str:
         lines = self.network.ladder.lines()[-REPORTED_RUNGS:]
