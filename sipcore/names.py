@@ -40,6 +40,13 @@ SINGLE: Final = frozenset(
      "Refer-To", "Replaces", "RSeq", "Session-Expires", "To")
 )  # fmt: skip
 
+# RFC 3261, 3262, 3265, 3311, 3428, 3515, 3903, 6086: what is not among them is not implemented anywhere (501), what is
+# may be not allowed here (405).
+METHODS: Final = frozenset(
+    ("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER", "REGISTER",
+     "SUBSCRIBE", "UPDATE")
+)  # fmt: skip
+
 # Parameter names that nearly every message has.
 PARAMETERS: Final = (
     "tag", "branch", "rport", "received", "transport", "lr", "user", "expires", "q", "ob", "maddr", "ttl", "method",

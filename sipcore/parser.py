@@ -36,14 +36,10 @@ def parse_message(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Request | 
 
 
 def _answerable(message: Message | None) -> Request | None:
-    """The request, when a response finds its way: the top Via says where, CSeq and Call-ID to what.
+    """The request, when the sender can know the response by its Via.
 
-    From and To go into the response as they are, broken or not (RFC 4475 §3.1.2.6, §3.3.1).
+    The fields of a response go back as they came, broken or not (RFC 4475 §3.1.2.1, §3.1.2.6, §3.3.1).
     """
-    if not isinstance(message, Request) or message.method == "ACK":
-        return None
-    try:
-        _ = message.via.branch
-    except ParseError:
+    if not isinstance(message, Request) or message.method == "ACK" or "Via" not in message.headers:
         return None
     return message

@@ -424,11 +424,12 @@ class UserAgentServer:
         self._send_stateless(request, flow, status, reason, headers, self._stateless_tag(request), out)
 
     def refuse_malformed(self, request: Request, flow: Flow, status: int, reason: str, out: list[Output]) -> None:
-        """Answer a request that could be read in part."""
+        """Answer a request that could be read in part; with a broken Via the answer goes where it came from."""
         via = _readable_via(request)
         if via is not None:
             self._stamp(request, via, flow)
-        self.refuse_stateless(request, flow, status, out, reason)
+            flow = response_flow(via, flow, symmetric=self._state.symmetric)
+        self._transmit_stateless(request, flow, status, reason, (), self._stateless_tag(request), out)
 
     def drop(self, reason: str, flow: Flow, out: list[Output]) -> None:
         """Count a message that gets no reaction."""
@@ -471,7 +472,7 @@ class UserAgentServer:
 
 
 def _readable_via(request: Request) -> Via | None:
-    """None when the top Via is broken: the answer goes where the request came from."""
+    """The top Via; None when it is broken."""
     try:
         return request.via
     except ParseError:

@@ -256,7 +256,13 @@ cdef Py_ssize_t host_end(text_t p, Py_ssize_t i, Py_ssize_t end) except -1:
 
 
 cdef inline str host_text(text_t p, Py_ssize_t i, Py_ssize_t stop):
-    return text_of(p, i + 1, stop - 1) if p[i] == 0x5B else text_of(p, i, stop)
+    cdef str text
+    if p[i] != 0x5B:
+        return text_of(p, i, stop)
+    text = text_of(p, i + 1, stop - 1)
+    # RFC 5118 §4.10: the grammar of RFC 3261 leads to one colon too many before an IPv4 address; "an implementation
+    # must tolerate both".
+    return text.replace(":::", "::") if ":::" in text else text
 
 
 cdef object read_port(text_t p, Py_ssize_t* at, Py_ssize_t end):

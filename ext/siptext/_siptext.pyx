@@ -20,7 +20,7 @@ from sipcore._sipfields cimport (
 )
 
 from sipcore.errors import LocalProtocolError, ParseError
-from sipcore.names import COMPACT, KNOWN, LISTS, REASONS, SINGLE
+from sipcore.names import COMPACT, KNOWN, LISTS, METHODS, REASONS, SINGLE
 
 cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
@@ -420,10 +420,15 @@ cdef class Headers:
         copy._source = self._source
         for i in range(self._count):
             index = self._lines[i].index
-            if index == TO and to_tag is not None:
-                copy.write_line(copy._count, TO, "To", f"{self.value_of(&self._lines[i])};tag={to_tag}")
-            elif index == VIA or index == FROM or index == TO or index == CALL_ID or index == CSEQ:
+            if index == VIA:
                 copy.append_copy(&self._lines[i])
+            elif index == FROM or index == TO or index == CALL_ID or index == CSEQ:
+                if copy.find_line(0, index, None) >= 0:
+                    continue  # a request that has two is refused; the response has one
+                if index == TO and to_tag is not None:
+                    copy.write_line(copy._count, TO, "To", f"{self.value_of(&self._lines[i])};tag={to_tag}")
+                else:
+                    copy.append_copy(&self._lines[i])
         return copy
 
     def __contains__(self, name):
@@ -839,7 +844,11 @@ cdef int validate(Message message, object limits) except -1:
     if seen[MAX_FORWARDS]:
         message.count(MAX_FORWARDS, 255)
     if isinstance(message, Request) and cseq[1] != (<Request>message).method:
-        raise ParseError("CSeq method is not the method of the request")
+        # RFC 4475 §3.1.2.18: for an unknown method 501 "has better future-proof characteristics"
+        raise ParseError(
+            "CSeq method is not the method of the request",
+            status_hint=400 if (<Request>message).method in METHODS else 501,
+        )
     return 0
 
 
