@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import translate
+from math import inf
 from time import time as system_wallclock  # noqa: TID251  # the default of embedders; everything else passes its own
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -99,6 +100,7 @@ class App:
         self._switch: Switch | None = None
         self._idle = asyncio.Event()
         self._expiry: asyncio.TimerHandle | None = None
+        self._expires_at = inf
         self._reads_engine = False
         self._guard = guard
         self._timers = timers or Timers()
@@ -287,6 +289,7 @@ class App:
         assert self._engine is not None, "made at the start"
         if self._expiry is not None:
             self._expiry.cancel()
+        self._expires_at = inf
         if self._reads_engine:
             asyncio.get_running_loop().remove_reader(self._engine.fileno())
             self._reads_engine = False
@@ -335,8 +338,7 @@ class App:
         self.exchange.respond(event.transaction, status, headers)
         if event.flow.reliable:
             self.driver.authenticated(event.flow)
-        if self._expiry is None:
-            self._schedule_expiry()
+        self._schedule_expiry()
 
     def _note_registration(self, event: RequestReceived) -> None:
         assert self._registrar is not None and isinstance(event.identity, Identity) and self.gate.guard is not None
@@ -450,15 +452,19 @@ class App:
         return Address(self._advertised or flow.local.host, flow.local.port)
 
     def _schedule_expiry(self) -> None:
+        """Set the timer for the earliest expiry, unless one that is no later is set."""
         due = None if self._registrar is None else self._registrar.location.next_expiry()
-        if due is None or self._switch is None:
-            self._expiry = None
+        if due is None or due >= self._expires_at or self._switch is None:
             return
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expires_at = due
         delay = max(due - self._wallclock(), 0.0) + EXPIRY_STEP_S
         self._expiry = self._switch.loop.call_later(delay, self._expire)
 
     def _expire(self) -> None:
         assert self._registrar is not None, "scheduled only with one"
+        self._expires_at = inf
         self._registrar.expire()
         self._schedule_expiry()
 

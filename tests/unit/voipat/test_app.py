@@ -202,9 +202,10 @@ def test_bindings_expire_and_are_told() -> None:
     told: list[events.Event] = []
     app.subscribe(told.append)
     with SimWorld(app) as world:
-        world.phone("sip:alice@example.com", password=PASSWORD).register(expires=60, refresh=False)
+        for user, expires in (("alice", 3600), ("bob", 60)):
+            world.phone(f"sip:{user}@example.com", password=PASSWORD).register(expires=expires, refresh=False)
         world.run(until=70.0)
-        assert [type(event) for event in told] == [events.Registered, events.Unregistered]
+        assert [type(event) for event in told] == [events.Registered, events.Registered, events.Unregistered]
 
 
 def free_port() -> int:
