@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from pbx import stored
 from pbx.cdr import CdrSource
 from pbx.control import Arguments, Command, ControlError
-from pbx.errors import ConfigError
+from pbx.errors import ConfigError, PbxError
 from pbx.output import Row
 
 NOT_FOUND: Final = 3
@@ -89,6 +89,8 @@ class _Commands:
             yield await self._running.reload(check=bool(arguments.get("check")))
         except ConfigError as error:
             raise ControlError(str(error), exit_status=2) from error
+        except PbxError as error:
+            raise ControlError(f"nothing was changed: {error}") from error
 
     async def drain(self, arguments: Arguments) -> AsyncIterator[Row]:
         yield self._running.drain()

@@ -196,8 +196,11 @@ def parse_media(value: object) -> MediaConfig:
 
 def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
     """The keys that differ and that a reload cannot change in a running daemon."""
-    fixed = ("listen", "media", "advertised", "data")
-    return tuple(f"server.{key}" for key in fixed if getattr(old.server, key) != getattr(new.server, key))
+    fixed = ("listen", "media", "advertised", "data", "guard")
+    keys = [f"server.{key}" for key in fixed if getattr(old.server, key) != getattr(new.server, key)]
+    if old.server.log.format != new.server.log.format:
+        keys.append("server.log.format")
+    return tuple(keys)
 
 
 def _read(report: Report, environ: Mapping[str, str]) -> Config:

@@ -100,7 +100,7 @@ class Daemon:
     def __init__(self, path: Path, overrides: tuple[str, ...], loaded: Config, log: LogSession) -> None:
         self._path = path
         self._overrides = overrides
-        self._config = loaded
+        self._config = self._at_start = loaded
         self._log = log
         self._started = time.monotonic()
         self._stop = StopSignals()
@@ -270,7 +270,7 @@ class Daemon:
         """
         async with self._reloading:
             loaded = await asyncio.to_thread(config.load, self._path, self._overrides)
-            row = reload_row(self._config, loaded, applied=not check)
+            row = reload_row(self._config, loaded, started=self._at_start, applied=not check)
             if not check:
                 await asyncio.to_thread(self._store.save_tenants, loaded.tenants)
                 self._directory.swap(_directory_of(loaded))

@@ -138,7 +138,10 @@ def test_one_call_more_than_the_media_ports_carry_gets_503(tmp_path: Path) -> No
         assert server.stats()["calls_limit"] == 3
         with calls_up(tmp_path, server, 3):
             sipp.run(tmp_path, "expect_503", target=server.address, port=free_port(), calls=1, rows=call_rows("1002"))
-        wait_until(lambda: server.stats()["calls"] == 0, 10, "the calls are over")
+            for row in server.rows("calls"):
+                server.rows("hangup", row["id"])
+            wait_until(lambda: server.stats()["calls"] == 0, 10, "the calls are over")
+            sipp.run(tmp_path, "call", target=server.address, port=free_port(), calls=1, rows=call_rows("*43"))
         refused = next(row for row in server.rows("cdr") if row["disposition"] == "failed")
         assert (refused["cause"]["sip"], refused["cause"]["id"]) == (503, "VP-2002")
     finally:

@@ -54,3 +54,18 @@ def test_what_cannot_change_under_way_is_named() -> None:
     assert isinstance(answer, dict)
     assert answer["needs_restart"] == ["server.listen", "server.media"]
     assert answer["changed"] == []
+
+
+def test_of_the_log_the_level_changes_under_way_and_the_format_waits() -> None:
+    before = OFFICE + '[server.log]\nlevel = "info"\n'
+    after = OFFICE + '[server.log]\nlevel = "debug"\nformat = "json"\n[server.guard]\nban = false\n'
+    answer = row(before, after)
+    assert isinstance(answer, dict)
+    assert (answer["changed"], answer["needs_restart"]) == (["server.log"], ["server.guard", "server.log.format"])
+
+
+def test_what_waits_for_a_restart_is_said_again_at_the_next_reload() -> None:
+    started = config.parse(OFFICE)
+    moved = config.parse(OFFICE.replace("drain_s = 30", 'media = "127.0.0.1:30000-30999"'))
+    answer = reload_row(moved, moved, started=started, applied=True)
+    assert (answer["needs_restart"], answer["changed"]) == (["server.media"], [])
