@@ -29,6 +29,7 @@ from sipcore.errors import ParseError
 from sipcore.events import RequestReceived
 from sipcore.flow import Address, Flow
 from sipcore.guard import Guard
+from sipcore.message import Request
 from sipcore.timers import Timers
 from sipcore.uri import Uri, unescape
 from voipat import events, reasons
@@ -350,11 +351,17 @@ class App:
     def _receive_invite(self, event: RequestReceived) -> None:
         assert self._switch is not None and self._tasks is not None, "requests come between start and end"
         request = event.request
-        if request.body and request.content_type not in (None, "application/sdp"):
-            self.exchange.refuse(event, reasons.UNKNOWN_BODY, (("Accept", "application/sdp"),))
+        body = request.body
+        if body and request.content_type not in (None, "application/sdp"):
+            if not _is_optional(request):
+                self.exchange.refuse(event, reasons.UNKNOWN_BODY, (("Accept", "application/sdp"),))
+                return
+            body = b""
+        if not _accepts_sdp(request):
+            self.exchange.refuse(event, reasons.UNACCEPTABLE_ANSWER)
             return
         try:
-            offer = read_offer(request.body)
+            offer = read_offer(body)
         except ParseError:
             self.exchange.refuse(event, reasons.BAD_DESCRIPTION)
             return
@@ -467,6 +474,20 @@ class App:
         self._expires_at = inf
         self._registrar.expire()
         self._schedule_expiry()
+
+
+def _is_optional(request: Request) -> bool:
+    """RFC 3261 §20.11: whether a body may be left alone by who does not understand it."""
+    disposition = (request.headers.get("Content-Disposition") or "").lower()
+    return any(parameter.replace(" ", "") == "handling=optional" for parameter in disposition.split(";")[1:])
+
+
+def _accepts_sdp(request: Request) -> bool:
+    """RFC 3261 §20.1: without the header application/sdp is accepted; with an empty one nothing is."""
+    if "Accept" not in request.headers:
+        return True
+    types = {value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")}
+    return not types.isdisjoint(("application/sdp", "application/*", "*/*"))
 
 
 async def _reject_unknown(call: Call) -> None:

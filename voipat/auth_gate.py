@@ -15,6 +15,8 @@ from sipcore.errors import ParseError
 from sipcore.flow import Flow
 from sipcore.guard import Admission, Guard
 from sipcore.message import Request
+from sipcore.names import METHODS
+from sipcore.uas import SCHEMES
 from sipcore.uri import Uri, unescape
 from voipat import events, reasons
 from voipat.accounts import Accounts, Identity
@@ -52,13 +54,17 @@ class Gate:
         if method != "REGISTER" and request.to.tag:
             return _IN_DIALOG
         if method == "REGISTER" and self._accounts is not None:
-            return self._authenticate(request, request.to.uri, flow, now)
+            return self._register(request, flow, now)
         if self.guard is not None and (refusal := self._limited(request, flow, now)) is not None:
             return refusal
+        if method not in ("INVITE", "OPTIONS"):
+            # RFC 3261 §21.5.2: 501 is for a method that is not recognized at all.
+            reason = reasons.METHOD_NOT_ALLOWED if method in METHODS else reasons.METHOD_UNKNOWN
+            return self._refuse(request, flow, reason, ("Allow", self.allow))
+        if request.uri.scheme not in SCHEMES:
+            return self._refuse(request, flow, reasons.UNKNOWN_SCHEME)
         if method == "OPTIONS":
             return self._options(request, flow)
-        if method != "INVITE":
-            return self._refuse(request, flow, reasons.METHOD_NOT_ALLOWED, ("Allow", self.allow))
         if self.draining:
             return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
         return self._invite(request, flow, now)
@@ -77,6 +83,13 @@ class Gate:
         if host == flow.local.host or host in self._own_hosts:
             return True
         return flow.local.host in ("0.0.0.0", "::") and _is_literal(host)
+
+    def _register(self, request: Request, flow: Flow, now: float) -> Verdict:
+        # RFC 3261 §10.3: the To field is the address of record, "a SIP or SIPS URI".
+        uri = request.to.uri
+        if uri.scheme not in ("sip", "sips"):
+            return self._refuse(request, flow, reasons.BAD_ADDRESS_OF_RECORD)
+        return self._authenticate(request, uri, flow, now)
 
     def _options(self, request: Request, flow: Flow) -> Verdict:
         if self.draining:

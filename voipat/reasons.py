@@ -61,6 +61,12 @@ TOO_MANY_REQUESTS: Final = Reason(
 SOURCE_BANNED: Final = Reason(
     "VP-1009", 403, 21, "failed", "Source banned",
     "Only in the log: too many wrong passwords came from the source; it gets no answer for a while.")  # fmt: skip
+METHOD_UNKNOWN: Final = Reason(
+    "VP-1010", 501, 97, "failed", "Method not implemented",
+    "This server knows no such method; Allow lists those it takes.")  # fmt: skip
+UNKNOWN_SCHEME: Final = Reason(
+    "VP-1011", 416, 88, "failed", "Unsupported URI scheme",
+    "The request is for a URI that is neither sip, sips nor tel.")  # fmt: skip
 
 DRAINING: Final = Reason(
     "VP-2001", 503, 42, "failed", "Server is shutting down",
@@ -126,6 +132,9 @@ BAD_DESCRIPTION: Final = Reason(
 UNKNOWN_BODY: Final = Reason(
     "VP-3015", 415, 79, "failed", "Unsupported body",
     "The INVITE has a body that is no session description.")  # fmt: skip
+UNACCEPTABLE_ANSWER: Final = Reason(
+    "VP-3016", 406, 79, "failed", "Session description not accepted",
+    "The INVITE has an Accept header without application/sdp, so no answer could be sent.")  # fmt: skip
 
 NORMAL_CLEARING: Final = Reason(
     "VP-4001", 200, 16, "answered", "Normal call clearing",
@@ -173,6 +182,9 @@ TOO_MANY_CONTACTS: Final = Reason(
 BAD_CONTACT: Final = Reason(
     "VP-5005", 400, 95, "failed", "Unusable Contact",
     "A Contact is no SIP URI, or longer than allowed.")  # fmt: skip
+BAD_ADDRESS_OF_RECORD: Final = Reason(
+    "VP-5006", 400, 95, "failed", "To is no SIP address",
+    "A phone registers a sip or sips URI.")  # fmt: skip
 
 NO_TRANSFER: Final = Reason(
     "VP-6001", 603, 29, "failed", "Transfer not offered",

@@ -60,11 +60,13 @@ def test_options_says_what_we_take() -> None:
         assert b"Accept: application/sdp" in sent and b"Supported:" in sent
 
 
-def test_an_unknown_method_is_405() -> None:
+def test_a_known_method_that_is_not_taken_is_405_and_an_unknown_one_501() -> None:
     with SimWorld(make_app()) as world:
-        ask(world.phone("sip:x@elsewhere.test"), "DANCE")
+        ask(world.phone("sip:x@elsewhere.test"), "PUBLISH")
+        ask(world.phone("sip:y@elsewhere.test"), "DANCE")
         world.run(until=1.0)
-        assert "405 Method Not Allowed (DANCE)" in world.ladder()
+        assert "405 Method Not Allowed (PUBLISH)" in world.ladder()
+        assert "501 Not Implemented (DANCE)" in world.ladder()
 
 
 @pytest.mark.parametrize(
