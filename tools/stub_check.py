@@ -26,7 +26,8 @@ def runtime_parameters(value: object) -> list[str] | None:
     match = re.match(r"^[\w.]+\((.*?)\)(?: ->.*)?$", first)
     if match is None:
         return None
-    names = [re.split(r"[:=]", part.strip())[0].split()[-1:] for part in split_arguments(match[1])]
+    plain = re.sub(r"\[[^\]]*\]", "", match[1])  # `const uint8_t[::1] packet`
+    names = [re.split(r"[:=]", part.strip())[0].split()[-1:] for part in split_arguments(plain)]
     flat = [name[0] for name in names if name]
     return [name for name in flat if name not in ("self", "cls", "*", "/")]
 
