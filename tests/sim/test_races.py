@@ -116,3 +116,50 @@ def test_calls_survive_one_packet_lost_in_five(seed: int, extra: int) -> None:
         assert all(call.was_answered for call in calls)
         assert [cdr.disposition for cdr in office.cdrs] == ["answered"] * 10
         assert world.leaks() == []
+
+
+@pytest.mark.rfc("5407", "3.1.4")
+def test_both_hang_up_at_once(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=2.0, hangs_up_after=3.0)
+        call = alice.dial("1002").hangs_up(after=3.0 - 0.01)
+        office.world.run()
+        assert call.was_answered and bob.received[0].is_over
+        assert office.outcome()[0] == "answered"
+        assert office.world.leaks() == []
+
+
+@pytest.mark.rfc("3261", "14.1")
+def test_both_hold_at_once_and_the_call_goes_on(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=2.0).on_call(lambda call: call.holds(after=2.0).waits(4.0))
+        call = alice.dial("1002").holds(after=2.0 - 0.01).waits(4.0).resumes().hangs_up(after=2.0)
+        office.world.run()
+        assert call.ended_by == "1001" and office.outcome()[0] == "answered"
+        assert office.world.leaks() == []
+
+
+@pytest.mark.rfc("3261", "17.1.1.2")
+def test_an_invite_to_a_dead_phone_is_repeated_to_the_millisecond(seed: int) -> None:
+    with Office(seed=seed, ring_s=60.0) as office:
+        alice, bob = office.phones(2)
+        bob.ignores()
+        start = office.world.now
+        alice.dial("1002")
+        office.world.run()
+        sent = [rung.time - start - 0.01 for rung in office.world.network.ladder if rung.destination == bob.address]
+        assert [round(time, 3) for time in sent[-7:]] == [0.0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
+        assert office.cdrs[-1].duration_s == pytest.approx(32.0, abs=0.001)
+
+
+def test_messages_that_come_twice_or_late_change_nothing(seed: int) -> None:
+    with Office(seed=seed, duplicate=0.5, reorder=0.1, latency=0.02) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=1.0)
+        calls = [alice.dial("1002", after=10.0 * turn).hangs_up(after=2.0) for turn in range(5)]
+        office.world.run()
+        assert all(call.was_answered for call in calls) and len(bob.received) == 5
+        assert [cdr.disposition for cdr in office.cdrs] == ["answered"] * 5
+        assert office.world.leaks() == []
