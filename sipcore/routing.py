@@ -138,6 +138,9 @@ def stamped_via(text: str, via: Via, flow: Flow) -> str | None:
     host = via.host[1:-1] if via.host.startswith("[") else via.host
     if not asked and host == remote.host and "received" not in params:
         return None
+    if asked and text.endswith(";rport") and "received" not in params:
+        # What nearly every client sends: nothing to take out.
+        return f"{text}={remote.port};received={remote.host}"
     # A `received` or an rport value that the sender wrote itself must not survive.
     pieces = [text.partition(";")[0].strip()]
     for name, value in params.items():
