@@ -1,0 +1,58 @@
+"""Every program of examples/, and every Python block of the documentation."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+import voipat
+from voipat.testing import SimWorld
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+
+
+def app_of(name: str) -> voipat.App:
+    app = runpy.run_path(str(ROOT / "examples" / name))["app"]
+    assert isinstance(app, voipat.App)
+    return app
+
+
+def test_echo_answers_a_stranger_and_sends_the_voice_back() -> None:
+    with SimWorld(app_of("echo.py")) as world:
+        stranger = world.phone("sip:stranger@elsewhere.example")
+        call = stranger.dial("sip:echo@127.0.0.1").hears(stranger.tone).hangs_up(after=1.0)
+        world.run()
+        assert call.was_answered
+        assert world.leaks() == []
+
+
+def test_ring_both_gives_the_call_to_the_first_who_answers() -> None:
+    with SimWorld(app_of("ring_both.py")) as world:
+        alice = world.phone("sip:alice@127.0.0.1").register().answers(after=3.0)
+        bob = world.phone("sip:bob@127.0.0.1").register().answers(after=1.0)
+        world.run(until=1.0)
+        call = alice.dial("sip:team@127.0.0.1", after=0.5)
+        call.hears(bob.tone).hangs_up(after=1.0)
+        world.run()
+        assert call.was_answered
+        assert bob.received[0].was_answered
+        assert world.leaks() == []
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    """One program a page: its blocks build on each other."""
+    programs = []
+    for page in PAGES:
+        blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+        if blocks:
+            programs.append((page.name, "\n".join(blocks).replace("app.run()", "")))
+    return programs
+
+
+@pytest.mark.parametrize(("page", "program"), python_blocks(), ids=[page for page, _ in python_blocks()])
+def test_python_blocks_of_the_page_run(page: str, program: str) -> None:
+    exec(compile(program, page, "exec"), {"__name__": "page"})
