@@ -188,9 +188,10 @@ class Client:
 
 
 @asynccontextmanager
-async def client(app: App, transport: str) -> AsyncIterator[Client]:
-    """A socket connected to the server."""
-    remote = next(each.local for each in app.driver.transports if each.name == transport)
+async def client(app: App, transport: str, remote: Address | None = None) -> AsyncIterator[Client]:
+    """A socket connected to the server; to its first listener of the transport, unless another is named."""
+    if remote is None:
+        remote = next(each.local for each in app.driver.transports if each.name == transport)
     opened = _udp_client(remote) if transport == "UDP" else _tcp_client(remote)
     async with opened as made:
         yield made
