@@ -18,7 +18,8 @@ from typing import Final, Protocol
 class Timers:
     """Seconds. `t1` round trip, `t2` longest retransmission interval, `t4` life of a message in the network,
 
-    `c` a proxy's limit for a pending INVITE, `d` wait for repeated INVITE failures, `trying` RFC 3261 §17.2.1.
+    `c` a proxy's limit for a pending INVITE, `d` wait for repeated INVITE failures, `trying` RFC 3261 §17.2.1,
+    `refresh` how often a provisional response is repeated so that no proxy gives up (§13.3.1.1).
     """
 
     t1: float = 0.5
@@ -27,6 +28,7 @@ class Timers:
     c: float = 181.0
     d: float = 32.0
     trying: float = 0.2
+    refresh: float = 60.0
 
     @property
     def timeout(self) -> float:

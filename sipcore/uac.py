@@ -46,7 +46,10 @@ class UserAgentClient:
         if flow is not None:
             self._start(opened, flow, now, out)
             return
-        hop = next_hop(top_route(request))
+        uri = top_route(request)
+        if uri.scheme not in ("sip", "sips"):
+            raise LocalProtocolError(f"{uri.scheme}: says no next hop", status_hint=416)
+        hop = next_hop(uri)
         if hop.is_literal:
             self._start(opened, Flow(hop.transport, ANY_LOCAL, hop.address), now, out)
             return
@@ -254,7 +257,8 @@ class UserAgentClient:
         """Take one response."""
         state = self._state
         transaction = state.transactions.client(response.via.branch, response.cseq.method)
-        if transaction is None:
+        # RFC 3261 §8.1.3.3: a response with more than our Via went astray.
+        if transaction is None or len(response.headers.get_all("Via")) > 1:
             self._server.drop("responses_stray", flow, out)
             return
         status = response.status

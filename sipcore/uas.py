@@ -310,7 +310,10 @@ class UserAgentServer:
     ) -> None:
         if self._state.server:
             headers = [*headers, ("Server", self._state.server)]
-        to_tag = transaction.local_tag if status > 100 and not request.to.tag else None
+        to_tag = transaction.local_tag if status > 100 else None
+        if status == 100 and "Timestamp" in request.headers:
+            # RFC 3261 §8.2.6.1: "MUST be copied into this 100 (Trying) response".
+            headers = [*headers, ("Timestamp", request.headers.get("Timestamp") or "")]
         response = response_to(request, status, reason, to_tag=to_tag, headers=headers, body=body)
         transaction.data = response.to_bytes()
 

@@ -60,6 +60,7 @@ class Input(IntEnum):
     TIMER_M = 18
     TIMER_TRYING = 19
     TIMER_UNANSWERED = 20
+    TIMER_REFRESH = 21
 
 
 class Action(IntEnum):
@@ -167,6 +168,8 @@ class Transaction:
             self._enter(state, now)
         elif input_ is Input.CANCELLED:
             self.expire_at = now + self.timers.timeout
+        elif input_ is Input.TIMER_REFRESH:
+            self.expire_at = now + self.timers.refresh
         return actions
 
     def next_deadline(self) -> float:

@@ -1,7 +1,8 @@
 """INVITE server transaction: RFC 3261 §17.2.1, with the Accepted state of RFC 6026 §7.1.
 
 The table is the whole machine; `_enter` holds its timers. TIMER_TRYING is the 200 ms of §17.2.1 after which the
-transaction sends 100 on its own; whatever the transaction user sends first stops it.
+transaction sends 100 on its own; whatever the transaction user sends first stops it. TIMER_REFRESH is the minute
+of §13.3.1.1 after which a provisional response is repeated, so that no proxy on the way cancels a long ringing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ TRANSITIONS: Final[Transitions] = {
     (State.TRYING, Input.FAILURE): (State.COMPLETED, (Action.SEND_RESPONSE,)),
     (State.PROCEEDING, Input.REQUEST): (State.PROCEEDING, (Action.SEND_RESPONSE,)),
     (State.PROCEEDING, Input.PROVISIONAL): (State.PROCEEDING, (Action.SEND_RESPONSE,)),
+    (State.PROCEEDING, Input.TIMER_REFRESH): (State.PROCEEDING, (Action.SEND_RESPONSE,)),
     (State.PROCEEDING, Input.SUCCESS): (State.ACCEPTED, (Action.SEND_RESPONSE,)),
     (State.PROCEEDING, Input.FAILURE): (State.COMPLETED, (Action.SEND_RESPONSE,)),
     # RFC 6026 §7.1: Accepted absorbs INVITEs (the core repeats the 2xx) and lets the ACK pass to the core.
@@ -40,7 +42,9 @@ def _enter(transaction: Transaction, state: State, now: float) -> None:
         transaction.expire_at = now + timers.trying
         return
     transaction.stop()
-    if state is State.ACCEPTED:
+    if state is State.PROCEEDING:
+        transaction.expire_at = now + timers.refresh
+    elif state is State.ACCEPTED:
         transaction.expire_at = now + timers.timeout
     elif state is State.COMPLETED:
         transaction.expire_at = now + timers.timeout
@@ -62,6 +66,7 @@ INVITE_SERVER: Final = Machine(
     repeating={State.COMPLETED: Input.TIMER_G},
     expiring={
         State.TRYING: Input.TIMER_TRYING,
+        State.PROCEEDING: Input.TIMER_REFRESH,
         State.ACCEPTED: Input.TIMER_L,
         State.COMPLETED: Input.TIMER_H,
         State.CONFIRMED: Input.TIMER_I,

@@ -20,7 +20,7 @@ def started(*, reliable: bool = False) -> Transaction:
 @pytest.mark.parametrize("reliable", [False, True])
 def test_100_is_sent_when_the_user_says_nothing_within_200_ms(reliable: bool) -> None:
     transaction = started(reliable=reliable)
-    assert run_out(transaction) == [(0.2, Action.SEND_TRYING)]
+    assert run_out(transaction, 60.0) == [(0.2, Action.SEND_TRYING)]
     assert transaction.state is State.PROCEEDING
 
 
@@ -28,7 +28,16 @@ def test_100_is_sent_when_the_user_says_nothing_within_200_ms(reliable: bool) ->
 def test_no_100_after_the_user_has_responded() -> None:
     transaction = started()
     assert transaction.step(Input.PROVISIONAL, 0.1) == (Action.SEND_RESPONSE,)
-    assert run_out(transaction) == []
+    assert run_out(transaction, 60.0) == []
+
+
+@pytest.mark.rfc("3261", "13.3.1.1")
+def test_a_provisional_response_is_repeated_every_minute() -> None:
+    # "the UAS MUST send a non-100 provisional response at every minute, to handle the possibility of lost
+    # provisional responses."
+    transaction = started()
+    transaction.step(Input.PROVISIONAL, 0.0)
+    assert run_out(transaction, 200.0) == [(t, Action.SEND_RESPONSE) for t in (60.0, 120.0, 180.0)]
 
 
 @pytest.mark.rfc("3261", "17.2.1")

@@ -191,3 +191,17 @@ def test_unreadable_requests_with_readable_essentials_get_400_and_others_silence
     side.receive(b"\x00\xff nothing of SIP")
     assert side.labels() == []
     assert side.names() == ["MessageDropped"]
+
+
+@pytest.mark.rfc("3261", "8.2.6.1")
+def test_timestamp_is_copied_into_the_100() -> None:
+    side = Side()
+    side.receive(request_bytes("INVITE", "Timestamp: 54"))
+    side.respond(side.event(RequestReceived).transaction, 100)
+    assert answer(side).headers.get("Timestamp") == "54"
+    assert "Timestamp" not in request_headers_of(side, 180)
+
+
+def request_headers_of(side: Side, status: int) -> list[str]:
+    side.respond(side.event(RequestReceived).transaction, status)
+    return [name for name, _ in answer(side).headers.items()]
