@@ -4,6 +4,8 @@ from typing import Self
 from sipcore.fields import CSeq
 from sipcore.uri import Uri
 
+class WordTable: ...
+
 class UriFields:
     @property
     def scheme(self) -> str: ...

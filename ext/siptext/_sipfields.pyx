@@ -457,9 +457,9 @@ cdef object read_via(object cls, text_t p, Py_ssize_t start, Py_ssize_t end):
     """`SIP/2.0/UDP host:port;params`; white space may stand around "/" and ":"."""
     cdef ViaFields via = instance(cls)
     cdef Py_ssize_t i = span(p, start, end, TOKEN), slash, stop
-    if i - start == 3 and end - i > 5 and p[i] == 0x2F and p[i + 4] == 0x2F and same_lower(p, start, i + 4, b"sip/2.0", 7):
+    if end - start > 7 and p[start + 7] == 0x2F and same_lower(p, start, start + 7, b"sip/2.0", 7):
         via.protocol = "SIP/2.0"
-        i += 4
+        i = start + 7
     else:
         slash = skip_space(p, i, end)
         stop = skip_space(p, slash + 1, end)

@@ -5,7 +5,7 @@ a folded one is unfolded: a peer that folds differently would see other headers 
 without CR before it, on every transport alike, and is sent on as CRLF; a bare CR is refused. One rule everywhere,
 because a request can be hidden between two elements that disagree.
 
-The rules are those of RFC 3261 §7 and §18.3, told in `sipcore.parser`; this module only makes them fast, in linear time.
+The rules are those of RFC 3261 §7 and §18.3, told in `sipcore.parser`; this module makes them fast, in linear time.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
