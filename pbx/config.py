@@ -100,6 +100,7 @@ class ServerConfig:
     advertised: str | None = None
     default_tenant: str | None = None
     drain_s: float = 30.0
+    media_timeout_s: float = 30.0
     guard: GuardConfig = GuardConfig()
     log: LogConfig = LogConfig()
 
@@ -196,7 +197,7 @@ def parse_media(value: object) -> MediaConfig:
 
 def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
     """The keys that differ and that a reload cannot change in a running daemon."""
-    fixed = ("listen", "media", "advertised", "data", "guard")
+    fixed = ("listen", "media", "media_timeout_s", "advertised", "data", "guard")
     keys = [f"server.{key}" for key in fixed if getattr(old.server, key) != getattr(new.server, key)]
     if old.server.log.format != new.server.log.format:
         keys.append("server.log.format")
@@ -231,6 +232,7 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         advertised=table.take("advertised", ip_address, "") or advertised,
         default_tenant=table.take("default_tenant", text_of, "").lower() or None,
         drain_s=table.take("drain_s", seconds(0, 86400), default.drain_s),
+        media_timeout_s=table.take("media_timeout_s", seconds(0, 86400), default.media_timeout_s),
         guard=_read_guard(table.table("guard")),
         log=_read_log(table.table("log")),
     )

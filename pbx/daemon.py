@@ -179,7 +179,8 @@ class Daemon:
         self._location = MemoryLocation(BindingKeeper(self._store))
         restore_bindings(self._location, self._store, self._directory.current.tenants, time.time())
         self._cdrs = CdrWriter(self._store)
-        self._engine = stack.enter_context(Engine(port_range=(media.low, media.high)))
+        engine = Engine(port_range=(media.low, media.high), media_timeout=server.media_timeout_s)
+        self._engine = stack.enter_context(engine)
         self._network = ListeningNetwork(TcpLimits(connections=max(1, self._capacity.connections)))
         self._app = App(
             listen=server.listen,
