@@ -6,13 +6,11 @@ ACK, glare, BYE) is in `invite_usage`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from sipcore.errors import ParseError
 from sipcore.events import DialogId
 from sipcore.flow import Flow
 from sipcore.message import Message, Request, Response
@@ -185,10 +183,7 @@ DialogKey = tuple[str, str, str | None]
 
 def contact_uri(message: Message) -> str | None:
     """The URI of the first Contact; None when there is none, or none that can be dialled."""
-    try:
-        contact = message.contact
-    except ParseError:
-        return None
+    contact = message.contact
     if contact is None or contact.uri.scheme not in ("sip", "sips"):
         return None
     return str(contact.uri)
@@ -224,9 +219,6 @@ class DialogTable:
 
     def __len__(self) -> int:
         return len(self._by_id)
-
-    def __iter__(self) -> Iterator[Dialog]:
-        return iter(self._by_id.values())
 
     def get(self, dialog: DialogId) -> Dialog | None:
         """The dialog of this id, while it lives."""

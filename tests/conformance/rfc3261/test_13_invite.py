@@ -252,3 +252,23 @@ def test_a_lost_connection_fails_the_request_and_its_early_dialogs() -> None:
     side.take(side.endpoint.flow_lost(side.flow, 1.0))
     assert side.names() == ["RequestFailed", "DialogEnded"]
     assert side.leaks() == (0, 0)
+
+
+def test_a_2xx_without_a_to_tag_makes_a_dialog_all_the_same() -> None:
+    side = Side()
+    side.send()
+    side.receive(side.peer_response(200, to_tag=""))
+    dialog = side.event(ResponseReceived).dialog
+    side.ack(dialog)
+    side.receive(side.peer_response(200, of=side.sent[0].data, to_tag=""))
+    assert side.labels() == ["INVITE", "ACK", "ACK"]
+
+
+def test_an_error_of_the_user_is_told_to_the_user() -> None:
+    from sipcore.errors import LocalProtocolError
+
+    side = Side()
+    ours = side.send()
+    for transaction, status in ((ours, 200), (incoming(side).transaction, 99), (incoming(side).transaction, 700)):
+        with pytest.raises(LocalProtocolError):
+            side.respond(transaction, status)

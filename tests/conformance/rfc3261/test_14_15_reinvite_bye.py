@@ -288,3 +288,85 @@ def test_a_bye_that_the_user_never_answers_ends_the_dialog_all_the_same() -> Non
     side.advance(33.0)
     assert side.names() == ["DialogEnded"]
     assert side.leaks() == (0, 0)
+
+
+@pytest.mark.rfc("5407", "3.1.1")
+def test_a_200_that_crosses_the_bye_of_an_early_dialog_is_acknowledged() -> None:
+    side = Side()
+    side.send()
+    invite = side.sent[-1].data
+    side.receive(side.peer_response(180, of=invite))
+    side.bye(side.event(ResponseReceived).dialog)
+    bye = side.sent[-1].data
+    side.labels()
+    side.receive(side.peer_response(200, of=invite))
+    side.receive(side.peer_response(200, of=invite))
+    assert side.labels() == ["ACK", "ACK"]
+    side.receive(side.peer_response(200, of=bye))
+    assert side.names().count("DialogEnded") == 1
+    assert side.leaks() == (0, 0)
+
+
+def test_a_200_after_the_early_dialog_has_gone_is_acknowledged_and_hung_up() -> None:
+    side = Side()
+    side.send()
+    invite = side.sent[-1].data
+    side.receive(side.peer_response(180, of=invite))
+    side.bye(side.event(ResponseReceived).dialog)
+    side.receive(side.peer_response(481))
+    side.labels()
+    side.receive(side.peer_response(200, of=invite))
+    assert side.labels() == ["ACK", "BYE"]
+    assert side.leaks() == (0, 0)
+
+
+def test_a_200_to_our_reinvite_that_crosses_our_bye_is_acknowledged() -> None:
+    side = Side()
+    dialog, _ = answered_call(side)
+    side.in_dialog(dialog, "INVITE")
+    reinvite = side.sent[-1].data
+    side.bye(dialog)
+    side.labels()
+    side.receive(side.peer_response(200, of=reinvite))
+    assert side.labels() == ["ACK"]
+    assert side.leaks() == (0, 0)
+
+
+def test_an_update_moves_the_remote_target_by_its_2xx() -> None:
+    side = Side()
+    dialog, _ = answered_call(side)
+    side.in_dialog(dialog, "UPDATE")
+    side.receive(side.peer_response(200, "Contact: <sip:alice@10.0.0.66>"))
+    view = side.endpoint.dialog(dialog)
+    assert view is not None and str(view.remote_target) == "sip:alice@10.0.0.66"
+
+
+def test_a_cancelled_reinvite_waits_for_its_provisional_response_too() -> None:
+    side = Side()
+    dialog, _ = answered_call(side)
+    transaction = side.in_dialog(dialog, "INVITE")
+    reinvite = side.sent[-1].data
+    side.cancel(transaction)
+    side.labels()
+    side.receive(side.peer_response(100, of=reinvite, to_tag=""))
+    assert side.labels() == ["CANCEL"]
+    side.receive(side.peer_response(487, of=reinvite))
+    assert side.endpoint.dialog(dialog) is not None
+
+
+def test_an_unsupported_option_within_a_dialog_gets_420() -> None:
+    side = Side()
+    _, tag = answered_call(side)
+    side.receive(request_bytes("INFO", "Require: frobnicate", branch="z9hG4bK2", to_tag=tag, cseq=2))
+    assert side.labels() == ["420 INFO"]
+
+
+def test_nothing_more_is_sent_in_a_dialog_whose_bye_waits_for_the_ack() -> None:
+    side = Side()
+    side.receive(request_bytes("INVITE"))
+    event = side.event(RequestReceived)
+    side.respond(event.transaction, 200)
+    side.bye(event.dialog)
+    for method in ("INFO", "BYE", "INVITE"):
+        with pytest.raises(LocalProtocolError):
+            side.in_dialog(event.dialog, method)
