@@ -1,6 +1,7 @@
 """What all tests share: the seed of simulations, the check that nothing is left behind, and the RFC coverage page.
 
-`--sim-seed N` replays a simulation, `--rfc-coverage FILE` writes which test holds which section of which RFC.
+`--sim-seed N` (or VOIPAT_SEED=N) replays a simulation; `--rfc-coverage FILE` writes which test holds which section of
+which RFC.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("voipat")
-    group.addoption("--sim-seed", type=int, default=1, help="seed of the simulated worlds (printed by a failing test)")
+    seed = int(os.environ.get("VOIPAT_SEED") or 1)
+    group.addoption("--sim-seed", type=int, default=seed, help="seed of the simulated worlds (VOIPAT_SEED, else 1)")
     group.addoption("--rfc-coverage", type=Path, default=None, help="write the table of RFC sections and their tests")
 
 

@@ -54,7 +54,7 @@ class Traffic:
         self._office = office
         self._phones = phones
         self._end = office.world.now + seconds
-        self._entropy = office.world._entropy_of("traffic")
+        self._entropy = office.world.entropy_of("traffic")
         self._listened: set[tuple[str, str]] = set()
         self.calls: list[PhoneCall] = []
         self.heard: list[PhoneCall] = []
@@ -129,7 +129,7 @@ def run(seconds: float, extensions: int, seed: int, loss: float) -> Figures:
         traffic = Traffic(office, phones, seconds)
         world.run(until=40.0 + seconds)
         for phone in phones:
-            phone._cancel_refresh()
+            phone.stop_refreshing()
         world.run(limit=600.0)
         statuses = Counter(call.status or 0 for call in traffic.calls)
         gc.unfreeze()

@@ -94,3 +94,25 @@ def test_topology_is_hidden(seed: int) -> None:
         assert not any(alice.address.host.encode() + b":" in data for data in to_bob)
         assert not any(call.request.call_id.encode() in data for data in to_bob)
         assert not any(bob.address.host.encode() + b":" in data for data in to_alice)
+
+
+@pytest.mark.rfc("3261", "13.2.1")
+def test_an_invite_without_an_offer_gets_one_and_both_hear(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers().on_call(lambda call: call.hears(alice.tone))
+        call = alice.dial("1002", late_offer=True).hears(bob.tone).hangs_up(after=1.0)
+        office.world.run()
+        assert call.was_answered and office.outcome()[0] == "answered"
+        assert office.world.leaks() == []
+
+
+def test_digits_while_both_talk_sparsely_and_a_server_that_ends_with_calls_up(seed: int) -> None:
+    with Office(seed=seed) as office:
+        office.world.talk = lambda call: 10.0
+        alice, bob = office.phones(2)
+        bob.answers()
+        call = alice.dial("1002").waits(1.0).presses("7", after=1.0)
+        office.world.run(until=office.world.now + 20.0)
+        assert bob.received[0].heard.digits == "7" and not call.is_over
+        assert "engine: 2 ports" in office.world.leaks()

@@ -64,6 +64,7 @@ class PhoneCall:
         self.responses: list[Response] = []
         self.request: Request | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
+        self.late_offer = False
         self.reasons: list[str] = []
         self.answered_at: float | None = None
         self.ended_at: float | None = None
@@ -205,7 +206,7 @@ class PhoneCall:
         self._script = self.phone.world._start_task(self._play(), f"script of {self.phone.name}")
 
     def _offer(self) -> bytes:
-        return self._offers.make_offer(self._local)
+        return b"" if self.late_offer and self.audio is None else self._offers.make_offer(self._local)
 
     def _on_response(self, response: Response | None, dialog: DialogId | None) -> None:
         """A response to our INVITE, or None when there was none."""
@@ -224,14 +225,16 @@ class PhoneCall:
     def _on_provisional(self, response: Response) -> None:
         if response.status > 100 and not self.is_over:
             self.state = CallState.RINGING
-        if response.body:
+        if response.body and not self.late_offer:
             self._read_answer(response.body)
             self._start_talking()
 
     def _on_success(self, response: Response, dialog: DialogId | None) -> None:
         assert dialog is not None, "a 2xx to INVITE makes a dialog"
         endpoint = self.phone.endpoint
-        self.phone._execute(lambda now: endpoint.ack(dialog, now))
+        answer = self._late_answer(response) if self.late_offer else b""
+        headers = SDP_TYPE if answer else ()
+        self.phone._execute(lambda now: endpoint.ack(dialog, now, headers=headers, body=answer))
         if self.is_over or self._cancelled or self.was_answered:
             # Answered while our CANCEL was under way, or a second fork answered: nobody is there for it.
             self.phone._execute(lambda now: endpoint.bye(dialog, now))
@@ -240,9 +243,18 @@ class PhoneCall:
             return
         self.dialog = dialog
         self.phone._in_dialog(self, dialog)
-        if response.body:
+        if response.body and not self.late_offer:
             self._read_answer(response.body)
         self._mark_answered()
+
+    def _late_answer(self, response: Response) -> bytes:
+        """The offer came in the 2xx: our answer goes into the ACK (RFC 3261 §13.2.2.4)."""
+        try:
+            body, self.audio = self._offers.make_answer(parse_sdp(response.body), self._local)
+        except (NegotiationError, ParseError) as error:
+            self._miss(str(error))
+            return b""
+        return body
 
     # Incoming
 
@@ -298,6 +310,11 @@ class PhoneCall:
             self.audio = self._offers.read_answer(parse_sdp(body))
         except (NegotiationError, ParseError) as error:
             self.unmet.append(f"{self.phone.name}: {error}")
+
+    def _on_late_answer(self, body: bytes) -> None:
+        """The ACK answers the offer of our 200."""
+        self._read_answer(body)
+        self._start_talking()
 
     def _offer_again(self, direction: Direction) -> None:
         if self.dialog is None or self.is_over:

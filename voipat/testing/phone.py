@@ -105,11 +105,17 @@ class Phone:
 
     # What it does
 
-    def dial(self, target: str, *, after: float = 0.0, headers: Sequence[tuple[str, str]] = ()) -> PhoneCall:
-        """Call somebody: a SIP URI, or a number in the phone's own domain."""
+    def dial(
+        self, target: str, *, after: float = 0.0, headers: Sequence[tuple[str, str]] = (), late_offer: bool = False
+    ) -> PhoneCall:
+        """Call somebody: a SIP URI, or a number in the phone's own domain.
+
+        With `late_offer` the INVITE has no SDP: the other side offers, and our ACK answers.
+        """
         uri = Uri.parse(target if ":" in target else f"sip:{target}@{self.uri.host}")
         call = PhoneCall(self, uri, is_outgoing=True)
         call.headers = tuple(headers)
+        call.late_offer = late_offer
         self.calls.append(call)
         self.world._calls.append(call)
         if after > 0:
@@ -120,22 +126,28 @@ class Phone:
 
     def register(self, *, expires: int = 3600, contact: str | None = None, refresh: bool = True) -> Phone:
         """Register, and register again before it runs out."""
-        self._cancel_refresh()
+        self.stop_refreshing()
         binding = contact or f"<{self.contact}>"
         self._send_register(binding, expires, lambda granted: self._arm_refresh(granted) if refresh else None)
         return self
 
     def unregister(self, *, everything: bool = False) -> Phone:
         """Remove this phone's binding, or all bindings of its user."""
-        self._cancel_refresh()
+        self.stop_refreshing()
         self._send_register("*" if everything else f"<{self.contact}>", 0, lambda granted: None)
         return self
+
+    def stop_refreshing(self) -> None:
+        """Let the registration run out in its time."""
+        if self._refresh is not None:
+            self._refresh.cancel()
+            self._refresh = None
 
     def vanish(self) -> None:
         """The power goes: nothing is said to anybody, and the phone remembers nothing."""
         self.world.network.cut_off(self.name)
         self.world.unwatch(f"phone {self.name}")
-        self._cancel_refresh()
+        self.stop_refreshing()
         for call in list(self.calls):
             call._end("power")
 
@@ -259,11 +271,6 @@ class Phone:
     def _arm_refresh(self, granted: int) -> None:
         self._refresh = self.world.loop.call_later(granted * REFRESH_AT, self.register)
 
-    def _cancel_refresh(self) -> None:
-        if self._refresh is not None:
-            self._refresh.cancel()
-            self._refresh = None
-
     # Calls
 
     def _send_invite(self, call: PhoneCall) -> None:
@@ -279,7 +286,7 @@ class Phone:
                 ("CSeq", f"{cseq + (response is not None)} INVITE"),
                 ("Contact", f"<{self.contact}>"),
                 ALLOW,
-                *SDP_TYPE,
+                *(SDP_TYPE if body else ()),
                 *call.headers,
             ]
             request = Request("INVITE", call.remote, headers, body)
@@ -349,7 +356,7 @@ class Phone:
             case AckReceived():
                 call = self._dialogs.get(event.dialog)
                 if call is not None and event.request.body:
-                    call._read_answer(event.request.body)
+                    call._on_late_answer(event.request.body)
             case AckTimedOut():
                 self._execute(lambda now: self.endpoint.bye(event.dialog, now))
             case DialogEnded():
@@ -408,7 +415,7 @@ class Phone:
             await call._later(manners.hang_up_after, call.hang_up)
 
     async def _close(self) -> None:
-        self._cancel_refresh()
+        self.stop_refreshing()
         for call in list(self.calls):
             call._end("world")
         await self.driver.close()

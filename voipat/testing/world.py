@@ -74,12 +74,12 @@ class SimWorld:
     ) -> None:
         self.seed = seed
         self.loop = VirtualLoop()
-        self.entropy = self._entropy_of("world")
+        self.entropy = self.entropy_of("world")
         self.network = SimNetwork(
-            self.loop, self._entropy_of("network"), Conditions(latency, jitter, loss, reorder, duplicate)
+            self.loop, self.entropy_of("network"), Conditions(latency, jitter, loss, reorder, duplicate)
         )
         self.engine = SimEngine(self.network)
-        self.server_entropy = self._entropy_of("server")
+        self.server_entropy = self.entropy_of("server")
         self.server_address = Address("127.0.0.1", 5060)
         self.network.name(self.server_address.host, "voipat")
         self.phones: list[Phone] = []
@@ -156,7 +156,7 @@ class SimWorld:
             password=password,
             ha1s=self._ha1s_of(parsed) if password is None else {},
             server=None if self._given is None else Flow(transport.upper(), address, self.server_address),
-            entropy=self._entropy_of(f"phone {number}"),
+            entropy=self.entropy_of(f"phone {number}"),
             tone=tone if tone is not None else 400 + 50 * (number % 40),
         )
         transport_ = self.loop.run_until_complete(
@@ -280,7 +280,7 @@ class SimWorld:
         found = {name: registrar.accounts.ha1(domain, uri.user, name) for name in ("MD5", "SHA-256")}
         return {name: value for name, value in found.items() if value is not None}
 
-    def _entropy_of(self, part: str) -> Entropy:
+    def entropy_of(self, part: str) -> Entropy:
         """Each part has a generator of its own, so that one more phone changes nothing for the others."""
         return SeededEntropy(int.from_bytes(hashlib.sha256(f"{self.seed} {part}".encode()).digest()[:8], "big"))
 

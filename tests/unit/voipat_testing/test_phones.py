@@ -116,3 +116,36 @@ def test_another_seed_is_another_trace() -> None:
             return world.trace_digest()
 
     assert digest(1) == digest(1) != digest(2)
+
+
+def test_an_offer_may_come_late() -> None:
+    with SimWorld() as world:
+        alice, bob = pair(world)
+        bob.answers().on_call(lambda call: call.hears(alice.tone))
+        call = alice.dial(BOB, late_offer=True).hears(bob.tone).hangs_up(after=1.0)
+        world.run()
+        assert call.was_answered and world.leaks() == []
+
+
+def test_an_answered_call_can_be_given_up_and_an_incoming_one_hung_up_while_it_rings() -> None:
+    with SimWorld() as world:
+        alice, bob = pair(world)
+        bob.answers(after=1.0)
+        given_up = alice.dial(BOB).cancels(after=3.0)
+        world.run()
+        assert given_up.was_answered and given_up.ended_by == "alice"
+        bob.rings().on_call(lambda call: world.at(world.now + 2.0, call.hang_up))
+        refused = alice.dial(BOB)
+        world.run()
+        assert (refused.status, refused.ended_by) == (480, "peer")
+
+
+def test_a_phone_that_was_cut_off_can_come_back() -> None:
+    with SimWorld() as world:
+        alice, bob = pair(world)
+        bob.answers()
+        world.network.cut_off("bob")
+        world.at(5.0, lambda: world.network.restore("bob"))
+        call = alice.dial(BOB).hangs_up(after=1.0)
+        world.run()
+        assert call.was_answered and call.answered_at is not None and call.answered_at > 5.0
