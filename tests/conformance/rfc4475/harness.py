@@ -161,6 +161,11 @@ class Client:
             self._seen.add(key)
             self.answers.append(answer)
 
+    def forget(self) -> None:
+        """What was answered before is answered anew."""
+        self.answers.clear()
+        self._seen.clear()
+
     async def until(self, true: Callable[[], bool]) -> None:
         """Let the loop run until it is so."""
         async with asyncio.timeout(PATIENCE):
