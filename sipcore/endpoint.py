@@ -228,7 +228,9 @@ class Endpoint:
 
     def listening(self, transport: str, local: Address) -> None:
         """Tell of a socket that requests can leave from; a new flow without a local end gets the first that fits."""
-        self._state.locals.setdefault(transport, []).append(local)
+        known = self._state.locals.setdefault(transport, [])
+        if local not in known:
+            known.append(local)
 
     @property
     def counters(self) -> Mapping[str, int]:
