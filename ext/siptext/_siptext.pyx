@@ -855,21 +855,38 @@ cdef int validate(Message message, object limits) except -1:
 def framed_length(bytes head not None):
     """The Content-Length in the headers of a message on a stream, where it MUST be (RFC 3261 §18.3).
 
-    `head` ends with the empty line. Raises ParseError when there is none, a broken one, or a second.
+    `head` ends with the empty line. Its lines are read as `read_message` reads them, and none may be unreadable: what
+    one element takes for no header another may take for the length. Raises ParseError when there is no length, a
+    broken one, or a second.
     """
     cdef text_t p = <text_t>PyBytes_AS_STRING(head)
     cdef Py_ssize_t end = PyBytes_GET_SIZE(head), i = 0, stop, after = 0, name_end, colon
-    cdef long long length = -1, found
-    while i < end:
+    cdef long long length = -1
+    cdef bint is_folded
+    while i < end and (p[i] == 0x0D or p[i] == 0x0A):
+        i += 1
+    line_end(p, i, end, &after)
+    while True:
+        i = after
         stop = line_end(p, i, end, &after)
+        if stop == i:
+            break
         name_end = span(p, i, stop, TOKEN)
         colon = skip_space(p, name_end, stop)
-        if colon < stop and p[colon] == 0x3A and HEADER_TABLE.lookup(p, i, name_end) == CONTENT_LENGTH:
-            found = number(p, skip_space(p, colon + 1, stop), trim_space(p, colon + 1, stop), 999999999)
-            if found < 0 or length >= 0:
-                raise ParseError("bad Content-Length" if found < 0 else "two Content-Length headers")
-            length = found
-        i = after
+        if name_end == i or colon == stop or p[colon] != 0x3A:
+            raise ParseError("header line without a name", offset=i)
+        is_folded = False
+        while after < end and (p[after] == 0x20 or p[after] == 0x09):
+            is_folded = True
+            line_end(p, after, end, &after)
+        if HEADER_TABLE.lookup(p, i, name_end) != CONTENT_LENGTH:
+            continue
+        if length >= 0:
+            raise ParseError("two Content-Length headers", offset=i)
+        # A folded number is one that not everybody unfolds.
+        length = -1 if is_folded else number(p, skip_space(p, colon + 1, stop), trim_space(p, colon + 1, stop), 999999999)
+        if length < 0:
+            raise ParseError("bad Content-Length", offset=i)
     if length < 0:
         raise ParseError("no Content-Length")
     return length

@@ -95,11 +95,11 @@ def statuses(answers: Sequence[Answer]) -> tuple[int, ...]:
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[App]:
+async def server(host: str = "127.0.0.1") -> AsyncIterator[App]:
     """A registrar whose users nobody knows the passwords of, and one line that is busy for all the world."""
     with Engine(port_range=(21000, 21099)) as engine:
         app = App(
-            listen=("udp://127.0.0.1:0", "tcp://127.0.0.1:0"),
+            listen=(f"udp://[{host}]:0", f"tcp://[{host}]:0"),
             registrar=Registrar(DOMAINS, password_of=lambda user: PASSWORD),
             engine=engine,
             entropy=SeededEntropy(1),
