@@ -248,6 +248,13 @@ def test_a_request_without_via_can_not_be_answered() -> None:
     assert [type(each).__name__ for each in react(b"\r\n".join(lines))] == ["MessageDropped"]
 
 
+@pytest.mark.rfc("3261", "17.1.1.3")
+def test_nothing_answers_a_broken_ack() -> None:
+    """An ACK has no response, whatever is wrong with it."""
+    data = vector("quotbal").replace(b"INVITE", b"ACK")
+    assert [type(each).__name__ for each in react(data)] == ["MessageDropped"]
+
+
 @pytest.mark.rfc("4475", "3.3.5")
 def test_a_420_lists_the_options_of_require_as_they_were_written() -> None:
     """ "containing an Unsupported header field listing these features from either the Require or Proxy-Require" """
