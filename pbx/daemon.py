@@ -9,6 +9,7 @@ reloads: everything is read and checked first, then swapped, so a bad file chang
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -33,7 +34,7 @@ from pbx.config import Config
 from pbx.control import ControlServer
 from pbx.directory import Directory, LiveDirectory
 from pbx.errors import ConfigError, StartError
-from pbx.event_log import log_event
+from pbx.event_log import EventLog
 from pbx.listeners import ListeningNetwork
 from pbx.logs import LogSession
 from pbx.output import Row
@@ -52,6 +53,9 @@ SWEEP_INTERVAL_S: Final = 3600.0
 SWEEP_PAUSE_S: Final = 0.5
 FLUSH_BEFORE_LISTING_S: Final = 1.0
 STORE_CLOSE_S: Final = 10.0
+# Cycles are rare here (a call makes none), and a transaction lives for 32 s: with CPython's 700 the collector walked
+# the same living objects again and again, a tenth of all CPU time at 300 calls/s.
+GC_THRESHOLDS: Final = (20_000, 20, 100)
 
 
 def serve(path: Path, overrides: Sequence[str]) -> int:
@@ -121,6 +125,9 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
         async with AsyncExitStack() as stack:
             await self._start(stack, loop)
+            # What the start made stays: the collector need not look at it again.
+            gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
             _say(f"ready in {_seconds_since_process_start():.2f} s")
             logger.info("ready", extra={"version": __version__, "pid": os.getpid()})
             await self._until_stopped()
@@ -196,7 +203,7 @@ class Daemon:
         )
         Switchboard(self._directory, Admission(self._capacity.calls)).attach(self._app)
         self._app.subscribe(CdrListener(self._cdrs))
-        self._app.subscribe(log_event)
+        self._app.subscribe(EventLog(self._log.handler.limit, time.time))
         await stack.enter_async_context(self._app)
         self._announce()
 

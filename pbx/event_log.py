@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
+from pbx.logs import CAUSE_FIELD, RateLimit
 from voipat.events import (
     CallAnswered,
     CallEnded,
@@ -19,27 +21,47 @@ from voipat.events import (
 logger: Final = logging.getLogger("pbx.calls")
 
 
+class EventLog:
+    """A listener that logs each event, unless the log's rate limit would leave its line out anyway.
+
+    The limit is asked first: at a hundred calls a second nineteen lines in twenty were made only to be thrown away,
+    and that was a tenth of a call's CPU time.
+    """
+
+    def __init__(self, limit: RateLimit, wallclock: Callable[[], float]) -> None:
+        self._limit = limit
+        self._wallclock = wallclock
+
+    def __call__(self, event: Event) -> None:
+        if not self._limit.refuses(_cause(event), self._wallclock()):
+            log_event(event)
+
+
 def log_event(event: Event) -> None:
     """One line for the event; ringing and refreshed registrations only when debugging."""
     match event:
         case CallStarted():
             _call(event, "call started", leg=event.leg, caller=event.caller, callee=event.callee, sip=event.call_id)
         case CallRinging():
-            logger.debug("ringing", extra=_ids(event))
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("ringing", extra=_ids(event))
         case CallAnswered():
             _call(event, "call answered", codec=event.codec)
         case CallEnded():
             _ended(event)
         case Registered():
             level = logging.DEBUG if event.is_refresh else logging.INFO
+            if not logger.isEnabledFor(level):
+                return
             fields = {"contact": event.contact, "received": event.received, "user_agent": event.user_agent}
-            logger.log(level, "registered", extra={"tenant": event.tenant, "aor": event.aor, **fields})
+            logger.log(level, "registered", extra={**_where(event), **fields})
         case Unregistered():
             fields = {"contact": event.contact, "why": event.why}
-            logger.info("unregistered", extra={"tenant": event.tenant, "aor": event.aor, **fields})
+            logger.info("unregistered", extra={**_where(event), **fields})
         case RequestRefused():
             refused: dict[str, object] = {"account": event.account, "status": event.status, "reason": event.reason}
-            logger.warning("%s refused", event.method, extra={"source": event.source, **refused})
+            source: dict[str, object] = {CAUSE_FIELD: _cause(event), "source": event.source}
+            logger.warning("%s refused", event.method, extra={**source, **refused})
 
 
 def _ended(event: CallEnded) -> None:
@@ -65,7 +87,16 @@ def _call(event: CallStarted | CallAnswered | CallEnded, message: str, **fields:
 
 
 def _ids(event: CallStarted | CallRinging | CallAnswered | CallEnded) -> dict[str, object]:
-    ids: dict[str, object] = {"tenant": event.tenant, "call": event.id}
+    ids: dict[str, object] = {CAUSE_FIELD: _cause(event), "tenant": event.tenant, "call": event.id}
     if event.linked_id != event.id:
         ids["linked"] = event.linked_id
     return ids
+
+
+def _where(event: Registered | Unregistered) -> dict[str, object]:
+    return {CAUSE_FIELD: _cause(event), "tenant": event.tenant, "aor": event.aor}
+
+
+def _cause(event: Event) -> str:
+    """What the rate limit counts: each kind of event by itself, so that a flood of starts hides no end."""
+    return type(event).__name__

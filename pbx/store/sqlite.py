@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -36,6 +37,8 @@ T = TypeVar("T")
 KEY_FILE: Final = "secrets.key"
 JOB_TIMEOUT_S: Final = 60.0
 
+# json.dumps makes an encoder for each call that asks for other separators.
+_AS_JSON: Final = json.JSONEncoder(separators=(",", ":")).encode
 _LEG_TEXTS: Final = ("id", "linked_id", "tenant", "caller", "callee", "call_id", "codec", "recording", "hangup_by")
 
 
@@ -129,14 +132,7 @@ class SqliteTenantStore(SqliteTenantReader):
 
     def save_binding(self, binding: BindingRecord) -> bool:
         """Write the binding within 50 ms; False when the queue is full."""
-        row = {
-            "tenant": self.domain,
-            "aor": storable(binding.aor),
-            "key": storable(binding.key),
-            "contact": storable(binding.contact),
-            "expires_at": binding.expires_at,
-            "fields": json.dumps(dict(binding.fields), separators=(",", ":")),
-        }
+        row = partial(_binding_row, self.domain, binding)
         return self._writer.put("bindings", (self.domain, binding.aor, binding.key), row)
 
     def remove_binding(self, aor: str, key: str) -> bool:
@@ -146,7 +142,7 @@ class SqliteTenantStore(SqliteTenantReader):
     def save_leg(self, leg: LegRecord) -> bool:
         """Write the leg's CDR as it is now within 50 ms; False when the queue is full."""
         assert leg.tenant == self.domain, "a leg is written through its own tenant's handle"
-        return self._writer.put("cdrs", (leg.id,), _leg_row(leg))
+        return self._writer.put("cdrs", (leg.id,), partial(_leg_row, leg))
 
     def discard_leg(self, leg_id: str) -> bool:
         """Forget the leg, as if it had never started."""
@@ -262,6 +258,17 @@ def _recover(database: SqliteDatabase, spool: Spool) -> tuple[int, int]:
         database.write({"cdrs": rows})
     spool.erase()
     return len(rows), database.run(lambda connection: cdr_queries.close_open(connection, alive))
+
+
+def _binding_row(domain: str, binding: BindingRecord) -> dict[str, Any]:
+    return {
+        "tenant": domain,
+        "aor": storable(binding.aor),
+        "key": storable(binding.key),
+        "contact": storable(binding.contact),
+        "expires_at": binding.expires_at,
+        "fields": _AS_JSON(dict(binding.fields)),
+    }
 
 
 def _leg_row(leg: LegRecord) -> dict[str, Any]:

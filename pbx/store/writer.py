@@ -22,8 +22,12 @@ from pbx.store.base import StoreHealth
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+# A row may come as a function that makes it: it is called in the writer's thread, and only for the row that is left
+# of its key. A call that starts, is answered and ends within one group costs one row, not three.
+RowMaker = Callable[[], Row]
 Key = tuple[str, ...]
 Group = dict[str, dict[Key, Row | None]]
+Pending = dict[str, dict[Key, Row | RowMaker | None]]
 
 GROUP_S: Final = 0.05
 GROUP_ROWS: Final = 200
@@ -73,7 +77,7 @@ class Writer:
         self._max_pending = max_pending
         self._alarm = alarm
         self._changed = threading.Condition(threading.Lock())
-        self._pending: Group = {}
+        self._pending: Pending = {}
         self._jobs: deque[Callable[[], None]] = deque()
         self._count = 0
         self._submitted = 0
@@ -87,10 +91,12 @@ class Writer:
         self._thread = threading.Thread(target=self._loop, name="voipat-store", daemon=True)
         self._thread.start()
 
-    def put(self, table: str, key: Key, row: Row | None) -> bool:
+    def put(self, table: str, key: Key, row: Row | RowMaker | None) -> bool:
         """Write `row` under `key` (None removes it); False when the table's queue is full, which is counted."""
         with self._changed:
-            rows = self._pending.setdefault(table, {})
+            rows = self._pending.get(table)
+            if rows is None:
+                rows = self._pending[table] = {}
             if key not in rows:
                 if len(rows) >= self._max_pending or self._stopping:
                     self._refused[table] = self._refused.get(table, 0) + 1
@@ -173,17 +179,17 @@ class Writer:
         with self._changed:
             self._changed.wait_for(lambda: self._count or self._jobs or self._stopping)
             self._changed.wait_for(self._due, GROUP_S)
-            group, sequence = self._take()
+            pending, sequence = self._take()
             jobs, self._jobs = list(self._jobs), deque()
             self._hurry = False
-            return group, sequence, jobs
+        return _made(pending), sequence, jobs
 
     def _due(self) -> bool:
         return self._count >= GROUP_ROWS or bool(self._jobs) or self._hurry or self._stopping
 
-    def _take(self) -> tuple[Group, int]:
+    def _take(self) -> tuple[Pending, int]:
         """Up to MAX_GROUP_ROWS of each table; the sequence is only known when nothing is left behind."""
-        group: Group = {}
+        group: Pending = {}
         for table, rows in self._pending.items():
             if len(rows) <= MAX_GROUP_ROWS:
                 group[table], self._pending[table] = rows, {}
@@ -228,7 +234,9 @@ class Writer:
                 self._pending[table] = {**rows, **newer}
             self._count = sum(len(rows) for rows in self._pending.values())
             # All of it, also what no commit has tried: the process may die before the disk comes back.
-            waiting = {table: dict(rows) for table, rows in self._pending.items()}
+            waiting = _made(self._pending)
+            # The spool knows a row that it has by its identity.
+            self._pending = {table: dict(rows) for table, rows in waiting.items()}
             self._failures += 1
             first = self._error is None
             self._error = reason
@@ -239,3 +247,10 @@ class Writer:
     def _pause(self, delay: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, delay)
+
+
+def _made(pending: Pending) -> Group:
+    """Every row as it is written."""
+    return {
+        table: {key: row() if callable(row) else row for key, row in rows.items()} for table, rows in pending.items()
+    }

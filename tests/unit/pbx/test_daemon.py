@@ -8,8 +8,8 @@ import logging
 import pytest
 
 from pbx.daemon import StopSignals
-from pbx.event_log import log_event
-from pbx.logs import LineFormatter
+from pbx.event_log import EventLog, log_event
+from pbx.logs import LineFormatter, RateLimit
 from pbx.status import LAG_INTERVAL_S, LoopLag, prefixed, registration_row, store_figures
 from pbx.store.base import StoreHealth
 from sipcore.flow import Address, Flow
@@ -77,6 +77,18 @@ def test_a_refusal_names_source_account_and_reason(caplog: pytest.LogCaptureFixt
     assert line_of(event, caplog) == (
         'pbx.calls msg="REGISTER refused" source=127.0.0.77 account=1001@office.test status=401 reason=VP-1002'
     )
+
+
+def test_an_event_whose_line_would_be_left_out_is_counted_and_makes_none(caplog: pytest.LogCaptureFixture) -> None:
+    limit = RateLimit(per_second=1)
+    listener = EventLog(limit, lambda: 5.0)
+    with caplog.at_level(logging.INFO, logger="pbx.calls"):
+        listener(STARTED)
+        limit.admit("CallStarted", 5.0)  # as the log's handler does
+        listener(STARTED)
+        listener(ENDED)
+    assert [record.getMessage() for record in caplog.records] == ["call started", "call ended"]
+    assert limit.left_out == 1
 
 
 def test_only_new_registrations_are_said_at_info(caplog: pytest.LogCaptureFixture) -> None:

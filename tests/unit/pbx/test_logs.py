@@ -122,6 +122,29 @@ def test_a_flood_that_stops_is_still_counted_out_loud() -> None:
     assert limit.expired(7.0) == []
 
 
+def test_a_line_that_would_be_left_out_need_not_be_made() -> None:
+    limit = RateLimit()
+    assert not limit.refuses("a", 5.0)
+    for n in range(10):
+        limit.admit("a", 5.0 + n / 100)
+    assert limit.refuses("a", 5.5) and limit.left_out == 1
+    assert not limit.refuses("b", 5.5)
+    assert limit.expired(6.0) == [("a", 1)]
+
+
+def test_a_cause_that_is_named_is_counted_by_its_name_and_not_shown() -> None:
+    reading, writing = os.pipe()
+    session = LogSession(descriptor=writing)
+    for cause in ("one", "two"):
+        for _ in range(11):
+            logging.getLogger("pbx.test").info("x", extra={"rate_cause": cause})
+    session.close()
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        lines = stream.read().splitlines()
+    assert len(lines) == 20 and all(line.endswith("msg=x") for line in lines)
+
+
 def test_causes_are_bounded() -> None:
     limit = RateLimit(max_causes=3)
     for n in range(100):

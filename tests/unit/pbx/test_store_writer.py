@@ -107,6 +107,37 @@ def test_a_failed_commit_is_tried_again_and_newer_rows_win(
     assert (health.failures, health.error, health.pending) == (2, None, 0)
 
 
+def test_only_the_last_row_of_a_key_is_made_and_in_the_writers_thread(database: MemoryDatabase, writer: Writer) -> None:
+    makers: list[tuple[int, str]] = []
+
+    def row(number: int) -> Callable[[], dict[str, int]]:
+        def make() -> dict[str, int]:
+            makers.append((number, threading.current_thread().name))
+            return {"n": number}
+
+        return make
+
+    hold(database, writer)
+    for number in range(3):
+        writer.put("t", ("a",), row(number))
+    database.gate.set()
+    assert writer.flush(10)
+    assert database.rows["t", ("a",)] == {"n": 2} and makers == [(2, "voipat-store")]
+
+
+def test_a_made_row_is_made_once_though_its_commit_fails(database: MemoryDatabase, writer: Writer) -> None:
+    made: list[dict[str, int]] = []
+
+    def make() -> dict[str, int]:
+        made.append({"n": 1})
+        return made[-1]
+
+    database.failures.append(RetryableError("disk full"))
+    writer.put("t", ("a",), make)
+    assert writer.flush(10)
+    assert len(made) == 1 and database.spooled[0]["t"]["a",] is database.rows["t", ("a",)] is made[0]
+
+
 def test_a_bug_in_a_write_does_not_end_the_thread(database: MemoryDatabase, writer: Writer) -> None:
     database.failures = [KeyError("bug")]
     writer.put("t", ("a",), {"n": 1})
