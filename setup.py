@@ -34,6 +34,7 @@ if SANITIZE:
 MODULES = {
     "sipcore._sipfields": ["ext/siptext/_sipfields.pyx"],
     "sipcore._siptext": ["ext/siptext/_siptext.pyx"],
+    "media._dsp": ["ext/face/_dsp.pyx"],
     "media._engine": ["ext/face/_engine.pyx"],
 }
 

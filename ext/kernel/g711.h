@@ -1,0 +1,66 @@
+/* G.711, bit-exact with ITU-T G.191 (STL): 16-bit linear samples to µ-law and A-law codes and back.
+ *
+ * Negative samples are mirrored by one's complement, as the STL does: no magnitude of its own for -32768, and an even
+ * number of samples on both sides of zero.
+ */
+#ifndef VP_G711_H
+#define VP_G711_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Position of the highest set bit, for value > 0. */
+static inline int vp_g711_log2(int value) { return 31 - __builtin_clz((unsigned)value); }
+
+static inline uint8_t vp_ulaw_encode(int16_t sample) {
+    int magnitude = ((sample < 0 ? ~sample : sample) >> 2) + 33; /* 14 bits, with the bias that makes segments of it */
+    if (magnitude > 0x1fff)
+        magnitude = 0x1fff;
+    int segment = vp_g711_log2(magnitude) - 5;
+    int code = segment << 4 | (magnitude >> (segment + 1) & 0x0f);
+    return (uint8_t)((sample < 0 ? 0x7f : 0xff) ^ code);
+}
+
+static inline int16_t vp_ulaw_decode(uint8_t code) {
+    int plain = ~code & 0x7f, segment = plain >> 4;
+    int magnitude = ((((plain & 0x0f) << 3) + 0x84) << segment) - 0x84;
+    return (int16_t)(code & 0x80 ? magnitude : -magnitude);
+}
+
+static inline uint8_t vp_alaw_encode(int16_t sample) {
+    int code = (sample < 0 ? ~sample : sample) >> 4; /* 11 bits; the two lowest segments are linear */
+    if (code > 31) {
+        int segment = vp_g711_log2(code) - 3;
+        code = segment << 4 | (code >> (segment - 1) & 0x0f);
+    }
+    return (uint8_t)((sample < 0 ? 0x00 : 0x80) ^ code ^ 0x55);
+}
+
+static inline int16_t vp_alaw_decode(uint8_t code) {
+    int plain = (code ^ 0x55) & 0x7f, segment = plain >> 4;
+    int magnitude = (plain & 0x0f) << 4;
+    magnitude = segment ? (magnitude + 0x108) << (segment - 1) : magnitude + 8;
+    return (int16_t)(code & 0x80 ? magnitude : -magnitude);
+}
+
+static inline void vp_ulaw_encode_all(const int16_t *samples, uint8_t *codes, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        codes[i] = vp_ulaw_encode(samples[i]);
+}
+
+static inline void vp_ulaw_decode_all(const uint8_t *codes, int16_t *samples, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        samples[i] = vp_ulaw_decode(codes[i]);
+}
+
+static inline void vp_alaw_encode_all(const int16_t *samples, uint8_t *codes, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        codes[i] = vp_alaw_encode(samples[i]);
+}
+
+static inline void vp_alaw_decode_all(const uint8_t *codes, int16_t *samples, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        samples[i] = vp_alaw_decode(codes[i]);
+}
+
+#endif
