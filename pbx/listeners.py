@@ -10,15 +10,15 @@ from pbx.limits import reason_text, receive_buffer_warning
 from sipcore.aio.driver import Driver, Transport
 from sipcore.aio.tcp import TcpLimits, TcpTransport, open_tcp
 from sipcore.aio.udp import RECEIVE_BUFFER, UdpTransport, open_udp
-from voipat.network import parse_listen
+from voipat.network import MachineAddresses, parse_listen
 
 
-class ListeningNetwork:
-    """`voipat.Network` on real sockets that remembers what it opened."""
+class ListeningNetwork(MachineAddresses):
+    """`voipat.Network` on real sockets that knows what is open."""
 
     def __init__(self, tcp_limits: TcpLimits) -> None:
         self._tcp_limits: Final = tcp_limits
-        self.transports: Final[list[Transport]] = []
+        self._driver: Driver | None = None
 
     async def open(self, driver: Driver, url: str) -> Transport:
         """The listener that the URL names.
@@ -26,6 +26,7 @@ class ListeningNetwork:
         Raises: StartError.
         """
         scheme, address = parse_listen(url)
+        self._driver = driver
         try:
             transport: Transport
             if scheme == "udp":
@@ -34,8 +35,12 @@ class ListeningNetwork:
                 transport = await open_tcp(driver, address, limits=self._tcp_limits)
         except OSError as error:
             raise StartError(f"{url}: {reason_text(error)}") from None
-        self.transports.append(transport)
         return transport
+
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        """What listens now: with wildcard listeners that changes."""
+        return () if self._driver is None else self._driver.transports
 
     @property
     def connections(self) -> int:

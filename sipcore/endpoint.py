@@ -232,6 +232,16 @@ class Endpoint:
         if local not in known:
             known.append(local)
 
+    def not_listening(self, transport: str, local: Address) -> None:
+        """This socket is closed: what would leave from it leaves from another one that reaches the peer."""
+        known = self._state.locals.get(transport, [])
+        if local in known:
+            known.remove(local)
+
+    def choose_source_by(self, source: Callable[[str], str | None]) -> None:
+        """Of several sockets that fit, a new flow gets the one on the address that `source` gives for its peer."""
+        self._state.source = source
+
     @property
     def counters(self) -> Mapping[str, int]:
         """How often a message was dropped, refused, repeated or came late."""

@@ -15,7 +15,11 @@ DEFAULT_TLS_PORT: Final = 5061
 # What stands for "whichever of our sockets reaches it": the driver chooses.
 ANY_LOCAL: Final = Address("0.0.0.0", 0)
 
-_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})
+# What keeps the promise of a SIPS URI (RFC 5630), and has 5061 as its port.
+SECURE: Final = frozenset({"TLS", "WSS"})
+
+# Any address when we listen, none when a peer writes it.
+UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})
 
 _PRIVATE_PREFIXES: Final = (
     "10.",
@@ -77,7 +81,7 @@ def dialog_flow(hop: NextHop, flow: Flow, *, has_route_set: bool) -> Flow:
     `flow` leads there.
     """
     remote = flow.remote
-    if not hop.is_literal or hop.port == 0 or hop.host in _UNSPECIFIED:
+    if not hop.is_literal or hop.port == 0 or hop.host in UNSPECIFIED:
         return flow
     if hop.host == remote.host:
         if flow.connection or (hop.transport == flow.transport and hop.address.port == remote.port):

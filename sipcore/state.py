@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sipcore.dialog import DialogTable
 from sipcore.entropy import Entropy
@@ -59,8 +59,9 @@ class EndpointState:
     transactions: TransactionTable
     dialogs: DialogTable
     counters: Counter[str]
-    # Our addresses per transport, to give a new flow its local end.
+    # Our addresses per transport, to give a new flow its local end; `source` says which of several reaches a host.
     locals: dict[str, list[Address]]
+    source: Callable[[str], str | None] | None = None
 
     def sent_by(self, flow: Flow) -> Address:
         """Our address as the peer on `flow` can reach it."""
@@ -79,14 +80,20 @@ class EndpointState:
         return via_value(flow, self.sent_by(flow), branch)
 
     def with_local(self, flow: Flow) -> Flow:
-        """The flow with one of our listening addresses as its local end, when it has none."""
-        if flow.local.port:
+        """The flow with one of our listening addresses as its local end, when it has none, or one that is gone."""
+        known = self.locals.get(flow.transport)
+        if not known or flow.connection or flow.local in known:
             return flow
-        is_v6 = ":" in flow.remote.host
-        for local in self.locals.get(flow.transport, ()):
-            if (":" in local.host) == is_v6:
-                return Flow(flow.transport, local, flow.remote, flow.connection)
-        return flow
+        local = self._local_towards(flow.remote.host, known)
+        return flow if local is None else replace(flow, local=local)
+
+    def _local_towards(self, remote: str, known: list[Address]) -> Address | None:
+        is_v6 = ":" in remote
+        fitting = [local for local in known if (":" in local.host) == is_v6]
+        if len(fitting) > 1 and self.source is not None:
+            host = self.source(remote)
+            fitting.sort(key=lambda local: local.host != host)
+        return fitting[0] if fitting else None
 
 
 def has_header(headers: HeaderPairs, name: str) -> bool:

@@ -40,6 +40,7 @@ from voipat.errors import CallOutcome
 from voipat.exchange import Exchange
 from voipat.legs import InboundLeg
 from voipat.location import Binding
+from voipat.listeners import Listeners, MachineNetwork
 from voipat.media_leg import MediaPlane
 from voipat.network import Network, SocketNetwork
 from voipat.registrar import Registrar
@@ -65,9 +66,11 @@ class _Route:
 class App:
     """A SIP server made of handlers. `async with app` serves; `run()` does it until a signal ends the process.
 
-    `listen`: URLs like "udp://127.0.0.1:5060". `media`: "ADDRESS:LOW-HIGH" for the engine that is made when none is
-    given; of a given engine only the address counts, and it is not closed here. `advertised`: the address to write
-    into SIP and SDP where it is not the local one. `own_hosts`: more names of ours that stand for the default domain.
+    `listen`: URLs like "udp://127.0.0.1:5060"; 0.0.0.0 and [::] stand for every address of the machine, followed as
+    they change. `media`: "ADDRESS:LOW-HIGH" for the engine that is made when none is given; of a given engine only the
+    address counts, and it is not closed here; a wildcard stands for the address that the call's signalling came to.
+    `advertised`: the address to write into SIP and SDP where it is not the local one.
+    `own_hosts`: more names of ours that stand for the default domain.
     """
 
     def __init__(  # noqa: PLR0913  # the composition: every part by name
@@ -107,6 +110,7 @@ class App:
         self._timers = timers or Timers()
         self._server = server
         self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
+        self._sockets: Listeners | None = None
         self._compose()
 
     def simulate(self, *, network: Network, engine: Engine, entropy: Entropy, wallclock: Callable[[], float]) -> None:
@@ -209,7 +213,13 @@ class App:
         self._switch = Switch(
             loop=loop,
             exchange=self.exchange,
-            media=MediaPlane(self._engine, self._entropy, bind=self._media_address, advertised=self._advertised),
+            media=MediaPlane(
+                self._engine,
+                self._entropy,
+                bind=self._media_address,
+                advertised=self._advertised,
+                source=self._network.source_address if isinstance(self._network, MachineNetwork) else None,
+            ),
             entropy=self._entropy,
             wallclock=self._wallclock,
             publish=self.publish,
@@ -274,10 +284,10 @@ class App:
                 call.on_media_timeout()
 
     async def _open_listeners(self, driver: Driver) -> None:
-        for url in self._listen:
-            transport = await self._network.open(driver, url)
-            driver.add_transport(transport)
-            self.endpoint.listening(transport.name, transport.local)
+        if isinstance(self._network, MachineNetwork):
+            self.endpoint.choose_source_by(self._network.source_address)
+        self._sockets = Listeners(driver, self._network, self._listen)
+        await self._sockets.open()
 
     async def _until_quiet(self, limit: float) -> None:
         """Wait for the answers to our BYEs and CANCELs."""
@@ -303,6 +313,8 @@ class App:
     async def _serve_until_signalled(self) -> None:
         loop = asyncio.get_running_loop()
         signalled = asyncio.Event()
+        if self._sockets is not None:
+            await self._sockets.close()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, signalled.set)
         async with self:

@@ -427,9 +427,8 @@ class Call:
     def open_media(self) -> MediaLeg:
         """The call's port, opened at first use. Raises: Rejected."""
         if self.media is None:
-            signalling = None if self._leg.flow is None else self._leg.flow.remote
             try:
-                self.media = self._switch.media.open(self, signalling)
+                self.media = self._switch.media.open(self, self._leg.flow)
             except (MediaError, OSError) as error:
                 raise Rejected(reasons.NO_MEDIA_PORT) from error
         return self.media

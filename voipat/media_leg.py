@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from media import Engine, Port, StaleHandleError
 from sipcore.entropy import Entropy
-from sipcore.flow import Address
+from sipcore.flow import Address, Flow
 from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, make_answer
+from sipcore.routing import UNSPECIFIED, is_ip_literal
 from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
 from voipat.events import MediaFigures
 
@@ -25,24 +26,60 @@ OWN_FORMATS: Final = (
 )
 
 
-class MediaPlane:
-    """The engine as calls use it: where ports are bound, what SDP says about them, whose a port is."""
+# Which of our addresses leads to the rest of the world (RFC 5737: nobody's address; nothing is sent).
+_ELSEWHERE: Final = "203.0.113.1"
+_LOOPBACK: Final = "127.0.0.1"
 
-    def __init__(self, engine: Engine, entropy: Entropy, *, bind: str, advertised: str | None = None) -> None:
+
+class MediaPlane:
+    """The engine as calls use it: where ports are bound, what SDP says about them, whose a port is.
+
+    With a wildcard in `bind` each port is bound to the address that the call's signalling uses; `source` says which
+    one that is for a peer that was not heard yet.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        entropy: Entropy,
+        *,
+        bind: str,
+        advertised: str | None = None,
+        source: Callable[[str], str | None] | None = None,
+    ) -> None:
         self.engine: Final = engine
         self._entropy = entropy
         self._bind = bind
-        self._advertised = advertised or bind
+        self._advertised = advertised
+        self._source = source
         self.owners: Final[dict[int, Call]] = {}
 
-    def open(self, call: Call, signalling: Address | None) -> MediaLeg:
-        """A port for the call. Raises: MediaError, OSError."""
+    def open(self, call: Call, flow: Flow | None) -> MediaLeg:
+        """A port for the call, whose signalling uses `flow`. Raises: MediaError, OSError."""
+        if self._bind not in UNSPECIFIED:
+            return self._open(call, flow, self._bind)
+        if flow is not None and flow.local.host not in UNSPECIFIED:
+            try:
+                return self._open(call, flow, flow.local.host)
+            except OSError as error:
+                # A registration may be older than our address.
+                logger.info("no media on %s: %s", flow.local.host, error)
+        return self._open(call, flow, self._towards(call.to.host if flow is None else flow.remote.host))
+
+    def _towards(self, host: str) -> str:
+        source, host = self._source, host.strip("[]")
+        if source is None:
+            return _LOOPBACK
+        return (is_ip_literal(host) and source(host)) or source(_ELSEWHERE) or _LOOPBACK
+
+    def _open(self, call: Call, flow: Flow | None, bind: str) -> MediaLeg:
         entropy = self._entropy
         port = self.engine.open_port(
-            self._bind, ssrc=entropy.uint32(), sequence=entropy.uint32() & 0xFFFF, timestamp=entropy.uint32()
+            bind, ssrc=entropy.uint32(), sequence=entropy.uint32() & 0xFFFF, timestamp=entropy.uint32()
         )
         self.owners[port.id] = call
-        return MediaLeg(self, port, self._advertised, entropy.uint32(), signalling)
+        signalling = None if flow is None else flow.remote
+        return MediaLeg(self, port, self._advertised or bind, entropy.uint32(), signalling)
 
 
 class MediaLeg:
@@ -155,7 +192,7 @@ class MediaLeg:
         self.negotiated = negotiated
         digits = negotiated.telephone_event
         # RFC 3264 §8.4: c=0.0.0.0 is hold in the manner of RFC 2543, and no place to send to.
-        is_nowhere = negotiated.remote.host in ("0.0.0.0", "::")
+        is_nowhere = negotiated.remote.host in UNSPECIFIED
         self._engine.set_remote(
             self.port,
             None if is_nowhere else negotiated.remote,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from sipcore.aio import addresses
 from sipcore.aio.driver import Driver, Transport
 from sipcore.aio.tcp import open_tcp
 from sipcore.aio.udp import open_udp
@@ -17,7 +19,19 @@ class Network(Protocol):
         """Raises: OSError, ValueError."""
 
 
-class SocketNetwork:
+class MachineAddresses:
+    """What the kernel knows of this machine's addresses."""
+
+    def local_addresses(self, *, ipv6: bool) -> Sequence[str]:
+        """Those that can be bound now. Raises: OSError."""
+        return addresses.local_addresses(ipv6=ipv6)
+
+    def source_address(self, remote: str) -> str | None:
+        """The one that reaches `remote`; None when there is no route."""
+        return addresses.source_address(remote)
+
+
+class SocketNetwork(MachineAddresses):
     """The kernel's network."""
 
     async def open(self, driver: Driver, url: str) -> Transport:

@@ -57,6 +57,7 @@ class SansIoEndpoint(Protocol):
     """What the driver needs of `sipcore.endpoint.Endpoint`."""
 
     def listening(self, transport: str, local: Address) -> None: ...
+    def not_listening(self, transport: str, local: Address) -> None: ...
     def receive(self, datagram: Datagram, now: float) -> list[Output]: ...
     def flow_lost(self, flow: Flow, now: float) -> list[Output]: ...
     def resolved(self, query: int, answers: Sequence[Address], now: float) -> list[Output]: ...
@@ -111,6 +112,12 @@ class Driver:
             self._failed("receive", flow)
 
     def flow_lost(self, flow: Flow) -> None:
+    async def remove_transport(self, transport: Transport) -> None:
+        """Send through this transport no more, and close it."""
+        if self._transports.pop((transport.name, transport.local), None) is not None:
+            self._endpoint.not_listening(transport.name, transport.local)
+            await transport.close()
+
         """A stream connection is gone, or could not be made."""
         try:
             self.execute(self._endpoint.flow_lost(flow, self.loop.time()))
