@@ -123,13 +123,21 @@ class Location(Protocol):
     def __len__(self) -> int: ...
 
 
+@dataclass(slots=True)
+class _Aor:
+    """The bindings of an AOR, and the time of its one valid entry in the heap of expiries."""
+
+    bindings: tuple[Binding, ...]
+    due: float
+
+
 class MemoryLocation:
     """Bindings in this process."""
 
     def __init__(self, observer: LocationObserver | None = None) -> None:
         self._observer = observer
-        self._aors: dict[tuple[str, str], tuple[Binding, ...]] = {}
-        # One entry for each AOR, at or before its earliest expiry: refreshes do not touch the heap.
+        self._aors: dict[tuple[str, str], _Aor] = {}
+        # One entry for each AOR counts, at or before its earliest expiry: most refreshes do not touch the heap.
         self._expiries: list[tuple[float, tuple[str, str]]] = []
         self._count = 0
 
@@ -137,12 +145,15 @@ class MemoryLocation:
         """Take bindings out of the store; the observer is not told."""
         for binding in bindings:
             key = (binding.tenant, binding.aor)
-            others = [other for other in self._aors.get(key, ()) if other.key != binding.key]
+            others = [other for other in self._all(key) if other.key != binding.key]
             self._put(key, (*others, binding))
 
     def bindings(self, tenant: str, aor: str, wallclock: float) -> Sequence[Binding]:
         """Those that have not expired, highest q first, then the newest."""
-        found = self._aors.get((tenant, aor), ())
+        record = self._aors.get((tenant, aor))
+        if record is None:
+            return ()
+        found = record.bindings
         if len(found) == 1:
             return found if found[0].expires_at > wallclock else ()
         live = [binding for binding in reversed(found) if binding.expires_at > wallclock]
@@ -153,7 +164,7 @@ class MemoryLocation:
         """Make one REGISTER's changes, all of them. A saved binding replaces the one with its key."""
         key = (tenant, aor)
         gone = {binding.key for binding in removed} | {binding.key for binding in saved}
-        kept = [binding for binding in self._aors.get(key, ()) if binding.key not in gone]
+        kept = [binding for binding in self._all(key) if binding.key not in gone]
         self._put(key, (*kept, *saved))
         if self._observer is not None:
             renewed = {binding.key for binding in saved}
@@ -167,11 +178,14 @@ class MemoryLocation:
         """Forget what has expired, and return it."""
         gone: list[Binding] = []
         while self._expiries and self._expiries[0][0] <= wallclock:
-            _, key = heapq.heappop(self._expiries)
-            bindings = self._aors.pop(key, ())
-            self._count -= len(bindings)
-            gone += [binding for binding in bindings if binding.expires_at <= wallclock]
-            self._put(key, tuple(binding for binding in bindings if binding.expires_at > wallclock))
+            due, key = heapq.heappop(self._expiries)
+            record = self._aors.get(key)
+            if record is None or record.due != due:
+                continue
+            del self._aors[key]
+            self._count -= len(record.bindings)
+            gone += [binding for binding in record.bindings if binding.expires_at <= wallclock]
+            self._put(key, tuple(binding for binding in record.bindings if binding.expires_at > wallclock))
         if self._observer is not None:
             for binding in gone:
                 self._observer.binding_removed(binding)
@@ -182,18 +196,37 @@ class MemoryLocation:
         return self._expiries[0][0] if self._expiries else None
 
     def __iter__(self) -> Iterator[Binding]:
-        for bindings in list(self._aors.values()):
-            yield from bindings
+        for record in list(self._aors.values()):
+            yield from record.bindings
 
     def __len__(self) -> int:
         return self._count
 
+    def _all(self, key: tuple[str, str]) -> tuple[Binding, ...]:
+        record = self._aors.get(key)
+        return () if record is None else record.bindings
+
     def _put(self, key: tuple[str, str], bindings: tuple[Binding, ...]) -> None:
         """An empty tuple stays until its heap entry comes up, so that a phone that comes and goes adds none."""
-        before = self._aors.get(key)
-        self._count += len(bindings) - len(before or ())
-        if before is None:
-            if not bindings:
-                return
-            heapq.heappush(self._expiries, (min(binding.expires_at for binding in bindings), key))
-        self._aors[key] = bindings
+        record = self._aors.get(key)
+        if record is None:
+            if bindings:
+                self._count += len(bindings)
+                self._aors[key] = _Aor(bindings, self._schedule(key, bindings))
+            return
+        self._count += len(bindings) - len(record.bindings)
+        record.bindings = bindings
+        if any(binding.expires_at < record.due for binding in bindings):
+            record.due = self._schedule(key, bindings)
+            self._compact()
+
+    def _schedule(self, key: tuple[str, str], bindings: tuple[Binding, ...]) -> float:
+        due = min(binding.expires_at for binding in bindings)
+        heapq.heappush(self._expiries, (due, key))
+        return due
+
+    def _compact(self) -> None:
+        """Phones that ask for less time again and again leave entries behind; they never outnumber the AORs."""
+        if len(self._expiries) > 2 * len(self._aors) + 64:
+            self._expiries = [(record.due, key) for key, record in self._aors.items()]
+            heapq.heapify(self._expiries)
