@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
@@ -83,7 +84,7 @@ class OfferAnswer:
         """Our offer, first or later; the other streams that were ever talked about stay, with port 0."""
         self._offered = local
         streams = [_rejected(stream) for stream in self._places] or [_rejected_audio()]
-        streams[self._stream] = _audio(local, local.formats)
+        streams[self._stream] = _audio(local, local.formats, local.direction)
         return self._send(_describe(local, self._session_id, self._version, streams))
 
     def make_answer(self, offer: SessionDescription, local: LocalMedia) -> tuple[bytes, NegotiatedAudio]:
@@ -109,7 +110,7 @@ class OfferAnswer:
 
 def make_offer(local: LocalMedia, *, session_id: int, version: int) -> bytes:
     """An offer of one audio stream."""
-    return format_sdp(_describe(local, session_id, version, [_audio(local, local.formats)]))
+    return format_sdp(_describe(local, session_id, version, [_audio(local, local.formats, local.direction)]))
 
 
 def make_answer(
@@ -180,11 +181,10 @@ def _answer(
         ours = find_format(local.formats, theirs)
         if ours is not None and all(pair.send.payload_type != theirs.payload_type for pair in pairs):
             # RFC 3264 §6.1: the answer should use the offer's numbers, so that both directions have the same.
-            pairs.append(FormatPair(send=theirs, receive=replace(ours, payload_type=theirs.payload_type)))
+            pairs.append(FormatPair(send=theirs, receive=ours.numbered(theirs.payload_type)))
     negotiated = _negotiated(offer, stream, local, pairs)
     streams = [_rejected(each) for each in offer.media]
-    answered = replace(local, direction=negotiated.direction)
-    streams[stream] = _audio(answered, [pair.receive for pair in pairs])
+    streams[stream] = _audio(local, [pair.receive for pair in pairs], negotiated.direction)
     return _describe(local, session_id, version, streams), negotiated
 
 
@@ -247,14 +247,19 @@ def _remote(host: str | None, port: int) -> Address:
         raise NegotiationError("no c= line")
     if port not in PORTS:
         raise NegotiationError("a port outside 1024-65535")
+    if not _is_unicast(host):
+        raise NegotiationError("the connection address is not that of one host")
+    return Address(host, port)
+
+
+@lru_cache(maxsize=1024)  # the phones and gateways of an hour; reading one takes 5 µs
+def _is_unicast(host: str) -> bool:
     try:
         address = ip_address(host)
     except ValueError:
         # Never resolved: a name here would let a stranger make us ask DNS.
         raise NegotiationError("the connection address is no IP literal") from None
-    if address.is_multicast or "%" in host or host == "255.255.255.255":
-        raise NegotiationError("the connection address is not that of one host")
-    return Address(host, port)
+    return not (address.is_multicast or "%" in host or host == "255.255.255.255")
 
 
 def _is_unspecified(host: str) -> bool:
@@ -306,10 +311,10 @@ def _describe(
     )
 
 
-def _audio(local: LocalMedia, formats: Sequence[RtpFormat]) -> MediaDescription:
+def _audio(local: LocalMedia, formats: Sequence[RtpFormat], direction: Direction) -> MediaDescription:
     attributes = [Attribute("rtpmap", f"{each.payload_type} {each.rtpmap}") for each in formats]
     attributes += [Attribute("fmtp", f"{each.payload_type} {each.fmtp}") for each in formats if each.fmtp]
-    attributes += [Attribute("ptime", str(local.ptime)), Attribute(local.direction.value)]
+    attributes += [Attribute("ptime", str(local.ptime)), Attribute(direction.value)]
     numbers = tuple(str(each.payload_type) for each in formats)
     return MediaDescription("audio", local.port, "RTP/AVP", numbers, attributes=tuple(attributes))
 
