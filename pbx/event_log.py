@@ -8,6 +8,8 @@ from typing import Final
 
 from pbx.logs import CAUSE_FIELD, RateLimit
 from voipat.events import (
+    BindingReachable,
+    BindingUnreachable,
     CallAnswered,
     CallEnded,
     CallRinging,
@@ -58,6 +60,11 @@ def log_event(event: Event) -> None:
         case Unregistered():
             fields = {"contact": event.contact, "why": event.why}
             logger.info("unregistered", extra={**_where(event), **fields})
+        case BindingUnreachable():
+            unanswered = {"contact": event.contact, "received": event.received, "failures": event.failures}
+            logger.warning("phone unreachable", extra={**_where(event), **unanswered})
+        case BindingReachable():
+            logger.info("phone reachable again", extra={**_where(event), "contact": event.contact})
         case RequestRefused():
             refused: dict[str, object] = {"account": event.account, "status": event.status, "reason": event.reason}
             source: dict[str, object] = {CAUSE_FIELD: _cause(event), "source": event.source}
@@ -93,7 +100,7 @@ def _ids(event: CallStarted | CallRinging | CallAnswered | CallEnded) -> dict[st
     return ids
 
 
-def _where(event: Registered | Unregistered) -> dict[str, object]:
+def _where(event: Registered | Unregistered | BindingUnreachable | BindingReachable) -> dict[str, object]:
     return {CAUSE_FIELD: _cause(event), "tenant": event.tenant, "aor": event.aor}
 
 

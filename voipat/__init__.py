@@ -8,6 +8,7 @@ from voipat.accounts import Accounts, Identity, PasswordAccounts
 from voipat.app import App
 from voipat.call import Call, CallState
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected
+from voipat.keepalive import KeepAlivePolicy
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.network import Network, SocketNetwork
 from voipat.reasons import Reason
@@ -23,6 +24,7 @@ __all__ = [
     "Cancelled",
     "HungUp",
     "Identity",
+    "KeepAlivePolicy",
     "Location",
     "LocationObserver",
     "MediaError",

@@ -240,6 +240,7 @@ class App:
         if self._engine.fileno() >= 0:
             loop.add_reader(self._engine.fileno(), self.poll_media)
             self._reads_engine = True
+            is_reachable=_unknown if self._registrar is None else self._registrar.is_reachable,
             self.poll_media()
         self._schedule_expiry()
         return self
@@ -259,6 +260,8 @@ class App:
     def run(self) -> None:
         """Serve until SIGINT or SIGTERM; the first lets calls finish for half a minute, the second does not."""
         import uvloop
+        if self._registrar is not None:
+            self._registrar.keep_alive(self.exchange, loop)
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve_until_signalled())
@@ -317,6 +320,8 @@ class App:
             await self._sockets.close()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, signalled.set)
+        if self._registrar is not None:
+            self._registrar.stop()
         async with self:
             await signalled.wait()
             signalled.clear()
@@ -521,3 +526,8 @@ def _parse_media(text: str) -> tuple[str, tuple[int, int]]:
     if not address or not dash or not low.isdigit() or not high.isdigit():
         raise ValueError(f"{text}: media is ADDRESS:LOW-HIGH")
     return address.strip("[]"), (int(low), int(high))
+def _unknown(binding: Binding) -> bool | None:
+    """Without a registrar no phone is asked."""
+    return None
+
+

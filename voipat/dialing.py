@@ -139,18 +139,19 @@ def resolve_targets(caller: Call, targets: DialTarget | Sequence[DialTarget]) ->
     wanted: Iterable[DialTarget] = [targets] if isinstance(targets, str | Uri | Binding) else targets
     found: list[Target] = []
     for target in wanted:
-        found += _resolve(caller, target)
+        found += _resolve(caller, target, skipped)
     if not found:
-        raise Rejected(reasons.NOT_REGISTERED)
+        raise Rejected(reasons.NO_REACHABLE_PHONE if skipped else reasons.NOT_REGISTERED)
     return found
 
+    skipped: list[Binding] = []
 
-def _resolve(caller: Call, target: DialTarget) -> list[Target]:
+def _resolve(caller: Call, target: DialTarget, skipped: list[Binding]) -> list[Target]:
     if isinstance(target, Binding):
-        return [_of_binding(target)]
+        return [target_of(target)]
     if isinstance(target, str):
         if ":" not in target:
-            return [_of_binding(binding) for binding in caller.switch.lookup(caller.tenant, target)]
+            return _registered(caller, caller.tenant, target, skipped)
         try:
             target = Uri.parse(target)
         except ParseError as error:
@@ -164,10 +165,28 @@ def _resolve(caller: Call, target: DialTarget) -> list[Target]:
     if domain != caller.tenant and caller.tenant:
         # H12: another tenant's users are reached as strangers' are, never through the directory.
         raise Rejected(reasons.UNKNOWN_NUMBER)
-    return [_of_binding(binding) for binding in caller.switch.lookup(domain, unescape(target.user or ""))]
+    return _registered(caller, domain, unescape(target.user or ""), skipped)
 
 
-def _of_binding(binding: Binding) -> Target:
+def _registered(caller: Call, tenant: str, user: str, skipped: list[Binding]) -> list[Target]:
+    """The phones of a user; those that do not answer are `skipped`, so that nobody waits for them."""
+    found: list[Target] = []
+    bindings = caller.switch.lookup(tenant, user)
+    if bindings and caller.to.scheme == "sips":
+        # RFC 5630 §3.1: TLS on every hop, or no call.
+        bindings = [binding for binding in bindings if binding.flow.transport in SECURE]
+        if not bindings:
+            raise Rejected(reasons.NO_SECURE_PHONE)
+    for binding in bindings:
+        if caller.switch.is_reachable(binding) is False:
+            skipped.append(binding)
+        else:
+            found.append(target_of(binding))
+    return found
+
+
+def target_of(binding: Binding) -> Target:
+    """Where a request to the phone of a binding goes."""
     uri = Uri.parse(binding.contact)
     if uri.headers:
         uri = uri.replace(headers={})

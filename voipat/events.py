@@ -119,6 +119,27 @@ class Unregistered:
 
 
 @dataclass(frozen=True, slots=True)
+class BindingUnreachable:
+    """A registered phone left so many keep-alives in a row unanswered; calls skip it."""
+
+    tenant: str
+    aor: str
+    contact: str
+    received: str
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class BindingReachable:
+    """A phone that was unreachable answered, or registered again."""
+
+    tenant: str
+    aor: str
+    contact: str
+    received: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRefused:
     """The gate let a request not in. `account` is what it said, unproven; `reason` is the id for the log."""
 
@@ -130,5 +151,5 @@ class RequestRefused:
 
 
 CallEvent = CallStarted | CallRinging | CallAnswered | CallEnded
-Event = CallEvent | Registered | Unregistered | RequestRefused
+Event = CallEvent | Registered | Unregistered | BindingUnreachable | BindingReachable | RequestRefused
 Listener = Callable[[Event], None]

@@ -142,6 +142,10 @@ NORMAL_CLEARING: Final = Reason(
 COMPLETED_ELSEWHERE: Final = Reason(
     "VP-4002", 200, 26, "cancelled", "Call completed elsewhere",
     "Another phone of the same extension answered.")  # fmt: skip
+NO_REACHABLE_PHONE: Final = Reason(
+    "VP-3017", 480, 27, "failed", "No phone reachable",
+    "Phones are registered, but none answers the keep-alive any more; `voipat registrations` says which. "
+    "The call was refused at once instead of waiting for them.")  # fmt: skip
 CALLER_GAVE_UP: Final = Reason(
     "VP-4003", 487, 16, "cancelled", "Caller gave up",
     "The caller hung up before the answer.")  # fmt: skip

@@ -6,6 +6,7 @@ back with another port replaces itself. Calls go to the flow that the REGISTER c
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from email.utils import formatdate
@@ -15,9 +16,12 @@ from sipcore.errors import ParseError
 from sipcore.fields import NameAddr
 from sipcore.flow import Flow
 from sipcore.message import Request
+from sipcore.routing import SECURE
 from sipcore.uri import Uri
 from voipat import events, reasons
 from voipat.accounts import DEFAULT_DIGEST, Accounts, Identity, PasswordAccounts
+from voipat.exchange import Exchange
+from voipat.keepalive import KeepAlive, KeepAlivePolicy
 from voipat.location import Binding, Location, MemoryLocation
 from voipat.reasons import Reason
 
@@ -61,7 +65,8 @@ class _Change:
 class Registrar:
     """Keeps the bindings of one or more domains.
 
-    Give `password_of` (user → password) or `ha1_of` (user, algorithm → HA1) for the domains, or `accounts`.
+    Give `password_of` (user → password) or `ha1_of` (user, algorithm → HA1) for the domains, or `accounts`. With
+    `keepalive` the phones are asked whether they are still there, and calls skip those that are not.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Registrar:
         accounts: Accounts | None = None,
         location: Location | None = None,
         policy: RegistrarPolicy | None = None,
+        keepalive: KeepAlivePolicy | None = None,
     ) -> None:
         domains = [domain] if isinstance(domain, str) else domain
         self.accounts: Accounts = accounts or PasswordAccounts(
@@ -85,11 +91,29 @@ class Registrar:
         self._wallclock: Callable[[], float] = lambda: 0.0
         self._publish: Callable[[events.Event], None] = _nobody
         self._date = (0, "")
+        self._keepalive_policy = keepalive
+        self._keepalive: KeepAlive | None = None
 
     def start(self, wallclock: Callable[[], float], publish: Callable[[events.Event], None]) -> None:
         """Called by the App that serves this registrar: where time comes from, and who is told."""
         self._wallclock = wallclock
         self._publish = publish
+
+    def keep_alive(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        """Called by the App when it can send: ask the phones from now on, if the policy wants it."""
+        if self._keepalive_policy is not None:
+            self._keepalive = KeepAlive(self._keepalive_policy, exchange, loop, self._publish)
+            self._keepalive.changed(self.location, ())
+
+    def stop(self) -> None:
+        """Called by the App at its end."""
+        if self._keepalive is not None:
+            self._keepalive.close()
+            self._keepalive = None
+
+    def is_reachable(self, binding: Binding) -> bool | None:
+        """Whether the phone answers; None when it is not asked."""
+        return None if self._keepalive is None else self._keepalive.is_reachable(binding)
 
     async def bindings(self, user: str) -> Sequence[Binding]:
         """The live bindings of a user ("1001", of the first domain) or an AOR ("sip:1001@example.com")."""
@@ -105,7 +129,10 @@ class Registrar:
 
     def expire(self) -> None:
         """Forget what has expired."""
-        for binding in self.location.expire(self._wallclock()):
+        expired = self.location.expire(self._wallclock())
+        if expired and self._keepalive is not None:
+            self._keepalive.changed((), expired)
+        for binding in expired:
             self._publish(events.Unregistered(binding.tenant, binding.aor, binding.contact, "expired"))
 
     def register(self, request: Request, flow: Flow, identity: Identity) -> tuple[int, Headers, Reason | None]:
@@ -134,6 +161,8 @@ class Registrar:
             change = self._change(request, flow, tenant, aor, before, wallclock)
         self.location.update(tenant, aor, change.saved, change.removed)
         self._tell(change, before, wallclock)
+        if self._keepalive is not None:
+            self._keepalive.changed(change.saved, change.removed)
         return change.left
 
     def _remove_all(self, request: Request, before: Sequence[Binding]) -> _Change:
@@ -258,6 +287,9 @@ def _expiry_of(binding: Binding) -> float:
 def _binding(contact: NameAddr, request: Request, flow: Flow, tenant: str, aor: str, expires_at: float) -> Binding:
     text = str(contact.uri)
     if contact.uri.scheme not in ("sip", "sips") or len(text) > MAX_CONTACT:
+        raise _Refused(reasons.BAD_CONTACT)
+    if contact.uri.scheme == "sips" and flow.transport not in SECURE:
+        # RFC 5630 §3.1: what reaches it would not be protected as its address says.
         raise _Refused(reasons.BAD_CONTACT)
     params = contact.params
     binding = Binding(

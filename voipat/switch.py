@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Switch:
-    """`lookup` gives the bindings of (tenant, user); `domain_of` the tenant of a URI."""
+    """`lookup` gives the bindings of (tenant, user); `domain_of` the tenant of a URI.
+
+    `is_reachable` says whether the phone of a binding answers; None when nobody asks it.
+    """
 
     loop: asyncio.AbstractEventLoop
     exchange: Exchange
@@ -32,5 +35,6 @@ class Switch:
     publish: Callable[[Event], None]
     lookup: Callable[[str, str], Sequence[Binding]]
     domain_of: Callable[[Uri, Flow], str | None]
+    is_reachable: Callable[[Binding], bool | None]
     calls: dict[str, Call] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)

@@ -14,7 +14,7 @@ from pbx.persistence import CdrListener
 from pbx.store.base import BindingRecord, CdrFilter, LegRecord
 from pbx.tenants import ExtensionConfig, FeaturesConfig, TenantConfig, ha1_of
 from sipcore.guard import Guard
-from voipat import App, Registrar, events
+from voipat import App, KeepAlivePolicy, Registrar, events
 from voipat.location import MemoryLocation
 from voipat.testing import Phone, SimWorld
 
@@ -65,10 +65,20 @@ class MemoryStore:
 class Office:
     """One office: `world` has its phones, `cdrs` its calls, `refused` what never authenticated."""
 
-    def __init__(self, *, seed: int = 1, extensions: int = 10, ring_s: float = 30.0, **conditions: float) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        extensions: int = 10,
+        ring_s: float = 30.0,
+        keepalive: KeepAlivePolicy | None = None,
+        **conditions: float,
+    ) -> None:
         self.store = MemoryStore(DOMAIN)
         self.cdr_writer = CdrWriter(self.store)
         self.refused: list[events.RequestRefused] = []
+        self.reachability: list[events.BindingUnreachable | events.BindingReachable] = []
+        self.keepalive = keepalive
         self.directory = LiveDirectory(_directory(extensions, ring_s))
         self.switchboard = Switchboard(self.directory)
         self.app: App
@@ -108,7 +118,7 @@ class Office:
     def _make_app(self, world: SimWorld) -> App:
         self.app = App(
             listen=("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"),
-            registrar=Registrar(accounts=self.directory, location=MemoryLocation()),
+            registrar=Registrar(accounts=self.directory, location=MemoryLocation(), keepalive=self.keepalive),
             engine=world.engine,
             entropy=world.server_entropy,
             wallclock=world.wallclock,
@@ -116,14 +126,16 @@ class Office:
             guard=Guard(),
         )
         self.app.subscribe(CdrListener(self.cdr_writer))
-        self.app.subscribe(self._note_refusal)
+        self.app.subscribe(self._note)
         self.switchboard.attach(self.app)
         world.watch("voipat", self.app.endpoint)
         return self.app
 
-    def _note_refusal(self, event: events.Event) -> None:
+    def _note(self, event: events.Event) -> None:
         if isinstance(event, events.RequestRefused):
             self.refused.append(event)
+        elif isinstance(event, events.BindingUnreachable | events.BindingReachable):
+            self.reachability.append(event)
 
 
 def _directory(extensions: int, ring_s: float) -> Directory:
