@@ -106,11 +106,11 @@ class App:
         self._expiry: asyncio.TimerHandle | None = None
         self._expires_at = inf
         self._reads_engine = False
+        self._sockets: Listeners | None = None
         self._guard = guard
         self._timers = timers or Timers()
         self._server = server
         self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
-        self._sockets: Listeners | None = None
         self._compose()
 
     def simulate(self, *, network: Network, engine: Engine, entropy: Entropy, wallclock: Callable[[], float]) -> None:
@@ -307,6 +307,8 @@ class App:
         if self._reads_engine:
             asyncio.get_running_loop().remove_reader(self._engine.fileno())
             self._reads_engine = False
+        if self._sockets is not None:
+            await self._sockets.close()
         await self.driver.close()
         if self._owns_engine:
             self._engine.close()
@@ -316,8 +318,6 @@ class App:
     async def _serve_until_signalled(self) -> None:
         loop = asyncio.get_running_loop()
         signalled = asyncio.Event()
-        if self._sockets is not None:
-            await self._sockets.close()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, signalled.set)
         if self._registrar is not None:

@@ -104,6 +104,12 @@ class Driver:
         self._transports[transport.name, transport.local] = transport
         self._endpoint.listening(transport.name, transport.local)
 
+    async def remove_transport(self, transport: Transport) -> None:
+        """Send through this transport no more, and close it."""
+        if self._transports.pop((transport.name, transport.local), None) is not None:
+            self._endpoint.not_listening(transport.name, transport.local)
+            await transport.close()
+
     def receive(self, data: bytes, flow: Flow) -> None:
         """One whole message came."""
         try:
@@ -112,12 +118,6 @@ class Driver:
             self._failed("receive", flow)
 
     def flow_lost(self, flow: Flow) -> None:
-    async def remove_transport(self, transport: Transport) -> None:
-        """Send through this transport no more, and close it."""
-        if self._transports.pop((transport.name, transport.local), None) is not None:
-            self._endpoint.not_listening(transport.name, transport.local)
-            await transport.close()
-
         """A stream connection is gone, or could not be made."""
         try:
             self.execute(self._endpoint.flow_lost(flow, self.loop.time()))
