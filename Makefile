@@ -8,7 +8,7 @@ PRODUCT := voipat sipcore media pbx
 SOURCES := $(PRODUCT) tests bench fuzz tools examples setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env run test check sim fuzz soak bench docs clean help peers dev debug
+.PHONY: env run test check sim fuzz soak bench bench-peers docs clean help peers dev debug
 .DEFAULT_GOAL := help
 
 $(VENV)/.env: pyproject.toml tools/bootstrap.sh
@@ -28,7 +28,7 @@ env: $(VENV)/.native  ## set up: own virtual environment, native modules, the vo
 
 dev: $(VENV)/.dev
 
-peers:  ## install the programs the interop tests call (sipp, baresip, sipsak)
+peers:  ## install the programs the interop tests call (sipp, baresip, sipsak, tshark)
 	@sh tools/peers.sh
 
 run: env  ## run a working PBX on examples/office.toml (CONFIG=my.toml for another)
@@ -55,8 +55,11 @@ fuzz: dev  ## mutated SIP, SDP, RTP and RTCP; then the same under the sanitizers
 soak: dev peers  ## what takes long: kills, load, churn
 	@$(PY) -m pytest tests/soak tests/interop -m "slow or not slow" --soak
 
-bench: dev peers  ## the figures of the README, written to bench/RESULTS.md
-	@$(PY) -m bench
+bench: dev peers  ## the figures of the README, written to bench/RESULTS.md; SCENARIO=, PEER= one pair; FULL=1 knees
+	@$(PY) -m bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(PEER),--peer $(PEER)) $(if $(FULL),--full)
+
+bench-peers:  ## unpack the servers that bench compares with (Kamailio, rtpengine); nothing is installed
+	@sh tools/bench_peers.sh
 
 docs: dev  ## generate the reference pages
 	@$(PY) tools/docs.py
@@ -69,4 +72,4 @@ clean:  ## remove what was built
 	@find $(PRODUCT) -name '*.so' -delete
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

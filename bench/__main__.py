@@ -1,4 +1,8 @@
-"""`make bench`: every figure of the README, written to bench/RESULTS.md with the machine and the commands."""
+"""`make bench`: every figure of the README, written to bench/RESULTS.md with the machine and the commands.
+
+With SCENARIO or PEER only those pairs of `bench.peers` are run and printed; nothing is written. FULL=1 also searches the
+knees.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,10 @@ HERE = Path(__file__).resolve().parent
 PARTS = {
     "bench.message": "SIP messages",
     "bench.signalling": "Signalling",
+    "bench.setup": "Call set-up",
     "bench.store": "Store",
     "bench.relay": "Media",
+    "bench.peers": "Other servers, in turns",
 }
 
 
@@ -35,40 +41,67 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def run(module: str) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", module], cwd=HERE.parent, capture_output=True, text=True, check=False, timeout=1200
-    )
+def run(module: str, *arguments: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False, timeout=1800)
     if done.returncode != 0:
         raise SystemExit(f"{module} failed:\n{done.stderr[-3000:]}")
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
+def number(value: float) -> str:
+    """Three digits that count, without an exponent."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
 def table(figures: list[dict[str, Any]]) -> list[str]:
     lines = ["| work | value | runs | note |", "| --- | --- | --- | --- |"]
     for figure in figures:
-        runs = ", ".join(f"{value:.3g}" for value in figure["runs"])
-        lines.append(f"| {figure['name']} | {figure['value']:.3g} {figure['unit']} | {runs} | {figure['note']} |")
+        runs = ", ".join(map(number, figure["runs"]))
+        value = "–" if figure["value"] is None else f"{number(figure['value'])} {figure['unit']}"
+        lines.append(f"| {figure['name']} | {value} | {runs} | {figure['note']} |")
     return lines
 
 
+def machine() -> str:
+    return (
+        f"{processor()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, "
+        f"commit {commit()}."
+    )
+
+
+def pairs(scenario: str, peer: str) -> None:
+    """Only what was asked for, to the terminal."""
+    arguments = [part for part in (scenario, peer and f"--peer={peer}") if part]
+    figures = run("bench.peers", *arguments)
+    print("\n".join([machine(), "", *table(figures)]))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help="modules to run, all by default")
-    parts = parser.parse_args().parts
+    parser.add_argument("--scenario", default="", help="one scenario of bench.peers")
+    parser.add_argument("--peer", default="", help="one peer of bench.peers")
+    parser.add_argument("--full", action="store_true", help="search the knees as well")
+    options = parser.parse_args()
+    if options.scenario or options.peer:
+        pairs(options.scenario, options.peer)
+        return
     lines = [
         "# Measured figures",
         "",
         "Written by `make bench`. CPU is that of the measured process, not of the generator; loopback, shipped",
-        "configuration. The machine is shared and noisy: compare figures of one run.",
+        "configuration, server on one core and generator on the other. The machine is shared and noisy: compare figures",
+        "of one run. A figure marked INVALID was limited by its generator.",
         "",
-        f"{processor()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, "
-        f"commit {commit()}.",
+        machine(),
     ]
-    for module in parts:
+    for module in options.parts:
         print(f"{module} …", flush=True)
-        figures = run(module)
-        lines += ["", f"## {PARTS.get(module, module)}", "", f"`python -m {module}`", "", *table(figures)]
+        arguments = ["--full"] if options.full and module == "bench.setup" else []
+        figures = run(module, *arguments)
+        command = " ".join(["python -m", module, *arguments])
+        lines += ["", f"## {PARTS.get(module, module)}", "", f"`{command}`", "", *table(figures)]
     (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 

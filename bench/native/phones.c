@@ -1,11 +1,14 @@
 /* Phones that send stamped RTP and count what comes back: loss and latency end to end, not by the relay's own counters.
  *
- * usage: phones SECONDS < STREAMS          a line a phone: "LOCAL_PORT TARGET_PORT", all on 127.0.0.1
- * 50 packets a second of 160 octets each; the streams are spread evenly over the 20 ms. The payload carries a magic,
- * the time of sending and a number. Prints {"sent", "received", "lost", "late_send_ms", "latency_us": {"p50", "p99", "max"}}.
+ * usage: phones SECONDS [FIRST] < STREAMS  a line a phone: "LOCAL_PORT TARGET_PORT", all on 127.0.0.1
+ * 50 packets a second of 160 octets each; the streams are spread evenly over the 20 ms. FIRST is the number of the first
+ * packet, to go on where an earlier run ended. The payload carries a magic, the time of sending and a number.
+ * Prints {"sent", "received", "lost", "late_send_ms", "cpu_s", "kernel_drops", "latency_us": {"p50", "p99", "max"}};
+ * kernel_drops are packets that arrived and found a phone's buffer full.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <linux/sock_diag.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,7 +28,6 @@ typedef struct {
     int fd;
     struct sockaddr_in target;
     uint64_t last; /* the number of the newest stamp that came */
-    uint16_t sequence;
 } phone;
 
 typedef struct {
@@ -34,7 +36,7 @@ typedef struct {
 
 static phone phones[MAX_PHONES];
 static uint32_t phone_count, histogram[HISTOGRAM_US];
-static uint64_t sent, received, latest_send;
+static uint64_t sent, received, latest_send, first;
 static volatile int stopping;
 
 static uint64_t now(void) {
@@ -80,7 +82,7 @@ static void send_one(phone *one, uint32_t index, uint64_t round) {
     uint8_t packet[PACKET] = {0x80, 0};
     stamp mark = {MAGIC, now(), round + 1};
     uint32_t timestamp = htonl((uint32_t)round * 160), ssrc = htonl(0x10000000 + index);
-    uint16_t sequence = htons(one->sequence++);
+    uint16_t sequence = htons((uint16_t)round);
     memcpy(packet + 2, &sequence, 2);
     memcpy(packet + 4, &timestamp, 4);
     memcpy(packet + 8, &ssrc, 4);
@@ -97,7 +99,7 @@ static void send_all(double seconds) {
                 sleep_until(due + 200000); /* a few at a time, as a network delivers them */
             else if (time - due > latest_send)
                 latest_send = time - due;
-            send_one(&phones[i], i, round);
+            send_one(&phones[i], i, first + round);
         }
     sleep_until(now() + GRACE);
 }
@@ -107,6 +109,23 @@ static uint64_t percentile(double part) {
     while (us < HISTOGRAM_US - 1 && (seen += histogram[us]) <= wanted)
         us++;
     return us;
+}
+
+static uint64_t kernel_drops(void) {
+    uint64_t drops = 0;
+    for (uint32_t i = 0; i < phone_count; i++) {
+        uint32_t memory[SK_MEMINFO_VARS] = {0};
+        socklen_t size = sizeof memory;
+        if (!getsockopt(phones[i].fd, SOL_SOCKET, SO_MEMINFO, memory, &size))
+            drops += memory[SK_MEMINFO_DROPS];
+    }
+    return drops;
+}
+
+static double cpu_seconds(void) {
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
 static uint64_t slowest(void) {
@@ -121,8 +140,9 @@ int main(int count, char **words) {
     struct sockaddr_in local = {.sin_family = AF_INET};
     int port, target;
     pthread_t thread;
-    if (count != 2)
+    if (count < 2)
         return 2;
+    first = count > 2 ? strtoull(words[2], NULL, 10) : 0;
     setrlimit(RLIMIT_NOFILE, &files);
     local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     while (phone_count < MAX_PHONES && scanf("%d %d", &port, &target) == 2) {
@@ -140,8 +160,9 @@ int main(int count, char **words) {
     send_all(atof(words[1]));
     stopping = 1;
     pthread_join(thread, NULL);
-    printf("{\"sent\": %lu, \"received\": %lu, \"lost\": %ld, \"late_send_ms\": %.1f, "
+    printf("{\"sent\": %lu, \"received\": %lu, \"lost\": %ld, \"late_send_ms\": %.1f, \"cpu_s\": %.3f, \"kernel_drops\": %lu, "
            "\"latency_us\": {\"p50\": %lu, \"p99\": %lu, \"max\": %lu}}\n",
-           sent, received, (long)(sent - received), (double)latest_send / 1e6, percentile(0.5), percentile(0.99), slowest());
+           sent, received, (long)(sent - received), (double)latest_send / 1e6, cpu_seconds(), kernel_drops(),
+           percentile(0.5), percentile(0.99), slowest());
     return 0;
 }

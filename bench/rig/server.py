@@ -27,6 +27,8 @@ class Server:
         self.settings = {
             "server.listen": f'["udp://127.0.0.1:{self.port}", "tcp://127.0.0.1:{self.port}"]',
             "server.data": str(self.data),
+            # sipp counts an OPTIONS that it did not expect as a failed call.
+            "server.registrar.keepalive_s": "0",
             **settings,
         }
         self.starts = 0

@@ -1,0 +1,25 @@
+"""A configuration with the thousands of extensions that load needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.rig.server import OFFICE
+
+EXTENSIONS = 5000
+FIRST = 10000
+
+
+def many_extensions(directory: Path) -> Path:
+    """The example's server section with 5,000 extensions."""
+    head = OFFICE.read_text().split("[[tenant]]", 1)[0]
+    lines = [head, "[[tenant]]", 'domain = "office.test"', 'digest = ["MD5"]', ""]
+    for number in range(FIRST, FIRST + EXTENSIONS):
+        lines += ["[[tenant.extension]]", f'number = "{number}"', f'password = "pass-{number}"', ""]
+    path = directory / "bench.toml"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def users(count: int) -> list[str]:
+    return [str(FIRST + index) for index in range(count)]
