@@ -29,7 +29,9 @@ USAGE: Final = 2
 NOT_THERE: Final = 3
 
 # Columns of the tables; `--json` prints every field.
-REGISTRATION_COLUMNS: Final = ("tenant", "aor", "contact", "received", "transport", "user_agent", "expires_s")
+REGISTRATION_COLUMNS: Final = (
+    *("tenant", "aor", "contact", "received", "transport", "user_agent", "expires_s", "reachable"),
+)
 CALL_COLUMNS: Final = ("id", "tenant", "caller", "callee", "state", "started", "answered")
 CDR_COLUMNS: Final = (
     *("started", "tenant", "caller", "callee", "disposition", "duration_s"),

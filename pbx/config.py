@@ -21,6 +21,7 @@ from pbx.config_table import (
     Report,
     Table,
     flag,
+    integer,
     ip_address,
     network,
     one_of,
@@ -34,6 +35,8 @@ from pbx.tenants import TenantConfig, read_tenants, sample_password
 from pbx.toml_positions import KeyPath
 
 TRANSPORTS: Final = ("udp", "tcp")
+KEEPALIVES: Final = ("options", "crlf")
+LEAST_KEEPALIVE_S: Final = 5
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("logfmt", "json")
 DEFAULT_SIP_PORT: Final = 5060
@@ -83,6 +86,15 @@ class GuardConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrarConfig:
+    """How phones are asked whether they are still there: every so many seconds (0: never), and how."""
+
+    keepalive_s: float = 30.0
+    keepalive: str = "options"
+    keepalive_failures: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """How much is logged, and how a line is written."""
 
@@ -102,6 +114,7 @@ class ServerConfig:
     drain_s: float = 30.0
     media_timeout_s: float = 30.0
     guard: GuardConfig = GuardConfig()
+    registrar: RegistrarConfig = RegistrarConfig()
     log: LogConfig = LogConfig()
 
     @property
@@ -197,7 +210,7 @@ def parse_media(value: object) -> MediaConfig:
 
 def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
     """The keys that differ and that a reload cannot change in a running daemon."""
-    fixed = ("listen", "media", "media_timeout_s", "advertised", "data", "guard")
+    fixed = ("listen", "media", "media_timeout_s", "advertised", "data", "guard", "registrar")
     keys = [f"server.{key}" for key in fixed if getattr(old.server, key) != getattr(new.server, key)]
     if old.server.log.format != new.server.log.format:
         keys.append("server.log.format")
@@ -234,6 +247,7 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         drain_s=table.take("drain_s", seconds(0, 86400), default.drain_s),
         media_timeout_s=table.take("media_timeout_s", seconds(0, 86400), default.media_timeout_s),
         guard=_read_guard(table.table("guard")),
+        registrar=_read_registrar(table.table("registrar")),
         log=_read_log(table.table("log")),
     )
     table.finish()
@@ -244,6 +258,19 @@ def _read_guard(table: Table) -> GuardConfig:
     guard = GuardConfig(ban=table.take("ban", flag, True), trusted=table.take_list("trusted", network, ()))
     table.finish()
     return guard
+
+
+def _read_registrar(table: Table) -> RegistrarConfig:
+    default = RegistrarConfig()
+    registrar = RegistrarConfig(
+        keepalive_s=table.take("keepalive_s", seconds(0, 3600), default.keepalive_s),
+        keepalive=table.take("keepalive", one_of(*KEEPALIVES), default.keepalive),
+        keepalive_failures=table.take("keepalive_failures", integer(1, 100), default.keepalive_failures),
+    )
+    if 0 < registrar.keepalive_s < LEAST_KEEPALIVE_S:
+        table.refuse("keepalive_s", f"less than {LEAST_KEEPALIVE_S} s is not allowed, give 0 to ask never")
+    table.finish()
+    return registrar
 
 
 def _read_log(table: Table) -> LogConfig:

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import uvloop
 
@@ -30,7 +30,7 @@ from pbx.calls import Switchboard
 from pbx.cdr import CdrSource, CdrWriter
 from pbx.changes import reload_row
 from pbx.commands import commands_of
-from pbx.config import Config
+from pbx.config import Config, RegistrarConfig
 from pbx.control import ControlServer
 from pbx.directory import Directory, LiveDirectory
 from pbx.errors import ConfigError, StartError
@@ -43,7 +43,7 @@ from pbx.store.sqlite import SqliteStore
 from sipcore.aio.tcp import TcpLimits
 from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
-from voipat import App, CallState, MemoryLocation, Registrar, reasons
+from voipat import App, CallState, KeepAlivePolicy, MemoryLocation, Registrar, reasons
 from voipat._version import __version__
 
 logger: Final = logging.getLogger("pbx.daemon")
@@ -95,6 +95,7 @@ class Daemon:
     _store: SqliteStore
     _control: ControlServer
     _location: MemoryLocation
+    _registrar: Registrar
     _cdrs: CdrWriter
     _engine: Engine
     _network: ListeningNetwork
@@ -189,9 +190,12 @@ class Daemon:
         engine = Engine(port_range=(media.low, media.high), media_timeout=server.media_timeout_s)
         self._engine = stack.enter_context(engine)
         self._network = ListeningNetwork(TcpLimits(connections=max(1, self._capacity.connections)))
+        self._registrar = Registrar(
+            accounts=self._directory, location=self._location, keepalive=_keepalive_of(server.registrar)
+        )
         self._app = App(
             listen=server.listen,
-            registrar=Registrar(accounts=self._directory, location=self._location),
+            registrar=self._registrar,
             media=str(media),
             engine=self._engine,
             entropy=SystemEntropy(),
@@ -291,7 +295,8 @@ class Daemon:
         """The bindings in force."""
         now = time.time()
         bindings = [binding for binding in self._location if tenant in (None, binding.tenant)]
-        return (status.registration_row(binding, now) for binding in bindings if binding.expires_at > now)
+        live = [binding for binding in bindings if binding.expires_at > now]
+        return (status.registration_row(binding, now, self._registrar.is_reachable(binding)) for binding in live)
 
     def calls(self, tenant: str | None) -> Iterable[Row]:
         """The calls under way, by the leg that came in."""
@@ -359,6 +364,13 @@ class Daemon:
                 logger.error("reload refused", extra={"problem": str(problem)})
         except Exception:
             logger.exception("reload failed, the configuration is as it was")
+
+
+def _keepalive_of(registrar: RegistrarConfig) -> KeepAlivePolicy | None:
+    if not registrar.keepalive_s:
+        return None
+    method: Literal["options", "crlf"] = "crlf" if registrar.keepalive == "crlf" else "options"
+    return KeepAlivePolicy(registrar.keepalive_s, method, registrar.keepalive_failures)
 
 
 def _directory_of(loaded: Config) -> Directory:

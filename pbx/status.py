@@ -44,8 +44,8 @@ class LoopLag:
         self._timer = self._loop.call_at(self._due, self._measure)
 
 
-def registration_row(binding: Binding, wallclock: float) -> Row:
-    """A registration with the fields of the contract."""
+def registration_row(binding: Binding, wallclock: float, reachable: bool | None) -> Row:
+    """A registration with the fields of the contract, and whether the phone answers (None: it is not asked)."""
     return {
         "tenant": binding.tenant,
         "aor": binding.aor,
@@ -54,6 +54,7 @@ def registration_row(binding: Binding, wallclock: float) -> Row:
         "transport": binding.transport,
         "user_agent": binding.user_agent,
         "expires_s": max(0, round(binding.expires_at - wallclock)),
+        "reachable": reachable,
     }
 
 

@@ -53,6 +53,7 @@ def registration_row(tenant: str, binding: BindingRecord, wallclock: float) -> R
         "transport": binding.fields.get("transport"),
         "user_agent": binding.fields.get("user_agent"),
         "expires_s": max(0, round(binding.expires_at - wallclock)),
+        "reachable": None,
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pbx import config
-from pbx.config import Config, GuardConfig, LogConfig, MediaConfig, ServerConfig
+from pbx.config import Config, GuardConfig, LogConfig, MediaConfig, RegistrarConfig, ServerConfig
 from pbx.errors import ConfigError
 from pbx.tenants import ExtensionConfig, FeaturesConfig, TenantConfig, ha1_of
 
@@ -41,6 +41,7 @@ def test_the_example_says_what_the_contract_says() -> None:
         default_tenant="office.test",
         drain_s=30.0,
         guard=GuardConfig(ban=True, trusted=("127.0.0.0/8", "::1/128")),
+        registrar=RegistrarConfig(keepalive_s=0.0),
         log=LogConfig(level="info"),
     )
     (tenant,) = office.tenants
@@ -258,6 +259,18 @@ def test_the_file_with_every_key_is_accepted_and_has_every_key() -> None:
     parsed = config.parse(text, environ=HOME)
     assert list(parsed.tenants[0].extensions) == ["1001", "1002", "1003", *map(str, range(1010, 1020))]
     assert {field.name for field in dataclasses.fields(ServerConfig)} == {*tomllib.loads(text)["server"]}
-    for kind in (ExtensionConfig, TenantConfig, FeaturesConfig, GuardConfig, LogConfig):
+    for kind in (ExtensionConfig, TenantConfig, FeaturesConfig, GuardConfig, LogConfig, RegistrarConfig):
         for field in dataclasses.fields(kind):
             assert field.name in text, f"{kind.__name__}.{field.name}"
+
+
+def test_phones_are_asked_every_half_minute_unless_told_otherwise() -> None:
+    assert config.parse(SMALL, environ=HOME).server.registrar == RegistrarConfig(30.0, "options", 3)
+    told = ["server.registrar.keepalive_s=0", "server.registrar.keepalive=crlf"]
+    assert config.parse(SMALL, told, environ=HOME).server.registrar == RegistrarConfig(0.0, "crlf", 3)
+
+
+@pytest.mark.parametrize("override", ["keepalive_s=1", "keepalive_s=4000", "keepalive=ping", "keepalive_failures=0"])
+def test_a_keep_alive_that_cannot_work_is_a_fault(override: str) -> None:
+    (problem,) = faults(SMALL, f"server.registrar.{override}")
+    assert problem.startswith(f"--set:1: server.registrar.{override.partition('=')[0]}: ")

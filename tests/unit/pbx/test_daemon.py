@@ -134,7 +134,7 @@ def test_figures_are_flat_and_cannot_collide() -> None:
 def test_a_registration_row_has_the_fields_of_the_contract() -> None:
     flow = Flow("UDP", Address("127.0.0.1", 5060), Address("127.0.0.1", 5070))
     binding = Binding("office.test", "sip:1001@office.test", "sip:1001@10.0.0.9", flow, "c", 1, 1600.0, user_agent="u")
-    assert registration_row(binding, 1000.4) == {
+    assert registration_row(binding, 1000.4, True) == {
         "tenant": "office.test",
         "aor": "sip:1001@office.test",
         "contact": "sip:1001@10.0.0.9",
@@ -142,4 +142,5 @@ def test_a_registration_row_has_the_fields_of_the_contract() -> None:
         "transport": "UDP",
         "user_agent": "u",
         "expires_s": 600,
+        "reachable": True,
     }
