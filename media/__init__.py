@@ -1,13 +1,28 @@
 """Media sessions over the native engine: verbs down, events up, no packet in Python."""
 
+from media._engine import EncodedAudio
 from media.engine import Engine, ManualClock
-from media.errors import EngineClosedError, EngineStalledError, MediaError, NoPortsLeftError, StaleHandleError
-from media.events import DigitReceived, MediaEvent, MediaTimeout, SourceLatched
+from media.errors import (
+    CodecMissingError,
+    EngineClosedError,
+    EngineStalledError,
+    MediaError,
+    NoPortsLeftError,
+    PromptCorruptError,
+    PromptError,
+    PromptMissingError,
+    PromptTooLargeError,
+    StaleHandleError,
+)
+from media.events import DigitReceived, DigitsSent, MediaEvent, MediaTimeout, PlaybackFinished, SourceLatched
 from media.port import Port
 from media.stats import PortStats, RtcpStats
 
 __all__ = [
+    "CodecMissingError",
     "DigitReceived",
+    "DigitsSent",
+    "EncodedAudio",
     "Engine",
     "EngineClosedError",
     "EngineStalledError",
@@ -16,8 +31,13 @@ __all__ = [
     "MediaEvent",
     "MediaTimeout",
     "NoPortsLeftError",
+    "PlaybackFinished",
     "Port",
     "PortStats",
+    "PromptCorruptError",
+    "PromptError",
+    "PromptMissingError",
+    "PromptTooLargeError",
     "RtcpStats",
     "SourceLatched",
     "StaleHandleError",

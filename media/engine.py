@@ -1,4 +1,4 @@
-"""The media engine: ports, relay, echo, events. No packet reaches Python; verbs go down, events come up.
+"""The media engine: relay, echo, prompts, digits. No packet reaches Python; verbs go down, events come up.
 
 All verbs are synchronous, non-blocking and cheap, and belong to one thread (the event loop's). A verb takes effect when
 the port's worker reads it, in order; results come back as events. With a ManualClock there are no threads and no
@@ -9,12 +9,30 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from media._engine import EVENT_DIGIT, EVENT_LATCHED, Core
+from media._engine import (
+    EVENT_DIGIT,
+    EVENT_KEYED,
+    EVENT_LATCHED,
+    EVENT_PLAYED,
+    KEY_OFF_MIN,
+    KEY_ON_MAX,
+    KEYS_MAX,
+    Core,
+    EncodedAudio,
+)
 from media.errors import NoPortsLeftError
-from media.events import DigitReceived, MediaEvent, MediaTimeout, SourceLatched
+from media.events import (
+    PLAYED_REASONS,
+    DigitReceived,
+    DigitsSent,
+    MediaEvent,
+    MediaTimeout,
+    PlaybackFinished,
+    SourceLatched,
+)
 from media.port import Port, PortNumbers
 from media.stats import PortStats, port_stats
 
@@ -32,6 +50,10 @@ LATCH_WINDOW = 3.0
 EVENT_RING = 4096
 
 _SLOTS = 1 << 20
+
+# What the worker paces by: everything that a port sends of itself is a multiple of it.
+TICK_SECONDS = 0.02
+SAMPLE_RATE = 8000
 
 
 @dataclass(slots=True)
@@ -69,6 +91,7 @@ class Engine:
         self._ports: dict[int, Port] = {}
         self._leaving: dict[int, Port] = {}  # closed on the manual clock, their last packets not taken yet
         self._opened = 0
+        self._numbered = 0  # playbacks and runs of digits, so that their events name them
         capacity = min(_SLOTS, 2 * (high - low + 1))
         self._core = Core(capacity, workers, clock is not None, media_timeout, EVENT_RING)
         self._threads = [] if clock else [self._start_worker(index) for index in range(workers)]
@@ -191,6 +214,54 @@ class Engine:
         """Forward nothing of what arrives at the port; digits are still reported."""
         self._core.mute(port.id, muted)
 
+    # Prompts and digits
+
+    def play(
+        self,
+        port: Port,
+        prompts: Sequence[EncodedAudio],
+        *,
+        payload_type: int,
+        silence: int,
+        turns: int = 1,
+        start: float = 0.0,
+        stop_digits: str = "",
+    ) -> int:
+        """Send prompts one after another, `turns` times (0: until it is stopped); the number that its event will have.
+
+        It begins at the next tick of 20 ms, `start` seconds into the prompts. What is relayed to the port or echoed by
+        it rests meanwhile. A digit of `stop_digits` ends it at its first packet. PlaybackFinished tells the end; one
+        that was playing before is replaced. `silence` is the code that fills up the last packet.
+        Raises: StaleHandleError, ValueError.
+        """
+        mask = sum({1 << DIGITS.index(digit) for digit in stop_digits})
+        self._numbered = self._numbered % 0xFFFFFFFF + 1
+        octets = round(start * SAMPLE_RATE)
+        self._core.play(port.id, prompts, payload_type, silence, turns, octets, mask, self._numbered)
+        return self._numbered
+
+    def stop_play(self, port: Port, number: int) -> None:
+        """End the playback of that number; when it is over already nothing happens."""
+        self._core.stop_play(port.id, number)
+
+    def send_digits(
+        self, port: Port, digits: str, *, payload_type: int, duration: float = 0.1, pause: float = 0.1
+    ) -> int:
+        """Send telephone-events (RFC 4733), the last packet of each three times; DigitsSent has the number returned.
+
+        Times are rounded to 20 ms. A prompt or relayed stream goes on afterwards. Raises: ValueError.
+        """
+        keys = bytes(DIGITS.index(digit) for digit in digits)
+        on, off = (round(seconds / TICK_SECONDS) for seconds in (duration, pause))
+        if not 1 <= len(keys) <= KEYS_MAX or not 2 <= on <= KEY_ON_MAX or not KEY_OFF_MIN <= off <= KEY_ON_MAX:
+            raise ValueError(
+                f"1 to {KEYS_MAX} digits of 0.04 to {KEY_ON_MAX * TICK_SECONDS:.0f} s with pauses from "
+                f"{KEY_OFF_MIN * TICK_SECONDS:.2f} s, not {len(keys)} of {duration} and {pause} s"
+            )
+        self._numbered = self._numbered % 0xFFFFFFFF + 1
+        self._core.send_keys(port.id, keys, payload_type, on, off, self._numbered)
+        return self._numbered
+
     # Events and figures
 
     def fileno(self) -> int:
@@ -208,14 +279,20 @@ class Engine:
             raw += self._core.drain()
         return [event for item in raw if (event := self._event(*item)) is not None]
 
-    def _event(self, kind: int, handle: int, value: int, duration_ms: int, address: Pair | None) -> MediaEvent | None:
+    def _event(
+        self, kind: int, handle: int, value: int, duration: int, detail: int, address: Pair | None
+    ) -> MediaEvent | None:
         port = self._ports.get(handle)
         if port is None:
             return None  # closed since
         if kind == EVENT_DIGIT:
-            return DigitReceived(port, DIGITS[value], duration_ms / 1000)
+            return DigitReceived(port, DIGITS[value], duration / 1000)
         if kind == EVENT_LATCHED and address is not None:
             return SourceLatched(port, address)
+        if kind == EVENT_PLAYED:
+            return PlaybackFinished(port, value, PLAYED_REASONS[detail - 1], duration)
+        if kind == EVENT_KEYED:
+            return DigitsSent(port, value)
         return MediaTimeout(port)
 
     def stats(self, port: Port) -> PortStats:
@@ -267,6 +344,11 @@ class Engine:
         if self._clock:
             now = round(self._clock.now * 1e9)
             self._core.set_time(now, now + round(self._clock.wallclock * 1e9))
+
+    @property
+    def is_producing(self) -> bool:
+        """Whether a port plays or sends digits, so that each tick matters; on the manual clock."""
+        return self._core.producing() > 0
 
     def feed(self, port: Port, packet: bytes, source: Pair, *, rtcp: bool = False) -> None:
         """A datagram arrives at the port (at its RTCP socket) from `source`. Raises: StaleHandleError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from media.port import Port
 
@@ -31,4 +32,30 @@ class DigitReceived:
     duration: float
 
 
-MediaEvent = MediaTimeout | SourceLatched | DigitReceived
+# In the order of vp_played in ext/kernel/player.h.
+PlayedReason = Literal["finished", "stopped", "digit", "replaced"]
+PLAYED_REASONS: Final[tuple[PlayedReason, ...]] = ("finished", "stopped", "digit", "replaced")
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackFinished:
+    """A playback is over, 20 ms after its last packet was sent: how it came, and the samples that were sent.
+
+    "digit": one of its `stop_digits` began; "replaced": another playback was started on the port.
+    """
+
+    port: Port
+    number: int
+    reason: PlayedReason
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsSent:
+    """The digits of one `send_digits` are out, with the pause after the last."""
+
+    port: Port
+    number: int
+
+
+MediaEvent = MediaTimeout | SourceLatched | DigitReceived | PlaybackFinished | DigitsSent

@@ -18,6 +18,7 @@ DROP_REASONS = (
     "no_route",
     "unmapped",
     "held",
+    "playing",
     "no_destination",
     "send_failed",
     "rtcp_junk",

@@ -30,7 +30,13 @@ cdef uint64_t SECOND = 1_000_000_000
 EVENT_TIMEOUT = VP_EVENT_TIMEOUT
 EVENT_LATCHED = VP_EVENT_LATCHED
 EVENT_DIGIT = VP_EVENT_DIGIT
+EVENT_PLAYED = VP_EVENT_PLAYED
+EVENT_KEYED = VP_EVENT_KEYED
 DROP_REASONS = VP_DROP_REASONS
+LIST_MAX = VP_LIST_MAX
+KEYS_MAX = VP_KEYS_MAX
+KEY_OFF_MIN = VP_KEY_OFF_MIN
+KEY_ON_MAX = VP_KEY_ON_MAX
 
 
 cdef int parse_address(vp_address *address, object pair) except -1:
@@ -49,6 +55,45 @@ cdef int parse_address(vp_address *address, object pair) except -1:
 cdef tuple address_pair(const vp_address *address):
     cdef char text[INET6_ADDRSTRLEN]
     return (vp_address_host(address, text).decode("ascii"), vp_address_port(address))
+
+
+cdef class EncodedAudio:
+    """A prompt as its listeners share it: the codes of one codec, an octet a sample. Never changes."""
+
+    cdef vp_prompt *prompt  # one reference is ours, released in __dealloc__
+
+    def __cinit__(self, const uint8_t[::1] codes):
+        if codes.shape[0] == 0 or codes.shape[0] > 1 << 30:
+            raise ValueError(f"{codes.shape[0]} octets are no prompt")
+        self.prompt = vp_prompt_new(&codes[0], <uint32_t>codes.shape[0])
+        if self.prompt is NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        vp_prompt_release(self.prompt)
+
+    def __len__(self):
+        return self.prompt.length
+
+
+cdef vp_playlist *make_list(object prompts, uint32_t turns) except NULL:
+    """A list of EncodedAudio, with references of its own."""
+    cdef vp_playlist *made
+    cdef EncodedAudio audio
+    cdef uint32_t index = 0
+    cdef tuple all_of_it = tuple(prompts)
+    if not 1 <= len(all_of_it) <= VP_LIST_MAX:
+        raise ValueError(f"a list has 1 to {VP_LIST_MAX} prompts, not {len(all_of_it)}")
+    for item in all_of_it:
+        if not isinstance(item, EncodedAudio):
+            raise TypeError(f"{type(item).__name__} is no EncodedAudio")
+    made = vp_playlist_new(<uint32_t>len(all_of_it), turns)
+    if made is NULL:
+        raise MemoryError
+    for index in range(<uint32_t>len(all_of_it)):
+        audio = <EncodedAudio>all_of_it[index]
+        vp_playlist_set(made, index, audio.prompt)
+    return made
 
 
 cdef class Core:
@@ -94,13 +139,19 @@ cdef class Core:
         cdef uint32_t index
         for index in range(self.worker_count if self.workers else 0):
             if self.manual:
-                self.workers[index].owned_count = 0
+                self.drop_ports(&self.workers[index])
             vp_worker_free(&self.workers[index])
         free(self.workers)
         self.workers = NULL
         if self.event_fd >= 0:
             close(self.event_fd)
         self.event_fd = -1
+
+    cdef void drop_ports(self, vp_worker *worker) noexcept:
+        cdef uint32_t position
+        for position in range(worker.owned_count):
+            vp_port_fall_silent(&self.ports[worker.owned[position]])
+        worker.owned_count = worker.producing_count = 0
 
     def __dealloc__(self):
         # A thread in `run` holds a reference: here none runs.
@@ -297,6 +348,45 @@ cdef class Core:
         """Forward nothing of what arrives at the port."""
         self.command(self.slot_of(handle), VP_COMMAND_MUTE, enabled)
 
+    def play(self, uint64_t handle, object prompts, uint8_t payload_type, uint8_t silence, uint32_t turns,
+             uint32_t start, uint16_t stop_digits, uint32_t number):
+        """Send the prompts one after another, `turns` times (0: until stopped), from the next tick on."""
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_command command
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot = VP_COMMAND_PLAY, <uint32_t>slot
+        command.play.id, command.play.start, command.play.stop_digits = number, start, stop_digits
+        command.play.payload_type, command.play.silence = payload_type & 0x7F, silence
+        command.play.list = make_list(prompts, turns)
+        try:
+            self.give(self.homes[slot], &command)
+        except BaseException:
+            vp_playlist_free(command.play.list)
+            raise
+
+    def stop_play(self, uint64_t handle, uint32_t number):
+        """End the playback of that number; another one goes on."""
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_command command
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot, command.play.id = VP_COMMAND_STOP_PLAY, <uint32_t>slot, number
+        self.give(self.homes[slot], &command)
+
+    def send_keys(self, uint64_t handle, bytes keys, uint8_t payload_type, uint16_t on, uint16_t off, uint32_t number):
+        """Send telephone-events, each `on` ticks long with `off` ticks after it."""
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_command command
+        cdef int index
+        if not 1 <= len(keys) <= VP_KEYS_MAX or on < 1 or on > VP_KEY_ON_MAX or off < VP_KEY_OFF_MIN:
+            raise ValueError(f"{len(keys)} keys of {on} ticks with {off} between them cannot be sent")
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot = VP_COMMAND_KEYS, <uint32_t>slot
+        command.keys.id, command.keys.on, command.keys.off = number, on, off
+        command.keys.count, command.keys.payload_type = <uint8_t>len(keys), payload_type & 0x7F
+        for index in range(len(keys)):
+            command.keys.keys[index] = keys[index]
+        self.give(self.homes[slot], &command)
+
     # Events and figures
 
     def fileno(self):
@@ -315,7 +405,7 @@ cdef class Core:
         return False
 
     def drain(self):
-        """All events that wait, as (kind, handle, value, duration_ms, address | None)."""
+        """All events that wait, as (kind, handle, value, duration, detail, address | None): vp_event."""
         cdef vp_event event
         cdef uint32_t index
         cdef uint64_t wakes
@@ -325,7 +415,7 @@ cdef class Core:
         for index in range(self.worker_count if self.workers else 0):
             while vp_ring_pop(&self.workers[index].events, &event):
                 address = address_pair(&event.address) if event.kind == VP_EVENT_LATCHED else None
-                events.append((event.kind, event.port, event.value, event.duration, address))
+                events.append((event.kind, event.port, event.value, event.duration, event.detail, address))
         return events
 
     def stats(self, uint64_t handle):
@@ -411,16 +501,48 @@ cdef class Core:
             self.send(port, &to, buffer, length, not port.rtcp_mux)
         return 0
 
+    cdef int produce(self, vp_worker *worker) except -1:
+        """One tick of what ports send of themselves."""
+        cdef uint8_t packet[VP_PRODUCED]
+        cdef uint32_t place = worker.producing_count
+        cdef vp_port *port
+        cdef size_t length
+        while place:
+            place -= 1
+            port = &self.ports[worker.producing[place]]
+            length = vp_port_produce(port, &worker.context, packet)
+            if length:
+                self.send(port, vp_latch_destination(&port.latch), packet, length, False)
+            if not vp_port_produces(port):
+                vp_worker_unlist(worker, port)
+        return 0
+
+    cdef int produce_ticks(self, vp_worker *worker, uint32_t passed) except -1:
+        """Each tick at its time, however far the clock was moved."""
+        cdef uint64_t now = worker.context.now
+        while passed and worker.producing_count:
+            passed -= 1
+            worker.context.now = (worker.tick - passed) * VP_TICK
+            self.produce(worker)
+        worker.context.now = now
+        return 0
+
+    def producing(self):
+        """How many ports play or send digits; on the manual clock."""
+        return self.workers[0].producing_count if self.manual and self.workers else 0
+
     def step(self):
-        """What time alone causes, when a tick of 20 ms has passed since the last time: reports due, media that stopped,
-        digits whose end was lost."""
-        cdef uint32_t index, position
+        """What time alone causes, when ticks of 20 ms have passed since the last time: what is played, reports due,
+        media that stopped, digits whose end was lost."""
+        cdef uint32_t index, position, passed
         cdef vp_worker *worker
         cdef vp_port *port
         for index in range(self.worker_count if self.workers else 0):
             worker = &self.workers[index]
-            if not vp_worker_tick_passed(worker):
+            passed = vp_worker_ticks_passed(worker)
+            if not passed:
                 continue
+            self.produce_ticks(worker, passed)
             for position in range(worker.owned_count):
                 port = &self.ports[worker.owned[position]]
                 vp_port_sweep(port, &worker.context)

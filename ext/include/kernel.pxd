@@ -41,6 +41,33 @@ cdef extern from "rtcp.h" nogil:
         uint8_t remote_fraction
 
 
+cdef extern from "player.h" nogil:
+    enum: VP_LIST_MAX
+    ctypedef struct vp_prompt:
+        uint32_t length
+    ctypedef struct vp_playlist:
+        pass
+    vp_prompt *vp_prompt_new(const uint8_t *codes, uint32_t length)
+    void vp_prompt_release(vp_prompt *prompt)
+    vp_playlist *vp_playlist_new(uint32_t count, uint32_t turns)
+    void vp_playlist_set(vp_playlist *list, uint32_t index, vp_prompt *prompt)
+    void vp_playlist_free(vp_playlist *list)
+
+
+cdef extern from "keypad.h" nogil:
+    enum:
+        VP_KEYS_MAX
+        VP_KEY_OFF_MIN
+        VP_KEY_ON_MAX
+    ctypedef struct vp_keypad:
+        uint32_t id
+        uint16_t on
+        uint16_t off
+        uint8_t count
+        uint8_t payload_type
+        uint8_t *keys
+
+
 cdef extern from "ring.h" nogil:
     ctypedef struct vp_ring:
         pass
@@ -54,11 +81,15 @@ cdef extern from "port.h" nogil:
         VP_EVENT_TIMEOUT
         VP_EVENT_LATCHED
         VP_EVENT_DIGIT
+        VP_EVENT_PLAYED
+        VP_EVENT_KEYED
+        VP_PRODUCED
     ctypedef struct vp_event:
         uint64_t port
         uint32_t kind
         uint32_t value
         uint32_t duration
+        uint32_t detail
         vp_address address
     ctypedef struct vp_counters:
         uint64_t packets_in
@@ -89,6 +120,9 @@ cdef extern from "port.h" nogil:
     size_t vp_port_due_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination)
     size_t vp_port_last_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination)
     void vp_port_sweep(vp_port *port, vp_context *context)
+    bint vp_port_produces(const vp_port *port)
+    size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t *packet)
+    void vp_port_fall_silent(vp_port *port)
 
 
 cdef extern from "command.h" nogil:
@@ -100,6 +134,9 @@ cdef extern from "command.h" nogil:
         VP_COMMAND_ECHO
         VP_COMMAND_HOLD
         VP_COMMAND_MUTE
+        VP_COMMAND_PLAY
+        VP_COMMAND_STOP_PLAY
+        VP_COMMAND_KEYS
         VP_COMMAND_CLOSE
         VP_COMMAND_MOVE
         VP_COMMAND_ADOPT
@@ -120,6 +157,13 @@ cdef extern from "command.h" nogil:
         int16_t telephone_event
         bint rtcp_mux
         uint8_t *accepted
+    ctypedef struct vp_play:
+        vp_playlist *list
+        uint32_t id
+        uint32_t start
+        uint16_t stop_digits
+        uint8_t payload_type
+        uint8_t silence
     ctypedef struct vp_command:
         uint8_t kind
         bint enabled
@@ -127,6 +171,8 @@ cdef extern from "command.h" nogil:
         uint32_t other
         vp_open open
         vp_remote remote
+        vp_play play
+        vp_keypad keys
         uint8_t *route
 
 
@@ -138,6 +184,9 @@ cdef extern from "worker.h" nogil:
     ctypedef struct vp_worker:
         uint32_t *owned
         uint32_t owned_count
+        uint32_t *producing
+        uint32_t producing_count
+        uint32_t tick
         clockid_t cpu_clock
         uint32_t running
         uint64_t events_lost
@@ -152,7 +201,9 @@ cdef extern from "worker.h" nogil:
     void vp_port_reserve(vp_port *port, uint32_t worker)
     bint vp_port_is_free(const vp_port *port)
     bint vp_worker_command(vp_worker *worker, const vp_command *command)
-    bint vp_worker_tick_passed(vp_worker *worker)
+    uint32_t vp_worker_ticks_passed(vp_worker *worker)
+    void vp_worker_unlist(vp_worker *worker, vp_port *port)
+    uint64_t VP_TICK
     uint64_t vp_clock(clockid_t clock)
 
 

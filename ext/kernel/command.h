@@ -12,6 +12,9 @@ typedef enum {
     VP_COMMAND_ECHO,
     VP_COMMAND_HOLD,
     VP_COMMAND_MUTE,
+    VP_COMMAND_PLAY,
+    VP_COMMAND_STOP_PLAY,
+    VP_COMMAND_KEYS,
     VP_COMMAND_CLOSE,
     VP_COMMAND_MOVE,  /* to worker `other`: let go of the port */
     VP_COMMAND_ADOPT, /* take a port that another worker has let go */
@@ -35,12 +38,21 @@ typedef struct {
 } vp_remote;
 
 typedef struct {
+    vp_playlist *list; /* the player's from here on */
+    uint32_t id, start; /* octets into the list */
+    uint16_t stop_digits;
+    uint8_t payload_type, silence;
+} vp_play;
+
+typedef struct {
     uint8_t kind;
     bool enabled;
     uint32_t slot, other;
     union {
         vp_open open;
         vp_remote remote;
+        vp_play play; /* STOP_PLAY: the id alone */
+        vp_keypad keys;
         uint8_t route[128];
     };
 } vp_command;
@@ -99,8 +111,24 @@ static inline void vp_port_route(vp_port *port, vp_port *peer, const uint8_t map
     vp_port_heard(port, now);
 }
 
+static inline void vp_port_play(vp_port *port, vp_context *context, const vp_play *play) {
+    vp_port_end_play(port, context, VP_PLAYED_REPLACED);
+    port->player = (vp_player){.list = play->list, .id = play->id, .stop_digits = play->stop_digits,
+                               .payload_type = play->payload_type, .silence = play->silence};
+    vp_player_seek(&port->player, play->start);
+    vp_port_heard(port, context->now);
+}
+
+static inline void vp_port_press(vp_port *port, vp_context *context, const vp_keypad *keys) {
+    vp_event event = {.port = port->id, .kind = VP_EVENT_KEYED, .value = port->keypad.id};
+    if (port->keypad.count)
+        vp_post(context, &event);
+    port->keypad = *keys;
+}
+
 /* The verbs that touch ports alone; `other` is the port of `command->other` where the verb has two. */
-static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command *command, uint64_t now) {
+static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command *command, vp_context *context) {
+    uint64_t now = context->now;
     switch (command->kind) {
     case VP_COMMAND_REMOTE:
         vp_port_set_remote(port, &command->remote, now);
@@ -121,6 +149,16 @@ static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command
         break;
     case VP_COMMAND_MUTE:
         port->muted = command->enabled;
+        break;
+    case VP_COMMAND_PLAY:
+        vp_port_play(port, context, &command->play);
+        break;
+    case VP_COMMAND_STOP_PLAY:
+        if (port->player.id == command->play.id)
+            vp_port_end_play(port, context, VP_PLAYED_STOPPED);
+        break;
+    case VP_COMMAND_KEYS:
+        vp_port_press(port, context, &command->keys);
         break;
     default:
         break;

@@ -21,6 +21,7 @@ typedef struct {
     uint32_t duration;  /* of the current segment */
     uint32_t before;    /* of the segments before it */
     uint8_t event;
+    uint32_t started;   /* events whose first packet has come */
     bool active, known; /* an event is under way; a timestamp is known */
 } vp_dtmf;
 
@@ -68,13 +69,16 @@ static inline int vp_dtmf_receive(vp_dtmf *dtmf, const vp_rtp *rtp, uint64_t now
     if (vp_dtmf_is_old(dtmf, rtp, clock_rate))
         return 0;
     int count = 0;
-    uint32_t before = 0;
-    if (vp_dtmf_is_segment(dtmf, rtp, event))
+    uint32_t before = 0, started = dtmf->started;
+    if (vp_dtmf_is_segment(dtmf, rtp, event)) {
         before = dtmf->before + 0xffff;
-    else if (dtmf->active)
-        count = vp_dtmf_finish(dtmf, digits);
+    } else {
+        started++;
+        if (dtmf->active)
+            count = vp_dtmf_finish(dtmf, digits);
+    }
     *dtmf = (vp_dtmf){.heard = now, .ssrc = rtp->ssrc, .timestamp = rtp->timestamp, .duration = duration,
-                      .before = before, .event = event, .active = true, .known = true};
+                      .before = before, .started = started, .event = event, .active = true, .known = true};
     return end ? count + vp_dtmf_finish(dtmf, digits + count) : count;
 }
 

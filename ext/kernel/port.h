@@ -8,7 +8,9 @@
 
 #include "address.h"
 #include "dtmf.h"
+#include "keypad.h"
 #include "latch.h"
+#include "player.h"
 #include "ring.h"
 #include "rtcp.h"
 #include "rtp.h"
@@ -40,6 +42,7 @@ typedef enum {
     VP_DROP_NO_ROUTE,
     VP_DROP_UNMAPPED,
     VP_DROP_HELD,
+    VP_DROP_PLAYING,
     VP_DROP_NO_DESTINATION,
     VP_DROP_SEND_FAILED,
     VP_DROP_RTCP_JUNK,
@@ -47,13 +50,14 @@ typedef enum {
     VP_DROP_REASONS
 } vp_drop;
 
-typedef enum { VP_EVENT_TIMEOUT = 1, VP_EVENT_LATCHED, VP_EVENT_DIGIT } vp_event_kind;
+typedef enum { VP_EVENT_TIMEOUT = 1, VP_EVENT_LATCHED, VP_EVENT_DIGIT, VP_EVENT_PLAYED, VP_EVENT_KEYED } vp_event_kind;
 
 typedef struct {
     uint64_t port;
     uint32_t kind;
-    uint32_t value;    /* VP_EVENT_DIGIT: the event code */
-    uint32_t duration; /* VP_EVENT_DIGIT: milliseconds */
+    uint32_t value;    /* VP_EVENT_DIGIT: the event code; PLAYED, KEYED: the id that the command gave */
+    uint32_t duration; /* VP_EVENT_DIGIT: milliseconds; PLAYED: samples */
+    uint32_t detail;   /* VP_EVENT_PLAYED: vp_played */
     vp_address address;
 } vp_event;
 
@@ -77,6 +81,8 @@ struct vp_port {
     uint32_t clock_rate;
     int16_t telephone_event; /* payload type, -1 when not negotiated */
     bool echo, held, muted, rtcp_mux, connected, timed_out;
+    bool producing;    /* in the worker's list of those that play or send digits: nothing else is sent meanwhile */
+    uint32_t place;    /* and where in it */
     uint8_t accepted[16]; /* bit set of payload types */
     uint8_t route[128];   /* payload type in → out, VP_NO_ROUTE */
     uint8_t cname[VP_CNAME / 2];
@@ -84,6 +90,8 @@ struct vp_port {
     vp_stream stream;
     vp_sender sender;
     vp_dtmf dtmf;
+    vp_player player;
+    vp_keypad keypad;
     vp_rtcp rtcp;
     vp_address rtcp_remote; /* signalled; family 0: the RTP address, next port */
     vp_address rtcp_source; /* whence RTCP came; family 0: none yet */
@@ -167,6 +175,27 @@ static inline void vp_port_post_digits(vp_port *port, vp_context *context, const
     }
 }
 
+/* Posts the end of the playback, now or, when the ring is full, at the next tick. */
+static inline void vp_port_end_play(vp_port *port, vp_context *context, vp_played reason) {
+    vp_player *player = &port->player;
+    if (!player->list)
+        return;
+    if (!player->ending)
+        player->ending = (uint8_t)reason;
+    vp_event event = {.port = port->id, .kind = VP_EVENT_PLAYED, .value = player->id, .duration = player->samples,
+                      .detail = player->ending};
+    if (!vp_post(context, &event) && reason != VP_PLAYED_REPLACED)
+        return;
+    vp_playlist_free(player->list);
+    player->list = NULL;
+}
+
+/* A digit begins: barge-in does not wait for its end. */
+static inline void vp_port_key_down(vp_port *port, vp_context *context, uint8_t digit) {
+    if (port->player.stop_digits >> digit & 1)
+        vp_port_end_play(port, context, VP_PLAYED_DIGIT);
+}
+
 /* The latched source is another one now: its stream starts with this packet, and its RTCP is to be learnt again too. */
 static inline void vp_port_latched(vp_port *port, vp_context *context, const vp_rtp *rtp) {
     port->stream.bad_ssrc = rtp->ssrc;
@@ -223,8 +252,11 @@ static inline bool vp_port_measures(vp_port *port, vp_context *context, const vp
     VP_SET(port->counters.lost, vp_stream_lost(&port->stream));
     if (is_event) {
         vp_digit digits[2];
+        uint32_t started = port->dtmf.started;
         int count = vp_dtmf_receive(&port->dtmf, rtp, context->now, port->clock_rate, digits);
         vp_port_post_digits(port, context, digits, count);
+        if (port->dtmf.started != started)
+            vp_port_key_down(port, context, port->dtmf.event);
     }
     return true;
 }
@@ -251,8 +283,8 @@ static inline vp_port *vp_port_next(vp_port *port, vp_rtp *rtp) {
 
 /* Gives the packet the identity of `out`; NULL (counted) when it must not leave. */
 static inline vp_port *vp_port_stamp(vp_port *port, vp_port *out, vp_context *context, uint8_t *packet, vp_rtp *rtp) {
-    if (out->held || !vp_latch_destination(&out->latch)) {
-        vp_count_drop(port, out->held ? VP_DROP_HELD : VP_DROP_NO_DESTINATION);
+    if (out->held || out->producing || !vp_latch_destination(&out->latch)) {
+        vp_count_drop(port, out->held ? VP_DROP_HELD : out->producing ? VP_DROP_PLAYING : VP_DROP_NO_DESTINATION);
         return NULL;
     }
     if (vp_sender_stamp(&out->sender, rtp, port->slot, port->stream.epoch, context->now, out->clock_rate)) {
@@ -306,6 +338,80 @@ static inline vp_port *vp_port_receive(
         return NULL;
     vp_port *out = vp_port_next(port, &rtp);
     return out ? vp_port_stamp(port, out, context, packet, &rtp) : NULL;
+}
+
+/* Whose numbers the sender continues, beside the slots of the ports that are relayed. */
+enum { VP_SOURCE_PLAYER = 0xfffffffe, VP_SOURCE_KEYPAD = 0xffffffff };
+
+static inline bool vp_port_produces(const vp_port *port) { return port->player.list || port->keypad.count; }
+
+/* Gives a packet that was made here its header; its length, or 0 (counted) when nobody is to get it. */
+static inline size_t vp_port_emit(
+    vp_port *port, const vp_context *context, uint8_t *packet, vp_rtp *rtp, uint32_t source, uint32_t epoch
+) {
+    if (port->held || !vp_latch_destination(&port->latch)) {
+        vp_count_drop(port, port->held ? VP_DROP_HELD : VP_DROP_NO_DESTINATION);
+        return 0;
+    }
+    vp_sender_stamp(&port->sender, rtp, source, epoch, context->now, port->clock_rate);
+    packet[0] = 0x80;
+    vp_rtp_rewrite(packet, rtp);
+    VP_ADD(port->counters.packets_out, 1);
+    VP_ADD(port->counters.octets_out, rtp->payload_length);
+    return VP_RTP_HEADER + (size_t)rtp->payload_length;
+}
+
+/* All packets of an event carry the timestamp of its start; the sender's clock goes on meanwhile. */
+static inline size_t vp_port_produce_key(vp_port *port, vp_context *context, uint8_t *packet) {
+    vp_keypad *keypad = &port->keypad;
+    uint32_t units = port->clock_rate / 50;
+    bool due = vp_keypad_tick(keypad, packet + VP_RTP_HEADER, units);
+    if (vp_keypad_done(keypad)) {
+        vp_event event = {.port = port->id, .kind = VP_EVENT_KEYED, .value = keypad->id};
+        if (vp_post(context, &event))
+            keypad->count = 0;
+        return 0;
+    }
+    if (!due)
+        return 0;
+    vp_rtp rtp = {.payload_length = VP_EVENT_OCTETS, .payload_type = keypad->payload_type, .sequence = keypad->sequence};
+    size_t length = vp_port_emit(port, context, packet, &rtp, VP_SOURCE_KEYPAD, keypad->id << 6 | keypad->at);
+    if (length) {
+        keypad->sequence++;
+        port->sender.timestamp = rtp.timestamp + (keypad->tick - 1u) * units;
+    }
+    return length;
+}
+
+/* What the port itself sends at this tick, into VP_PRODUCED octets; its length, or 0. */
+enum { VP_PRODUCED = VP_RTP_HEADER + VP_FRAME };
+
+static inline size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t *packet) {
+    vp_player *player = &port->player;
+    if (port->keypad.count)
+        return vp_port_produce_key(port, context, packet);
+    if (!player->list)
+        return 0;
+    if (player->ending || !vp_player_frame(player, packet + VP_RTP_HEADER)) {
+        vp_port_end_play(port, context, VP_PLAYED_FINISHED);
+        return 0;
+    }
+    vp_rtp rtp = {.payload_length = VP_FRAME, .payload_type = player->payload_type, .sequence = player->sequence,
+                  .timestamp = player->timestamp};
+    size_t length = vp_port_emit(port, context, packet, &rtp, VP_SOURCE_PLAYER, player->id);
+    player->sequence = (uint16_t)(player->sequence + (length != 0));
+    player->timestamp += VP_FRAME;
+    return length;
+}
+
+/* Ticks that came too late to make up for: a pause to the listener, nothing is lost. */
+static inline void vp_port_skip(vp_port *port, uint32_t ticks) { port->player.timestamp += ticks * VP_FRAME; }
+
+/* Let go of what is played and keyed, without a word. */
+static inline void vp_port_fall_silent(vp_port *port) {
+    vp_playlist_free(port->player.list);
+    port->player.list = NULL;
+    port->keypad.count = 0;
 }
 
 /* Where RTCP goes: with mux as RTP, else the signalled address, else where it comes from, else the port above RTP's. */
@@ -378,7 +484,7 @@ static inline size_t vp_port_last_report(vp_port *port, const vp_context *contex
 static inline void vp_port_sweep(vp_port *port, vp_context *context) {
     vp_digit digit;
     vp_port_post_digits(port, context, &digit, vp_dtmf_timeout(&port->dtmf, context->now, &digit));
-    bool expected = (port->peer || port->echo) && !port->held && context->media_timeout;
+    bool expected = (port->peer || port->echo || port->player.list) && !port->held && context->media_timeout;
     if (!expected || port->timed_out || context->now - port->silent_since < context->media_timeout)
         return;
     vp_event event = {.port = port->id, .kind = VP_EVENT_TIMEOUT};

@@ -25,6 +25,7 @@ enum {
     VP_BATCH = 128,
     VP_SWEEP_SHARDS = 8, /* a tick visits one port in eight: 160 ms for a round, which keeps the caches for the packets */
     VP_MAX_WORKERS = 64,
+    VP_CATCH_UP = 5, /* frames sent at once for ticks that came late: what jitter buffers take */
 };
 
 #define VP_TICK (20 * VP_MILLISECOND)
@@ -35,6 +36,8 @@ typedef struct {
     vp_port *ports; /* the engine's table */
     uint32_t *owned; /* slots of this worker's ports; freed by vp_worker_free */
     uint32_t owned_count;
+    uint32_t *producing; /* slots of those that play or send digits; likewise */
+    uint32_t producing_count;
     uint32_t index;
     uint32_t tick; /* ticks seen; on the manual clock the number of the last one */
     int epoll_fd, command_fd, timer_fd; /* -1 on the manual clock */
@@ -64,10 +67,11 @@ static inline int vp_worker_init(
     worker->event_fd = event_fd;
     worker->armed = armed;
     worker->owned = calloc(capacity, sizeof *worker->owned);
+    worker->producing = calloc(capacity, sizeof *worker->producing);
     worker->context.media_timeout = media_timeout;
     worker->context.events = &worker->events;
     worker->context.events_lost = &worker->events_lost;
-    if (!worker->owned || vp_ring_init(&worker->events, events, sizeof(vp_event)))
+    if (!worker->owned || !worker->producing || vp_ring_init(&worker->events, events, sizeof(vp_event)))
         return -1;
     if (manual)
         return 0;
@@ -93,7 +97,8 @@ static inline void vp_worker_free(vp_worker *worker) {
     vp_ring_free(&worker->commands);
     vp_ring_free(&worker->events);
     free(worker->owned);
-    worker->owned = NULL;
+    free(worker->producing);
+    worker->owned = worker->producing = NULL;
 }
 
 static inline uint64_t vp_clock(clockid_t clock) {
@@ -129,9 +134,27 @@ static inline void vp_worker_watch(vp_worker *worker, vp_port *port, int operati
     epoll_ctl(worker->epoll_fd, operation, port->rtcp_fd, &rtcp);
 }
 
+static inline void vp_worker_list(vp_worker *worker, vp_port *port) {
+    if (port->producing || !vp_port_produces(port))
+        return;
+    port->producing = true;
+    port->place = worker->producing_count;
+    worker->producing[worker->producing_count++] = port->slot;
+}
+
+static inline void vp_worker_unlist(vp_worker *worker, vp_port *port) {
+    if (!port->producing)
+        return;
+    uint32_t last = worker->producing[--worker->producing_count];
+    worker->producing[port->place] = last;
+    worker->ports[last].place = port->place;
+    port->producing = false;
+}
+
 static inline void vp_worker_own(vp_worker *worker, vp_port *port) {
     port->position = worker->owned_count;
     worker->owned[worker->owned_count++] = port->slot;
+    vp_worker_list(worker, port);
     vp_worker_watch(worker, port, EPOLL_CTL_ADD);
     vp_worker_set_ticking(worker);
 }
@@ -140,6 +163,7 @@ static inline void vp_worker_disown(vp_worker *worker, vp_port *port) {
     uint32_t last = worker->owned[--worker->owned_count];
     worker->owned[port->position] = last;
     worker->ports[last].position = port->position;
+    vp_worker_unlist(worker, port);
     vp_worker_watch(worker, port, EPOLL_CTL_DEL);
     vp_worker_set_ticking(worker);
 }
@@ -154,6 +178,7 @@ static inline void vp_worker_close_port(vp_worker *worker, vp_port *port) {
     uint8_t packet[VP_RTCP_MAX];
     vp_address to;
     vp_port_unroute(port);
+    vp_port_fall_silent(port);
     vp_worker_disown(worker, port);
     if (!worker->manual) {
         vp_worker_send_rtcp(port, packet, vp_port_last_report(port, &worker->context, packet, &to), &to);
@@ -206,7 +231,8 @@ static inline bool vp_worker_apply(vp_worker *worker, const vp_command *command)
         worker->stopping = true;
         return true;
     default:
-        vp_port_apply(port, &worker->ports[command->other], command, worker->context.now);
+        vp_port_apply(port, &worker->ports[command->other], command, &worker->context);
+        vp_worker_list(worker, port);
         if (command->kind == VP_COMMAND_REMOTE)
             vp_worker_reconnect(worker, port);
         return true;
@@ -275,12 +301,30 @@ static inline void vp_worker_sweep(vp_worker *worker, vp_port *port) {
     vp_worker_send_rtcp(port, packet, vp_port_due_report(port, &worker->context, packet, &to), &to);
 }
 
+/* What ports send of themselves, for so many ticks. */
+static inline void vp_worker_produce(vp_worker *worker, uint32_t ticks) {
+    uint8_t packet[VP_PRODUCED];
+    uint32_t frames = ticks < VP_CATCH_UP ? ticks : VP_CATCH_UP;
+    for (uint32_t i = worker->producing_count; i-- > 0;) { /* downwards: one that ends gives its place to the last */
+        vp_port *port = &worker->ports[worker->producing[i]];
+        vp_port_skip(port, ticks - frames);
+        for (uint32_t frame = 0; frame < frames; frame++) {
+            size_t length = vp_port_produce(port, &worker->context, packet);
+            if (length)
+                vp_worker_forward(port, port, packet, length);
+        }
+        if (!vp_port_produces(port))
+            vp_worker_unlist(worker, port);
+    }
+}
+
 static inline void vp_worker_tick(vp_worker *worker) {
     uint64_t expired = 0;
     if (read(worker->timer_fd, &expired, sizeof expired) < 0)
         return;
     if (expired > 2)
         VP_ADD(worker->late_ticks, 1);
+    vp_worker_produce(worker, expired < UINT32_MAX ? (uint32_t)expired : UINT32_MAX);
     for (uint32_t i = worker->tick++ % VP_SWEEP_SHARDS; i < worker->owned_count; i += VP_SWEEP_SHARDS)
         vp_worker_sweep(worker, &worker->ports[worker->owned[i]]);
     if (!vp_ring_empty(&worker->events))
@@ -339,12 +383,12 @@ static inline void vp_worker_run(vp_worker *worker) {
     __atomic_store_n(&worker->running, 0, __ATOMIC_RELEASE);
 }
 
-/* On the manual clock: a tick lies between the last call and now, so that a step per packet does not cost a sweep. */
-static inline bool vp_worker_tick_passed(vp_worker *worker) {
+/* On the manual clock: the ticks between the last call and now, so that a step per packet does not cost a sweep. */
+static inline uint32_t vp_worker_ticks_passed(vp_worker *worker) {
     uint32_t tick = (uint32_t)(worker->context.now / VP_TICK);
-    bool passed = tick != worker->tick;
+    uint32_t passed = tick - worker->tick;
     worker->tick = tick;
-    return passed;
+    return passed > INT32_MAX ? 1 : passed; /* a clock that was moved back */
 }
 
 /* From the face, before OPEN: the slot is taken, and belongs to this worker. */

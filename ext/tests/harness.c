@@ -53,10 +53,42 @@ static void relay(vp_worker *worker, uint32_t slot, uint32_t other) {
     give(worker, command);
 }
 
+enum { PROMPTS = 4 };
+static vp_prompt *prompts[PROMPTS];
+
+static void make_prompts(void) {
+    uint8_t codes[1000];
+    memset(codes, 0x7f, sizeof codes);
+    for (uint32_t i = 0; i < PROMPTS; i++)
+        expect((prompts[i] = vp_prompt_new(codes, 1 + draw() % sizeof codes)) != NULL, "no memory");
+}
+
+static void drop_prompts(void) {
+    for (uint32_t i = 0; i < PROMPTS; i++)
+        vp_prompt_release(prompts[i]);
+}
+
+static void play(vp_worker *worker, uint32_t slot) {
+    vp_command command = {.kind = VP_COMMAND_PLAY, .slot = slot};
+    command.play = (vp_play){.list = vp_playlist_new(1 + draw() % 3, draw() % 3), .id = draw(), .start = draw() % 4000,
+                             .stop_digits = (uint16_t)draw(), .silence = 0xff};
+    expect(command.play.list != NULL, "no memory");
+    for (uint32_t i = 0; i < command.play.list->count; i++)
+        vp_playlist_set(command.play.list, i, prompts[draw() % PROMPTS]);
+    give(worker, command);
+}
+
+static void press(vp_worker *worker, uint32_t slot) {
+    vp_command command = {.kind = VP_COMMAND_KEYS, .slot = slot};
+    command.keys = (vp_keypad){.id = draw(), .on = 1 + draw() % 10, .off = VP_KEY_OFF_MIN + draw() % 3, .payload_type = 101,
+                               .count = 1 + draw() % VP_KEYS_MAX};
+    give(worker, command);
+}
+
 static void random_command(vp_worker *worker) {
     static const uint8_t kinds[] = {VP_COMMAND_UNROUTE, VP_COMMAND_ECHO, VP_COMMAND_HOLD, VP_COMMAND_MUTE};
     uint32_t slot = draw() % PORTS, other = (slot + 1 + draw() % (PORTS - 1)) % PORTS;
-    switch (draw() % 7) {
+    switch (draw() % 12) {
     case 0:
         give(worker, (vp_command){.kind = VP_COMMAND_CLOSE, .slot = slot});
         open_port(worker, slot, -1, -1);
@@ -69,6 +101,16 @@ static void random_command(vp_worker *worker) {
     case 3:
         relay(worker, slot, other);
         relay(worker, other, slot);
+        break;
+    case 4:
+    case 5:
+        play(worker, slot);
+        break;
+    case 6:
+        press(worker, slot);
+        break;
+    case 7:
+        give(worker, (vp_command){.kind = VP_COMMAND_STOP_PLAY, .slot = slot, .play = {.id = worker->ports[slot].player.id}});
         break;
     default:
         give(worker, (vp_command){.kind = kinds[draw() % 4], .slot = slot, .enabled = draw() % 4 == 0});
@@ -122,11 +164,29 @@ static void feed_one(vp_worker *worker, uint64_t *forwarded) {
     free(packet);
 }
 
+static uint64_t produced;
+
+/* Into memory of the exact size, as above. */
+static void produce(vp_worker *worker) {
+    for (uint32_t i = worker->producing_count; i-- > 0;) {
+        vp_port *port = &worker->ports[worker->producing[i]];
+        uint8_t *packet = malloc(VP_PRODUCED);
+        expect(port->producing && port->place == i, "a place is wrong");
+        size_t length = vp_port_produce(port, &worker->context, packet);
+        expect(length <= VP_PRODUCED, "too long");
+        produced += length != 0;
+        free(packet);
+        if (!vp_port_produces(port))
+            vp_worker_unlist(worker, port);
+    }
+}
+
 static void step_time(vp_worker *worker) {
     uint8_t *report = malloc(VP_RTCP_MAX);
     vp_address to;
     worker->context.now += 20 * VP_MILLISECOND + (draw() % 500 ? 0 : 40 * VP_SECOND);
     worker->context.wallclock = worker->context.now;
+    produce(worker);
     for (uint32_t slot = 0; slot < PORTS; slot++) {
         vp_port_sweep(&worker->ports[slot], &worker->context);
         vp_port_due_report(&worker->ports[slot], &worker->context, report, &to);
@@ -142,6 +202,7 @@ static int run_kernels(uint64_t count, uint64_t seed) {
     uint64_t forwarded = 0, events = 0;
     state = seed * 0x9e3779b97f4a7c15ULL | 1;
     expect(!vp_worker_init(worker, 0, ports, PORTS, true, 30 * VP_SECOND, -1, &armed, 1024), "no memory");
+    make_prompts();
     worker->context.now = VP_SECOND;
     for (uint32_t slot = 0; slot < PORTS; slot++)
         open_port(worker, slot, -1, -1);
@@ -160,10 +221,15 @@ static int run_kernels(uint64_t count, uint64_t seed) {
     for (uint32_t slot = 0; slot < PORTS; slot++)
         give(worker, (vp_command){.kind = VP_COMMAND_CLOSE, .slot = slot});
     expect(worker->owned_count == 0, "a port is still owned");
+    expect(worker->producing_count == 0, "a port still plays");
+    for (uint32_t i = 0; i < PROMPTS; i++)
+        expect(prompts[i]->references == 1, "a prompt is still held");
+    drop_prompts();
     vp_worker_free(worker);
     free(worker);
     free(ports);
-    printf("\nkernels: %" PRIu64 " datagrams, %" PRIu64 " forwarded, %" PRIu64 " events\n", count, forwarded, events);
+    printf("\nkernels: %" PRIu64 " datagrams, %" PRIu64 " forwarded, %" PRIu64 " produced, %" PRIu64 " events\n", count,
+           forwarded, produced, events);
     return 0;
 }
 
@@ -184,7 +250,7 @@ static int open_socket(uint16_t *number) {
 
 /* Ports are opened, relayed, moved between two workers and closed while packets flow; counters are read all the while. */
 static int run_worker(int seconds) {
-    enum { ROUNDS_PER_SECOND = 200 };
+    enum { ROUNDS_PER_SECOND = 50 };
     vp_port *ports = calloc(PORTS, sizeof *ports);
     vp_worker *workers = calloc(2, sizeof *workers);
     pthread_t threads[2];
@@ -192,6 +258,7 @@ static int run_worker(int seconds) {
     uint64_t seen = 0;
     int event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     state = 4711;
+    make_prompts();
     for (uint32_t i = 0; i < 2; i++) {
         expect(!vp_worker_init(&workers[i], i, ports, PORTS, false, VP_SECOND, event_fd, &armed, 64), "no worker");
         expect(!pthread_create(&threads[i], NULL, worker_thread, &workers[i]), "no thread");
@@ -207,6 +274,9 @@ static int run_worker(int seconds) {
             open_port(&workers[slot], slot, open_socket(&port_number[slot]), open_socket(&unused));
             set_remote(&workers[slot], slot, "127.0.0.1", phone_number[slot]);
         }
+        play(&workers[0], 0);
+        play(&workers[1], 1);
+        press(&workers[1], 1);
         give(&workers[1], (vp_command){.kind = VP_COMMAND_MOVE, .slot = 1, .other = 0});
         give(&workers[0], (vp_command){.kind = VP_COMMAND_ADOPT, .slot = 1});
         relay(&workers[0], 0, 1);
@@ -222,7 +292,9 @@ static int run_worker(int seconds) {
                 seen += VP_READ(ports[side].counters.packets_in);
                 vp_read_source(&ports[side], &source);
             }
-            usleep(100);
+            if (i == 10 && draw() % 2)
+                play(&workers[0], draw() % 2);
+            usleep(i % 5 ? 100 : 4000);
         }
         for (uint32_t slot = 0; slot < 2; slot++) {
             give(&workers[0], (vp_command){.kind = VP_COMMAND_CLOSE, .slot = slot});
@@ -240,6 +312,9 @@ static int run_worker(int seconds) {
         pthread_join(threads[i], NULL);
     for (int i = 0; i < 2; i++)
         vp_worker_free(&workers[i]);
+    for (uint32_t i = 0; i < PROMPTS; i++)
+        expect(__atomic_load_n(&prompts[i]->references, __ATOMIC_ACQUIRE) == 1, "a prompt is still held");
+    drop_prompts();
     close(event_fd);
     free(workers);
     free(ports);

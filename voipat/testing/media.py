@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 
+from media import EncodedAudio
 from media.engine import Engine, ManualClock
 from media.events import MediaEvent
 from media.port import Port
@@ -13,6 +15,8 @@ from voipat.testing.network import SimNetwork
 
 # Time alone causes RTCP and media timeouts; a second is fine enough for both.
 STEP_SECONDS = 1.0
+# What plays or sends digits does so at each tick of the engine.
+_TICK_NS = 20_000_000
 
 Pair = tuple[str, int]
 
@@ -68,6 +72,50 @@ class SimEngine(Engine):
         super().close_port(port)
         self._send()
 
+    def play(
+        self,
+        port: Port,
+        prompts: Sequence[EncodedAudio],
+        *,
+        payload_type: int,
+        silence: int,
+        turns: int = 1,
+        start: float = 0.0,
+        stop_digits: str = "",
+    ) -> int:
+        """As in the engine; its ticks are then those of the virtual clock."""
+        self.advance()
+        number = super().play(
+            port,
+            prompts,
+            payload_type=payload_type,
+            silence=silence,
+            turns=turns,
+            start=start,
+            stop_digits=stop_digits,
+        )
+        self._send()
+        self._collect()
+        self._arm_timer()
+        return number
+
+    def stop_play(self, port: Port, number: int) -> None:
+        """As in the engine."""
+        self.advance()
+        super().stop_play(port, number)
+        self._send()
+        self._collect()
+
+    def send_digits(
+        self, port: Port, digits: str, *, payload_type: int, duration: float = 0.1, pause: float = 0.1
+    ) -> int:
+        """As in the engine; its ticks are then those of the virtual clock."""
+        self.advance()
+        number = super().send_digits(port, digits, payload_type=payload_type, duration=duration, pause=pause)
+        self._send()
+        self._arm_timer()
+        return number
+
     def fileno(self) -> int:
         """A descriptor that is readable when events wait, so that an App watches it as it does in production."""
         return self._wake_up
@@ -115,7 +163,13 @@ class SimEngine(Engine):
         self._waiting += events
 
     def _arm_timer(self) -> None:
-        self._timer = self._network.loop.call_later(STEP_SECONDS, self._on_timer)
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = self._network.loop
+        due = loop.time() + STEP_SECONDS
+        if self.is_producing:
+            due = (round(loop.time() * 1e9) // _TICK_NS + 1) * _TICK_NS / 1e9
+        self._timer = loop.call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
