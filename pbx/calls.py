@@ -35,7 +35,7 @@ class Switchboard:
             self.admission.call(),
             self.admission.extension(call.tenant, call.caller, limit, reasons.CALLER_LIMIT),
         ):
-            match route(directory, call.tenant, call.to.user or "", call.to.host):
+            match route(directory, call.tenant, call.callee if call.to.user else "", call.to.host):
                 case ToExtension(extension):
                     await self._ring(call, extension)
                 case ToEcho():

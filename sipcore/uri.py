@@ -15,6 +15,8 @@ from sipcore.errors import ParseError
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 # RFC 3261 §19.1.2: escaped or not, these mean different things; any other character is equal to its escape.
 _RESERVED = frozenset(b";/?:@&=+$,")
+# RFC 3261 §25.1: unreserved and user-unreserved.
+_BARE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()&=+$,;?/")
 # RFC 3261 §19.1.4: these count even when only one of the URIs has them.
 _DECISIVE = frozenset(("user", "ttl", "method", "maddr", "transport"))
 
@@ -29,6 +31,12 @@ def unescape(text: str) -> str:
         out.append(_escaped_byte(part))
         out += part[2:]
     return out.decode("utf-8", "surrogateescape")
+
+
+def escape_user(text: str) -> str:
+    """`a b` → `a%20b`: what may not stand bare in the user part of a URI (RFC 3261 §25.1) is escaped."""
+    data = text.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if byte in _BARE else f"%{byte:02X}" for byte in data)
 
 
 def _escaped_byte(part: bytes) -> int:

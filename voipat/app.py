@@ -35,6 +35,7 @@ from sipcore.uri import Uri, unescape
 from voipat import events, reasons
 from voipat.accounts import Identity
 from voipat.auth_gate import Gate
+from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
 from voipat.call import Call, CallState, Parties, read_offer
 from voipat.errors import CallOutcome
 from voipat.exchange import Exchange
@@ -341,7 +342,9 @@ class App:
         elif method == "REGISTER":
             self._receive_register(event)
         elif method == "OPTIONS":
-            headers = (("Allow", self.gate.allow), ("Accept", "application/sdp"), ("Supported", "path"))
+            # RFC 3261 §11.2: what a response to OPTIONS should have.
+            told = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
+            headers = (("Allow", self.gate.allow), *told, ("Supported", "path"))
             self.exchange.respond(event.transaction, 200, headers)
         else:
             self.exchange.refuse(event, reasons.METHOD_NOT_ALLOWED, (("Allow", self.gate.allow),))
@@ -368,17 +371,14 @@ class App:
     def _receive_invite(self, event: RequestReceived) -> None:
         assert self._switch is not None and self._tasks is not None, "requests come between start and end"
         request = event.request
-        body = request.body
-        if body and request.content_type not in (None, "application/sdp"):
-            if not _is_optional(request):
-                self.exchange.refuse(event, reasons.UNKNOWN_BODY, (("Accept", "application/sdp"),))
-                return
-            body = b""
         if not _accepts_sdp(request):
             self.exchange.refuse(event, reasons.UNACCEPTABLE_ANSWER)
             return
         try:
-            offer = read_offer(body)
+            offer = read_offer(session_description(request))
+        except UnsupportedBodyError:
+            self.exchange.refuse(event, reasons.UNKNOWN_BODY, (("Accept", ACCEPTED),))
+            return
         except ParseError:
             self.exchange.refuse(event, reasons.BAD_DESCRIPTION)
             return
@@ -491,12 +491,6 @@ class App:
         self._expires_at = inf
         self._registrar.expire()
         self._schedule_expiry()
-
-
-def _is_optional(request: Request) -> bool:
-    """RFC 3261 §20.11: whether a body may be left alone by who does not understand it."""
-    disposition = (request.headers.get("Content-Disposition") or "").lower()
-    return any(parameter.replace(" ", "") == "handling=optional" for parameter in disposition.split(";")[1:])
 
 
 def _accepts_sdp(request: Request) -> bool:

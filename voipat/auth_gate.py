@@ -106,6 +106,10 @@ class Gate:
             return self._authenticate(request, caller, flow, now)
         if self._public(request.uri):
             return Admit()
+        if is_anonymous(caller) and self.domain_of(request.uri, flow) is not None:
+            # RFC 3323 §4.1.1.3: who hides its name proves it all the same, to the domain that it calls.
+            claimed = _claimed_user(request.headers.get_all("Authorization"))
+            return self._authenticate(request, request.uri.replace(user=claimed), flow, now)
         return self._refuse(request, flow, reasons.STRANGERS_NOT_SERVED)
 
     def _authenticate(self, request: Request, uri: Uri, flow: Flow, now: float) -> Verdict:
@@ -170,6 +174,16 @@ class Gate:
 
 
 _IN_DIALOG = Admit()
+
+
+def is_anonymous(uri: Uri) -> bool:
+    """Whether it hides who it is (RFC 3323 §4.1.1.3)."""
+    return uri.host.lower() == "anonymous.invalid"
+
+
+def _claimed_user(credentials: list[str]) -> str | None:
+    parsed = (parse_digest(value) for value in credentials)
+    return next((params["username"] for params in parsed if params is not None and "username" in params), None)
 
 
 def _names_realm(credentials: list[str], realm: str) -> bool:

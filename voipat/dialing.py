@@ -11,9 +11,9 @@ from sipcore.errors import ParseError, SipError
 from sipcore.fields import NameAddr
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
-from sipcore.uri import Uri, unescape
+from sipcore.uri import Uri, escape_user, unescape
 from voipat import events, reasons
-from voipat.auth_gate import ALLOW
+from voipat.auth_gate import ALLOW, is_anonymous
 from voipat.errors import Rejected
 from voipat.legs import SDP, InboundLeg, OutboundLeg
 from voipat.location import Binding
@@ -243,8 +243,10 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
 def _invite(caller: Call, target: Target, forwards: int, leg: OutboundLeg, body: bytes) -> Request:
     """Nothing of the caller's own message but the name: topology hiding (RFC 7092)."""
     host = caller.tenant or caller.from_.host
-    from_ = NameAddr(Uri("sip", caller.from_.user, host), caller.display_name)
-    to = NameAddr(Uri("sip", target.callee, host) if target.flow is not None else target.uri)
+    # RFC 3323 §4.1.1.3: a caller who hides stays hidden.
+    from_host = caller.from_.host if is_anonymous(caller.from_) else host
+    from_ = NameAddr(Uri("sip", caller.from_.user, from_host), caller.display_name)
+    to = NameAddr(Uri("sip", escape_user(target.callee), host) if target.flow is not None else target.uri)
     leg.call_id = caller.switch.entropy.token(16)
     headers = [
         ("Max-Forwards", str(forwards)),

@@ -14,6 +14,7 @@ from sipcore.offer_answer import NegotiatedAudio, offered_formats
 from sipcore.sdp import SessionDescription, parse_sdp
 from voipat import reasons
 from voipat.auth_gate import ALLOW
+from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
 from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
 
@@ -36,7 +37,7 @@ def receive_in_dialog(call: Call, event: RequestReceived) -> None:
     elif method == "INFO":
         _receive_info(call, event)
     elif method == "OPTIONS":
-        exchange.respond(event.transaction, 200, (("Allow", ALLOW), ("Accept", "application/sdp")))
+        exchange.respond(event.transaction, 200, (("Allow", ALLOW), ("Accept", ACCEPTED)))
     elif method == "REFER":
         exchange.refuse(event, reasons.NO_TRANSFER)
     else:
@@ -79,13 +80,15 @@ def _receive_change(call: Call, event: RequestReceived) -> None:
     if call.answered is None or call.media is None:
         exchange.refuse(event, reasons.CHANGE_PENDING)
         return
-    body = event.request.body
-    if not body:
-        _answer_without_offer(call, call.media, event)
-        return
     try:
+        body = session_description(event.request)
+        if not body:
+            _answer_without_offer(call, call.media, event)
+            return
         offer = parse_sdp(body)
         wanted = call.media.preview(offer)
+    except UnsupportedBodyError:
+        exchange.refuse(event, reasons.UNKNOWN_BODY, (("Accept", ACCEPTED),))
     except ParseError:
         exchange.refuse(event, reasons.BAD_DESCRIPTION)
     except NegotiationError:

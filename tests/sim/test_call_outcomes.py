@@ -175,3 +175,15 @@ def test_a_phone_that_does_not_react_at_all_is_unreachable(seed: int) -> None:
         office.world.run()
         assert (call.status, office.outcome()[:3]) == (480, ("failed", 480, "VP-3006"))
         assert office.world.leaks() == []
+
+
+@pytest.mark.rfc("3261", "19.1.4")
+def test_a_number_with_escapes_is_that_number(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=1.0)
+        call = alice.dial("sip:%310%302@office.test").hangs_up(after=1.0)
+        echo = alice.dial("sip:%2A43@office.test", after=5.0).hangs_up(after=1.0)
+        office.world.run()
+        assert call.was_answered and echo.was_answered
+        assert [cdr.callee for cdr in office.cdrs] == ["1002", "*43"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipcore.errors import ParseError
-from sipcore.uri import Uri, unescape
+from sipcore.uri import Uri, escape_user, unescape
 
 
 def test_a_full_uri_is_read_part_by_part() -> None:
@@ -205,3 +205,11 @@ def test_broken_escapes_are_refused(text: str) -> None:
 def test_text_without_bytes_is_refused() -> None:
     with pytest.raises(ParseError):
         Uri.parse("sip:\ud800@h")
+
+
+@pytest.mark.rfc("3261", "25.1")
+@pytest.mark.parametrize(
+    ("text", "escaped"), [("1001", "1001"), ("*43", "*43"), ("#1", "%231"), ("a b@c", "a%20b%40c"), ("ü", "%C3%BC")]
+)
+def test_a_user_part_is_escaped_where_it_must_be(text: str, escaped: str) -> None:
+    assert escape_user(text) == escaped and unescape(escaped) == text

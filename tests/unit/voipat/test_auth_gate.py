@@ -193,3 +193,21 @@ def test_without_accounts_there_is_nobody_to_be() -> None:
     for method, status in (("REGISTER", 405), ("INVITE", 403)):
         verdict = gate(Request(method, "sip:c@d", lines), FLOW, 1.0)
         assert isinstance(verdict, Refuse) and verdict.status == status
+
+
+@pytest.mark.rfc("3323", "4.1.1.3")
+def test_a_caller_who_hides_its_name_is_the_user_who_authenticates() -> None:
+    hidden = "sip:anonymous@Anonymous.invalid"
+    assert Door().knock_with("bob", "builder", from_=hidden) == Admit(Identity("example.com", "bob"))
+    refused = Door().knock_with("bob", "wrong", from_=hidden)
+    assert isinstance(refused, Refuse) and refused.status == 401
+    elsewhere = Door().knock(from_=hidden, uri="sip:bob@other.example")
+    assert isinstance(elsewhere, Refuse) and elsewhere.status == 403
+
+
+@pytest.mark.rfc("3261", "19.1.4")
+def test_an_escaped_user_is_the_same_user() -> None:
+    verdict = Door().knock_with("alice", "wonder", from_="sip:%61lice@example.com")
+    assert verdict == Admit(Identity("example.com", "alice"))
+    registered = Door().knock_with("alice", "wonder", "REGISTER", uri="sip:example.com", to="<sip:al%69ce@example.com>")
+    assert registered == Admit(Identity("example.com", "alice"))

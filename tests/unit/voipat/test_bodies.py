@@ -1,0 +1,74 @@
+"""The session description among the parts of a body."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipcore.errors import ParseError
+from sipcore.message import Request
+from voipat.bodies import MAX_PARTS, UnsupportedBodyError, session_description
+
+SDP = b"v=0\r\n"
+SDP_PART = b"Content-Type: application/sdp\r\n\r\n" + SDP
+PLACE = b"Content-Type: application/pidf+xml\r\nContent-ID: <1@x>\r\n\r\n<presence/>"
+
+
+def found(*parts: bytes, kind: str = 'multipart/mixed;boundary="b 1"', boundary: bytes = b"b 1") -> bytes:
+    body = b"a preamble" + b"".join(b"\r\n--" + boundary + b"\r\n" + part for part in parts)
+    return session_description(Request("INVITE", "sip:a@b", [("Content-Type", kind)], body + b"\r\n--b 1--\r\n"))
+
+
+@pytest.mark.rfc("5621", "3.1")
+@pytest.mark.parametrize("parts", [(SDP_PART,), (PLACE, SDP_PART), (SDP_PART, PLACE), (b"\r\ntext", SDP_PART)])
+def test_the_description_is_found_among_other_parts(parts: tuple[bytes, ...]) -> None:
+    assert found(*parts) == SDP
+
+
+@pytest.mark.rfc("3261", "20.11")
+def test_a_part_that_must_be_understood_and_is_not_is_refused() -> None:
+    part = b"Content-Type: application/isup\r\nContent-Disposition: signal;handling=required\r\n\r\n\x01"
+    with pytest.raises(UnsupportedBodyError):
+        found(SDP_PART, part)
+    assert found(SDP_PART, part.replace(b"required", b"optional")) == SDP
+
+
+def test_only_a_description_of_the_session_counts() -> None:
+    early = b"Content-Type: application/sdp\r\nContent-Disposition: early-session;handling=optional\r\n\r\nv=1\r\n"
+    coded = b"Content-Type: application/sdp\r\nContent-Transfer-Encoding: base64\r\n\r\ndj0wDQo="
+    assert found(early, coded, SDP_PART) == SDP
+    assert found(PLACE) == b""
+
+
+@pytest.mark.rfc("2046", "5.1.4")
+def test_the_last_of_alternatives_is_the_best() -> None:
+    better = SDP_PART.replace(b"v=0", b"v=2")
+    assert found(SDP_PART, better, kind='multipart/alternative; boundary="b 1"') == b"v=2\r\n"
+    assert found(SDP_PART, better) == SDP
+
+
+def test_parts_may_have_parts() -> None:
+    inner = b"Content-Type: multipart/related; boundary=in\r\n\r\n--in\r\n" + SDP_PART + b"\r\n--in--\r\n"
+    assert found(PLACE, inner) == SDP
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/mixed", 'multipart/mixed;boundary="other"', 'multipart/mixed;boundary="b"']
+)
+def test_what_cannot_be_taken_apart_is_no_description(kind: str) -> None:
+    with pytest.raises(ParseError):
+        found(SDP_PART, kind=kind)
+
+
+def test_the_number_of_parts_is_limited() -> None:
+    assert found(*[PLACE] * (MAX_PARTS - 1), SDP_PART) == SDP
+    with pytest.raises(ParseError):
+        found(*[PLACE] * MAX_PARTS, SDP_PART)
+
+
+def test_a_body_alone_is_a_description_or_unsupported() -> None:
+    assert session_description(Request("INVITE", "sip:a@b", [], SDP)) == SDP
+    assert session_description(Request("INVITE", "sip:a@b", [("Content-Type", "Application/SDP;x=1")], SDP)) == SDP
+    optional = [("Content-Type", "text/plain"), ("Content-Disposition", "render; handling=optional")]
+    assert session_description(Request("INVITE", "sip:a@b", optional, b"hello")) == b""
+    with pytest.raises(UnsupportedBodyError):
+        session_description(Request("INVITE", "sip:a@b", [("Content-Type", "text/plain")], b"hello"))

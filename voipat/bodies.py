@@ -1,0 +1,95 @@
+"""The session description in a request's body: alone, or one part of several (RFC 5621, RFC 2046 §5.1).
+
+A part that we do not know is left alone unless it says itself that it must be understood. RFC 3261 §20.11 would
+assume that of every part that says nothing; but the parts that come beside SDP (a place, a picture, ISUP) do say
+nothing, and a call without them is better than none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from sipcore.errors import ParseError
+from sipcore.message import Request
+
+ACCEPTED: Final = "application/sdp, multipart/mixed"
+SDP_TYPE: Final = "application/sdp"
+MAX_PARTS: Final = 16
+# A body in a body in a body: nobody needs more, and each level is looked through once.
+MAX_DEPTH: Final = 3
+
+_BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
+_REQUIRED = re.compile(r";\s*handling\s*=\s*\"?required\b", re.IGNORECASE)
+_OPTIONAL = re.compile(r";\s*handling\s*=\s*\"?optional\b", re.IGNORECASE)
+_AS_IT_IS: Final = ("", "7bit", "8bit", "binary")
+
+
+class UnsupportedBodyError(Exception):
+    """The body holds what must be understood and is not: 415."""
+
+
+def session_description(request: Request) -> bytes:
+    """The SDP of a request, b"" when it has none. Raises: UnsupportedBodyError, ParseError."""
+    body = request.body
+    if not body:
+        return b""
+    content_type = request.headers.get("Content-Type") or SDP_TYPE
+    kind = _kind(content_type)
+    if kind == SDP_TYPE:
+        return body
+    if kind.startswith("multipart/"):
+        return _in_parts(body, content_type, 1) or b""
+    if _OPTIONAL.search(request.headers.get("Content-Disposition") or ""):
+        return b""
+    raise UnsupportedBodyError(kind)
+
+
+def _in_parts(body: bytes, content_type: str, depth: int) -> bytes | None:
+    """The first description among the parts; of alternatives the last, which is the best (RFC 2046 §5.1.4)."""
+    found: list[bytes] = []
+    for headers, content in _parts(body, content_type):
+        kind = _kind(headers.get("content-type", "text/plain"))
+        disposition = headers.get("content-disposition", "")
+        is_plain = headers.get("content-transfer-encoding", "").lower() in _AS_IT_IS
+        if kind.startswith("multipart/") and is_plain and depth < MAX_DEPTH:
+            inner = _in_parts(content, headers["content-type"], depth + 1)
+            found += [] if inner is None else [inner]
+        elif kind == SDP_TYPE and is_plain and disposition.partition(";")[0].strip().lower() in ("", "session"):
+            found.append(content)
+        elif _REQUIRED.search(disposition):
+            raise UnsupportedBodyError(kind)
+    if not found:
+        return None
+    return found[-1] if _kind(content_type) == "multipart/alternative" else found[0]
+
+
+def _parts(body: bytes, content_type: str) -> Iterator[tuple[dict[str, str], bytes]]:
+    match = _BOUNDARY.search(content_type)
+    if match is None:
+        raise ParseError("a multipart body without boundary")
+    delimiter = b"\r\n--" + (match[1] or match[2]).encode("utf-8", "surrogateescape")
+    pieces = (b"\r\n" + body).split(delimiter, MAX_PARTS + 2)
+    for number, piece in enumerate(pieces[1:]):
+        if piece.startswith(b"--"):
+            return
+        padding, line_end, part = piece.partition(b"\r\n")
+        if padding.strip(b" \t") or not line_end or number >= MAX_PARTS:
+            raise ParseError("a multipart body that cannot be taken apart")
+        yield _part(part)
+    raise ParseError("a multipart body without its end")
+
+
+def _part(part: bytes) -> tuple[dict[str, str], bytes]:
+    """Its header fields by name in lower case, and what follows the empty line."""
+    if part.startswith(b"\r\n"):
+        return {}, part[2:]
+    head, _, content = part.partition(b"\r\n\r\n")
+    text = re.sub(r"\r\n[ \t]+", " ", head.decode("utf-8", "surrogateescape"))
+    fields = (line.partition(":") for line in text.split("\r\n"))
+    return {name.strip().lower(): value.strip() for name, _, value in fields}, content
+
+
+def _kind(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
