@@ -1,7 +1,7 @@
 """`make bench`: every figure of the README, written to bench/RESULTS.md with the machine and the commands.
 
-With SCENARIO or PEER only those pairs of `bench.peers` are run and printed; nothing is written. FULL=1 also searches the
-knees.
+With SCENARIO or PEER only those pairs of `bench.peers` are run and printed, and nothing is written. FULL=1 also
+searches the knees.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def main() -> None:
         "# Measured figures",
         "",
         "Written by `make bench`. CPU is that of the measured process, not of the generator; loopback, shipped",
-        "configuration, server on one core and generator on the other. The machine is shared and noisy: compare figures",
-        "of one run. A figure marked INVALID was limited by its generator.",
+        "configuration, server on one core and generator on the other. The machine is shared and noisy: compare",
+        "figures of one run. A figure marked INVALID was limited by its generator.",
         "",
         machine(),
     ]

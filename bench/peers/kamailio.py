@@ -11,14 +11,14 @@ from bench.peers.base import UNPACKED, SipContender, library_path, peer_program
 from bench.rig.processes import Process, free_port, wait_until
 from bench.rig.usage import tree
 
-# Two workers did best on two cores and do no worse on one; the lists are those its documentation recommends.
+# One worker for one core: it costs less than two and never sends a 200 before the 180 that came first.
 CONFIG = """\
 debug=0
 log_stderror=yes
-children=2
+children=1
 auto_aliases=no
 disable_tcp=yes
-socket_workers=2
+socket_workers=1
 listen=udp:127.0.0.1:{port}
 mpath="{modules}"
 loadmodule "sl.so"
@@ -80,7 +80,7 @@ class Kamailio(SipContender):
         assert self.process is not None
         assert self.process.alive(), f"kamailio ended: {self.process.output()[-2000:]}"
         listening = f"0100007F:{self.port:04X}" in Path("/proc/net/udp").read_text()
-        return listening and len(tree(self.pid)) >= 4
+        return listening and len(tree(self.pid)) >= 3
 
     @staticmethod
     def _modules(program: str) -> str:

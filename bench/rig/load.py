@@ -24,15 +24,15 @@ class Load:
     retransmitted: int
     cpu_s: float
     proof: usage.Proof
-    response_ms: tuple[float, ...] = ()
+    setup_ms: tuple[float, ...] = ()
 
     def cost(self) -> float:
         """Server CPU seconds per unit that succeeded."""
         return self.cpu_s / max(self.successful, 1)
 
     def percentile(self, part: float) -> float:
-        """Of the response times, by rank."""
-        ordered = sorted(self.response_ms)
+        """Of the set-up times in milliseconds, by rank."""
+        ordered = sorted(self.setup_ms)
         return ordered[min(int(len(ordered) * part), len(ordered) - 1)] if ordered else float("inf")
 
 
@@ -67,14 +67,22 @@ def punctuality(statistics: Path, rate: float, count: int) -> float:
     return started / (at * rate)
 
 
-def response_times(directory: Path, pid: int) -> tuple[float, ...]:
-    """Milliseconds out of sipp's -trace_rtt file."""
+def setup_times(log: Path) -> tuple[float, ...]:
+    """Milliseconds from the last new INVITE of a call (the one with credentials) to its 200, out of -trace_shortmsg.
+
+    Microseconds fine; sipp's own response times have the 4 ms of the kernel's coarse clock.
+    """
+    sent: dict[tuple[str, str], float] = {}
     found = []
-    for path in directory.glob(f"*_{pid}_rtt.csv"):
-        for line in path.read_text().splitlines()[1:]:
-            fields = line.split(";")
-            if len(fields) >= 2 and fields[1]:
-                found.append(float(fields[1]))
+    for line in log.read_text(errors="replace").splitlines():
+        fields = line.split("\t")
+        if len(fields) < 7 or not fields[5].endswith(" INVITE"):
+            continue
+        key, at = (fields[4], fields[5]), float(fields[2])
+        if fields[3] == "S" and fields[6].startswith("INVITE"):
+            sent.setdefault(key, at)
+        elif fields[3] == "R" and fields[6].startswith("SIP/2.0 200") and key in sent:
+            found.append((at - sent.pop(key)) * 1e3)
     return tuple(found)
 
 
@@ -90,10 +98,16 @@ def drive(
     answering: Sipp | None = None,
     answering_port: int = 0,
     settle: Callable[[], object] = lambda: None,
+    timed: bool = False,
 ) -> Load:
-    """`count` units at `rate` a second whatever becomes of them; `settle` waits until the server is at rest again."""
+    """`count` units at `rate` a second whatever becomes of them; `settle` waits until the server is at rest again.
+
+    `timed` reads the set-up times of calls, at the price of a line of log for each message.
+    """
     address = target.address or f"127.0.0.1:{answering_port}"
     port, before, server_drops = free_port(), target.cpu_seconds(), target.kernel_drops()
+    log = directory / f"setup-{port}.log"
+    extra = ["-trace_shortmsg", "-shortmessage_file", str(log)] if timed else []
     with usage.pinned(usage.cores()[1]):
         load = Sipp(
             directory,
@@ -105,7 +119,7 @@ def drive(
             calls=count,
             hold_ms=hold_ms,
             limit=20_000,
-            extra=["-trace_rtt", "-rtt_freq", "1", "-buff_size", "4194304"],
+            extra=["-buff_size", "4194304", *extra],
         )
     pids = [load.process.pid] + ([answering.process.pid] if answering else [])
     watch = usage.Watch(pids, [port] + ([answering_port] if answering else []))
@@ -124,7 +138,7 @@ def drive(
         load.retransmissions(),
         target.cpu_seconds() - before,
         proof,
-        response_times(directory, load.process.pid),
+        setup_times(log) if timed else (),
     )
 
 
@@ -184,4 +198,5 @@ def calls(
         answering=callee.sipp,
         answering_port=callee.port,
         settle=settle,
+        timed=True,
     )
