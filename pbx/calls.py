@@ -35,12 +35,16 @@ class Switchboard:
             self.admission.call(),
             self.admission.extension(call.tenant, call.caller, limit, reasons.CALLER_LIMIT),
         ):
+            call.note("admitted as call %d of %s", self.admission.calls, self.admission.max_calls or "any number")
             match route(directory, call.tenant, call.callee if call.to.user else "", call.to.host):
                 case ToExtension(extension):
+                    call.note("routed to extension %s", extension.number)
                     await self._ring(call, extension)
                 case ToEcho():
+                    call.note("routed to the echo test")
                     await call.echo()
                 case NoRoute(reason):
+                    call.note("routed nowhere: %s %s", reason.id, reason.text)
                     raise Rejected(reason)
 
     async def _ring(self, call: Call, extension: ExtensionConfig) -> None:

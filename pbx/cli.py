@@ -10,8 +10,9 @@ import argparse
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,7 @@ LEG_COLUMNS: Final = (
     *("started", "linked_id", "leg", "caller", "callee", "disposition", "billable_s"),
     *("codec", "packets", "loss", "jitter"),
 )
+TRACE_COLUMNS: Final = ("started", "id", "tenant", "caller", "callee", "fate", "cause", "entries")
 TIMES: Final = ("started", "answered", "ended")
 
 DEFAULT_CDR_ROWS: Final = 100
@@ -97,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_daemon_commands(commands)
     _add_listings(commands)
     _add_verbs(commands)
+    _add_questions(commands)
     return parser
 
 
@@ -156,6 +159,23 @@ def _add_verbs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     drain.add_argument("--wait", action="store_true", help="return when the daemon has ended")
     hangup = _asking(commands, "hangup", _hangup, "end a call")
     hangup.add_argument("id", metavar="ID", help="as `voipat calls` shows it")
+
+
+def _add_questions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    trace = _asking(commands, "trace", _trace, "what was said and decided in a call, or which calls are kept")
+    trace.add_argument(
+        "call", metavar="CALL", nargs="?", help="id from `voipat calls` or `cdr`, or a Call-ID; without: the list"
+    )
+    trace.add_argument("--messages", action="store_true", help="whole messages, secrets masked")
+    trace.add_argument("--pcap", metavar="FILE", type=Path, help="write the messages as pcapng, for Wireshark")
+    kept = trace.add_mutually_exclusive_group()
+    kept.add_argument("--last", action="store_true", help="list the calls that are kept, newest first")
+    kept.add_argument("--failed", action="store_true", help="list only calls that failed or were refused")
+    trace.add_argument("--tenant", metavar="DOMAIN", help="list only this tenant")
+    trace.add_argument("--limit", metavar="N", type=_positive, default=DEFAULT_CDR_ROWS, help="at most so many (100)")
+    explain = _command(commands, "explain", _explain, "what a rejection's id means and what to do")
+    explain.add_argument("id", metavar="ID", help="as VP-3002, from a phone, `voipat cdr`, `trace` or the log")
+    explain.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _command(
@@ -278,6 +298,53 @@ def _drain(options: argparse.Namespace) -> int:
 def _hangup(options: argparse.Namespace) -> int:
     for row in _rows(options, {"id": options.id}):
         print(output.json_line(row) if options.json else f"hung up {output.printable(str(row.get('id')))}")
+    return OK
+
+
+def _trace(options: argparse.Namespace) -> int:
+    if options.call is None:
+        if options.messages or options.pcap is not None:
+            raise ControlError("--messages and --pcap need a CALL", exit_status=USAGE)
+        wanted = {**_given(options, "tenant", "limit"), "failed": options.failed}
+        return _print(options, _rows(options, wanted), TRACE_COLUMNS)
+    if options.last or options.failed:
+        raise ControlError("give a CALL, or --last or --failed", exit_status=USAGE)
+    with_text = options.messages or options.pcap is not None
+    rows = list(_rows(options, {"call": options.call, "messages": with_text}))
+    return _write_pcap(options, rows) if options.pcap is not None else _print_trace(options, rows)
+
+
+def _write_pcap(options: argparse.Namespace, rows: Sequence[Row]) -> int:
+    from pbx import trace
+
+    try:
+        count = trace.write_pcapng(rows, options.pcap)
+    except OSError as error:
+        raise ControlError(f"{options.pcap}: {error.strerror or error}", exit_status=FAILED) from error
+    print(output.json_line({"packets": count}) if options.json else f"{options.pcap}: {count} packets")
+    return OK
+
+
+def _print_trace(options: argparse.Namespace, rows: Sequence[Row]) -> int:
+    from pbx import trace
+
+    for line in map(output.json_line, rows) if options.json else trace.lines(rows, messages=options.messages):
+        print(line)
+    return OK
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from voipat.reasons import REASONS
+
+    reason = REASONS.get(options.id.strip().upper())
+    if reason is None:
+        raise ControlError(f"there is no id {output.printable(options.id)}", exit_status=NOT_THERE)
+    if options.json:
+        print(output.json_line(asdict(reason)))
+        return OK
+    print(f"{reason.id}  {reason.text}")
+    print(f"  SIP {reason.status}, Q.850 cause {reason.q850}, disposition {reason.disposition}")
+    print(textwrap.fill(reason.explanation, 100, initial_indent="  ", subsequent_indent="  "))
     return OK
 
 

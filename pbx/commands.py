@@ -13,6 +13,7 @@ from pbx.errors import ConfigError, PbxError
 from pbx.output import Row
 
 NOT_FOUND: Final = 3
+DEFAULT_TRACES: Final = 100
 
 
 class Running(Protocol):
@@ -40,6 +41,14 @@ class Running(Protocol):
         """Return when the data directory is free for another daemon."""
         ...
 
+    def traces(self, tenant: str | None, *, failed: bool, limit: int) -> Iterable[Row]:
+        """What the flight recorder keeps, newest first."""
+        ...
+
+    def trace(self, call: str, *, messages: bool) -> Iterable[Row] | None:
+        """The entries of one call; None when nothing is kept of it."""
+        ...
+
     def flush(self) -> None:
         """Make what has ended readable in the store. Blocks."""
         ...
@@ -59,6 +68,7 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "reload": commands.reload,
         "drain": commands.drain,
         "hangup": commands.hangup,
+        "trace": commands.trace,
     }
 
 
@@ -103,6 +113,25 @@ class _Commands:
         if not self._running.hang_up(call):
             raise ControlError(f"there is no call {call}", exit_status=NOT_FOUND)
         yield {"id": call, "hung_up": True}
+
+    async def trace(self, arguments: Arguments) -> AsyncIterator[Row]:
+        call = arguments.get("call")
+        if call is None:
+            failed = bool(arguments.get("failed"))
+            rows: Iterable[Row] | None = self._running.traces(
+                _tenant(arguments), failed=failed, limit=_limit(arguments)
+            )
+        else:
+            rows = self._running.trace(str(call), messages=bool(arguments.get("messages")))
+        if rows is None:
+            raise ControlError(f"nothing is kept of a call {call}", exit_status=NOT_FOUND)
+        for row in rows:
+            yield row
+
+
+def _limit(arguments: Arguments) -> int:
+    limit = arguments.get("limit")
+    return limit if isinstance(limit, int) else DEFAULT_TRACES
 
 
 def _next_page(pages: Iterator[list[Row]]) -> list[Row] | None:

@@ -113,6 +113,7 @@ class ServerConfig:
     default_tenant: str | None = None
     drain_s: float = 30.0
     media_timeout_s: float = 30.0
+    trace: bool = True
     guard: GuardConfig = GuardConfig()
     registrar: RegistrarConfig = RegistrarConfig()
     log: LogConfig = LogConfig()
@@ -246,6 +247,7 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         default_tenant=table.take("default_tenant", text_of, "").lower() or None,
         drain_s=table.take("drain_s", seconds(0, 86400), default.drain_s),
         media_timeout_s=table.take("media_timeout_s", seconds(0, 86400), default.media_timeout_s),
+        trace=table.take("trace", flag, default.trace),
         guard=_read_guard(table.table("guard")),
         registrar=_read_registrar(table.table("registrar")),
         log=_read_log(table.table("log")),

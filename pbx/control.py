@@ -23,7 +23,8 @@ from pbx.output import Row, json_line
 
 SOCKET_NAME = "control.sock"
 MAX_REQUEST = 64 * 1024
-MAX_LINE = 256 * 1024
+# A message of 64 kB of control characters, each six bytes in JSON, still is one line.
+MAX_LINE = 512 * 1024
 MAX_CLIENTS = 32
 REQUEST_TIMEOUT = 10.0
 WRITE_TIMEOUT = 30.0

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 import uvloop
 
 from media import Engine
-from pbx import config, limits, retention, status
+from pbx import config, limits, retention, status, trace
 from pbx.admission import Admission
 from pbx.calls import Switchboard
 from pbx.cdr import CdrSource, CdrWriter
@@ -45,6 +45,7 @@ from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
 from voipat import App, CallState, KeepAlivePolicy, MemoryLocation, Registrar, reasons
 from voipat._version import __version__
+from voipat.recorder import Recorder
 
 logger: Final = logging.getLogger("pbx.daemon")
 
@@ -99,6 +100,7 @@ class Daemon:
     _cdrs: CdrWriter
     _engine: Engine
     _network: ListeningNetwork
+    _recorder: Recorder
     _app: App
     _lag: status.LoopLag
 
@@ -187,6 +189,8 @@ class Daemon:
         self._location = MemoryLocation(BindingKeeper(self._store))
         restore_bindings(self._location, self._store, self._directory.current.tenants, time.time())
         self._cdrs = CdrWriter(self._store)
+        self._recorder = Recorder()
+        self._configure_recorder(self._config)
         engine = Engine(port_range=(media.low, media.high), media_timeout=server.media_timeout_s)
         self._engine = stack.enter_context(engine)
         self._network = ListeningNetwork(TcpLimits(connections=max(1, self._capacity.connections)))
@@ -202,6 +206,7 @@ class Daemon:
             wallclock=time.time,
             network=self._network,
             guard=Guard(GuardPolicy(ban=server.guard.ban), trusted=[ip_network(text) for text in server.guard.trusted]),
+            recorder=self._recorder,
             advertised=server.advertised,
             server=f"voipat/{__version__}",
         )
@@ -210,6 +215,10 @@ class Daemon:
         self._app.subscribe(EventLog(self._log.handler.limit, time.time))
         await stack.enter_async_context(self._app)
         self._announce()
+
+    def _configure_recorder(self, loaded: Config) -> None:
+        muted = frozenset(tenant.domain for tenant in loaded.tenants if not tenant.trace)
+        self._recorder.configure(enabled=loaded.server.trace, muted=muted)
 
     def _announce(self) -> None:
         """Says on the terminal where we listen and how much fits."""
@@ -255,6 +264,7 @@ class Daemon:
     async def _tick(self) -> None:
         self._log.tick(time.time())
         self._cdrs.tick()
+        self._recorder.forget_old()
 
     async def _sweep(self) -> None:
         while (await asyncio.to_thread(retention.sweep, self._store, retention.RetentionPolicy(), time.time())).more:
@@ -287,6 +297,7 @@ class Daemon:
                 await asyncio.to_thread(self._store.save_tenants, loaded.tenants)
                 self._directory.swap(_directory_of(loaded))
                 self._log.set_level(loaded.server.log.level)
+                self._configure_recorder(loaded)
                 self._config = loaded
                 logger.info("configuration reloaded", extra=dict(row))
             return row
@@ -309,6 +320,16 @@ class Daemon:
             return False
         found.end("server", reasons.OPERATOR)
         return True
+
+    def traces(self, tenant: str | None, *, failed: bool, limit: int) -> Iterable[Row]:
+        """What the flight recorder keeps, newest first."""
+        return trace.trace_rows(self._recorder, tenant=tenant, failed=failed, limit=limit)
+
+    def trace(self, call: str, *, messages: bool) -> Iterable[Row] | None:
+        """The entries of one call; None when nothing is kept of it."""
+        found = self._recorder.find(call)
+        # At once: the call may go on while the client reads.
+        return None if found is None else list(trace.entry_rows(found, self._recorder, messages=messages))
 
     def drain(self) -> Row:
         """Takes no new calls and ends with the last one; asked again it ends at once."""
@@ -341,6 +362,7 @@ class Daemon:
             **status.prefixed("sip", app.endpoint.counters),
             **status.prefixed("driver", app.driver.counters),
             **status.prefixed("app", app.counters),
+            **status.prefixed("trace", self._recorder.figures()),
             **self._log.counters,
             "control_refused": self._control.refused,
             "loop_lag_s": round(self._lag.worst_s, 4),

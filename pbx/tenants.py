@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pbx.config_table import Converter, Report, Table, integer, one_of, seconds, text_like, text_of
+from pbx.config_table import Converter, Report, Table, flag, integer, one_of, seconds, text_like, text_of
 
 DIGESTS: Final = ("MD5", "SHA-256")  # RFC 7616 §6.1, the two that DigestServer speaks
 HA1_LENGTH: Final = {"MD5": 32, "SHA-256": 64}
@@ -58,6 +58,7 @@ class TenantConfig:
     digest: tuple[str, ...] = DEFAULT_DIGEST
     extensions: Mapping[str, ExtensionConfig] = field(default_factory=dict)
     features: FeaturesConfig = FeaturesConfig()
+    trace: bool = True
 
 
 def ha1_of(username: str, realm: str, password: str, algorithm: str) -> str:
@@ -84,8 +85,9 @@ def read_tenant(table: Table) -> TenantConfig:
     extensions = _read_extensions(table, domain, digest)
     if features.echo in extensions:
         table.refuse("features", f"the code {features.echo!r} of echo is also an extension")
+    trace = table.take("trace", flag, True)
     table.finish()
-    return TenantConfig(domain, digest, extensions, features)
+    return TenantConfig(domain, digest, extensions, features, trace)
 
 
 def _read_features(table: Table) -> FeaturesConfig:

@@ -24,6 +24,10 @@ With `--json` one object a line, times in UTC (RFC 3339); without it a table wit
 | `cdr` | `id`, `linked_id`, `tenant`, `direction`, `caller`, `callee`, `started`, `answered`, `ended`, `duration_s`, \
 `billable_s`, `disposition`, `hangup_by`, `cause` (`sip`, `q850`, `id`), `recording`, `mos`, `a_leg` and `b_leg` \
 (`call_id`, `codec`, `packets`, `loss`, `jitter`), `attempts` |
+| `trace` | `started`, `id`, `tenant`, `caller`, `callee`, `fate` (`live`, `ended`, `failed`, `refused`), `cause`, \
+`entries`, `omitted`, `bytes`, `call_ids` |
+| `trace CALL` | `time`, `kind` (`message`, `decision`), `text`; of a message `sent`, `from`, `to`, `transport`, \
+`reason` when it carries one of ours, and with `--messages` `message` |
 | `stats` | one flat object of counters |
 
 `disposition` is `answered`, `no_answer`, `busy`, `cancelled`, `failed` or `interrupted`. `registrations` and `cdr` \

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the peers that the interop tests talk to, as programs only: nothing starts as a service.
 set -eu
-packages="sip-tester baresip-core sipsak"
-programs="sipp baresip sipsak"
+packages="sip-tester baresip-core sipsak tshark"
+programs="sipp baresip sipsak tshark"
 
 say() { printf 'voipat: %s\n' "$*" >&2; }
 missing=""
@@ -29,6 +29,8 @@ before=$(listeners)
 say "installing from apt:$missing"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
+# tshark only reads files here: nobody needs to capture without being root.
+echo "wireshark-common wireshark-common/install-setuid boolean false" | debconf-set-selections
 # shellcheck disable=SC2086
 apt-get install -y -qq --no-install-recommends $packages >/dev/null
 after=$(listeners)

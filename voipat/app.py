@@ -20,7 +20,7 @@ from time import time as system_wallclock  # noqa: TID251  # the default of embe
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
-from media import Engine, MediaTimeout
+from media import Engine, MediaTimeout, SourceLatched
 from sipcore.aio.driver import Driver
 from sipcore.auth import DigestServer
 from sipcore.endpoint import Endpoint
@@ -30,6 +30,7 @@ from sipcore.events import RequestReceived
 from sipcore.flow import Address, Flow
 from sipcore.guard import Guard
 from sipcore.message import Request
+from sipcore.parser import parse_message
 from sipcore.timers import Timers
 from sipcore.uri import Uri, unescape
 from voipat import events, reasons
@@ -40,10 +41,11 @@ from voipat.call import Call, CallState, Parties, read_offer
 from voipat.errors import CallOutcome
 from voipat.exchange import Exchange
 from voipat.legs import InboundLeg
-from voipat.location import Binding
 from voipat.listeners import Listeners, MachineNetwork
+from voipat.location import Binding
 from voipat.media_leg import MediaPlane
 from voipat.network import Network, SocketNetwork
+from voipat.recorder import Recorder
 from voipat.registrar import Registrar
 from voipat.switch import Switch
 
@@ -86,6 +88,7 @@ class App:
         network: Network | None = None,
         guard: Guard | None = None,
         timers: Timers | None = None,
+        recorder: Recorder | None = None,
         advertised: str | None = None,
         own_hosts: Sequence[str] = (),
         server: str = "voipat",
@@ -100,7 +103,8 @@ class App:
         self._advertised = advertised
         self._registrar = registrar
         self._routes: list[_Route] = []
-        self._listeners: list[events.Listener] = []
+        self.recorder: Final = Recorder() if recorder is None else recorder
+        self._listeners: list[events.Listener] = [self.recorder.on_event]
         self._tasks: asyncio.TaskGroup | None = None
         self._switch: Switch | None = None
         self._idle = asyncio.Event()
@@ -138,7 +142,7 @@ class App:
             server=self._server,
             supported=("path",),
         )
-        self.exchange = Exchange(self.endpoint, self._on_request)
+        self.exchange = Exchange(self.endpoint, self._on_request, self.recorder)
 
     # Handlers and listeners
 
@@ -211,6 +215,8 @@ class App:
             self._engine = Engine(port_range=self._media_range)
         driver = Driver(self.endpoint, on_event=self.exchange.on_event, loop=loop)
         self.exchange.attach(driver)
+        driver.observer = self.recorder
+        self.recorder.start(loop.time, self._wallclock, self._tenants_of)
         self._switch = Switch(
             loop=loop,
             exchange=self.exchange,
@@ -225,7 +231,9 @@ class App:
             wallclock=self._wallclock,
             publish=self.publish,
             lookup=self._lookup,
+            is_reachable=_unknown if self._registrar is None else self._registrar.is_reachable,
             domain_of=self.gate.domain_of,
+            recorder=self.recorder,
         )
         self._idle.set()
         self.gate.draining = False
@@ -241,9 +249,10 @@ class App:
         if self._engine.fileno() >= 0:
             loop.add_reader(self._engine.fileno(), self.poll_media)
             self._reads_engine = True
-            is_reachable=_unknown if self._registrar is None else self._registrar.is_reachable,
             self.poll_media()
         self._schedule_expiry()
+        if self._registrar is not None:
+            self._registrar.keep_alive(self.exchange, loop)
         return self
 
     async def __aexit__(
@@ -261,8 +270,6 @@ class App:
     def run(self) -> None:
         """Serve until SIGINT or SIGTERM; the first lets calls finish for half a minute, the second does not."""
         import uvloop
-        if self._registrar is not None:
-            self._registrar.keep_alive(self.exchange, loop)
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve_until_signalled())
@@ -286,6 +293,8 @@ class App:
             call = switch.media.owners.get(event.port.id)
             if call is not None and isinstance(event, MediaTimeout):
                 call.on_media_timeout()
+            elif call is not None and isinstance(event, SourceLatched):
+                call.note("%s has media from %s:%d", call.id, *event.address)
 
     async def _open_listeners(self, driver: Driver) -> None:
         if isinstance(self._network, MachineNetwork):
@@ -302,6 +311,8 @@ class App:
 
     async def _shut(self) -> None:
         assert self._engine is not None, "made at the start"
+        if self._registrar is not None:
+            self._registrar.stop()
         if self._expiry is not None:
             self._expiry.cancel()
         self._expires_at = inf
@@ -321,8 +332,6 @@ class App:
         signalled = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, signalled.set)
-        if self._registrar is not None:
-            self._registrar.stop()
         async with self:
             await signalled.wait()
             signalled.clear()
@@ -469,6 +478,17 @@ class App:
         text = f"{uri.scheme}:{_user_of(uri)}@{uri.host}"
         return any(route.public and route.pattern.match(text) for route in self._routes)
 
+    def _tenants_of(self, data: bytes, flow: Flow) -> frozenset[str]:
+        """The tenants that an INVITE names as caller or callee."""
+        try:
+            request = parse_message(data)
+        except ParseError:
+            return frozenset()
+        if not isinstance(request, Request):
+            return frozenset()
+        named = (self.gate.domain_of(uri, flow) for uri in (request.from_.uri, request.uri))
+        return frozenset(domain for domain in named if domain is not None)
+
     def _lookup(self, tenant: str, user: str) -> Sequence[Binding]:
         return () if self._registrar is None else self._registrar.lookup(tenant, user)
 
@@ -505,6 +525,11 @@ async def _reject_unknown(call: Call) -> None:
     await call.reject(reasons.UNKNOWN_NUMBER)
 
 
+def _unknown(binding: Binding) -> bool | None:
+    """Without a registrar no phone is asked."""
+    return None
+
+
 def _user_of(uri: Uri) -> str:
     """The user part, unescaped; the host of a URI without one."""
     try:
@@ -520,8 +545,3 @@ def _parse_media(text: str) -> tuple[str, tuple[int, int]]:
     if not address or not dash or not low.isdigit() or not high.isdigit():
         raise ValueError(f"{text}: media is ADDRESS:LOW-HIGH")
     return address.strip("[]"), (int(low), int(high))
-def _unknown(binding: Binding) -> bool | None:
-    """Without a registrar no phone is asked."""
-    return None
-
-

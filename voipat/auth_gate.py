@@ -154,7 +154,8 @@ class Gate:
         assert self._accounts is not None, "only accounts are challenged"
         known = any(self._accounts.ha1(domain, username, name) for name in ("MD5", "SHA-256"))
         reason = reasons.WRONG_CREDENTIALS if known else reasons.UNKNOWN_USER
-        self._publish(events.RequestRefused(request.method, source, f"{username}@{domain}", 401, reason.id))
+        account = f"{username}@{domain}"
+        self._publish(events.RequestRefused(request.method, source, account, 401, reason.id, request.call_id))
 
     def _limited(self, request: Request, flow: Flow, now: float, account: str = "") -> Verdict | None:
         assert self.guard is not None, "asked only where there is one"
@@ -169,7 +170,9 @@ class Gate:
 
     def _refuse(self, request: Request, flow: Flow, reason: Reason, *headers: tuple[str, str]) -> Refuse:
         account = str(request.from_.uri)[:128]
-        self._publish(events.RequestRefused(request.method, flow.remote.host, account, reason.status, reason.id))
+        self._publish(
+            events.RequestRefused(request.method, flow.remote.host, account, reason.status, reason.id, request.call_id)
+        )
         return Refuse(reason.status, None, (*headers, reason.warning(str(flow.local))))
 
 

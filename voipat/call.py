@@ -144,6 +144,15 @@ class Call:
         """The first value of a header of the INVITE that came in."""
         return self._leg.request.headers.get(name) if isinstance(self._leg, InboundLeg) else None
 
+    def note(self, text: str, *values: object) -> None:
+        """Put a decision into the call's trace: `text` with places for `values`, as %-formatting has them."""
+        self._switch.recorder.note(self._parties.id, text, *values)
+
+    def note_port(self) -> None:
+        """Say in the trace which port the call's media has."""
+        if self.media is not None:
+            self.note("%s has media port %d", self.id, self.media.port.rtp_port)
+
     # Verbs
 
     async def ring(self) -> None:
@@ -182,6 +191,7 @@ class Call:
         """
         self._check()
         fork = Fork(self, resolve_targets(self, targets))
+        self.note("%s rings %d contacts for %g s", self.id, fork.size, timeout)
         timer = self._switch.loop.call_later(timeout, fork.expire)
         waiter = self._waiter()
         try:
@@ -431,6 +441,7 @@ class Call:
                 self.media = self._switch.media.open(self, self._leg.flow)
             except (MediaError, OSError) as error:
                 raise Rejected(reasons.NO_MEDIA_PORT) from error
+            self.note_port()
         return self.media
 
     def await_answer(self) -> None:

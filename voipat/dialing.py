@@ -54,6 +54,11 @@ class Fork:
         self._is_starting = True
         self.winner: Call | None = None
 
+    @property
+    def size(self) -> int:
+        """How many phones it rings."""
+        return len(self._targets)
+
     def start(self, waiter: asyncio.Future[None]) -> None:
         """Send every INVITE; the waiter is done at the answer, or when all have refused."""
         self._waiter = waiter
@@ -138,13 +143,13 @@ def resolve_targets(caller: Call, targets: DialTarget | Sequence[DialTarget]) ->
     """Every contact that the targets stand for. Raises: Rejected."""
     wanted: Iterable[DialTarget] = [targets] if isinstance(targets, str | Uri | Binding) else targets
     found: list[Target] = []
+    skipped: list[Binding] = []
     for target in wanted:
         found += _resolve(caller, target, skipped)
     if not found:
         raise Rejected(reasons.NO_REACHABLE_PHONE if skipped else reasons.NOT_REGISTERED)
     return found
 
-    skipped: list[Binding] = []
 
 def _resolve(caller: Call, target: DialTarget, skipped: list[Binding]) -> list[Target]:
     if isinstance(target, Binding):
@@ -232,6 +237,7 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
             started=attempt.started,
         )
     )
+    attempt.note_port()
     attempt.fork = fork
     try:
         leg.invite(attempt, request)

@@ -148,6 +148,7 @@ class RequestRefused:
     account: str
     status: int
     reason: str
+    call_id: str = ""
 
 
 CallEvent = CallStarted | CallRinging | CallAnswered | CallEnded

@@ -30,6 +30,7 @@ from sipcore.flow import Flow
 from sipcore.message import Request
 from voipat import reasons
 from voipat.reasons import Reason
+from voipat.recorder import Recorder
 
 logger: Final = logging.getLogger("voipat")
 
@@ -65,13 +66,16 @@ class Cancellable(Protocol):
 class Exchange:
     """Verbs of the endpoint, executed at once, and the tables of who waits for what."""
 
-    def __init__(self, endpoint: Endpoint, on_request: Callable[[RequestReceived], None]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, on_request: Callable[[RequestReceived], None], recorder: Recorder | None = None
+    ) -> None:
         self.endpoint: Final = endpoint
         self.counters: Final[Counter[str]] = Counter()
         self.requesters: Final[dict[TransactionId, Requester]] = {}
         self.dialogs: Final[dict[DialogId, DialogUser]] = {}
         self.invites: Final[dict[TransactionId, Cancellable]] = {}
         self._on_request = on_request
+        self._recorder = recorder
         self._driver: Driver | None = None
 
     def attach(self, driver: Driver) -> None:
@@ -152,6 +156,8 @@ class Exchange:
                 invite.on_cancel()
         elif not isinstance(event, MessageDropped):
             self._in_dialog(event)
+        elif self._recorder is not None:
+            self._recorder.dropped(event.reason)
 
     def _received(self, event: RequestReceived) -> None:
         if not event.in_dialog:

@@ -15,6 +15,7 @@ from voipat.events import Event
 from voipat.exchange import Exchange
 from voipat.location import Binding
 from voipat.media_leg import MediaPlane
+from voipat.recorder import Recorder
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -34,7 +35,8 @@ class Switch:
     wallclock: Callable[[], float]
     publish: Callable[[Event], None]
     lookup: Callable[[str, str], Sequence[Binding]]
-    domain_of: Callable[[Uri, Flow], str | None]
     is_reachable: Callable[[Binding], bool | None]
+    domain_of: Callable[[Uri, Flow], str | None]
+    recorder: Recorder
     calls: dict[str, Call] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)

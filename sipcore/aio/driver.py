@@ -66,6 +66,13 @@ class SansIoEndpoint(Protocol):
     def respond(self, transaction: TransactionId, status: int, now: float) -> list[Output]: ...
 
 
+class Observer(Protocol):
+    """Is told every message, as it is after TLS."""
+
+    def observe(self, data: bytes, flow: Flow, sent: bool, now: float) -> None:
+        """It came (`sent` False), or goes."""
+
+
 class Driver:
     """Runs one endpoint on one event loop.
 
@@ -88,6 +95,7 @@ class Driver:
         self._armed_at = 0.0
         self.loop: Final = loop
         self.counters: Final[Counter[str]] = Counter()
+        self.observer: Observer | None = None
 
     @property
     def transports(self) -> tuple[Transport, ...]:
@@ -113,7 +121,10 @@ class Driver:
     def receive(self, data: bytes, flow: Flow) -> None:
         """One whole message came."""
         try:
-            self.execute(self._endpoint.receive(Datagram(data, flow), self.loop.time()))
+            now = self.loop.time()
+            if self.observer is not None:
+                self.observer.observe(data, flow, False, now)
+            self.execute(self._endpoint.receive(Datagram(data, flow), now))
         except Exception:
             self._failed("receive", flow)
 
@@ -163,6 +174,8 @@ class Driver:
         flow = output.flow
         transport = self._transports.get((flow.transport, flow.local))
         if transport is not None:
+            if self.observer is not None:
+                self.observer.observe(output.data, flow, True, self.loop.time())
             transport.send(flow, output.data)
             return
         self.counters["no_transport"] += 1

@@ -11,18 +11,16 @@ with the same digest did the same.
 from __future__ import annotations
 
 import hashlib
-import re
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sipcore.flow import Address
+from voipat.trace import kind_of, summary
 
 # A week-long run must not fill the memory with its ladder; the digest covers what falls off the end.
 KEPT_MESSAGES = 20_000
-
-_CSEQ_METHOD = re.compile(rb"\r?\nCSeq[ \t]*:[ \t]*\d+[ \t]+([^\s]+)", re.IGNORECASE)
 
 
 class Rung(NamedTuple):
@@ -38,17 +36,6 @@ class Rung(NamedTuple):
     def kind(self) -> str:
         """ "INVITE" for a request, "200 INVITE" for a response."""
         return kind_of(self.data)
-
-
-def kind_of(data: bytes) -> str:
-    """ "INVITE" for a request, "200 INVITE" for a response, "" for what is no SIP."""
-    words = data.split(b" ", 2)
-    if len(words) < 3 or (words[0] != b"SIP/2.0" and b"SIP/2.0" not in data[:4096]):
-        return ""
-    if words[0] != b"SIP/2.0":
-        return words[0].decode("ascii", "replace")
-    method = _CSEQ_METHOD.search(data)
-    return f"{words[1].decode('ascii', 'replace')} {method.group(1).decode('ascii', 'replace') if method else '?'}"
 
 
 class Ladder:
@@ -92,13 +79,4 @@ class Ladder:
         time = f"{rung.time:9.3f} " if times else ""
         way = f"{self._name_of(rung.source)} → {self._name_of(rung.destination)}"
         fate = f"  {rung.fate}" if rung.fate else ""
-        return f"{time}{way}  {_summary(rung, uris=uris)}{fate}"
-
-
-def _summary(rung: Rung, *, uris: bool) -> str:
-    first = rung.data.split(b"\r\n", 1)[0].decode("utf-8", "replace")
-    if first.startswith("SIP/2.0 "):
-        method = rung.kind.split(" ")[-1]
-        status_line = first[len("SIP/2.0 ") :]
-        return f"{status_line} ({method})" if uris else f"{status_line[:3]} {method}"
-    return first.removesuffix(" SIP/2.0") if uris else first.split(" ", 1)[0]
+        return f"{time}{way}  {summary(rung.data, uris=uris)}{fate}"

@@ -14,8 +14,9 @@ from typing import Protocol
 from sipcore.entropy import Entropy
 from sipcore.flow import Address, Flow
 from voipat.network import parse_listen
-from voipat.testing.ladder import Ladder, Rung, kind_of
+from voipat.testing.ladder import Ladder, Rung
 from voipat.testing.streams import SimTcp
+from voipat.trace import kind_of
 
 # A stream does not lose: what a lost segment costs is one retransmission, about Linux's smallest RTO.
 SEGMENT_RETRANSMISSION = 0.2

@@ -121,7 +121,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
     assert "usage: voipat" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["calls", "stats", "reload", "drain", "registrations", "cdr"])
+@pytest.mark.parametrize("command", ["calls", "stats", "reload", "drain", "registrations", "cdr", "trace"])
 def test_nothing_there_is_one_line_and_exit_status_3(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,3 +281,46 @@ def test_a_bug_is_one_line_with_a_trace(
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["version"]) == 0
     assert capsys.readouterr().out.startswith("voipat 0.")
+
+
+def test_trace_needs_a_call_or_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in (["--messages"], ["--pcap", "x.pcapng"], ["c1", "--failed"], ["c1", "--last"]):
+        assert cli.main(["trace", *wrong, "--data", str(tmp_path)]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_trace_prints_a_ladder_objects_or_writes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    decision = {"time": "2026-11-24T20:00:00.000Z", "kind": "decision", "text": "routed nowhere"}
+    message = {
+        "time": "2026-11-24T20:00:00.010Z",
+        "kind": "message",
+        "sent": True,
+        "transport": "UDP",
+        "from": "127.0.0.1:5060",
+        "to": "127.0.0.1:5070",
+        "text": "404 Not Found (INVITE)",
+        "message": "SIP/2.0 404",
+    }
+    with daemon(tmp_path, trace=rows(decision, message)):
+        assert cli.main(["trace", "c1", "--data", str(tmp_path)]) == 0
+        first, second = capsys.readouterr().out.splitlines()
+        assert first.endswith("  · routed nowhere") and second.endswith(
+            "voipat → 127.0.0.1:5070  404 Not Found (INVITE)"
+        )
+        assert cli.main(["trace", "c1", "--json", "--data", str(tmp_path)]) == 0
+        assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [decision, message]
+        file = tmp_path / "c1.pcapng"
+        assert cli.main(["trace", "c1", "--pcap", str(file), "--data", str(tmp_path)]) == 0
+        assert capsys.readouterr().out == f"{file}: 1 packets\n" and file.read_bytes()[:4] == b"\n\r\r\n"
+        assert cli.main(["trace", "c1", "--pcap", str(tmp_path / "no" / "x"), "--data", str(tmp_path)]) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_explain_says_what_an_id_means(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", "vp-3002"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "VP-3002  Not registered" and "SIP 480" in lines[1] and "no phone is registered" in lines[2]
+    assert cli.main(["explain", "VP-3002", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == 480
+    assert cli.main(["explain", "VP-0000"]) == 3
+    assert capsys.readouterr().err == "voipat: there is no id VP-0000\n"

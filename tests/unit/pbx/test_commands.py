@@ -58,6 +58,12 @@ class FakeDaemon:
     def hang_up(self, call: str) -> bool:
         return call in self.calls_up
 
+    def traces(self, tenant: str | None, *, failed: bool, limit: int) -> Iterable[Row]:
+        return [{"tenant": tenant, "failed": failed, "limit": limit}]
+
+    def trace(self, call: str, *, messages: bool) -> Iterable[Row] | None:
+        return [{"id": call, "messages": messages}] if call in self.calls_up else None
+
     async def reload(self, *, check: bool) -> Row:
         if not check:
             raise ConfigError([])
@@ -119,3 +125,14 @@ def test_cdrs_come_in_pages_up_to_the_limit_without_a_gap(limit: int, count: int
 def test_a_filter_that_makes_no_sense_is_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         answer("cdr", **arguments)
+
+
+def test_trace_lists_what_is_kept_or_tells_one_call() -> None:
+    assert answer("trace") == [{"tenant": None, "failed": False, "limit": 100}]
+    assert answer("trace", failed=True, tenant="office.test", limit=5) == [
+        {"tenant": "office.test", "failed": True, "limit": 5}
+    ]
+    assert answer("trace", call="c1", messages=True) == [{"id": "c1", "messages": True}]
+    with pytest.raises(ControlError) as caught:
+        answer("trace", call="c2")
+    assert caught.value.exit_status == 3

@@ -1,0 +1,106 @@
+"""The recorder's ladder is what the network carried to and from the server, and shows no secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipcore.flow import Address
+from tests.sim.office import Office
+from voipat.recorder import Fate, Recorder, Trace
+from voipat.testing import Phone, SimWorld
+from voipat.trace import ladder, masked
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+LATENCY = 0.01
+
+
+def recorder_of(office: Office) -> Recorder:
+    server = office.world._server
+    assert server is not None
+    return server.recorder
+
+
+def only_trace(office: Office, fate: Fate) -> Trace:
+    (found,) = [trace for trace in recorder_of(office) if trace.fate is fate]
+    return found
+
+
+def server_view(world: SimWorld) -> list[str]:
+    """What the server sent and received of calls, by the network's own ladder."""
+    seen = []
+    for rung in world.network.ladder:
+        is_ours = rung.source == world.server_address
+        copies = 2 if rung.fate == "duplicated" else 1
+        if rung.kind.endswith("REGISTER") or (not is_ours and rung.fate.startswith("lost")):
+            continue
+        for copy in range(1 if is_ours else copies):
+            arrived = 0.0 if is_ours else LATENCY * (copy + 1)
+            way = " → ".join(world.network.name_of(end) for end in (rung.source, rung.destination))
+            seen.append((round(rung.time + arrived, 6), f"{way}  {rung.kind}"))
+    return sorted(f"{time:9.3f} {line}" for time, line in seen)
+
+
+def recorded(office: Office) -> list[str]:
+    def name_of(address: Address) -> str:
+        return office.world.network.name_of(address)
+
+    lines = []
+    for trace in recorder_of(office):
+        found = ladder(trace, name_of=name_of, uris=False)
+        lines += [f"{time:9.3f} {line}" for time, line in found if not line.startswith("·")]
+    return sorted(lines)
+
+
+@pytest.mark.parametrize(("loss", "duplicate"), [(0.0, 0.0), (0.15, 0.1)])
+def test_the_ladder_is_that_of_the_network(seed: int, loss: float, duplicate: float) -> None:
+    with Office(seed=seed, latency=LATENCY, loss=loss, duplicate=duplicate) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=1.0)
+        alice.dial("1002").hangs_up(after=2.0)
+        alice.dial("7777", after=30.0)
+        alice.dial("*43", after=60.0).hangs_up(after=1.0)
+        office.world.run()
+        office.world.settle()
+        assert recorded(office) == server_view(office.world)
+        assert len(recorder_of(office)) == 3
+
+
+def test_decisions_stand_between_the_messages(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=1.0)
+        alice.dial("1002").hangs_up(after=1.0)
+        office.world.run()
+        text = "\n".join(line for _, line in ladder(only_trace(office, Fate.ENDED)))
+        for decision in (
+            *("1001 calls 1002 of office.test", "· admitted as call 1", "· routed to extension 1002"),
+            *(" rings 1 contacts for 30 s", " has media port ", " answered, PCMU", " has media from 10.0.0.1:"),
+            " ended by caller: answered, 200 VP-4001 Normal call clearing",
+        ):
+            assert decision in text, text
+        assert text.index("routed to") < text.index("voipat → 10.0.0.2:5060  INVITE")
+
+
+def test_a_wrong_password_is_told_to_the_operator_alone(seed: int) -> None:
+    with Office(seed=seed) as office:
+        mallory: Phone = office.world.phone("sip:1001@office.test", password="guess", name="mallory")
+        mallory.dial("sip:1002@office.test")
+        office.world.run()
+        text = "\n".join(line for _, line in ladder(only_trace(office, Fate.REFUSED)))
+        assert "INVITE of 1001@office.test refused: 401 VP-1002 Wrong password" in text
+        assert b"VP-1002" not in b"".join(rung.data for rung in office.world.network.ladder)
+
+
+def test_no_digest_response_is_shown(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=1.0)
+        alice.dial("1002").hangs_up(after=1.0)
+        office.world.run()
+        kept = [entry.what for trace in recorder_of(office) for entry in trace if isinstance(entry.what, bytes)]
+        credentials = [data for data in kept if b"Authorization: Digest" in data]
+        assert credentials
+        for data in credentials:
+            response = data.partition(b'response="')[2].partition(b'"')[0]
+            assert len(response) >= 32 and response not in masked(data)
