@@ -23,7 +23,7 @@ from voipat import events, reasons
 from voipat.accounts import Identity
 from voipat.dialing import DialTarget, Fork, resolve_targets
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected
-from voipat.in_dialog import receive_in_dialog
+from voipat.in_dialog import agree_on_codec, receive_in_dialog
 from voipat.legs import InboundLeg, OutboundLeg
 from voipat.media_leg import OWN_FORMATS, MediaLeg
 from voipat.outcomes import reason_of_failure, reason_of_status
@@ -87,6 +87,11 @@ class Call:
         self._attempted = 0
         self._formats: Sequence[RtpFormat] = ()
         self._told: tuple[int, Call | None] = (0, None)
+        # What a 183 has told the caller: RFC 3261 §13.2.1 has it ignore any other description until the ACK.
+        self.early_answer = b""
+        self.was_acknowledged = False
+        # Whether a re-INVITE of ours is on its way that makes up for what the 183 said.
+        self.agrees = False
         self._awaits_answer = False
         self._acknowledged: asyncio.Future[None] | None = None
         # Why a handler that just returns hangs up: the other side of the last bridge did.
@@ -216,6 +221,8 @@ class Call:
         other._waiters.add(waiter)
         try:
             bridge.connect()
+            if self.early_answer:
+                agree_on_codec(self)
             if other.state is not CallState.ENDED:
                 await waiter
         finally:
@@ -335,6 +342,9 @@ class Call:
 
     def on_ack(self, request: Request) -> None:
         """ACK to our 200; with the answer when we had made the offer."""
+        self.was_acknowledged = True
+        if self.early_answer:
+            agree_on_codec(self)
         if not self._awaits_answer or self.media is None:
             return
         self._awaits_answer = False
@@ -472,7 +482,7 @@ class Call:
         assert attempt.media is not None, "the attempt has early media"
         self._formats = attempt.media.formats
         try:
-            body = self._description()
+            body = self.early_answer = self._description()
         except CallOutcome:
             return b""  # The answer will fail for the same cause, and then say so.
         if self.media is not None:
@@ -481,6 +491,8 @@ class Call:
 
     def _description(self) -> bytes:
         """Our answer, or our offer when the INVITE had none. Raises: Rejected."""
+        if self.early_answer:
+            return self.early_answer
         media = self.open_media()
         formats = self._formats or OWN_FORMATS
         if self.offer is None:

@@ -145,6 +145,68 @@ def _answer(call: Call, media: MediaLeg, event: RequestReceived, offer: SessionD
     exchange.respond(event.transaction, 200, (("Allow", ALLOW), SDP), body)
 
 
+def agree_on_codec(call: Call) -> None:
+    """Offer the caller the other side's codec, when a 183 of another phone had told it of one which that does not take.
+
+    All early media comes in one dialog, whose first description is its answer (RFC 3261 §13.2.1), so that the 2xx
+    repeats it and cannot say anything new. Nothing happens until the ACK is there.
+    """
+    bridge, media = call.bridge_, call.media
+    other = None if bridge is None else bridge.other(call).media
+    dialog = call.leg.dialog
+    if media is None or other is None or dialog is None or call.offer is None:
+        return
+    if call.agrees or not call.was_acknowledged or _can_talk(media, other):
+        return
+    offered = offered_formats(call.offer)
+    wanted = [each for mine in other.formats for each in offered if each.matches(mine)]
+    call.agrees = True
+    try:
+        call.switch.exchange.send_in_dialog(_Agreement(call, media), dialog, "INVITE", (SDP,), media.offer(wanted))
+    except LocalProtocolError:
+        # The caller changes the session itself at this moment: what it wants goes to the other side anyway.
+        call.agrees = False
+
+
+def _can_talk(media: MediaLeg, other: MediaLeg) -> bool:
+    """Whether each side takes what the other one sends first."""
+    mine, theirs = media.formats, other.formats
+    return any(each.matches(mine[0]) for each in theirs) and any(each.matches(theirs[0]) for each in mine)
+
+
+class _Agreement:
+    """Our re-INVITE to the caller."""
+
+    def __init__(self, call: Call, media: MediaLeg) -> None:
+        self._call = call
+        self._media = media
+
+    def on_response(self, event: ResponseReceived) -> None:
+        """The caller had offered this codec before, so that a refusal means that there is none."""
+        call, status = self._call, event.response.status
+        if status < 200:
+            return
+        call.agrees = False
+        if status == 491:
+            # RFC 3261 §14.1: who did not make the Call-ID waits up to 2 seconds.
+            switch = call.switch
+            switch.loop.call_later(switch.entropy.uniform(0.0, 2.0), agree_on_codec, call)
+            return
+        if status < 300 and event.dialog is not None:
+            call.switch.exchange.ack(event.dialog)
+            try:
+                self._media.read_answer(event.response.body)
+            except (ParseError, NegotiationError):
+                status = 488
+        if status >= 300:
+            call.end("server", reasons.NO_COMMON_CODEC)
+        elif call.bridge_ is not None:
+            call.bridge_.connect()
+
+    def on_failure(self, event: RequestFailed) -> None:
+        """The caller is silent; its dialog ends, and the call with it."""
+
+
 class _Change:
     """A change of the session on its way to the other side of the bridge."""
 

@@ -296,6 +296,8 @@ class PhoneCall:
                 self.phone._execute(lambda now: self.phone.endpoint.respond(transaction, 488, now))
                 return
             self.held_by_peer = self.audio.held
+            if self._talker is not None:
+                self._talker.payload_type = self.audio.formats[0].send.payload_type
         elif request.method == "INVITE":
             body = self._offer()
         headers = SDP_TYPE if body else ()
