@@ -6,6 +6,7 @@ dialogs (`dialog`) and what an INVITE makes of them (`invite_usage`). Whatever b
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -28,7 +29,11 @@ from sipcore.transaction.table import TransactionTable
 from sipcore.uac import UserAgentClient
 from sipcore.uas import UserAgentServer
 
-__all__ = ["Admit", "DialogView", "Drop", "Endpoint", "Gate", "Refuse", "Verdict"]
+__all__ = ["Admit", "Answer", "DialogView", "Drop", "Endpoint", "Gate", "Refuse", "StrayGate", "Verdict"]
+
+# The start line and our Via, as `uac` writes them; routers quote at least the first half kilobyte (RFC 1812 §4.3.2.3).
+_OUR_BRANCH: Final = re.compile(rb"^([A-Z]+) [^\r\n]*\r\nVia: [^\r\n]*?;branch=([\w.-]+)[;\r]")
+_QUOTED: Final = 1280
 
 _NO_TIMERS: Final = Timers()
 _NO_LIMITS: Final = Limits()
@@ -110,6 +115,22 @@ class Endpoint:
             else:
                 self._server.lose_connection(transaction, flow)
         return out
+
+    def undelivered(self, flow: Flow, beginning: bytes, now: float) -> list[Output]:
+        """ICMP says that a datagram that began so did not reach the UDP peer on `flow` (RFC 3261 §18.4).
+
+        An error can be forged by who knows both addresses; it counts only when it quotes the branch of a request
+        that waits for this peer. Everything else that waits for the peer then fails with it.
+        """
+        found = _OUR_BRANCH.search(beginning[:_QUOTED])
+        transaction = None
+        if found is not None:
+            transaction = self._state.transactions.client(found[2].decode(), found[1].decode())
+        if transaction is None or transaction.flow is None or transaction.flow.remote != flow.remote:
+            self._state.counters["undelivered_ignored"] += 1
+            return []
+        self._state.counters["undelivered"] += 1
+        return self.flow_lost(transaction.flow, now)
 
     def resolved(self, query: int, answers: Sequence[Address], now: float) -> list[Output]:
         """DNS answered a `Resolve`; no answers means the name has no address."""

@@ -37,6 +37,7 @@ class Playback:
         self.heard: list[Datagram] = []
         self.lost: asyncio.Queue[Flow] = asyncio.Queue()
         self.silent = False
+        self.undelivered_to: asyncio.Queue[tuple[Flow, bytes]] = asyncio.Queue()
 
     def listening(self, transport: str, local: Address) -> None:
         pass
@@ -47,6 +48,10 @@ class Playback:
 
     def flow_lost(self, flow: Flow, now: float) -> list[Output]:
         self.lost.put_nowait(flow)
+        return []
+
+    def undelivered(self, flow: Flow, beginning: bytes, now: float) -> list[Output]:
+        self.undelivered_to.put_nowait((flow, beginning))
         return []
 
     def resolved(self, query: int, answers: Sequence[Address], now: float) -> list[Output]:
@@ -369,5 +374,42 @@ def test_a_message_that_drips_is_cut_off_and_an_idle_connection_is_not(loop: Loo
             assert transport.connection_count == 1
             quiet.write(message())
             assert await idle.readexactly(len(message())) == message().lower()
+
+    run(loop, scenario)
+
+
+@loops
+@pytest.mark.rfc("3261", "18.4")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_endpoint_hears_what_did_not_arrive_and_other_datagrams_are_not_lost(loop: Loop, host: str) -> None:
+    async def scenario() -> None:
+        async with driver() as (made, endpoint):
+            udp = await open_udp(made, Address(host, 0))
+            wire, phone = await made.loop.create_datagram_endpoint(Phone, local_addr=(host, 0))
+            name = wire.get_extra_info("sockname")
+            good, closed = Flow("UDP", udp.local, Address(name[0], name[1])), Flow("UDP", udp.local, Address(host, 9))
+            for turn in range(20):
+                udp.send(closed, message("closed"))
+                udp.send(good, message(str(turn)))
+                assert await phone.got.get() == message(str(turn))
+            flow, beginning = await endpoint.undelivered_to.get()
+            assert flow == closed
+            assert message("closed").startswith(beginning) and beginning
+            wire.sendto(message("HELLO"), tuple(udp.local))
+            assert await phone.got.get() == message("HELLO").lower()
+            wire.close()
+
+    run(loop, scenario)
+
+
+@loops
+def test_a_datagram_that_the_kernel_refuses_is_undelivered_too(loop: Loop) -> None:
+    async def scenario() -> None:
+        async with driver() as (made, endpoint):
+            udp = await open_udp(made, ANY)
+            nowhere = Flow("UDP", udp.local, Address("203.0.113.1", 9))
+            udp.send(nowhere, b"x" * 70_000)
+            assert await endpoint.undelivered_to.get() == (nowhere, b"x" * 70_000)
+            assert made.counters["udp_not_sent"] == 1
 
     run(loop, scenario)

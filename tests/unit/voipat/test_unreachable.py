@@ -1,0 +1,32 @@
+"""A call to a phone that is gone fails at once, not at Timer B: over real sockets, since it is ICMP that tells."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from media import Engine
+from tests.unit.voipat.test_listeners import FewAddresses, ask, free_port
+from voipat import App, Call
+
+
+@pytest.mark.rfc("3261", "18.4")
+def test_a_call_to_a_closed_port_fails_at_once() -> None:
+    async def run() -> tuple[int, float]:
+        with Engine(port_range=(21000, 21099)) as engine:
+            port, loop = free_port(), asyncio.get_running_loop()
+            app = App(listen=f"udp://127.0.0.1:{port}", engine=engine, network=FewAddresses())
+
+            @app.on_call("*", public=True)
+            async def forward(call: Call) -> None:
+                await call.dial(f"sip:phone@127.0.0.1:{free_port()}")
+
+            async with app:
+                begun = loop.time()
+                response = await ask("127.0.0.1", port)
+                return response.status, loop.time() - begun
+
+    status, seconds = asyncio.run(run())
+    assert status == 480
+    assert seconds < 1.0
