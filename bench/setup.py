@@ -12,11 +12,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from bench.rig import load, usage
-from bench.rig.extensions import many_extensions
+from bench.rig import load
 from bench.rig.figures import Figure, evidence, median
-from bench.rig.server import Server
-from bench.signalling import at_rest, target_of
+from bench.signalling import at_rest, started, target_of
 
 RATES = (100, 400)
 SECONDS = 5.0
@@ -29,8 +27,7 @@ class Bench:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        with usage.pinned(usage.cores()[0]):
-            self.server = Server(directory / "server", config=many_extensions(directory))
+        self.server = started(directory / "server")
         self.callee = load.Callee(directory, target_of(self.server))
 
     def through(self, rate: float, seconds: float = SECONDS) -> load.Load:

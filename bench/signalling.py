@@ -35,24 +35,35 @@ def at_rest(server: Server) -> None:
     wait_until(lambda: server.stats()["calls"] == 0, 10, "calls end")
 
 
-def call_loads(server: Server, directory: Path, runs: int) -> list[load.Load]:
+def call_loads(server: Server, directory: Path, callee: load.Callee, runs: int) -> list[load.Load]:
     """Digest INVITE, 180, 200, ACK, BYE on both legs, media anchored, CDR written."""
     target = target_of(server)
-    callee = load.Callee(directory, target)
+    return [
+        load.calls(directory, target, callee, rate=100, count=1000, settle=lambda: at_rest(server)) for _ in range(runs)
+    ]
+
+
+def started(directory: Path) -> Server:
+    with usage.pinned(usage.cores()[0]):
+        return Server(directory, config=many_extensions(directory.parent))
+
+
+def memory_per_call(directory: Path, *, count: int = 500) -> float:
+    """Resident kB per call that is up, media ports included; a fresh server, which has nothing freed to use again."""
+    server = started(directory / "fresh")
     try:
-        return [
-            load.calls(directory, target, callee, rate=100, count=1000, settle=lambda: at_rest(server))
-            for _ in range(runs)
-        ]
+        callee = load.Callee(directory, target_of(server))
+        try:
+            return kb_of_calls(server, directory, callee, count)
+        finally:
+            callee.close()
     finally:
-        callee.close()
+        server.close()
 
 
-def memory_per_call(server: Server, directory: Path, *, count: int = 500) -> float:
-    """Resident kB per call that is up, media ports included."""
-    callee = load.Callee(directory, target_of(server))
+def kb_of_calls(server: Server, directory: Path, callee: load.Callee, count: int) -> float:
     before = server.resident_kb()
-    callers: list[list[str | int]] = [[user, credentials(user), callee.user, 6000] for user in users(200)[1:]]
+    callers: list[list[str | int]] = [[user, credentials(user), callee.user, 6000] for user in users(200)]
     calling = Sipp(
         directory,
         "call",
@@ -69,21 +80,23 @@ def memory_per_call(server: Server, directory: Path, *, count: int = 500) -> flo
         return (server.resident_kb() - before) / count
     finally:
         calling.close()
-        callee.close()
 
 
 def measure(runs: int, directory: Path) -> list[Figure]:
-    with usage.pinned(usage.cores()[0]):
-        server = Server(directory / "server", config=many_extensions(directory))
+    server = started(directory / "server")
     try:
         target, empty = target_of(server), server.resident_kb()
         first = load.register(directory, target, rate=1000, count=EXTENSIONS)
         binding_kb = (server.resident_kb() - empty) / EXTENSIONS
         registers = [load.register(directory, target, rate=3000, count=15_000) for _ in range(runs)]
-        calls = call_loads(server, directory, runs)
-        call_kb = memory_per_call(server, directory)
+        callee = load.Callee(directory, target)
+        try:
+            calls = call_loads(server, directory, callee, runs)
+        finally:
+            callee.close()
     finally:
         server.close()
+    call_kb = memory_per_call(directory)
     return [
         median(
             "digest REGISTER (401 + 200), 5,000 AORs, 3,000/s",

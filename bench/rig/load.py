@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.rig import usage
-from bench.rig.extensions import EXTENSIONS, users
+from bench.rig.extensions import CALLEE, EXTENSIONS, users
 from bench.rig.processes import free_port
 from bench.rig.sipp import Sipp, credentials
 
@@ -152,11 +152,11 @@ def register(directory: Path, target: Target, *, rate: float, count: int) -> Loa
 
 
 class Callee:
-    """A phone that answers at once, on the generator's core, registered as the first extension."""
+    """A phone that answers at once, on the generator's core, registered."""
 
     def __init__(self, directory: Path, target: Target) -> None:
         self.port = free_port()
-        self.user = users(1)[0]
+        self.user = CALLEE
         with usage.pinned(usage.cores()[1]):
             self.sipp = Sipp(
                 directory,
@@ -186,7 +186,7 @@ def calls(
     settle: Callable[[], object] = lambda: None,
 ) -> Load:
     """Digest INVITE, 180, 200, ACK, BYE to one phone; without a server straight to it and without digest."""
-    rows: list[list[str | int]] = [[user, credentials(user), callee.user, 6000] for user in users(200)[1:]]
+    rows: list[list[str | int]] = [[user, credentials(user), callee.user, 6000] for user in users(200)]
     return drive(
         directory,
         "call" if target.address else "call_open",
