@@ -26,7 +26,7 @@ from voipat.location import Binding
 TICK_S: Final = 0.05
 LONGEST_TICK_S: Final = 1.0
 # After a loop that stood still: what was missed is not made up for at once.
-MOST_TICKS_AT_ONCE: Final = 4
+MOST_TICKS_AT_ONCE: Final = 2
 # RFC 5626 §3.5.1: what a phone answers on a stream, and nobody has to read in a datagram.
 CRLF: Final = b"\r\n\r\n"
 # These come from a proxy in between that did not reach the phone (RFC 3261 §21.4.9, RFC 5626 §11.2.1).

@@ -14,7 +14,18 @@ from pbx.status import LAG_INTERVAL_S, LoopLag, prefixed, registration_row, stor
 from pbx.store.base import StoreHealth
 from sipcore.flow import Address, Flow
 from voipat import Binding
-from voipat.events import CallAnswered, CallEnded, CallStarted, Cause, Event, MediaFigures, Registered, RequestRefused
+from voipat.events import (
+    BindingReachable,
+    BindingUnreachable,
+    CallAnswered,
+    CallEnded,
+    CallStarted,
+    Cause,
+    Event,
+    MediaFigures,
+    Registered,
+    RequestRefused,
+)
 
 STARTED = CallStarted("c2", "c1", "office.test", "b", "outbound", "1001", "1002", "x@y", 100.0)
 ENDED = CallEnded(
@@ -96,6 +107,17 @@ def test_only_new_registrations_are_said_at_info(caplog: pytest.LogCaptureFixtur
         where = ("sip:1001@127.0.0.1:5070", "127.0.0.1:5070", "UDP", "phone/1", 600)
         line_of(Registered("office.test", "sip:1001@office.test", *where, is_refresh), caplog)
         assert caplog.records[-1].levelno == level
+
+
+def test_a_phone_that_is_gone_and_one_that_is_back_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    where = ("office.test", "sip:1001@office.test", "sip:1001@10.0.0.9", "198.51.100.7:4000")
+    assert line_of(BindingUnreachable(*where, 3), caplog) == (
+        'pbx.calls msg="phone unreachable" tenant=office.test aor=sip:1001@office.test contact=sip:1001@10.0.0.9 '
+        "received=198.51.100.7:4000 failures=3"
+    )
+    assert line_of(BindingReachable(*where), caplog) == (
+        'pbx.calls msg="phone reachable again" tenant=office.test aor=sip:1001@office.test contact=sip:1001@10.0.0.9'
+    )
 
 
 def test_loop_lag_is_the_worst_of_the_last_minute() -> None:

@@ -1,0 +1,45 @@
+"""A real phone answers the questions of the keep-alive; one that was killed is found out and not waited for."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bench.rig import sipp
+from bench.rig.processes import free_port, wait_until
+from bench.rig.server import Server
+from tests.interop.baresip import Baresip
+
+
+def reachable(server: Server) -> list[object]:
+    return [row["reachable"] for row in server.rows("registrations")]
+
+
+@pytest.mark.slow
+def test_a_phone_answers_until_it_is_killed(tmp_path: Path) -> None:
+    settings = {"server.registrar.keepalive_s": "5", "server.registrar.keepalive_failures": "2"}
+    with closing(Server(tmp_path / "server", **settings)) as server:
+        phone = Baresip(
+            tmp_path / "1002",
+            user="1002",
+            password="pass-1002",
+            server=server.address,
+            port=free_port(run=5),
+            frequency=440.0,
+        )
+        with closing(phone):
+            phone.wait_registered()
+            time.sleep(16)
+            assert reachable(server) == [True]
+            phone.process.signal(signal.SIGKILL)
+            wait_until(lambda: reachable(server) == [False], 25, "it is found out")
+        rows = [["1001", sipp.credentials("1001"), "1002", 6000]]
+        started = time.monotonic()
+        sipp.run(tmp_path, "expect_480", target=server.address, port=free_port(), calls=1, rows=rows)
+        assert time.monotonic() - started < 5
+        assert [row["cause"]["id"] for row in server.rows("cdr")] == ["VP-3017"]
+        assert "phone unreachable" in server.process.output()
