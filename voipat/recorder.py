@@ -15,6 +15,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Final, NamedTuple
 
 from sipcore.flow import Flow
@@ -26,6 +27,8 @@ _OTHER_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", r
 # What one entry costs beyond the bytes of its message: the list's four places, the time, a flow of its own.
 ENTRY_COST: Final = 256
 _FIELDS: Final = 4
+# How often the end of a call looks for what is too old.
+FORGET_INTERVAL_S: Final = 10.0
 
 _COUNTERS: Final = ("entries_omitted", "calls_pushed_out")
 
@@ -59,6 +62,9 @@ class Fate(Enum):
     LIVE = "live"
     ENDED = "ended"
     FAILED = "failed"
+
+    # Members are single: that of Enum is written in Python, and each call asks for it a dozen times.
+    __hash__ = object.__hash__
 
 
 class Note(NamedTuple):
@@ -127,7 +133,8 @@ class Trace:
     def __iter__(self) -> Iterator[Entry]:
         places = iter(self._entries)
         for time, sent, flow, what in zip(places, places, places, places, strict=True):
-            yield Entry(time, sent, flow, what)  # type: ignore[arg-type]  # the places of one entry
+            shown = Note(*what) if type(what) is tuple else what
+            yield Entry(time, sent, flow, shown)  # type: ignore[arg-type]  # the places of one entry
 
 
 class Recorder:
@@ -141,7 +148,10 @@ class Recorder:
         self._tenants_of: Callable[[bytes, Flow], frozenset[str]] = lambda data, flow: frozenset()
         self._enabled = True
         self._muted: frozenset[str] = frozenset()
-        self._max_size = self.limits.entries * _FIELDS
+        # For the path of each message.
+        self._max_places = self.limits.entries * _FIELDS
+        self._max_bytes = self.limits.bytes_of_call
+        self._max_total = self.limits.total_bytes
         self.clear()
 
     # Life
@@ -163,6 +173,7 @@ class Recorder:
         self._kept: dict[Fate, OrderedDict[Trace, None]] = {fate: OrderedDict() for fate in Fate}
         self._last: Trace | None = None
         self._size = 0
+        self._forget_at = -inf
 
     def configure(self, *, enabled: bool, muted: frozenset[str] = frozenset()) -> None:
         """Switch it on or off, and off for the tenants in `muted`; what is kept of them is forgotten."""
@@ -203,18 +214,14 @@ class Recorder:
 
     def observe(self, data: bytes, flow: Flow, sent: bool, now: float) -> None:
         """A message came (`sent` False) or goes."""
-        if not self._enabled or data.startswith(b"REGISTER "):
+        if data.startswith(b"REGISTER "):
             self._last = None
             return
-        start = data.find(_CALL_ID)
-        if start >= 0:
-            start += len(_CALL_ID)
-            call_id = data[start : data.find(b"\r", start)].strip()
-        else:
-            call_id = _call_id_of(data)
-        trace = self._by_call_id.get(call_id)
+        start = data.find(_CALL_ID) + len(_CALL_ID)
+        # Not found, it is a piece of the first line, which is nobody's Call-ID.
+        trace = self._by_call_id.get(data[start : data.find(b"\r", start)])
         if trace is None:
-            trace = self._opened_by(call_id, data, flow, now) if data.startswith(b"INVITE ") else None
+            trace = self._missed(start, data, flow, now)
         self._last = trace
         if trace is None or trace.is_muted:
             return
@@ -223,21 +230,21 @@ class Recorder:
         size = len(data) + ENTRY_COST
         trace.size += size
         self._size += size
-        if len(entries) > self._max_size or trace.size > self.limits.bytes_of_call:
+        if trace.size > self._max_bytes or len(entries) > self._max_places:
             self._shorten(trace)
-        if self._size > self.limits.total_bytes:
+        if self._size > self._max_total:
             self._make_room()
 
     def dropped(self, reason: str) -> None:
         """The message that came last gets no reaction."""
         if self._last is not None:
-            self._decide(self._last, Note("dropped: %s", (reason,)))
+            self._decide(self._last, ("dropped: %s", (reason,)))
 
     def note(self, leg: str, text: str, *values: object) -> None:
         """A decision about the call with this leg: `text` with places for `values`, as %-formatting has them."""
         trace = self._by_leg.get(leg)
         if trace is not None:
-            self._decide(trace, Note(text, values))
+            self._decide(trace, (text, values))
 
     def on_event(self, event: events.Event) -> None:
         """Name the traces, join the legs, and see when a call has ended."""
@@ -245,7 +252,7 @@ class Recorder:
             self._started(event)
         elif isinstance(event, events.RequestRefused):
             self._refused(event)
-        elif isinstance(event, events.CallRinging | events.CallAnswered | events.CallEnded):
+        elif isinstance(event, (events.CallRinging, events.CallAnswered, events.CallEnded)):
             trace = self._by_leg.get(event.id)
             if trace is not None:
                 self._decide(trace, event)
@@ -255,6 +262,7 @@ class Recorder:
     def forget_old(self) -> None:
         """Forget what ended longer ago than the limits say."""
         now, limits = self._now(), self.limits
+        self._forget_at = now + FORGET_INTERVAL_S
         ages = ((Fate.ENDED, limits.ended_s), (Fate.REFUSED, limits.failed_s), (Fate.FAILED, limits.failed_s))
         for fate, age in ages:
             kept = self._kept[fate]
@@ -263,9 +271,19 @@ class Recorder:
 
     # The traces
 
-    def _opened_by(self, call_id: bytes, data: bytes, flow: Flow, now: float) -> Trace | None:
-        """A new trace for an INVITE; None when it has no Call-ID or concerns a tenant that is not traced."""
-        if not call_id or (self._muted and not self._muted.isdisjoint(self._tenants_of(data, flow))):
+    def _missed(self, start: int, data: bytes, flow: Flow, now: float) -> Trace | None:
+        """The trace of a message whose Call-ID, as it stands at `start`, has none: found otherwise, opened, or None."""
+        if not self._enabled:
+            return None
+        if start < len(_CALL_ID):
+            found = _OTHER_CALL_ID.search(data)
+            call_id = b"" if found is None else found.group(1).strip()
+        else:
+            call_id = data[start : data.find(b"\r", start)].strip()
+        trace = self._by_call_id.get(call_id)
+        if trace is not None or not call_id or not data.startswith(b"INVITE "):
+            return trace
+        if self._muted and not self._muted.isdisjoint(self._tenants_of(data, flow)):
             return None
         return self._open(call_id, now)
 
@@ -326,15 +344,16 @@ class Recorder:
             return
         is_ordinary = event.disposition != "failed" and (event.disposition != "answered" or event.cause.id in _ORDINARY)
         self._keep(trace, Fate.ENDED if is_ordinary else Fate.FAILED)
-        self.forget_old()
+        if trace.ended_at >= self._forget_at:
+            self.forget_old()
 
-    def _decide(self, trace: Trace, what: Decision) -> None:
+    def _decide(self, trace: Trace, what: object) -> None:
         if trace.is_muted:
             return
         trace._entries += (self._now(), None, None, what)
         trace.size += ENTRY_COST
         self._size += ENTRY_COST
-        if len(trace._entries) > self._max_size or trace.size > self.limits.bytes_of_call:
+        if trace.size > self._max_bytes or len(trace._entries) > self._max_places:
             self._shorten(trace)
 
     def _mute(self, trace: Trace) -> None:
@@ -359,7 +378,7 @@ class Recorder:
     def _shorten(self, trace: Trace) -> None:
         """Take entries out of the middle, or the newest while there is no middle."""
         entries, limits = trace._entries, self.limits
-        while len(entries) > self._max_size or trace.size > limits.bytes_of_call:
+        while len(entries) > self._max_places or trace.size > self._max_bytes:
             place = min(limits.first_entries * _FIELDS, len(entries) - _FIELDS)
             size = _size_of(entries[place + _FIELDS - 1])
             del entries[place : place + _FIELDS]
@@ -385,12 +404,6 @@ class Recorder:
         for leg in trace.legs:
             if self._by_leg.get(leg) is trace:
                 del self._by_leg[leg]
-
-
-def _call_id_of(data: bytes) -> bytes:
-    """The Call-ID under any spelling of its name; empty when there is none."""
-    found = _OTHER_CALL_ID.search(data)
-    return b"" if found is None else found.group(1).strip()
 
 
 def _size_of(what: object) -> int:

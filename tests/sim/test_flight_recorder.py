@@ -104,3 +104,25 @@ def test_no_digest_response_is_shown(seed: int) -> None:
         for data in credentials:
             response = data.partition(b'response="')[2].partition(b'"')[0]
             assert len(response) >= 32 and response not in masked(data)
+
+
+def test_no_digit_of_an_info_is_shown(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=1.0)
+        call = alice.dial("1002").hangs_up(after=6.0)
+        office.world.run(until=office.world.now + 2.0)
+        for digit in "4711":
+            body = f"Signal={digit}\r\nDuration=160\r\n".encode()
+            assert call.dialog is not None
+            endpoint, now = alice.endpoint, alice.driver.now()
+            headers = (("Content-Type", "application/dtmf-relay"),)
+            transaction = endpoint.new_transaction()
+            alice.driver.execute(
+                endpoint.send_in_dialog(call.dialog, transaction, "INFO", now, headers=headers, body=body)
+            )
+            office.world.run(until=office.world.now + 0.5)
+        office.world.run()
+        kept = [entry.what for trace in recorder_of(office) for entry in trace if isinstance(entry.what, bytes)]
+        infos = [masked(data) for data in kept if data.startswith(b"INFO ")]
+        assert len(infos) == 8 and all(b"Signal=x\r\nDuration=160" in data for data in infos)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from sipcore.flow import Address, Flow
@@ -179,11 +181,11 @@ def test_a_call_of_huge_messages_stays_within_its_bytes() -> None:
 
 
 def test_the_total_pushes_out_strangers_then_good_calls_then_failures() -> None:
-    clock = Clock(total_bytes=10 * 2000)
+    clock = Clock(total_bytes=20_000)
+    for name in ("failed@phone", "good@phone", "stranger", "up@phone"):
+        clock.hears(invite(name, pad=2000))  # each more than the next message needs
     clock.call("failed", disposition="failed", reason=reasons.UNKNOWN_NUMBER)
     clock.call("good")
-    clock.hears(invite("stranger"))
-    clock.hears(invite("up@phone"))
     clock.starts("up", "up@phone")
     order = []
     left = {trace.id for trace in clock.recorder}
@@ -264,3 +266,34 @@ def test_the_wallclock_of_an_entry_counts_from_the_first() -> None:
     clock.hears(invite("a@phone"))
     trace = clock.find("a@phone")
     assert [trace.wallclock(entry.time) for entry in trace] == [1000.0, 1002.5]
+
+
+@pytest.mark.slow
+def test_ten_thousand_calls_stay_within_the_total() -> None:
+    clock = Clock(total_bytes=16 * 1024 * 1024)
+    for number in range(10_000):
+        clock.hears(invite(f"{number}@phone"))
+        clock.starts(f"c{number}", f"{number}@phone")
+        for _ in range(10):
+            clock.says(message("SIP/2.0 200 OK", f"{number}@phone", pad=500))
+        assert clock.recorder.size <= 16 * 1024 * 1024
+    assert len(clock.recorder) > 1000 and clock.recorder.find("c9999") is not None
+    assert clock.recorder.size == sum(trace.size for trace in clock.recorder)
+
+
+def test_what_is_counted_covers_what_python_takes() -> None:
+    clock = Clock()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(200):
+            clock.hears(invite(f"{number}@phone"), Flow("UDP", PHONE.local, Address(f"192.0.2.{number}", 5060)))
+            clock.starts(f"c{number}", f"{number}@phone")
+            for index in range(12):
+                clock.now += 0.001
+                flow = Flow("UDP", PHONE.local, Address(f"192.0.2.{number}", 5060 + index))
+                clock.hears(message("SIP/2.0 200 OK", f"{number}@phone", pad=400 + index), flow)
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert taken < clock.recorder.size * 1.2
