@@ -39,6 +39,7 @@ from media.stats import PortStats, port_stats
 Pair = tuple[str, int]
 
 DIGITS = "0123456789*#ABCD"
+MAX_DIGITS = KEYS_MAX  # of one `send_digits`
 
 # DSCP of telephony (RFC 4594 §4.1): expedited forwarding.
 EXPEDITED_FORWARDING = 46
@@ -253,9 +254,9 @@ class Engine:
         """
         keys = bytes(DIGITS.index(digit) for digit in digits)
         on, off = (round(seconds / TICK_SECONDS) for seconds in (duration, pause))
-        if not 1 <= len(keys) <= KEYS_MAX or not 2 <= on <= KEY_ON_MAX or not KEY_OFF_MIN <= off <= KEY_ON_MAX:
+        if not 1 <= len(keys) <= MAX_DIGITS or not 2 <= on <= KEY_ON_MAX or not KEY_OFF_MIN <= off <= KEY_ON_MAX:
             raise ValueError(
-                f"1 to {KEYS_MAX} digits of 0.04 to {KEY_ON_MAX * TICK_SECONDS:.0f} s with pauses from "
+                f"1 to {MAX_DIGITS} digits of 0.04 to {KEY_ON_MAX * TICK_SECONDS:.0f} s with pauses from "
                 f"{KEY_OFF_MIN * TICK_SECONDS:.2f} s, not {len(keys)} of {duration} and {pause} s"
             )
         self._numbered = self._numbered % 0xFFFFFFFF + 1

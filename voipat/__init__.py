@@ -1,6 +1,15 @@
 """SIP calls as Python functions: `App`, `Call`, `Registrar`."""
 
-from media import MediaError
+from media import (
+    CodecMissingError,
+    MediaError,
+    PromptCorruptError,
+    PromptError,
+    PromptMissingError,
+    PromptTooLargeError,
+)
+from media.prompts import Source
+from media.tones import SIGNALS, Signals, Tone, pause
 from sipcore.errors import NegotiationError, ProtocolError, SipError
 from voipat import events, reasons
 from voipat._version import __version__
@@ -15,6 +24,7 @@ from voipat.reasons import Reason
 from voipat.registrar import Registrar, RegistrarPolicy
 
 __all__ = [
+    "SIGNALS",
     "Accounts",
     "App",
     "Binding",
@@ -22,6 +32,7 @@ __all__ = [
     "CallOutcome",
     "CallState",
     "Cancelled",
+    "CodecMissingError",
     "HungUp",
     "Identity",
     "KeepAlivePolicy",
@@ -33,14 +44,22 @@ __all__ = [
     "Network",
     "NoAnswer",
     "PasswordAccounts",
+    "PromptCorruptError",
+    "PromptError",
+    "PromptMissingError",
+    "PromptTooLargeError",
     "ProtocolError",
     "Reason",
     "Registrar",
     "RegistrarPolicy",
     "Rejected",
+    "Signals",
     "SipError",
     "SocketNetwork",
+    "Source",
+    "Tone",
     "__version__",
     "events",
+    "pause",
     "reasons",
 ]

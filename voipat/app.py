@@ -295,6 +295,8 @@ class App:
                 call.on_media_timeout()
             elif call is not None and isinstance(event, SourceLatched):
                 call.note("%s has media from %s:%d", call.id, *event.address)
+            elif call is not None:
+                call.playback.on_event(event)
 
     async def _open_listeners(self, driver: Driver) -> None:
         if isinstance(self._network, MachineNetwork):

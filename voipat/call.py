@@ -13,6 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from media import MediaError
+from media.prompts import Source
 from sipcore.errors import NegotiationError, ParseError
 from sipcore.events import RequestFailed, RequestReceived, ResponseReceived
 from sipcore.message import Request
@@ -27,6 +28,7 @@ from voipat.in_dialog import agree_on_codec, receive_in_dialog
 from voipat.legs import InboundLeg, OutboundLeg
 from voipat.media_leg import OWN_FORMATS, MediaLeg
 from voipat.outcomes import reason_of_failure, reason_of_status
+from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
 from voipat.reasons import Reason
 from voipat.switch import Switch
 
@@ -80,6 +82,7 @@ class Call:
         self.bridge_: Bridge | None = None
         self.fork: Fork | None = None
         self.task: asyncio.Task[None] | None = None
+        self._playback: CallAudio | None = None
         self._started_now = switch.loop.time()
         self._answered_now: float | None = None
         self._waiters: set[asyncio.Future[None]] = set()
@@ -240,6 +243,50 @@ class Call:
         assert self.media is not None, "an answered call has a port"
         self.media.echo()
         await self.hung_up()
+
+    async def play(self, source: Source, *, stop_digits: str = "", loop: bool = False, start: float = 0.0) -> str:
+        """Play a WAV file, a Tone, or several of these one after another; the digit that stopped it, or "".
+
+        Answers the call first. A digit of `stop_digits` stops it when the key goes down, or before it began when it was
+        pressed ahead; with `loop` nothing else does. `start`: seconds into it.
+        Raises: PromptError when there is nothing to play, HungUp, Cancelled.
+        """
+        return await self.playback.play(source, stop_digits=stop_digits, loop=loop, start=start)
+
+    async def ask(
+        self,
+        prompt: Source | None,
+        *,
+        digits: int = 1,
+        timeout: float = DEFAULT_ANSWER_S,
+        between: float = DEFAULT_BETWEEN_S,
+        terminator: str = "#",
+    ) -> str:
+        """Play a prompt and collect up to so many digits, "" when nobody presses any.
+
+        The first digit stops the prompt. `timeout` seconds after the prompt, or `between` seconds after a digit,
+        what is there is the answer; so is it at a terminator, which is a digit like any other when one digit is wanted.
+        Raises: PromptError when there is nothing to play, HungUp, Cancelled.
+        """
+        return await self.playback.ask(prompt, digits=digits, timeout=timeout, between=between, terminator=terminator)
+
+    def digits(self) -> Digits:
+        """The digits that the peer presses (RFC 4733): `async for digit in call.digits()`. Raises there: HungUp."""
+        return Digits(self.playback)
+
+    async def send_digits(self, digits: str, *, duration: float = 0.1, pause: float = 0.1) -> None:
+        """Press keys, and wait until they are sent: as telephone-events, or as tones to who takes none.
+
+        Raises: ValueError for what is no digit, HungUp, Cancelled.
+        """
+        await self.playback.send_digits(digits, duration=duration, pause_s=pause)
+
+    @property
+    def playback(self) -> CallAudio:
+        """What it plays and hears; for the modules of this package."""
+        if self._playback is None:
+            self._playback = CallAudio(self)
+        return self._playback
 
     async def hung_up(self) -> None:
         """Wait for the end. Raises: HungUp."""

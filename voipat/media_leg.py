@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from media import Engine, Port, StaleHandleError
+from media import CodecMissingError, EncodedAudio, Engine, Port, StaleHandleError
+from media.codecs import encoder
+from media.prompts import PromptCache
 from sipcore.entropy import Entropy
 from sipcore.flow import Address, Flow
 from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, make_answer
@@ -53,6 +55,7 @@ class MediaPlane:
         self._advertised = advertised
         self._source = source
         self.owners: Final[dict[int, Call]] = {}
+        self.prompts: Final = PromptCache()
 
     def open(self, call: Call, flow: Flow | None) -> MediaLeg:
         """A port for the call, whose signalling uses `flow`. Raises: MediaError, OSError."""
@@ -154,6 +157,33 @@ class MediaLeg:
         """Send back what comes."""
         if self._is_open:
             self._engine.echo(self.port)
+
+    def play(self, prompts: Sequence[EncodedAudio], *, turns: int, start: float, stop_digits: str) -> int:
+        """Play prompts in the codec in use; the number that the end has. Raises: CodecMissingError."""
+        if not self._is_open or self.negotiated is None:
+            raise CodecMissingError("nothing was negotiated to play in")
+        codec = self.negotiated.formats[0].send
+        silence = encoder(codec.name).silence
+        return self._engine.play(
+            self.port,
+            prompts,
+            payload_type=codec.payload_type,
+            silence=silence,
+            turns=turns,
+            start=start,
+            stop_digits=stop_digits,
+        )
+
+    def stop_play(self, number: int) -> None:
+        """End that playback."""
+        if self._is_open:
+            self._engine.stop_play(self.port, number)
+
+    def send_digits(self, digits: str, payload_type: int, duration: float, pause: float) -> int:
+        """Send telephone-events; the number that their end has. Raises: CodecMissingError, ValueError."""
+        if not self._is_open:
+            raise CodecMissingError("nothing was negotiated to send digits in")
+        return self._engine.send_digits(self.port, digits, payload_type=payload_type, duration=duration, pause=pause)
 
     def close(self) -> MediaFigures:
         """Give the port back; its last figures."""

@@ -1,0 +1,218 @@
+"""What a call plays and which keys its peer presses: prompts, questions, digits.
+
+    event of the engine ─▶ CallAudio.on_event ─▶ the verb that waits      a hang-up wakes every verb, as all others
+
+Digits wait in a queue until a verb wants them: who presses ahead is not asked again. During a bridge they belong to the
+conversation, and only a verb that already waits gets them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from media import DigitReceived, DigitsSent, EncodedAudio, PlaybackFinished
+from media.engine import DIGITS, MAX_DIGITS
+from media.events import MediaEvent, PlayedReason
+from media.prompts import Source, items_of
+from media.tones import Tone, key_tone, pause
+
+if TYPE_CHECKING:
+    from voipat.call import Call
+    from voipat.media_leg import MediaLeg
+
+# Digits pressed ahead; the oldest gives way.
+MAX_WAITING: Final = 64
+# A digit is told when its key is let go: so long may a key that stopped a prompt be held.
+KEY_HELD_S: Final = 10.0
+DEFAULT_ANSWER_S: Final = 5.0
+DEFAULT_BETWEEN_S: Final = 3.0
+
+
+class CallAudio:
+    """One call's playback and keys. Made at the first verb or digit."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._waiting: deque[str] = deque(maxlen=MAX_WAITING)
+        self._listeners: set[asyncio.Future[None]] = set()
+        self._running: dict[int, asyncio.Future[None]] = {}
+        self._reasons: dict[int, PlayedReason] = {}
+
+    # Events
+
+    def on_event(self, event: MediaEvent) -> None:
+        """One of the engine, for this call's port."""
+        if isinstance(event, DigitReceived):
+            self._on_digit(event.digit)
+        elif isinstance(event, PlaybackFinished):
+            self._finish(event.number, event.reason)
+        elif isinstance(event, DigitsSent):
+            self._finish(event.number, "finished")
+
+    def _on_digit(self, digit: str) -> None:
+        if self._call.bridge_ is not None and not self._listeners:
+            return
+        self._waiting.append(digit)
+        for listener in self._listeners:
+            if not listener.done():
+                listener.set_result(None)
+
+    def _finish(self, number: int, reason: PlayedReason) -> None:
+        waiter = self._running.pop(number, None)
+        if waiter is None:
+            return
+        self._reasons[number] = reason
+        if not waiter.done():
+            waiter.set_result(None)
+
+    # Verbs
+
+    async def play(self, source: Source, *, stop_digits: str, loop: bool, start: float) -> str:
+        """As `Call.play`."""
+        _check_digits(stop_digits)
+        ahead = self._take_ahead(stop_digits)
+        if ahead:
+            return ahead
+        reason = await self._play(source, stop_digits=stop_digits, turns=0 if loop else 1, start=start)
+        return await self._stopped_by(stop_digits) if reason == "digit" else ""
+
+    async def ask(self, prompt: Source | None, *, digits: int, timeout: float, between: float, terminator: str) -> str:
+        """As `Call.ask`."""
+        _check_digits(terminator)
+        if not 1 <= digits <= MAX_WAITING:
+            raise ValueError(f"1 to {MAX_WAITING} digits can be asked for, not {digits}")
+        self._call._check()
+        if prompt is not None and not self._waiting:
+            await self._play(prompt, stop_digits=DIGITS)
+        answer, wait = "", timeout
+        while len(answer) < digits:
+            digit = await self.next_digit(wait)
+            if digit is None or (digits > 1 and digit == terminator):
+                break
+            answer += digit
+            wait = between
+        return answer
+
+    async def next_digit(self, timeout: float | None) -> str | None:
+        """The next digit, or None after `timeout` seconds. Raises: HungUp."""
+        call = self._call
+        call._check()
+        if self._waiting:
+            return self._waiting.popleft()
+        loop = call.switch.loop
+        deadline = None if timeout is None else loop.time() + timeout
+        while not self._waiting and (deadline is None or loop.time() < deadline):
+            await self._listen(deadline)
+        return self._waiting.popleft() if self._waiting else None
+
+    async def send_digits(self, digits: str, *, duration: float, pause_s: float) -> None:
+        """As `Call.send_digits`."""
+        _check_digits(digits)
+        call = self._call
+        call._check()
+        leg = await self._leg()
+        event = None if leg.negotiated is None else leg.negotiated.telephone_event
+        if event is None:
+            tones = [tone for digit in digits for tone in (key_tone(digit, duration), pause(pause_s))]
+            if tones:
+                await self._play(tones)
+            return
+        for first in range(0, len(digits), MAX_DIGITS):
+            run = digits[first : first + MAX_DIGITS]
+            await self._until_done(leg, leg.send_digits(run, event.send.payload_type, duration, pause_s), "digits")
+
+    # How
+
+    async def _listen(self, deadline: float | None) -> None:
+        call = self._call
+        waiter = call._waiter()
+        self._listeners.add(waiter)
+        timer = None if deadline is None else call.switch.loop.call_at(deadline, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._listeners.discard(waiter)
+            call._waiters.discard(waiter)
+            if timer is not None:
+                timer.cancel()
+        call._check()
+
+    def _take_ahead(self, wanted: str) -> str:
+        """A digit that was pressed before and stops what would be played; "" when there is none."""
+        found = next((digit for digit in self._waiting if digit in wanted), "")
+        if found:
+            while self._waiting.popleft() != found:
+                pass
+        return found
+
+    async def _stopped_by(self, wanted: str) -> str:
+        while True:
+            digit = await self.next_digit(KEY_HELD_S)
+            if digit is None or digit in wanted:
+                return digit or ""
+
+    async def _play(self, source: Source, *, stop_digits: str = "", turns: int = 1, start: float = 0.0) -> PlayedReason:
+        self._call._check()
+        items = items_of(source)
+        leg = await self._leg()
+        prompts = await self._prompts(items, leg)
+        self._call._check()
+        for number in list(self._running):
+            self._finish(number, "replaced")  # the engine says so too, unless its ring is full
+        number = leg.play(prompts, turns=turns, start=start, stop_digits=stop_digits)
+        return await self._until_done(leg, number, "prompt")
+
+    async def _prompts(self, items: Sequence[str | Tone], leg: MediaLeg) -> list[EncodedAudio]:
+        loop = self._call.switch.loop
+        cache, codec = self._call.switch.media.prompts, leg.codec or ""
+        found = cache.maybe_loaded(items, codec, loop.time())
+        if found is None:
+            found = await loop.run_in_executor(None, cache.load, items, codec, loop.time())
+        return found
+
+    async def _until_done(self, leg: MediaLeg, number: int, what: str) -> PlayedReason:
+        call = self._call
+        waiter = self._running[number] = call._waiter()
+        try:
+            await waiter
+        finally:
+            call._waiters.discard(waiter)
+            if self._running.pop(number, None) is not None and what == "prompt":
+                leg.stop_play(number)
+            reason = self._reasons.pop(number, "stopped")
+        call._check()
+        return reason
+
+    async def _leg(self) -> MediaLeg:
+        await self._call.answer()
+        assert self._call.media is not None, "an answered call has a port"
+        return self._call.media
+
+
+class Digits:
+    """The digits that are pressed, one by one; what waits comes first. Ends with the call: HungUp."""
+
+    def __init__(self, audio: CallAudio) -> None:
+        self._audio = audio
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        digit = await self._audio.next_digit(None)
+        assert digit is not None, "without a time limit there is a digit"
+        return digit
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _check_digits(digits: str) -> None:
+    wrong = [digit for digit in digits if digit not in DIGITS]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no digit: 0-9, *, #, A-D")
