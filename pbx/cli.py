@@ -238,6 +238,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     checked = config.load(options.file, options.settings)
+    certificates = config.load_tls(checked, datetime.now(UTC).timestamp())  # noqa: TID251  the operator's clock
+    if certificates is not None and certificates.expired:
+        raise ConfigError(certificates.expired)
+    for warning in certificates.warnings if certificates is not None else ():
+        print(f"warning: {output.printable(warning)}", file=sys.stderr)
     extensions = sum(len(tenant.extensions) for tenant in checked.tenants)
     print(f"{options.file}: ok, {len(checked.tenants)} tenants, {extensions} extensions")
     return OK
@@ -431,3 +436,5 @@ def _print_changes(row: Row) -> None:
         names = row.get(kind)
         for name in names if isinstance(names, list) else ():
             print(f"  {kind.replace('_', ' ')}: {output.printable(str(name))}")
+    if row.get("certificates"):
+        print("  new certificates")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from pbx import tls
 from pbx.config_table import (
     Problem,
     Raw,
@@ -32,6 +33,7 @@ from pbx.config_table import (
 )
 from pbx.errors import ConfigError
 from pbx.tenants import TenantConfig, read_tenants, sample_password
+from pbx.tls import LoadedTls, TlsConfig, file_path, read_pair
 from pbx.toml_positions import KeyPath
 
 TRANSPORTS: Final = ("udp", "tcp")
@@ -39,7 +41,7 @@ KEEPALIVES: Final = ("options", "crlf")
 LEAST_KEEPALIVE_S: Final = 5
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("logfmt", "json")
-DEFAULT_SIP_PORT: Final = 5060
+DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 # A call has two legs, each an RTP and an RTCP port.
 PORTS_PER_CALL: Final = 4
 LOWEST_MEDIA_PORT: Final = 1024
@@ -48,7 +50,7 @@ MAX_PASSWORDS_NAMED: Final = 3  # sample passwords shown one by one before "and 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One SIP listening point: transport "udp" or "tcp", an IP literal, a port (0: any free one)."""
+    """One SIP listening point: transport "udp", "tcp" or "tls", an IP literal, a port (0: any free one)."""
 
     transport: str
     host: str
@@ -117,6 +119,7 @@ class ServerConfig:
     guard: GuardConfig = GuardConfig()
     registrar: RegistrarConfig = RegistrarConfig()
     log: LogConfig = LogConfig()
+    tls: TlsConfig | None = None
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -182,10 +185,10 @@ def parse_listener(value: object) -> Listener:
     try:
         url = urlsplit(text_of(value))
         host = "127.0.0.1" if url.hostname == "localhost" else str(ipaddress.ip_address(url.hostname or ""))
-        port = DEFAULT_SIP_PORT if url.port is None else url.port
-    except ValueError:
+        port = DEFAULT_PORTS[url.scheme] if url.port is None else url.port
+    except (ValueError, KeyError):
         raise ValueError(allowed) from None
-    if url.scheme not in TRANSPORTS or url.path or url.query or url.fragment or url.username is not None:
+    if url.scheme not in DEFAULT_PORTS or url.path or url.query or url.fragment or url.username is not None:
         raise ValueError(allowed)
     return Listener(url.scheme, host, port)
 
@@ -209,13 +212,30 @@ def parse_media(value: object) -> MediaConfig:
     return MediaConfig(address, low, high)
 
 
+def load_tls(config: Config, now: float) -> LoadedTls | None:
+    """The certificates that the configuration names, read at the wallclock `now`; None without TLS. Blocks.
+
+    Raises: ConfigError, with every file that cannot be used.
+    """
+    if config.server.tls is None:
+        return None
+    pairs = {tenant.domain: tenant.tls for tenant in config.tenants if tenant.tls is not None}
+    return tls.load(config.server.tls, pairs, now)
+
+
 def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
     """The keys that differ and that a reload cannot change in a running daemon."""
     fixed = ("listen", "media", "media_timeout_s", "advertised", "data", "guard", "registrar")
     keys = [f"server.{key}" for key in fixed if getattr(old.server, key) != getattr(new.server, key)]
     if old.server.log.format != new.server.log.format:
         keys.append("server.log.format")
+    if _mutual(old.server) != _mutual(new.server):
+        keys.append("server.tls.mutual")
     return tuple(keys)
+
+
+def _mutual(server: ServerConfig) -> tuple[str, ...]:
+    return () if server.tls is None else server.tls.mutual
 
 
 def _read(report: Report, environ: Mapping[str, str]) -> Config:
@@ -228,6 +248,7 @@ def _read(report: Report, environ: Mapping[str, str]) -> Config:
         _check_default_tenant(server, tenants, server_table)
         _check_ports(server, server_table)
         _check_samples(server, tenants, report)
+        _check_tls(server, tenants, report)
     return Config(server, tenants)
 
 
@@ -251,9 +272,23 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         guard=_read_guard(table.table("guard")),
         registrar=_read_registrar(table.table("registrar")),
         log=_read_log(table.table("log")),
+        tls=_read_tls(table.table("tls")) if "tls" in table else None,
     )
     table.finish()
     return server
+
+
+def _read_tls(table: Table) -> TlsConfig:
+    found = TlsConfig(
+        pair=read_pair(table),
+        client_ca=table.take("client_ca", file_path, "") or None,
+        mutual=table.take_list("mutual", lambda value: str(parse_listener(value)), ()),
+        client_ca_place=table.place("client_ca"),
+    )
+    if found.mutual and found.client_ca is None:
+        table.refuse("mutual", "needs client_ca, the authority that clients must have their certificate from")
+    table.finish()
+    return found
 
 
 def _read_guard(table: Table) -> GuardConfig:
@@ -310,6 +345,19 @@ def _check_ports(server: ServerConfig, table: Table) -> None:
         if shared and listener.transport == "udp" and media.low <= listener.port <= media.high:
             reason = f"port {listener.port} of {listener} lies in the media range {media}"
             table.report.add((*table.path, "listen", index), reason)
+
+
+def _check_tls(server: ServerConfig, tenants: Iterable[TenantConfig], report: Report) -> None:
+    has_tls = server.tls is not None
+    for index, listener in enumerate(server.listeners):
+        if listener.transport == "tls" and not has_tls:
+            report.add(("server", "listen", index), f"{listener} needs a certificate and a key in server.tls")
+    for index, url in enumerate(_mutual(server)):
+        if url not in server.listen:
+            report.add(("server", "tls", "mutual", index), f"{shown(url)} is none of server.listen")
+    for index, tenant in enumerate(tenants):
+        if tenant.tls is not None and not has_tls:
+            report.add(("tenant", index, "tls"), "needs server.tls, for clients that do not say which tenant they want")
 
 
 def _check_samples(server: ServerConfig, tenants: Iterable[TenantConfig], report: Report) -> None:

@@ -53,8 +53,12 @@ class Report:
 
     def add(self, path: KeyPath, reason: str) -> None:
         """Record that the value at `path` is refused."""
+        self.problems.append(self.place(path)._replace(reason=reason))
+
+    def place(self, path: KeyPath) -> Problem:
+        """Where `path` stands, for a fault that shows later; it has no reason yet."""
         file, line = self._origin(path)
-        self.problems.append(Problem(file, line, self._name(path), reason))
+        return Problem(file, line, self._name(path), "")
 
     def _origin(self, path: KeyPath) -> tuple[str, int]:
         """File and line of the longest known beginning of `path`."""
@@ -158,6 +162,10 @@ class Table:
         """Every key and raw value, for tables whose keys are names chosen by the user."""
         self._taken.extend(self._values)
         return list(self._values.items())
+
+    def place(self, key: str) -> Problem:
+        """Where `key` stands, for a fault that shows later."""
+        return self.report.place((*self.path, key))
 
     def refuse(self, key: str, reason: str) -> None:
         """Record a fault that needed more than one key to see."""

@@ -40,6 +40,7 @@ from pbx.logs import LogSession
 from pbx.output import Row
 from pbx.persistence import BindingKeeper, CdrListener, restore_bindings
 from pbx.store.sqlite import SqliteStore
+from pbx.tls import LiveTls, LoadedTls
 from sipcore.aio.tcp import TcpLimits
 from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
@@ -51,6 +52,7 @@ logger: Final = logging.getLogger("pbx.daemon")
 
 TICK_S: Final = 1.0
 SWEEP_INTERVAL_S: Final = 3600.0
+TLS_RENEWAL_S: Final = 86400.0
 SWEEP_PAUSE_S: Final = 0.5
 FLUSH_BEFORE_LISTING_S: Final = 1.0
 STORE_CLOSE_S: Final = 10.0
@@ -100,6 +102,7 @@ class Daemon:
     _cdrs: CdrWriter
     _engine: Engine
     _network: ListeningNetwork
+    _tls: LiveTls | None
     _recorder: Recorder
     _app: App
     _lag: status.LoopLag
@@ -140,6 +143,7 @@ class Daemon:
         server = self._config.server
         _say(f"voipat {__version__}, data in {server.data}")
         self._capacity = self._derive_capacity()
+        self._tls = self._load_tls()
         self._store = self._open_store()
         # Ended in the reverse order: the socket goes while the directory is ours, who waits is told when it is free.
         self._control = ControlServer(server.data, commands_of(self))
@@ -154,6 +158,7 @@ class Daemon:
         stack.push_async_callback(self._end_tasks)
         self._spawn(self._every(TICK_S, self._tick))
         self._spawn(self._every(SWEEP_INTERVAL_S, self._sweep))
+        self._spawn(self._every(TLS_RENEWAL_S, self._renew_tls))
 
     def _derive_capacity(self) -> limits.Capacity:
         server = self._config.server
@@ -163,6 +168,16 @@ class Daemon:
         if capacity.calls < 1:
             raise StartError(f"there is room for no call: {descriptors} descriptors, media on {server.media}")
         return capacity
+
+    def _load_tls(self) -> LiveTls | None:
+        loaded, server = config.load_tls(self._config, time.time()), self._config.server
+        if loaded is None or server.tls is None:
+            return None
+        for problem in loaded.expired:
+            self._warn(str(problem))
+        for warning in loaded.warnings:
+            self._warn(warning)
+        return LiveTls(loaded, server.tls)
 
     def _open_store(self) -> SqliteStore:
         store = SqliteStore.open(self._config.server.data, wallclock=time.time)
@@ -193,7 +208,7 @@ class Daemon:
         self._configure_recorder(self._config)
         engine = Engine(port_range=(media.low, media.high), media_timeout=server.media_timeout_s)
         self._engine = stack.enter_context(engine)
-        self._network = ListeningNetwork(TcpLimits(connections=max(1, self._capacity.connections)))
+        self._network = ListeningNetwork(TcpLimits(connections=max(1, self._capacity.connections)), self._tls)
         self._registrar = Registrar(
             accounts=self._directory, location=self._location, keepalive=_keepalive_of(server.registrar)
         )
@@ -270,6 +285,12 @@ class Daemon:
         while (await asyncio.to_thread(retention.sweep, self._store, retention.RetentionPolicy(), time.time())).more:
             await asyncio.sleep(SWEEP_PAUSE_S)
 
+    async def _renew_tls(self) -> None:
+        """Session tickets get new keys each day (RFC 9325 §3.4); a certificate that was renewed is taken with them."""
+        certificates = await asyncio.to_thread(config.load_tls, self._config, time.time())
+        if self._tls is not None and certificates is not None:
+            self._tls.use(certificates)
+
     def _warn(self, text: str) -> None:
         _say(f"warning: {text}")
         logger.warning("%s", text)
@@ -292,8 +313,13 @@ class Daemon:
         """
         async with self._reloading:
             loaded = await asyncio.to_thread(config.load, self._path, self._overrides)
+            certificates = await asyncio.to_thread(_certificates, loaded)
             row = reload_row(self._config, loaded, started=self._at_start, applied=not check)
+            if self._tls is not None and certificates is not None and self._tls.differs(certificates):
+                row = {**row, "certificates": "new"}
             if not check:
+                if self._tls is not None and certificates is not None:
+                    self._tls.use(certificates)
                 await asyncio.to_thread(self._store.save_tenants, loaded.tenants)
                 self._directory.swap(_directory_of(loaded))
                 self._log.set_level(loaded.server.log.level)
@@ -386,6 +412,14 @@ class Daemon:
                 logger.error("reload refused", extra={"problem": str(problem)})
         except Exception:
             logger.exception("reload failed, the configuration is as it was")
+
+
+def _certificates(loaded: Config) -> LoadedTls | None:
+    """The certificates of a configuration that is to be in force. Raises: ConfigError, also for one that expired."""
+    certificates = config.load_tls(loaded, time.time())
+    if certificates is not None and certificates.expired:
+        raise ConfigError(certificates.expired)
+    return certificates
 
 
 def _keepalive_of(registrar: RegistrarConfig) -> KeepAlivePolicy | None:

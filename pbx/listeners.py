@@ -7,6 +7,7 @@ from typing import Final
 
 from pbx.errors import StartError
 from pbx.limits import reason_text, receive_buffer_warning
+from pbx.tls import LiveTls
 from sipcore.aio.driver import Driver, Transport
 from sipcore.aio.tcp import TcpLimits, TcpTransport, open_tcp
 from sipcore.aio.udp import RECEIVE_BUFFER, UdpTransport, open_udp
@@ -16,8 +17,9 @@ from voipat.network import MachineAddresses, parse_listen
 class ListeningNetwork(MachineAddresses):
     """`voipat.Network` on real sockets that knows what is open."""
 
-    def __init__(self, tcp_limits: TcpLimits) -> None:
+    def __init__(self, tcp_limits: TcpLimits, tls: LiveTls | None = None) -> None:
         self._tcp_limits: Final = tcp_limits
+        self._tls: Final = tls
         self._driver: Driver | None = None
 
     async def open(self, driver: Driver, url: str) -> Transport:
@@ -32,7 +34,8 @@ class ListeningNetwork(MachineAddresses):
             if scheme == "udp":
                 transport = await open_udp(driver, address)
             else:
-                transport = await open_tcp(driver, address, limits=self._tcp_limits)
+                source = self._tls.source(url) if scheme == "tls" and self._tls is not None else None
+                transport = await open_tcp(driver, address, limits=self._tcp_limits, tls=source)
         except OSError as error:
             raise StartError(f"{url}: {reason_text(error)}") from None
         return transport

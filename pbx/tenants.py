@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pbx.config_table import Converter, Report, Table, flag, integer, one_of, seconds, text_like, text_of
+from pbx.tls import PairConfig, read_pair
 
 DIGESTS: Final = ("MD5", "SHA-256")  # RFC 7616 §6.1, the two that DigestServer speaks
 HA1_LENGTH: Final = {"MD5": 32, "SHA-256": 64}
@@ -59,6 +60,7 @@ class TenantConfig:
     extensions: Mapping[str, ExtensionConfig] = field(default_factory=dict)
     features: FeaturesConfig = FeaturesConfig()
     trace: bool = True
+    tls: PairConfig | None = None
 
 
 def ha1_of(username: str, realm: str, password: str, algorithm: str) -> str:
@@ -86,8 +88,15 @@ def read_tenant(table: Table) -> TenantConfig:
     if features.echo in extensions:
         table.refuse("features", f"the code {features.echo!r} of echo is also an extension")
     trace = table.take("trace", flag, True)
+    tls = _read_tls(table.table("tls")) if "tls" in table else None
     table.finish()
-    return TenantConfig(domain, digest, extensions, features, trace)
+    return TenantConfig(domain, digest, extensions, features, trace, tls)
+
+
+def _read_tls(table: Table) -> PairConfig:
+    pair = read_pair(table)
+    table.finish()
+    return pair
 
 
 def _read_features(table: Table) -> FeaturesConfig:

@@ -6,7 +6,7 @@ ACK, glare, BYE) is in `invite_usage`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -267,7 +267,7 @@ class DialogTable:
     def lose_flow(self, flow: Flow) -> None:
         """A connection is gone: its dialogs go on over a new one to the same remote."""
         for dialog in self._by_connection.pop(flow, ()):
-            dialog.flow = Flow(flow.transport, flow.local, flow.remote, 0)
+            dialog.flow = replace(flow, connection=0)
 
     def remove(self, dialog: Dialog) -> bool:
         """Take it out of the table; False when it was not there."""

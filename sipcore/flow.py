@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -32,3 +32,15 @@ class Flow:
     @property
     def reliable(self) -> bool:
         return self.transport != "UDP"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFlow(Flow):
+    """A flow whose ends prove who they are; connections of different identities are never taken for each other.
+
+    `domain` is whom the other side's certificate must name when the connection is ours to open (RFC 5922 §4); without
+    one it is not opened. `names` are the names in the certificate that a client of a mutual TLS listener has proved.
+    """
+
+    domain: str = ""
+    names: tuple[str, ...] = field(default=(), compare=False)

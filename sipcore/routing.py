@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from sipcore.fields import Via
-from sipcore.flow import Address, Flow
+from sipcore.flow import Address, Flow, TlsFlow
 from sipcore.message import Request
 from sipcore.uri import Uri
 
@@ -41,11 +41,13 @@ class NextHop(NamedTuple):
     port: int | None
     transport: str
     is_literal: bool
+    # False: DNS may choose it (RFC 3263 §4.1).
+    names_transport: bool = True
 
     @property
     def address(self) -> Address:
         """The address, for a literal host."""
-        port = self.port or (DEFAULT_TLS_PORT if self.transport in ("TLS", "WSS") else DEFAULT_PORT)
+        port = self.port or (DEFAULT_TLS_PORT if self.transport in SECURE else DEFAULT_PORT)
         return Address(self.host, port)
 
 
@@ -57,7 +59,14 @@ def next_hop(uri: Uri) -> NextHop:
     transport = (uri.params.get("transport") or "").upper()
     if uri.scheme == "sips":
         transport = "WSS" if transport in ("WS", "WSS") else "TLS"
-    return NextHop(host, uri.port, transport or "UDP", is_ip_literal(host))
+    return NextHop(host, uri.port, transport or "UDP", is_ip_literal(host), bool(transport))
+
+
+def new_flow(hop: NextHop, local: Address, remote: Address) -> Flow:
+    """A flow to `remote`, where `hop` leads; who is there must prove to be the host of the URI (RFC 5922 §4)."""
+    if hop.transport in SECURE:
+        return TlsFlow(hop.transport, local, remote, domain=hop.host.lower())
+    return Flow(hop.transport, local, remote)
 
 
 def is_ip_literal(host: str) -> bool:
@@ -78,18 +87,20 @@ def dialog_flow(hop: NextHop, flow: Flow, *, has_route_set: bool) -> Flow:
 
     That is the same as `flow` for a stream connection to the same host (RFC 5923: it is used again), and must be
     `flow` when a phone behind a NAT gives a private Contact. A host name is not looked up again within a dialog:
-    `flow` leads there.
+    `flow` leads there. A hop that wants TLS is never followed over a flow without it.
     """
     remote = flow.remote
     if not hop.is_literal or hop.port == 0 or hop.host in UNSPECIFIED:
         return flow
+    if hop.transport in SECURE and flow.transport not in SECURE:
+        return new_flow(hop, ANY_LOCAL, hop.address)
     if hop.host == remote.host:
         if flow.connection or (hop.transport == flow.transport and hop.address.port == remote.port):
             return flow
     elif not has_route_set and is_private(hop.host):
         return flow
     local = flow.local if hop.transport == flow.transport else ANY_LOCAL
-    return Flow(hop.transport, local, hop.address, 0)
+    return new_flow(hop, local, hop.address)
 
 
 def response_flow(via: Via, flow: Flow, *, symmetric: bool) -> Flow:
@@ -108,8 +119,11 @@ def response_flow(via: Via, flow: Flow, *, symmetric: bool) -> Flow:
 
 def reconnect_flow(via: Via, flow: Flow) -> Flow:
     """RFC 3261 §18.2.2: the connection of the request is gone, so a new one to `received` and sent-by's port."""
-    port = via.port or (DEFAULT_TLS_PORT if flow.transport in ("TLS", "WSS") else DEFAULT_PORT)
-    return Flow(flow.transport, flow.local, Address(flow.remote.host, port), 0)
+    is_secure = flow.transport in SECURE
+    remote = Address(flow.remote.host, via.port or (DEFAULT_TLS_PORT if is_secure else DEFAULT_PORT))
+    if is_secure:
+        return TlsFlow(flow.transport, flow.local, remote, domain=via.host.strip("[]").lower())
+    return Flow(flow.transport, flow.local, remote, 0)
 
 
 def host_port(address: Address) -> str:
@@ -123,8 +137,10 @@ def via_value(flow: Flow, sent_by: Address, branch: str) -> str:
     return f"SIP/2.0/{flow.transport} {host_port(sent_by)};branch={branch};rport"
 
 
-def contact_value(flow: Flow, sent_by: Address) -> str:
-    """Our Contact as the peer on `flow` can reach it."""
+def contact_value(flow: Flow, sent_by: Address, *, sips: bool = False) -> str:
+    """Our Contact as the peer on `flow` can reach it; with `sips` a SIPS URI (RFC 3261 §8.1.1.8, §12.1.1)."""
+    if sips:
+        return f"<sips:{host_port(sent_by)}>"
     if flow.transport == "UDP":
         return f"<sip:{host_port(sent_by)}>"
     return f"<sip:{host_port(sent_by)};transport={flow.transport.lower()}>"
@@ -161,3 +177,11 @@ def top_route(request: Request) -> Uri:
     """The URI that decides the next hop of an out-of-dialog request: the first Route, else the Request-URI."""
     routes = request.routes
     return routes[0].uri if routes else request.uri
+
+
+def wants_sips(request: Request) -> bool:
+    """Whether the Request-URI, or the route that stands for it, is a SIPS URI."""
+    if request.uri_text[:5].lower() == "sips:":
+        return True
+    headers = request.headers
+    return any(name in headers and "<sips:" in headers.get_all(name)[0].lower() for name in ("Route", "Record-Route"))

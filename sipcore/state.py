@@ -10,7 +10,7 @@ from sipcore.dialog import DialogTable
 from sipcore.entropy import Entropy
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
-from sipcore.routing import contact_value, via_value
+from sipcore.routing import SECURE, contact_value, via_value, wants_sips
 from sipcore.timers import Deadlines, Timers
 from sipcore.transaction import HeaderPairs
 from sipcore.transaction.table import MAGIC_COOKIE, TransactionTable
@@ -67,9 +67,9 @@ class EndpointState:
         """Our address as the peer on `flow` can reach it."""
         return flow.local if self.advertised is None else self.advertised(flow)
 
-    def contact(self, flow: Flow) -> str:
-        """Our Contact for the peer on `flow`."""
-        return contact_value(flow, self.sent_by(flow))
+    def contact(self, flow: Flow, request: Request) -> str:
+        """Our Contact for the peer on `flow`, in the request or in the response to it."""
+        return contact_value(flow, self.sent_by(flow), sips=flow.transport in SECURE and wants_sips(request))
 
     def new_branch(self) -> str:
         """A branch that no other transaction has (RFC 3261 §8.1.1.7)."""

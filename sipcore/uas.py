@@ -322,7 +322,7 @@ class UserAgentServer:
             return headers
         added = list(headers)
         if not has_header(headers, "contact"):
-            added.append(("Contact", self._state.contact(transaction.flow)))
+            added.append(("Contact", self._state.contact(transaction.flow, request)))
         if not request.to.tag and "Record-Route" in request.headers:
             # RFC 3261 §12.1.1: all of them, in order, in the response that creates the dialog.
             added += [("Record-Route", value) for value in request.headers.get_all("Record-Route")]

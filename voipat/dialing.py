@@ -11,6 +11,7 @@ from sipcore.errors import ParseError, SipError
 from sipcore.fields import NameAddr
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
+from sipcore.routing import SECURE
 from sipcore.uri import Uri, escape_user, unescape
 from voipat import events, reasons
 from voipat.auth_gate import ALLOW, is_anonymous

@@ -8,6 +8,7 @@ from typing import Protocol
 from sipcore.aio import addresses
 from sipcore.aio.driver import Driver, Transport
 from sipcore.aio.tcp import open_tcp
+from sipcore.aio.tls import TlsSource
 from sipcore.aio.udp import open_udp
 from sipcore.flow import Address
 
@@ -32,16 +33,21 @@ class MachineAddresses:
 
 
 class SocketNetwork(MachineAddresses):
-    """The kernel's network."""
+    """The kernel's network; `tls` is what tls:// listeners take their certificates from."""
+
+    def __init__(self, *, tls: TlsSource | None = None) -> None:
+        self._tls = tls
 
     async def open(self, driver: Driver, url: str) -> Transport:
-        """Raises: OSError when it cannot be bound, ValueError for another scheme than udp and tcp."""
+        """Raises: OSError when it cannot be bound, ValueError for a scheme that cannot be had."""
         scheme, address = parse_listen(url)
         if scheme == "udp":
             return await open_udp(driver, address)
         if scheme == "tcp":
             return await open_tcp(driver, address)
-        raise ValueError(f"{url}: a listener is udp://HOST:PORT or tcp://HOST:PORT")
+        if scheme == "tls" and self._tls is not None:
+            return await open_tcp(driver, address, tls=self._tls)
+        raise ValueError(f"{url}: a listener is udp://, tcp://, or with certificates tls://, and HOST:PORT")
 
 
 def parse_listen(url: str) -> tuple[str, Address]:

@@ -135,6 +135,13 @@ UNKNOWN_BODY: Final = Reason(
 UNACCEPTABLE_ANSWER: Final = Reason(
     "VP-3016", 406, 79, "failed", "Session description not accepted",
     "The INVITE has an Accept header without application/sdp, so no answer could be sent.")  # fmt: skip
+NO_REACHABLE_PHONE: Final = Reason(
+    "VP-3017", 480, 27, "failed", "No phone reachable",
+    "Phones are registered, but none answers the keep-alive any more; `voipat registrations` says which. "
+    "The call was refused at once instead of waiting for them.")  # fmt: skip
+NO_SECURE_PHONE: Final = Reason(
+    "VP-3018", 480, 20, "failed", "No phone over TLS",
+    "The call is to a sips address, and no phone of the extension is registered over TLS.")  # fmt: skip
 
 NORMAL_CLEARING: Final = Reason(
     "VP-4001", 200, 16, "answered", "Normal call clearing",
@@ -142,10 +149,6 @@ NORMAL_CLEARING: Final = Reason(
 COMPLETED_ELSEWHERE: Final = Reason(
     "VP-4002", 200, 26, "cancelled", "Call completed elsewhere",
     "Another phone of the same extension answered.")  # fmt: skip
-NO_REACHABLE_PHONE: Final = Reason(
-    "VP-3017", 480, 27, "failed", "No phone reachable",
-    "Phones are registered, but none answers the keep-alive any more; `voipat registrations` says which. "
-    "The call was refused at once instead of waiting for them.")  # fmt: skip
 CALLER_GAVE_UP: Final = Reason(
     "VP-4003", 487, 16, "cancelled", "Caller gave up",
     "The caller hung up before the answer.")  # fmt: skip
@@ -185,7 +188,7 @@ TOO_MANY_CONTACTS: Final = Reason(
     "The address of record has as many contacts as it may.")  # fmt: skip
 BAD_CONTACT: Final = Reason(
     "VP-5005", 400, 95, "failed", "Unusable Contact",
-    "A Contact is no SIP URI, or longer than allowed.")  # fmt: skip
+    "A Contact is no SIP URI, longer than allowed, or a sips URI registered without TLS.")  # fmt: skip
 BAD_ADDRESS_OF_RECORD: Final = Reason(
     "VP-5006", 400, 95, "failed", "To is no SIP address",
     "A phone registers a sip or sips URI.")  # fmt: skip

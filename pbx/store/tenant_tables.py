@@ -10,11 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
+from pbx.config_table import Problem
 from pbx.errors import SecretError
 from pbx.secrets import Sealer
 from pbx.store.base import TenantChanges
 from pbx.store.schema import extensions, tenants
 from pbx.tenants import ExtensionConfig, FeaturesConfig, TenantConfig
+from pbx.tls import PairConfig
 
 
 def save(connection: Connection, wanted: Sequence[TenantConfig], sealer: Sealer) -> TenantChanges:
@@ -81,12 +83,23 @@ def _stored_extensions(connection: Connection, sealer: Sealer) -> dict[tuple[str
 
 
 def _tenant_row(tenant: TenantConfig, place: int) -> dict[str, Any]:
-    settings = {"digest": tenant.digest, "features": dataclasses.asdict(tenant.features)}
+    settings: dict[str, Any] = {"digest": tenant.digest, "features": dataclasses.asdict(tenant.features)}
+    if tenant.tls is not None:
+        settings["tls"] = {"certificate": tenant.tls.certificate, "key": tenant.tls.key}
     return {"tenant": tenant.domain, "position": place, "settings": json.dumps(settings)}
 
 
 def _tenant(domain: str, settings: dict[str, Any], members: dict[str, ExtensionConfig]) -> TenantConfig:
-    return TenantConfig(domain, tuple(settings["digest"]), members, FeaturesConfig(**settings["features"]))
+    features = FeaturesConfig(**settings["features"])
+    return TenantConfig(domain, tuple(settings["digest"]), members, features, tls=_pair(domain, settings))
+
+
+def _pair(domain: str, settings: dict[str, Any]) -> PairConfig | None:
+    tls = settings.get("tls")
+    if tls is None:
+        return None
+    certificate, key = (Problem("the store", 1, f"tenant.{domain}.tls.{name}", "") for name in ("certificate", "key"))
+    return PairConfig(tls["certificate"], tls["key"], (certificate, key))
 
 
 def _extension_row(key: tuple[str, str], extension: ExtensionConfig, sealer: Sealer) -> dict[str, Any]:

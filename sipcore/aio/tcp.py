@@ -5,7 +5,9 @@ that have one are looked at twice a second, idle ones cost nothing. Every bound 
 the connection its flow names; connection 0 means "the one to this remote", which is opened when there is none, and
 what is sent meanwhile waits for it. However a connection ends, the endpoint hears `flow_lost`.
 
-TLS is the same with an `ssl.SSLContext` and another name; WebSocket is another framing behind the same transport.
+TLS (`sipcore.aio.tls`) is the same with a handshake before the first message, which has a deadline of its own. Only
+a connection that we opened to a domain, and that proved to be it, is used for other requests to that domain; what is
+sent to a connection by its number never goes to another one.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ import ssl
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from sipcore.aio.driver import Driver, logger
+from sipcore.aio.tls import TlsSession, TlsSource, domain_of, failure_counter, failure_reason
 from sipcore.errors import ParseError
-from sipcore.flow import Address, Flow
+from sipcore.flow import Address, Flow, TlsFlow
 from sipcore.message import Message, Request, response_to
 from sipcore.parser import InvalidMessage, parse_message
 from sipcore.stream_parser import KeepAlive, StreamParser
@@ -30,6 +33,10 @@ _SWEEP_S: Final = 0.5
 # A segment can hold a thousand small messages: others get their turn after so many.
 _BATCH: Final = 32
 _CLOSE_S: Final = 1.0
+# A handshake costs up to a millisecond: the phones of other transports get their turn after so many.
+_HANDSHAKES: Final = 4
+# Certificate chains of clients included.
+_MAX_HANDSHAKE: Final = 65_536
 _PONG: Final = b"\r\n"
 # A lone CRLF, or three bytes of a CRLFCRLF, is no message that somebody is slow with.
 _KEEP_ALIVE_REST: Final = 3
@@ -45,6 +52,7 @@ class TcpLimits:
     first_message_s: float = 10.0
     message_s: float = 5.0
     connect_s: float = 4.0
+    handshake_s: float = 5.0
     # For the responses to what a peer sent before it closed its half. Short, because one that has closed both looks
     # the same until something is written to it, and holds a descriptor meanwhile.
     half_closed_s: float = 5.0
@@ -57,16 +65,18 @@ class TcpTransport:
     """A listener, the connections it accepted and the ones we opened."""
 
     def __init__(
-        self, driver: Driver, local: Address, *, limits: TcpLimits, name: str, client_ssl: ssl.SSLContext | None
+        self, driver: Driver, local: Address, *, limits: TcpLimits, name: str, tls: TlsSource | None = None
     ) -> None:
         self.name: Final = name
         self.local: Final = local
         self.limits: Final = limits
         self.driver: Final = driver
-        self._client_ssl = client_ssl
+        self.tls: Final = tls
         self._server: asyncio.Server | None = None
         self._connections: dict[int, _Connection] = {}
-        self._by_remote: dict[Address, _Connection] = {}
+        self._by_remote: dict[tuple[Address, str], _Connection] = {}  # the domain it proved to be, with TLS
+        self._shaking: dict[int, _Connection] = {}  # bytes of a handshake wait for their turn
+        self._shake_due = False
         self._per_ip: Counter[str] = Counter()
         self._strangers: OrderedDict[int, _Connection] = OrderedDict()  # accepted, not authenticated, oldest first
         self._watched: dict[int, _Connection] = {}
@@ -79,15 +89,17 @@ class TcpTransport:
         return len(self._connections)
 
     def send(self, flow: Flow, data: bytes) -> None:
-        connection = self._connections.get(flow.connection) if flow.connection else self._to(flow.remote)
-        if connection is None or connection.gone:
+        connection = self._connections.get(flow.connection) if flow.connection else self._to(flow)
+        # A number that comes from before a restart may be another's by now.
+        if connection is None or connection.gone or connection.remote != flow.remote:
             self.driver.loop.call_soon(self.driver.flow_lost, flow)
         else:
             connection.send(data)
 
     def close_flow(self, flow: Flow) -> None:
-        connection = self._connections.get(flow.connection) if flow.connection else self._by_remote.get(flow.remote)
-        if connection is not None:
+        opened = (flow.remote, domain_of(flow))
+        connection = self._connections.get(flow.connection) if flow.connection else self._by_remote.get(opened)
+        if connection is not None and connection.remote == flow.remote:
             connection.close()
 
     def authenticated(self, flow: Flow) -> None:
@@ -128,16 +140,24 @@ class TcpTransport:
     def unwatch(self, connection: _Connection) -> None:
         self._watched.pop(connection.number, None)
 
+    def shake(self, connection: _Connection) -> None:
+        """Go on with this connection's handshake when it is its turn."""
+        self._shaking[connection.number] = connection
+        if not self._shake_due:
+            self._shake_due = True
+            self.driver.loop.call_soon(self._shake_some)
+
     def half_closed(self, connection: _Connection) -> None:
         """The peer sends no more: nothing new goes there, responses still do."""
-        if self._by_remote.get(connection.remote) is connection:
-            del self._by_remote[connection.remote]
+        if self._by_remote.get(connection.opened) is connection:
+            del self._by_remote[connection.opened]
 
     def lost(self, connection: _Connection) -> None:
         """Forget a connection and tell the endpoint, also of what it sent to "the connection to this remote"."""
         if self._connections.pop(connection.number, None) is None:
             return
         self._strangers.pop(connection.number, None)
+        self._shaking.pop(connection.number, None)
         self.unwatch(connection)
         if connection.is_accepted:
             self._per_ip[connection.remote.host] -= 1
@@ -149,9 +169,14 @@ class TcpTransport:
     def _register(self, connection: _Connection) -> None:
         self._last_number += 1
         connection.number = self._last_number
-        connection.flow = Flow(self.name, self.local, connection.remote, connection.number)
+        if self.tls is None:
+            connection.flow = Flow(self.name, self.local, connection.remote, connection.number)
+        else:
+            _, domain = connection.opened
+            connection.flow = TlsFlow(self.name, self.local, connection.remote, connection.number, domain)
         self._connections[connection.number] = connection
-        self._by_remote[connection.remote] = connection
+        if self.tls is None or not connection.is_accepted:
+            self._by_remote[connection.opened] = connection
 
     def _make_room(self) -> bool:
         """Whether one more fits; the oldest connection that nobody authenticated on is given up for it."""
@@ -164,13 +189,18 @@ class TcpTransport:
         self._strangers.popitem(last=False)[1].abort()
         return True
 
-    def _to(self, remote: Address) -> _Connection | None:
-        connection = self._by_remote.get(remote)
+    def _to(self, flow: Flow) -> _Connection | None:
+        domain = domain_of(flow)
+        if self.tls is not None and not domain:
+            # RFC 5922 §4: a connection to somebody who need not prove anything protects nothing.
+            self.driver.counters["tls_nobody_to_verify"] += 1
+            return None
+        connection = self._by_remote.get((flow.remote, domain))
         if connection is not None and not connection.gone:
             return connection
         if not self._make_room():
             return None
-        connection = _Connection(self, remote=remote)
+        connection = _Connection(self, remote=flow.remote, domain=domain)
         self._register(connection)
         task = self.driver.loop.create_task(self._open(connection))
         self._opening.add(task)
@@ -180,20 +210,30 @@ class TcpTransport:
     async def _open(self, connection: _Connection) -> None:
         wildcard = self.local.host in ("0.0.0.0", "::")
         try:
+            connection.prepare()
             async with asyncio.timeout(self.limits.connect_s):
                 await self.driver.loop.create_connection(
                     lambda: connection,
                     connection.remote.host,
                     connection.remote.port,
-                    ssl=self._client_ssl,
                     local_addr=None if wildcard else (self.local.host, 0),
                 )
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, ValueError):  # ValueError: a domain that cannot stand in a certificate
             self.driver.counters["tcp_connect_failed"] += 1
             connection.connection_lost(None)
         except asyncio.CancelledError:
             connection.connection_lost(None)
             raise
+
+    def _shake_some(self) -> None:
+        """Some handshakes; the rest, and the new ones, after the others' turn."""
+        for number in tuple(self._shaking)[:_HANDSHAKES]:
+            connection = self._shaking.pop(number, None)
+            if connection is not None:
+                connection.shake()
+        self._shake_due = bool(self._shaking)
+        if self._shake_due:
+            self.driver.loop.call_soon(self._shake_some)
 
     def _sweep(self) -> None:
         self._sweeper = None
@@ -205,13 +245,16 @@ class TcpTransport:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: framing, write queue, deadlines."""
+    """One connection: TLS where it has it, framing, write queue, deadlines."""
 
-    def __init__(self, owner: TcpTransport, *, remote: Address | None = None) -> None:
+    def __init__(self, owner: TcpTransport, *, remote: Address | None = None, domain: str = "") -> None:
         self._owner = owner
         self._limits = owner.limits
         self._parser = StreamParser()
         self._transport: asyncio.Transport | None = None
+        self._tls: TlsSession | None = None
+        self._unshaken = b""
+        self._is_open = False  # messages can be written
         self._waiting: list[bytes] = []  # sent while we connect
         self._waiting_size = 0
         self._unread: list[bytes | KeepAlive] = []
@@ -221,6 +264,7 @@ class _Connection(asyncio.Protocol):
         self._end_deadline: float | None = None
         self.is_accepted: Final = remote is None
         self.remote = remote or Address("", 0)
+        self.opened = (self.remote, domain)
         self.number = 0
         self.flow = Flow(owner.name, owner.local, self.remote)
         self.gone = False
@@ -228,12 +272,12 @@ class _Connection(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Write, or queue while connecting; a peer that does not read is cut off."""
-        if self._transport is None:
+        if self._transport is None or not self._is_open:
             self._waiting.append(data)
             self._waiting_size += len(data)
             size = self._waiting_size
         else:
-            self._transport.write(data)
+            self._transport.write(data if self._tls is None else self._tls.encrypt(data))
             size = self._transport.get_write_buffer_size()
         if size > self._limits.write_queue:
             self._owner.driver.counters["tcp_slow_reader"] += 1
@@ -247,6 +291,8 @@ class _Connection(asyncio.Protocol):
             return
         self._end_deadline = self._owner.driver.loop.time() + self._limits.stalled_reader_s
         self._owner.watch(self)
+        if self._tls is not None and self._is_open:
+            self._transport.write(self._tls.shut())
         self._transport.close()
 
     def abort(self) -> None:
@@ -261,7 +307,8 @@ class _Connection(asyncio.Protocol):
         slow = (self._first_deadline, self._message_deadline, self._write_deadline)
         times = [deadline for deadline in slow if deadline is not None]
         if times and min(times) <= now:
-            self._owner.driver.counters["tcp_too_slow"] += 1
+            shaking = self._tls is not None and not self._is_open
+            self._owner.driver.counters["tls_handshake_timeout" if shaking else "tcp_too_slow"] += 1
             self.abort()
         elif self._end_deadline is not None and self._end_deadline <= now:
             self.abort()
@@ -274,20 +321,67 @@ class _Connection(asyncio.Protocol):
         if self.is_accepted:
             peer = transport.get_extra_info("peername") or ("", 0)
             self.remote = Address(peer[0], peer[1])
+            self.opened = (self.remote, "")
             if not self._owner.accepted(self):
                 self.gone = True
                 transport.abort()
                 return
-            self._first_deadline = self._owner.driver.loop.time() + self._limits.first_message_s
-            self._owner.watch(self)
+            self.prepare()
         elif self.gone:
             transport.abort()
             return
         _keep_alive(transport)
         transport.set_write_buffer_limits(high=self._limits.write_queue // 4)
+        if self._tls is None:
+            self._open()
+            return
+        self._first_deadline = self._owner.driver.loop.time() + self._limits.handshake_s
+        self._owner.watch(self)
+        if not self.is_accepted:
+            self._owner.shake(self)
+
+    def prepare(self) -> None:
+        """Have TLS ready where the transport has it. Raises: ValueError for a domain that is no name."""
+        source = self._owner.tls
+        if source is None:
+            return
+        if self.is_accepted:
+            self._tls = TlsSession(source.current.accepting)
+        else:
+            self._tls = TlsSession(source.current.connecting, domain=self.opened[1])
+
+    def shake(self) -> None:
+        """Go on with the handshake."""
+        tls, transport = self._tls, self._transport
+        if self.gone or tls is None or transport is None:
+            return
+        data, self._unshaken = self._unshaken, b""
+        try:
+            tls.advance(data)
+        except ssl.SSLError as error:
+            transport.write(tls.taken())
+            self._owner.driver.counters[failure_counter(error)] += 1
+            logger.info("TLS handshake failed: %s", failure_reason(error) or error, extra={"remote": str(self.remote)})
+            self.close()
+            return
+        transport.write(tls.taken())
+        if tls.secured:
+            self._owner.driver.counters["tls_handshakes"] += 1
+            if self.is_accepted and isinstance(self.flow, TlsFlow):
+                self.flow = replace(self.flow, names=tls.names)
+            self._open()
+            self._read_secured(b"")
+
+    def _open(self) -> None:
+        """Messages can come and go."""
+        self._is_open = True
+        self._first_deadline = None
+        if self.is_accepted:
+            self._first_deadline = self._owner.driver.loop.time() + self._limits.first_message_s
+            self._owner.watch(self)
         waiting, self._waiting = self._waiting, []
         for data in waiting:
-            transport.write(data)
+            self.send(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
@@ -299,6 +393,36 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.gone:
             return
+        if self._tls is None:
+            self._read(data)
+        elif self._is_open:
+            self._read_secured(data)
+        elif len(self._unshaken) + len(data) > _MAX_HANDSHAKE:
+            self._owner.driver.counters["tls_handshake_failed"] += 1
+            self.abort()
+        else:
+            self._unshaken += data
+            self._owner.shake(self)
+
+    def _read_secured(self, data: bytes) -> None:
+        tls, transport = self._tls, self._transport
+        assert tls is not None and transport is not None, "asked of an open TLS connection"
+        try:
+            plain = tls.decrypt(data)
+        except ssl.SSLError as error:
+            self._owner.driver.counters["tls_broken"] += 1
+            logger.info("TLS broken: %s", failure_reason(error) or error, extra={"remote": str(self.remote)})
+            self.abort()
+            return
+        if answer := tls.taken():
+            transport.write(answer)
+        if plain:
+            self._read(plain)
+        if tls.ended and not self.gone:
+            # RFC 5246 §7.2.1: a notice of closure is answered by one, at once.
+            self.close()
+
+    def _read(self, data: bytes) -> None:
         messages: list[bytes | KeepAlive] = []
         with suppress(ParseError):
             messages = self._parser.feed(data)
@@ -307,12 +431,16 @@ class _Connection(asyncio.Protocol):
         self._deliver()
 
     def eof_received(self) -> bool:
+        if self._tls is not None:
+            if not self.gone:
+                self._owner.driver.counters["tls_handshake_failed"] += not self._is_open
+                self.close()
+            return True
         self._owner.half_closed(self)
         self._message_deadline = None
         self._end_deadline = self._owner.driver.loop.time() + self._limits.half_closed_s
         self._owner.watch(self)
-        # Over TLS there is no half-closed state to keep.
-        return self._transport is not None and self._transport.get_extra_info("sslcontext") is None
+        return True
 
     def pause_writing(self) -> None:
         self._write_deadline = self._owner.driver.loop.time() + self._limits.stalled_reader_s
@@ -407,21 +535,18 @@ async def open_tcp(
     bind: Address,
     *,
     limits: TcpLimits | None = None,
-    name: str = "TCP",
-    server_ssl: ssl.SSLContext | None = None,
-    client_ssl: ssl.SSLContext | None = None,
+    tls: TlsSource | None = None,
 ) -> TcpTransport:
-    """A stream transport listening on `bind` (port 0: any), added to the driver.
+    """A stream transport listening on `bind` (port 0: any), added to the driver; with `tls` it is named "TLS".
 
     Raises: OSError when it cannot be bound.
     """
     handle = _listening_socket(bind)
     bound: Sequence[object] = handle.getsockname()
     local = Address(str(bound[0]), int(str(bound[1])))
-    transport = TcpTransport(driver, local, limits=limits or TcpLimits(), name=name, client_ssl=client_ssl)
-    transport._server = await driver.loop.create_server(
-        lambda: _Connection(transport), sock=handle, ssl=server_ssl, backlog=1024
-    )
+    name = "TCP" if tls is None else "TLS"
+    transport = TcpTransport(driver, local, limits=limits or TcpLimits(), name=name, tls=tls)
+    transport._server = await driver.loop.create_server(lambda: _Connection(transport), sock=handle, backlog=1024)
     driver.add_transport(transport)
     return transport
 

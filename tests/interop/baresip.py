@@ -62,9 +62,22 @@ def read_wav(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
 
 
 class Baresip:
-    """One phone. `port` and the four after it are its SIP (TLS takes the next) and control ports."""
+    """One phone. `port` and the four after it are its SIP (TLS takes the next) and control ports.
 
-    def __init__(self, directory: Path, *, user: str, password: str, server: str, port: int, frequency: float) -> None:
+    With `trusted`, a file of authorities, it registers over TLS and checks who answers.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        user: str,
+        password: str,
+        server: str,
+        port: int,
+        frequency: float,
+        trusted: Path | None = None,
+    ) -> None:
         self.directory = directory
         self.user, self.server, self.port = user, server, port
         directory.mkdir(parents=True, exist_ok=True)
@@ -81,10 +94,12 @@ class Baresip:
                 modules=MODULES,
                 control_port=port + 4,
             )
+            + (f"sip_cafile {trusted}\nsip_verify_server yes\n" if trusted is not None else "")
         )
+        transport = "udp" if trusted is None else "tls"
         (directory / "accounts").write_text(
             f"<sip:{user}@office.test>;auth_user={user};auth_pass={password};"
-            f'outbound="sip:{server};transport=udp";regint=120;answermode=manual\n'
+            f'outbound="sip:{server};transport={transport}";regint=120;answermode=manual\n'
         )
         (directory / "contacts").write_text("")
         self.process = Process(

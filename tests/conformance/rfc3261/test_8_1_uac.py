@@ -6,10 +6,12 @@ import pytest
 
 from sipcore.errors import LocalProtocolError
 from sipcore.events import Failure, RequestFailed
-from sipcore.flow import Address, Flow
+from sipcore.flow import Address, Flow, TlsFlow
 from sipcore.message import Request
 from sipcore.outputs import Resolve
 from tests.endpoints import BOB, Side
+
+NOWHERE = Address("0.0.0.0", 0)
 
 
 @pytest.mark.rfc("3261", "8.1.1")
@@ -50,7 +52,7 @@ def test_what_the_caller_has_set_is_kept() -> None:
         ("sip:x@10.0.0.1", "<sip:10.0.0.9:5080;lr>", Flow("UDP", BOB, Address("10.0.0.9", 5080))),
         ("sip:x@10.0.0.1;maddr=10.0.0.3", None, Flow("UDP", BOB, Address("10.0.0.3", 5060))),
         ("sip:x@10.0.0.1;transport=tcp", None, Flow("TCP", Address("0.0.0.0", 0), Address("10.0.0.1", 5060))),
-        ("sips:x@10.0.0.1", None, Flow("TLS", Address("0.0.0.0", 0), Address("10.0.0.1", 5061))),
+        ("sips:x@10.0.0.1", None, TlsFlow("TLS", NOWHERE, Address("10.0.0.1", 5061), domain="10.0.0.1")),
         ("sip:x@[2001:db8::1]:5062", None, Flow("UDP", Address("0.0.0.0", 0), Address("2001:db8::1", 5062))),
     ],
 )
