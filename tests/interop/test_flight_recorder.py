@@ -140,7 +140,11 @@ def test_a_tenant_that_is_not_traced_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "destination"),
-    [(("192.0.2.1", 5062), ("192.0.2.2", 5060)), (("2001:db8::1", 33000), ("2001:db8::2", 15061))],
+    [
+        (("192.0.2.1", 5062), ("192.0.2.2", 5060)),
+        (("192.0.2.1", 40000), ("192.0.2.2", 5061)),
+        (("2001:db8::1", 33000), ("2001:db8::2", 15061)),
+    ],
 )
 def test_wireshark_reads_both_families_on_any_port(
     tmp_path: Path, source: tuple[str, int], destination: tuple[str, int]
