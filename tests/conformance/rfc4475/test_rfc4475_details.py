@@ -263,7 +263,7 @@ def test_a_420_lists_the_options_of_require_as_they_were_written() -> None:
 
 @pytest.mark.rfc("4475", "3.3.6")
 def test_a_415_says_what_is_accepted() -> None:
-    assert ask("invut").get("Accept") == "application/sdp"
+    assert ask("invut").get("Accept") == "application/sdp, multipart/mixed"
 
 
 @pytest.mark.rfc("4475", "3.3.7")
