@@ -35,8 +35,14 @@ class EventLog:
         self._wallclock = wallclock
 
     def __call__(self, event: Event) -> None:
-        if not self._limit.refuses(_cause(event), self._wallclock()):
+        if _is_said(event) and not self._limit.refuses(_cause(event), self._wallclock()):
             log_event(event)
+
+
+def _is_said(event: Event) -> bool:
+    """What comes with every call and every refresh is for debugging only."""
+    is_detail = isinstance(event, CallRinging) or (isinstance(event, Registered) and event.is_refresh)
+    return not is_detail or logger.isEnabledFor(logging.DEBUG)
 
 
 def log_event(event: Event) -> None:
@@ -45,16 +51,13 @@ def log_event(event: Event) -> None:
         case CallStarted():
             _call(event, "call started", leg=event.leg, caller=event.caller, callee=event.callee, sip=event.call_id)
         case CallRinging():
-            if logger.isEnabledFor(logging.DEBUG):
-                logger.debug("ringing", extra=_ids(event))
+            logger.debug("ringing", extra=_ids(event))
         case CallAnswered():
             _call(event, "call answered", codec=event.codec)
         case CallEnded():
             _ended(event)
         case Registered():
             level = logging.DEBUG if event.is_refresh else logging.INFO
-            if not logger.isEnabledFor(level):
-                return
             fields = {"contact": event.contact, "received": event.received, "user_agent": event.user_agent}
             logger.log(level, "registered", extra={**_where(event), **fields})
         case Unregistered():
