@@ -19,6 +19,7 @@ from sipcore.events import DialogId, MessageDropped, TransactionId
 from sipcore.flow import Address, Flow
 from sipcore.invite_usage import UnacknowledgedSuccess, end_dialog
 from sipcore.limits import Limits
+from sipcore.locate import Target
 from sipcore.message import Request
 from sipcore.outputs import Datagram, Output
 from sipcore.parser import InvalidMessage, parse_message
@@ -132,8 +133,12 @@ class Endpoint:
         self._state.counters["undelivered"] += 1
         return self.flow_lost(transaction.flow, now)
 
-    def resolved(self, query: int, answers: Sequence[Address], now: float) -> list[Output]:
-        """DNS answered a `Resolve`; no answers means the name has no address."""
+    def resolved(self, query: int, answers: Sequence[Address | Target], now: float) -> list[Output]:
+        """DNS answered a `Resolve`, best first; no answers means the name has no address.
+
+        The next one is tried, under another branch, when one cannot be reached, says nothing for
+        `Timers.failover`, or answers 503 (RFC 3263 §4.3).
+        """
         out: list[Output] = []
         self._client.resolved(query, answers, now, out)
         return out

@@ -19,7 +19,8 @@ class Timers:
     """Seconds. `t1` round trip, `t2` longest retransmission interval, `t4` life of a message in the network,
 
     `c` a proxy's limit for a pending INVITE, `d` wait for repeated INVITE failures, `trying` RFC 3261 §17.2.1,
-    `refresh` how often a provisional response is repeated so that no proxy gives up (§13.3.1.1).
+    `refresh` how often a provisional response is repeated so that no proxy gives up (§13.3.1.1), `failover` how long
+    a target of RFC 3263 may be silent when there is another one.
     """
 
     t1: float = 0.5
@@ -29,6 +30,7 @@ class Timers:
     d: float = 32.0
     trying: float = 0.2
     refresh: float = 60.0
+    failover: float = 4.0
 
     @property
     def timeout(self) -> float:

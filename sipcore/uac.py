@@ -9,11 +9,12 @@ from sipcore.errors import LocalProtocolError
 from sipcore.events import DialogId, Failure, RequestFailed, ResponseReceived, TransactionId
 from sipcore.flow import Address, Flow
 from sipcore.invite_usage import ENDING_STATUSES, ack_headers, end_dialog, end_early_dialogs
+from sipcore.locate import Target
 from sipcore.message import Request, Response
 from sipcore.outputs import Output, Resolve, Transmit
 from sipcore.routing import ANY_LOCAL, NextHop, dialog_flow, new_flow, next_hop, top_route
 from sipcore.state import EndpointState, has_header
-from sipcore.transaction import Action, HeaderPairs, Input, State, Transaction
+from sipcore.transaction import Action, Alternatives, HeaderPairs, Input, State, Transaction
 from sipcore.transaction.invite_client import INVITE_CLIENT
 from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
 from sipcore.uas import UserAgentServer
@@ -55,9 +56,9 @@ class UserAgentClient:
             return
         self._last_query += 1
         self._resolving[self._last_query] = opened, hop
-        out.append(Resolve(self._last_query, hop.host, hop.port, hop.transport))
+        out.append(Resolve(self._last_query, hop.host, hop.port, hop.transport if hop.names_transport else None))
 
-    def resolved(self, query: int, answers: Sequence[Address], now: float, out: list[Output]) -> None:
+    def resolved(self, query: int, answers: Sequence[Address | Target], now: float, out: list[Output]) -> None:
         """Go on with a request that waited for DNS."""
         waiting = self._resolving.pop(query, None)
         if waiting is None:
@@ -66,7 +67,10 @@ class UserAgentClient:
         if not answers:
             out.append(RequestFailed(transaction.id, Failure.RESOLVE))
             return
-        self._start(transaction, new_flow(hop, ANY_LOCAL, answers[0]), now, out)
+        targets = [each if isinstance(each, Target) else Target(hop.transport, each) for each in answers]
+        request = transaction.request
+        assert request is not None, "it was not sent yet"
+        self._try_first(transaction, Alternatives(hop, targets, "Contact" not in request.headers), now, out)
 
     @property
     def unresolved_count(self) -> int:
@@ -251,6 +255,33 @@ class UserAgentClient:
                 del self._resolving[query]
                 out.append(RequestFailed(transaction, Failure.RESOLVE))
 
+    # Several targets (RFC 3263 §4.3)
+
+    def _try_first(self, transaction: Transaction, targets: Alternatives, now: float, out: list[Output]) -> None:
+        (transport, address), *rest = targets.targets
+        hop = targets.hop._replace(transport=transport)
+        if rest:
+            transaction.alternatives = targets._replace(targets=rest)
+        self._start(transaction, new_flow(hop, ANY_LOCAL, address), now, out)
+        if rest:
+            transaction.expire_at = min(transaction.expire_at, now + self._state.timers.failover)
+            self._state.transactions.settle(transaction)
+
+    def _try_next(self, failed: Transaction, now: float, out: list[Output]) -> bool:
+        """RFC 3263 §4.3: the next target, in "a new transaction", for which the old one leaves its id."""
+        targets, request = failed.alternatives, failed.request
+        if targets is None or request is None or failed.cancel_headers is not None or failed.forks:
+            return False
+        failed.alternatives = None
+        id_ = failed.id
+        self._state.transactions.give_up_id(failed)
+        failed.silent = True
+        self._state.counters["requests_failed_over"] += 1
+        if targets.adds_contact:
+            request.headers.remove("Contact")
+        self._try_first(self._new_transaction(id_, request), targets, now, out)
+        return True
+
     # Responses
 
     def receive(self, response: Response, flow: Flow, now: float, out: list[Output]) -> None:
@@ -295,6 +326,8 @@ class UserAgentClient:
         for action in actions:
             if action is Action.PASS_UP:
                 assert response is not None and flow is not None, "only a response is passed up"
+                if response.status == 503 and self._try_next(transaction, now, out):
+                    continue
                 self._pass_up(transaction, response, flow, now, out)
             elif action is Action.RETRANSMIT:
                 assert transaction.flow is not None, "a transaction in the table has its flow"
@@ -306,8 +339,9 @@ class UserAgentClient:
             elif action is Action.SEND_CANCEL:
                 self._send_cancel(transaction, now, out)
             elif action is Action.REPORT_TIMEOUT:
-                self._fail(transaction, Failure.TIMEOUT, now, out)
-            elif action is Action.REPORT_TRANSPORT_ERROR:
+                if not self._try_next(transaction, now, out):
+                    self._fail(transaction, Failure.TIMEOUT, now, out)
+            elif action is Action.REPORT_TRANSPORT_ERROR and not self._try_next(transaction, now, out):
                 self._fail(transaction, Failure.TRANSPORT, now, out)
         if self._state.transactions.settle(transaction) and transaction.forks is not None:
             end_early_dialogs(self._state, transaction, now, out)

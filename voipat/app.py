@@ -22,6 +22,9 @@ from typing import Final, Self
 
 from media import Engine, MediaTimeout, SourceLatched
 from sipcore.aio.driver import Driver
+from sipcore.aio.load_meter import LoadMeter
+from sipcore.aio.resolver import Resolver
+from sipcore.aio.udp import UdpTransport
 from sipcore.auth import DigestServer
 from sipcore.endpoint import Endpoint
 from sipcore.entropy import Entropy, SystemEntropy
@@ -112,6 +115,7 @@ class App:
         self._expires_at = inf
         self._reads_engine = False
         self._sockets: Listeners | None = None
+        self._resolver: Resolver | None = None
         self._guard = guard
         self._timers = timers or Timers()
         self._server = server
@@ -213,7 +217,12 @@ class App:
         loop = asyncio.get_running_loop()
         if self._engine is None:
             self._engine = Engine(port_range=self._media_range)
-        driver = Driver(self.endpoint, on_event=self.exchange.on_event, loop=loop)
+        # A simulated network has no DNS but its own.
+        self._resolver = Resolver(self._entropy) if isinstance(self._network, MachineNetwork) else None
+        resolve = None if self._resolver is None else self._resolver.resolve
+        driver = Driver(self.endpoint, on_event=self.exchange.on_event, loop=loop, resolve=resolve)
+        if self._resolver is not None:
+            self._resolver.attach(driver)
         self.exchange.attach(driver)
         driver.observer = self.recorder
         self.recorder.start(loop.time, self._wallclock, self._tenants_of)
@@ -323,6 +332,8 @@ class App:
             self._reads_engine = False
         if self._sockets is not None:
             await self._sockets.close()
+        if self._resolver is not None:
+            await self._resolver.close()
         await self.driver.close()
         if self._owns_engine:
             self._engine.close()

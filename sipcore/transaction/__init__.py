@@ -11,13 +11,15 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sipcore.events import TransactionId
 from sipcore.flow import Flow
 from sipcore.timers import Timers
 
 if TYPE_CHECKING:
+    from sipcore.locate import Target
+    from sipcore.routing import NextHop
     from sipcore.dialog import Dialog
     from sipcore.message import Request
 
@@ -93,6 +95,14 @@ class Machine:
     longest_interval: Callable[[Timers], float]
 
 
+class Alternatives(NamedTuple):
+    """Targets of a request that are left to try, and whether its Contact is ours to write for each."""
+
+    hop: NextHop
+    targets: Sequence[Target]
+    adds_contact: bool
+
+
 class Transaction:
     """A machine under way, and what its owner (`sipcore.uac`, `sipcore.uas`) keeps with it.
 
@@ -101,6 +111,7 @@ class Transaction:
 
     __slots__ = (
         "acks",
+        "alternatives",
         "cancel_headers",
         "cseq",
         "data",
@@ -148,6 +159,8 @@ class Transaction:
         self.forks: dict[str, Dialog] | None = None
         self.acks: dict[str, tuple[bytes, Flow] | None] | None = None
         self.cancel_headers: HeaderPairs | None = None
+        # Client: where the request goes when this target fails.
+        self.alternatives: Alternatives | None = None
         # Server: our tag in To, whether the request came within a dialog (its failure then does not end that), and
         # the key under which a merged request finds this one.
         self.local_tag = ""

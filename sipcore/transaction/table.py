@@ -105,6 +105,12 @@ class TransactionTable:
         self.forget(transaction)
         return True
 
+    def give_up_id(self, transaction: Transaction) -> None:
+        """Let another transaction have this one's id; it ends under a new one that nobody knows."""
+        if self._ids.pop(transaction.id, None) is not None:
+            transaction.id = self.new_id()
+            self._ids[transaction.id] = transaction
+
     def forget(self, transaction: Transaction) -> None:
         """Take the transaction out of every index; twice does no harm."""
         if self._ids.pop(transaction.id, None) is None:
