@@ -21,6 +21,7 @@ PARTS = {
     "bench.message": "SIP messages",
     "bench.signalling": "Signalling",
     "bench.setup": "Call set-up",
+    "bench.tls": "TLS",
     "bench.store": "Store",
     "bench.relay": "Media",
     "bench.peers": "Other servers, in turns",
