@@ -46,7 +46,7 @@ def run(module: str, *arguments: str) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False, timeout=1800)
     if done.returncode != 0:
-        raise SystemExit(f"{module} failed:\n{done.stderr[-3000:]}")
+        raise RuntimeError(f"{module} failed:\n{done.stderr[-3000:]}")
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
@@ -97,14 +97,29 @@ def main() -> None:
         "",
         machine(),
     ]
+    failed: list[str] = []
     for module in options.parts:
         print(f"{module} …", flush=True)
         arguments = ["--full"] if options.full and module == "bench.setup" else []
-        figures = run(module, *arguments)
+        try:
+            figures = run(module, *arguments)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            failed.append(module)
+            figures = []
+            print(error, file=sys.stderr)
         command = " ".join(["python -m", module, *arguments])
-        lines += ["", f"## {PARTS.get(module, module)}", "", f"`{command}`", "", *table(figures)]
+        lines += [
+            "",
+            f"## {PARTS.get(module, module)}",
+            "",
+            f"`{command}`",
+            "",
+            *(table(figures) if figures else ["FAILED: no figures."]),
+        ]
     (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

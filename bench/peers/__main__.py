@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+import subprocess
+import time
 from collections.abc import Callable, Sequence
 
 from bench.peers.base import Contender
@@ -16,10 +18,17 @@ from bench.peers.pairs import SCENARIOS, Scenario, Trial
 from bench.rig.figures import evidence, median, missing
 from bench.rig.processes import PeerMissing
 
+# A server that did not come up, a port that was taken, a load that did not end.
+FAILURES = (AssertionError, OSError, subprocess.SubprocessError)
+
 
 def once(scenario: Scenario, make: Callable[[], Contender]) -> Trial:
-    """A trial; a second one when the first does not count."""
-    trial = scenario.trial(make)
+    """A trial; a second one when the first does not count or did not get to its end."""
+    try:
+        trial = scenario.trial(make)
+    except FAILURES:
+        time.sleep(2)
+        return scenario.trial(make)
     return scenario.trial(make) if trial.proof.faults() else trial
 
 
@@ -47,7 +56,11 @@ def compare(scenario: Scenario, peer: str, rounds: int) -> None:
     except PeerMissing as error:
         missing(f"voipat / {peer}: {scenario.title}", f"not measured: {error}").print()
         return
-    ours, theirs = in_turns(scenario, peer, rounds)
+    try:
+        ours, theirs = in_turns(scenario, peer, rounds)
+    except FAILURES as error:
+        missing(f"voipat / {peer}: {scenario.title}", f"not measured, failed twice: {error}").print()
+        return
     report_one(scenario, versions[0], ours)
     report_one(scenario, versions[1], theirs)
     costs = [[trial.cost for trial in trials] for trials in (ours, theirs)]
