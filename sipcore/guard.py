@@ -44,6 +44,9 @@ class GuardPolicy:
     failures: int = 10
     # A failure is forgiven after this time: a phone with an old password retries every minute or so.
     forgive_s: float = 60.0
+    # Per account, from all sources together that hold no registration: guessing from a thousand addresses is slow too.
+    account_rate: float = 10.0
+    account_burst: float = 100.0
     first_ban_s: float = 60.0
     longest_ban_s: float = 3600.0
     sources: int = 100_000
@@ -58,6 +61,7 @@ class Guard:
         size = self._policy.sources
         self._buckets: _Recent[str, _Bucket] = _Recent(size)
         self._offenders: _Recent[str | tuple[str, str], _Offender] = _Recent(size)
+        self._accounts: _Recent[str, _Bucket] = _Recent(size)
         self._registered: _Recent[str, float] = _Recent(size)
         self._is_trusted: _Recent[str, bool] = _Recent(size)
 
@@ -67,7 +71,21 @@ class Guard:
             return Admission.ADMITTED
         if self._banned(source, account, now):
             return Admission.BANNED
-        return Admission.ADMITTED if self._take(source, now) else Admission.LIMITED
+        if not self._take(source, now) or not self._take_account(source, account, now):
+            return Admission.LIMITED
+        return Admission.ADMITTED
+
+    def answers_stray(self, source: str, now: float) -> bool:
+        """Whether `source` gets one more answer to what nobody can serve; a banned one gets none."""
+        if self._trusts(source):
+            return True
+        if self._banned(source, "", now):
+            return False
+        policy = self._policy
+        bucket = self._strays.get(source)
+        if bucket is None:
+            bucket = self._strays.put(source, _Bucket(policy.stray_burst, now))
+        return bucket.take(policy.stray_rate, policy.stray_burst, now)
 
     def failed(self, source: str, account: str, now: float) -> bool:
         """A wrong password or unknown user from `source`, with a nonce that it got from us. True when this bans."""
@@ -84,6 +102,9 @@ class Guard:
         bucket = self._buckets.get(source)
         if bucket is not None:
             bucket.tokens = min(bucket.tokens + 1.0, self._policy.burst)
+        asked = self._accounts.get(account[:_ACCOUNT_SIZE])
+        if asked is not None:
+            asked.tokens = min(asked.tokens + 1.0, self._policy.account_burst)
         offender = self._offenders.get(_pair(source, account))
         if offender is not None:
             offender.failures = 0.0
@@ -122,6 +143,16 @@ class Guard:
             return True
         pair = self._offenders.get(_pair(source, account))
         return pair is not None and pair.until > now
+
+    def _take_account(self, source: str, account: str, now: float) -> bool:
+        # Who is registered here already must not suffer from those who guess elsewhere.
+        if not account or self._holds_registration(source, now):
+            return True
+        policy, key = self._policy, account[:_ACCOUNT_SIZE]
+        bucket = self._accounts.get(key)
+        if bucket is None:
+            bucket = self._accounts.put(key, _Bucket(policy.account_burst, now))
+        return bucket.take(policy.account_rate, policy.account_burst, now)
 
     def _take(self, source: str, now: float) -> bool:
         bucket = self._buckets.get(source)

@@ -122,7 +122,7 @@ class Gate:
         except ParseError:
             user = ""
         accounts, source = self._accounts, flow.remote.host
-        if self.guard is not None and (refusal := self._limited(request, flow, now, user)) is not None:
+        if self.guard is not None and (refusal := self._limited(request, flow, now, f"{user}@{domain}")) is not None:
             return refusal
         credentials = request.headers.get_all("Authorization")
         algorithms = accounts.digest(domain, user)
@@ -137,7 +137,7 @@ class Gate:
         )
         if type(verdict) is Verified:
             if self.guard is not None:
-                self.guard.succeeded(source, user, now)
+                self.guard.succeeded(source, f"{user}@{domain}", now)
             if verdict.username != user:
                 return self._refuse(request, flow, reasons.FOREIGN_IDENTITY)
             return Admit(Identity(domain, user))
@@ -150,7 +150,7 @@ class Gate:
     def _wrong(self, request: Request, flow: Flow, domain: str, username: str, now: float) -> None:
         source = flow.remote.host
         if self.guard is not None:
-            self.guard.failed(source, username, now)
+            self.guard.failed(source, f"{username}@{domain}", now)
         assert self._accounts is not None, "only accounts are challenged"
         known = any(self._accounts.ha1(domain, username, name) for name in ("MD5", "SHA-256"))
         reason = reasons.WRONG_CREDENTIALS if known else reasons.UNKNOWN_USER

@@ -112,3 +112,26 @@ def test_a_long_account_is_cut() -> None:
     guard.failed(OFFICE, "x" * 5000, 0.0)
     assert len(guard.banned(0.0)[0][1]) == 128
     assert guard.admit(OFFICE, "x" * 4000, 0.0) is BANNED
+
+
+def test_an_account_that_is_asked_for_from_everywhere_has_a_rate_of_its_own() -> None:
+    guard = Guard(GuardPolicy(account_rate=1.0, account_burst=3.0))
+    sources = [f"198.51.100.{index}" for index in range(5)]
+    assert [guard.admit(source, "1001@a.test", 0.0) for source in sources] == [ADMITTED] * 3 + [LIMITED] * 2
+    assert guard.admit(SCANNER, "1001@b.test", 0.0) is ADMITTED
+    assert guard.admit(sources[4], "1001@a.test", 1.0) is ADMITTED
+
+
+def test_who_is_registered_does_not_suffer_from_those_who_guess_elsewhere() -> None:
+    guard = Guard(GuardPolicy(account_rate=0.0, account_burst=1.0))
+    guard.registered(OFFICE, until=3600.0)
+    assert guard.admit(SCANNER, "1001", 0.0) is ADMITTED
+    assert guard.admit(SCANNER, "1001", 0.0) is LIMITED
+    assert guard.admit(OFFICE, "1001", 0.0) is ADMITTED
+
+
+def test_an_account_that_authenticates_gets_its_token_back() -> None:
+    guard = Guard(GuardPolicy(account_rate=0.0, account_burst=1.0))
+    for _ in range(10):
+        assert guard.admit(OFFICE, "1001", 0.0) is ADMITTED
+        guard.succeeded(OFFICE, "1001", 0.0)
