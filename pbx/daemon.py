@@ -56,9 +56,10 @@ TLS_RENEWAL_S: Final = 86400.0
 SWEEP_PAUSE_S: Final = 0.5
 FLUSH_BEFORE_LISTING_S: Final = 1.0
 STORE_CLOSE_S: Final = 10.0
-# Cycles are rare here (a call makes none), and a transaction lives for 32 s: with CPython's 700 the collector walked
-# the same living objects again and again, a tenth of all CPU time at 300 calls/s.
-GC_THRESHOLDS: Final = (20_000, 20, 100)
+# Of CPython's 700, 10 and 10 the first made the collector walk the same living objects again and again, a tenth of all
+# CPU time at 300 calls/s (a transaction lives for 32 s). Larger ones than these make it stop the loop for too long:
+# with 20,000 and 20 the second generation took 383 ms, because ended calls leave cycles.
+GC_THRESHOLDS: Final = (2_000, 5, 100)
 
 
 def serve(path: Path, overrides: Sequence[str]) -> int:
@@ -222,6 +223,7 @@ class Daemon:
             network=self._network,
             guard=Guard(GuardPolicy(ban=server.guard.ban), trusted=[ip_network(text) for text in server.guard.trusted]),
             recorder=self._recorder,
+            drops_scanners=server.guard.scanners,
             advertised=server.advertised,
             server=f"voipat/{__version__}",
         )
@@ -392,6 +394,8 @@ class Daemon:
             **self._log.counters,
             "control_refused": self._control.refused,
             "loop_lag_s": round(self._lag.worst_s, 4),
+            "overload_shed": round(app.overload.shed, 2),
+            "overload_late_s": round(app.overload.late_s, 4),
             "rss_kb": limits.resident_kb(),
             "descriptors": limits.open_descriptors(),
             "descriptors_limit": self._capacity.descriptors,
