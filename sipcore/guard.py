@@ -50,6 +50,9 @@ class GuardPolicy:
     first_ban_s: float = 60.0
     longest_ban_s: float = 3600.0
     sources: int = 100_000
+    # Answers to what nobody can serve: requests that cannot be read, and those for calls that nobody knows.
+    stray_rate: float = 20.0
+    stray_burst: float = 40.0
 
 
 class Guard:
@@ -64,6 +67,7 @@ class Guard:
         self._accounts: _Recent[str, _Bucket] = _Recent(size)
         self._registered: _Recent[str, float] = _Recent(size)
         self._is_trusted: _Recent[str, bool] = _Recent(size)
+        self._strays: _Recent[str, _Bucket] = _Recent(size)
 
     def admit(self, source: str, account: str, now: float) -> Admission:
         """Judge a request by where it comes from and the account that it names (empty: none)."""
@@ -158,7 +162,7 @@ class Guard:
         bucket = self._buckets.get(source)
         if bucket is None:
             bucket = self._buckets.put(source, _Bucket(self._policy.burst, now))
-        return bucket.take(self._policy, now)
+        return bucket.take(self._policy.rate, self._policy.burst, now)
 
 
 def _pair(source: str, account: str) -> tuple[str, str]:
@@ -171,8 +175,8 @@ class _Bucket:
     tokens: float
     updated: float
 
-    def take(self, policy: GuardPolicy, now: float) -> bool:
-        self.tokens = min(policy.burst, self.tokens + (now - self.updated) * policy.rate)
+    def take(self, rate: float, burst: float, now: float) -> bool:
+        self.tokens = min(burst, self.tokens + (now - self.updated) * rate)
         self.updated = now
         if self.tokens < 1.0:
             return False
