@@ -24,6 +24,7 @@ PARTS = {
     "bench.tls": "TLS",
     "bench.store": "Store",
     "bench.relay": "Media",
+    "bench.play": "Prompts",
     "bench.peers": "Other servers, in turns",
 }
 

@@ -99,7 +99,13 @@ def phones(
     counted = json.loads(done.stdout)
     latency = counted.pop("latency_us")
     due = seconds * 50 * len(targets)
-    proof = usage.Proof(counted["cpu_s"] / seconds, counted["sent"] / due, counted["kernel_drops"], drops() - before)
+    proof = usage.Proof(
+        counted["cpu_s"] / seconds,
+        counted["sent"] / due,
+        counted["kernel_drops"],
+        drops() - before,
+        counted["late_send_ms"],
+    )
     return {**counted, **latency}, proof
 
 

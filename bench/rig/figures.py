@@ -41,5 +41,6 @@ def evidence(proofs: Sequence[Proof]) -> str:
         min(proof.punctual for proof in proofs),
         sum(proof.drops for proof in proofs),
         sum(proof.server_drops for proof in proofs),
+        max(proof.late_ms for proof in proofs),
     )
     return f"INVALID: {', '.join(faults)}" if faults else worst.text()

@@ -15,6 +15,8 @@ TICK = os.sysconf("SC_CLK_TCK")
 BUSIEST = 0.85
 # An open-loop generator that starts fewer units than asked for was late.
 SLOWEST = 0.97
+# Milliseconds that a packet may be sent after its time: one interval of G.711.
+LATEST = 20.0
 
 
 def cores() -> tuple[int, int]:
@@ -86,6 +88,7 @@ class Proof:
     punctual: float  # units started over units asked for, at any time of the run
     drops: int  # of its own sockets
     server_drops: int = 0  # of the server's sockets: a result, not a fault of the generator
+    late_ms: float = 0.0  # the latest packet, where packets have a time each
 
     def faults(self) -> list[str]:
         """Why the run does not count; empty when it does."""
@@ -96,6 +99,8 @@ class Proof:
             found.append(f"generator started {self.punctual:.0%} of what was asked for")
         if self.drops:
             found.append(f"kernel dropped {self.drops} packets to the generator")
+        if self.late_ms > LATEST:
+            found.append(f"generator sent up to {self.late_ms:.0f} ms late")
         return found
 
     def text(self) -> str:
