@@ -22,9 +22,7 @@ from typing import Final, Self
 
 from media import Engine, MediaTimeout, SourceLatched
 from sipcore.aio.driver import Driver
-from sipcore.aio.load_meter import LoadMeter
 from sipcore.aio.resolver import Resolver
-from sipcore.aio.udp import UdpTransport
 from sipcore.auth import DigestServer
 from sipcore.endpoint import Endpoint
 from sipcore.entropy import Entropy, SystemEntropy
