@@ -307,6 +307,8 @@ static inline void vp_worker_produce(vp_worker *worker, uint32_t ticks) {
     uint32_t frames = ticks < VP_CATCH_UP ? ticks : VP_CATCH_UP;
     for (uint32_t i = worker->producing_count; i-- > 0;) { /* downwards: one that ends gives its place to the last */
         vp_port *port = &worker->ports[worker->producing[i]];
+        if (i)
+            vp_port_prefetch(&worker->ports[worker->producing[i - 1]]);
         vp_port_skip(port, ticks - frames);
         for (uint32_t frame = 0; frame < frames; frame++) {
             size_t length = vp_port_produce(port, &worker->context, packet);

@@ -43,6 +43,20 @@ def test_ring_both_gives_the_call_to_the_first_who_answers() -> None:
         assert world.leaks() == []
 
 
+@pytest.mark.parametrize("key", ["1", "2", "7"])
+def test_menu_does_what_the_key_says(key: str) -> None:
+    with SimWorld(app_of("menu.py")) as world:
+        caller = world.phone("sip:caller@elsewhere.example", tone=1000)
+        call = caller.dial("sip:main@127.0.0.1").hears(440, within=1.0).presses(key)
+        if key == "1":
+            call.hears(1000).hangs_up(after=1.0)
+        else:
+            call.hears(425 if key == "2" else 220)
+        world.run()
+        assert call.was_answered and call.ended_by == ("caller" if key == "1" else "peer")
+        assert world.leaks() == []
+
+
 def python_blocks() -> list[tuple[str, str]]:
     """One program a page: its blocks build on each other."""
     programs = []
