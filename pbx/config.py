@@ -36,7 +36,6 @@ from pbx.tenants import TenantConfig, read_tenants, sample_password
 from pbx.tls import LoadedTls, TlsConfig, file_path, read_pair
 from pbx.toml_positions import KeyPath
 
-TRANSPORTS: Final = ("udp", "tcp")
 KEEPALIVES: Final = ("options", "crlf")
 LEAST_KEEPALIVE_S: Final = 5
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -81,10 +80,14 @@ class MediaConfig:
 
 @dataclass(frozen=True, slots=True)
 class GuardConfig:
-    """The defence against scanners: whether sources are banned, and the networks that never are."""
+    """The defence against scanners: whether sources are banned, and the networks that never are.
+
+    With `scanners`, requests whose User-Agent names a known scanner get no answer.
+    """
 
     ban: bool = True
     trusted: tuple[str, ...] = ()
+    scanners: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +295,11 @@ def _read_tls(table: Table) -> TlsConfig:
 
 
 def _read_guard(table: Table) -> GuardConfig:
-    guard = GuardConfig(ban=table.take("ban", flag, True), trusted=table.take_list("trusted", network, ()))
+    guard = GuardConfig(
+        ban=table.take("ban", flag, True),
+        trusted=table.take_list("trusted", network, ()),
+        scanners=table.take("scanners", flag, True),
+    )
     table.finish()
     return guard
 

@@ -165,6 +165,17 @@ class DigestServer:
                 break
         return verdict
 
+    def issued(self, credentials: Sequence[str], realm: str, source: str, now: float) -> bool:
+        """Whether credentials answer a challenge of ours to this source that is still good; cheaper than `verify`."""
+        for value in credentials[:MAX_CREDENTIALS]:
+            params = parse_digest(value)
+            if params is None or params.get("realm") != realm:
+                continue
+            at = self._issued(params.get("nonce", ""), realm, source)
+            if at is not None and now - at <= self._lifetime:
+                return True
+        return False
+
     def _judge(
         self,
         request: DigestRequest,

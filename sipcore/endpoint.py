@@ -23,7 +23,7 @@ from sipcore.locate import Target
 from sipcore.message import Request
 from sipcore.outputs import Datagram, Output
 from sipcore.parser import InvalidMessage, parse_message
-from sipcore.state import Admit, Drop, EndpointState, Gate, Refuse, Verdict
+from sipcore.state import Admit, Answer, Drop, EndpointState, Gate, Refuse, StrayGate, Verdict
 from sipcore.timers import Deadlines, Timers
 from sipcore.transaction import HeaderPairs, Transaction
 from sipcore.transaction.table import TransactionTable
@@ -43,18 +43,20 @@ _NO_LIMITS: Final = Limits()
 class Endpoint:
     """All SIP state of one process: transactions, dialogs, CSeq, route sets.
 
-    `gate` is asked about every new request before anything is kept of it. `advertised` gives the address that
-    the peer on a flow can reach us at (Via, Contact). `supported` are the option tags a Require may name.
-    `symmetric` answers UDP requests to their source port even without `rport` (RFC 3581).
+    `gate` is asked about every new request before anything is kept of it; `answers_stray`, whether those get an
+    answer that the gate never sees: requests that cannot be read, or of calls that nobody knows. `advertised`
+    gives the address that the peer on a flow can reach us at (Via, Contact). `supported` are the option tags
+    a Require may name. `symmetric` answers UDP requests to their source port even without `rport` (RFC 3581).
     """
 
     __slots__ = ("_client", "_limits", "_server", "_state")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the composition: every part by name
         self,
         *,
         entropy: Entropy,
         gate: Gate | None = None,
+        answers_stray: StrayGate | None = None,
         timers: Timers = _NO_TIMERS,
         limits: Limits = _NO_LIMITS,
         advertised: Callable[[Flow], Address] | None = None,
@@ -77,6 +79,7 @@ class Endpoint:
             dialogs=DialogTable(),
             counters=Counter(),
             locals={},
+            answers_stray=answers_stray,
         )
         self._limits = limits
         self._server = UserAgentServer(self._state)
@@ -91,7 +94,7 @@ class Endpoint:
         try:
             message = parse_message(datagram.data, limits=self._limits)
         except ParseError as error:
-            self._receive_malformed(error, flow, out)
+            self._receive_malformed(error, flow, now, out)
             return out
         if isinstance(message, Request):
             acknowledged = self._server.receive(message, flow, now, out)
@@ -283,10 +286,10 @@ class Endpoint:
         """Dialogs in the table."""
         return len(self._state.dialogs)
 
-    def _receive_malformed(self, error: ParseError, flow: Flow, out: list[Output]) -> None:
+    def _receive_malformed(self, error: ParseError, flow: Flow, now: float, out: list[Output]) -> None:
         self._state.counters["messages_malformed"] += 1
         request = error.message if isinstance(error, InvalidMessage) else None
         if request is None:
             out.append(MessageDropped("messages_malformed", flow))
         else:
-            self._server.refuse_malformed(request, flow, error.status_hint, str(error), out)
+            self._server.refuse_malformed(request, flow, error.status_hint, str(error), now, out)

@@ -33,14 +33,26 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The gate knows the answer to a request that changes nothing (OPTIONS): sent when the request is acceptable at
+
+    all, without any state.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """The gate wants silence; `reason` is the counter's name."""
 
     reason: str
 
 
-Verdict = Admit | Refuse | Drop
+Verdict = Admit | Answer | Refuse | Drop
 Gate = Callable[[Request, Flow, float], Verdict]
+StrayGate = Callable[[Request, Flow, float], bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +74,7 @@ class EndpointState:
     # Our addresses per transport, to give a new flow its local end; `source` says which of several reaches a host.
     locals: dict[str, list[Address]]
     source: Callable[[str], str | None] | None = None
+    answers_stray: StrayGate | None = None
 
     def sent_by(self, flow: Flow) -> Address:
         """Our address as the peer on `flow` can reach it."""

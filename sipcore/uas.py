@@ -14,7 +14,7 @@ from sipcore.invite_usage import UnacknowledgedSuccess, end_dialog, invite_refus
 from sipcore.message import Request, response_to
 from sipcore.outputs import Output, Transmit
 from sipcore.routing import reconnect_flow, response_flow, stamped_via
-from sipcore.state import Drop, EndpointState, Refuse, has_header
+from sipcore.state import Answer, Drop, EndpointState, Refuse, has_header
 from sipcore.transaction import Action, HeaderPairs, Input, State, Transaction
 from sipcore.transaction.invite_server import INVITE_SERVER
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
@@ -88,7 +88,8 @@ class UserAgentServer:
         self, transaction: Transaction | None, request: Request, flow: Flow, now: float, out: list[Output]
     ) -> None:
         if transaction is None:
-            self.refuse_stateless(request, flow, 481, out)
+            if self._answers_stray(request, flow, now, out):
+                self.refuse_stateless(request, flow, 481, out)
             return
         # RFC 3261 §9.2: the To tag is that of the response to the INVITE. Answered without a transaction of its
         # own: a repeated CANCEL gets the same 200 for as long as the INVITE is known.
@@ -110,6 +111,10 @@ class UserAgentServer:
                 return
             if isinstance(verdict, Drop):
                 self.drop(verdict.reason, flow, out)
+                return
+            if isinstance(verdict, Answer):
+                if not self._refuse_inadmissible(request, flow, out):
+                    self.refuse_stateless(request, flow, verdict.status, out, None, verdict.headers)
                 return
             identity = verdict.identity
         if request.to.tag:
@@ -168,7 +173,8 @@ class UserAgentServer:
         state = self._state
         dialog = state.dialogs.find(request)
         if dialog is None:
-            self.refuse_stateless(request, flow, 481, out)
+            if self._answers_stray(request, flow, now, out):
+                self.refuse_stateless(request, flow, 481, out)
             return
         unsupported = self._unsupported(request)
         transaction = self._open(key, request, flow, dialog.local_tag, now)
@@ -426,13 +432,24 @@ class UserAgentServer:
         """RFC 3261 §8.2.7: the same response to every copy, and nothing kept."""
         self._send_stateless(request, flow, status, reason, headers, self._stateless_tag(request), out)
 
-    def refuse_malformed(self, request: Request, flow: Flow, status: int, reason: str, out: list[Output]) -> None:
+    def refuse_malformed(
+        self, request: Request, flow: Flow, status: int, reason: str, now: float, out: list[Output]
+    ) -> None:
         """Answer a request that could be read in part; with a broken Via the answer goes where it came from."""
+        if not self._answers_stray(request, flow, now, out):
+            return
         via = _readable_via(request)
         if via is not None:
             self._stamp(request, via, flow)
             flow = response_flow(via, flow, symmetric=self._state.symmetric)
         self._transmit_stateless(request, flow, status, reason, (), self._stateless_tag(request), out)
+
+    def _answers_stray(self, request: Request, flow: Flow, now: float, out: list[Output]) -> bool:
+        asked = self._state.answers_stray
+        if asked is None or asked(request, flow, now):
+            return True
+        self.drop("strays_unanswered", flow, out)
+        return False
 
     def drop(self, reason: str, flow: Flow, out: list[Output]) -> None:
         """Count a message that gets no reaction."""

@@ -22,7 +22,9 @@ from typing import Final, Self
 
 from media import Engine, MediaTimeout, SourceLatched
 from sipcore.aio.driver import Driver
+from sipcore.aio.load_meter import LoadMeter
 from sipcore.aio.resolver import Resolver
+from sipcore.aio.udp import UdpTransport
 from sipcore.auth import DigestServer
 from sipcore.endpoint import Endpoint
 from sipcore.entropy import Entropy, SystemEntropy
@@ -46,6 +48,7 @@ from voipat.listeners import Listeners, MachineNetwork
 from voipat.location import Binding
 from voipat.media_leg import MediaPlane
 from voipat.network import Network, SocketNetwork
+from voipat.overload import Overload
 from voipat.recorder import Recorder
 from voipat.registrar import Registrar
 from voipat.switch import Switch
@@ -90,6 +93,7 @@ class App:
         guard: Guard | None = None,
         timers: Timers | None = None,
         recorder: Recorder | None = None,
+        drops_scanners: bool = True,
         advertised: str | None = None,
         own_hosts: Sequence[str] = (),
         server: str = "voipat",
@@ -116,6 +120,9 @@ class App:
         self._resolver: Resolver | None = None
         self._guard = guard
         self._timers = timers or Timers()
+        self._drops_scanners = drops_scanners
+        self._meter: LoadMeter | None = None
+        self._is_simulated = False
         self._server = server
         self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
         self._compose()
@@ -124,6 +131,7 @@ class App:
         """Put an App that was made for production into a simulated world, before it is entered."""
         self._network, self._engine, self._entropy, self._wallclock = network, engine, entropy, wallclock
         self._owns_engine = False
+        self._is_simulated = True
         self._compose()
 
     def _compose(self) -> None:
@@ -136,9 +144,16 @@ class App:
             publish=self.publish,
             own_hosts=self._own_hosts,
         )
+        self.overload = self.gate.overload = Overload(self._entropy)
+        self.gate.is_registered = self._is_registered
+        # RFC 3261 §11.2: what a response to OPTIONS should have.
+        told = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
+        self.gate.capabilities = (("Allow", self.gate.allow), *told, ("Supported", "path"))
+        self.gate.drops_scanners = self._drops_scanners
         self.endpoint = Endpoint(
             entropy=self._entropy,
             gate=self.gate,
+            answers_stray=self.gate.answers_stray,
             timers=self._timers,
             advertised=None if self._advertised is None else self._advertise,
             server=self._server,
@@ -206,6 +221,7 @@ class App:
         mine = Counter(self.exchange.counters)
         if self._switch is not None:
             mine.update(self._switch.counters)
+        mine.update(self.overload.counters)
         return MappingProxyType(mine)
 
     # Life
@@ -257,6 +273,8 @@ class App:
             loop.add_reader(self._engine.fileno(), self.poll_media)
             self._reads_engine = True
             self.poll_media()
+        if not self._is_simulated:
+            self._meter = LoadMeter(loop, self._udp_sockets, self.overload.sample)
         self._schedule_expiry()
         if self._registrar is not None:
             self._registrar.keep_alive(self.exchange, loop)
@@ -311,6 +329,9 @@ class App:
         self._sockets = Listeners(driver, self._network, self._listen)
         await self._sockets.open()
 
+    def _udp_sockets(self) -> list[UdpTransport]:
+        return [transport for transport in self.driver.transports if isinstance(transport, UdpTransport)]
+
     async def _until_quiet(self, limit: float) -> None:
         """Wait for the answers to our BYEs and CANCELs."""
         loop = asyncio.get_running_loop()
@@ -324,6 +345,8 @@ class App:
             self._registrar.stop()
         if self._expiry is not None:
             self._expiry.cancel()
+        if self._meter is not None:
+            self._meter.close()
         self._expires_at = inf
         if self._reads_engine:
             asyncio.get_running_loop().remove_reader(self._engine.fileno())
@@ -361,11 +384,6 @@ class App:
             self._receive_invite(event)
         elif method == "REGISTER":
             self._receive_register(event)
-        elif method == "OPTIONS":
-            # RFC 3261 §11.2: what a response to OPTIONS should have.
-            told = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
-            headers = (("Allow", self.gate.allow), *told, ("Supported", "path"))
-            self.exchange.respond(event.transaction, 200, headers)
         else:
             self.exchange.refuse(event, reasons.METHOD_NOT_ALLOWED, (("Allow", self.gate.allow),))
 
@@ -499,6 +517,11 @@ class App:
             return frozenset()
         named = (self.gate.domain_of(uri, flow) for uri in (request.from_.uri, request.uri))
         return frozenset(domain for domain in named if domain is not None)
+
+    def _is_registered(self, uri: Uri, flow: Flow) -> bool:
+        """Whether this address of record has a phone at the host that the request came from."""
+        domain, host = self.gate.domain_of(uri, flow), flow.remote.host
+        return any(each.flow.remote.host == host for each in self._lookup(domain or "", _user_of(uri)))
 
     def _lookup(self, tenant: str, user: str) -> Sequence[Binding]:
         return () if self._registrar is None else self._registrar.lookup(tenant, user)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Final
 
 from sipcore.auth import DigestServer, Verified, Wrong, parse_digest
-from sipcore.endpoint import Admit, Drop, Refuse, Verdict
+from sipcore.endpoint import Admit, Answer, Drop, Refuse, Verdict
 from sipcore.errors import ParseError
 from sipcore.flow import Flow
 from sipcore.guard import Admission, Guard
@@ -20,10 +21,17 @@ from sipcore.uas import SCHEMES
 from sipcore.uri import Uri, unescape
 from voipat import events, reasons
 from voipat.accounts import Accounts, Identity
+from voipat.overload import Kind, Overload
 from voipat.reasons import Reason
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"
 RETRY_AFTER_S = 10
+
+# What scanners of SIPVicious and its like write into User-Agent when nobody changed it, in lower case.
+SCANNERS: Final = (
+    "friendly-scanner", "friendly-request", "sipvicious", "sundayddr", "sipcli", "sip-scan", "sipscan", "sivus",
+    "vaxsipuseragent", "vaxipuseragent", "pplsip", "iwar", "smap",
+)  # fmt: skip
 
 
 class Gate:
@@ -48,11 +56,19 @@ class Gate:
         self._own_hosts = own_hosts
         self.allow = ALLOW + ", REGISTER" if accounts is not None and registers else ALLOW
         self.draining = False
+        # Set by the App that has them.
+        self.overload: Overload | None = None
+        self.is_registered: Callable[[Uri, Flow], bool] = _nobody_is
+        self.drops_scanners = True
+        self.capabilities: tuple[tuple[str, str], ...] = ()
+        self.emergency_numbers: frozenset[str] = frozenset()
 
     def __call__(self, request: Request, flow: Flow, now: float) -> Verdict:
         method = request.method
         if method != "REGISTER" and request.to.tag:
             return _IN_DIALOG
+        if (unwanted := self._unwanted(request, flow, now)) is not None:
+            return unwanted
         if method == "REGISTER" and self._accounts is not None:
             return self._register(request, flow, now)
         if self.guard is not None and (refusal := self._limited(request, flow, now)) is not None:
@@ -69,6 +85,12 @@ class Gate:
             return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
         return self._invite(request, flow, now)
 
+    def answers_stray(self, request: Request, flow: Flow, now: float) -> bool:
+        """Whether a request that cannot be read, or belongs to no call, gets an answer."""
+        if self.drops_scanners and is_scanner(request):
+            return False
+        return self.guard is None or self.guard.answers_stray(flow.remote.host, now)
+
     def domain_of(self, uri: Uri, flow: Flow) -> str | None:
         """The tenant that a URI belongs to; one of our own addresses stands for the default tenant."""
         if self._accounts is None:
@@ -84,6 +106,42 @@ class Gate:
             return True
         return flow.local.host in ("0.0.0.0", "::") and _is_literal(host)
 
+    def _unwanted(self, request: Request, flow: Flow, now: float) -> Verdict | None:
+        if self.drops_scanners and is_scanner(request):
+            return _SCANNER
+        overload = self.overload
+        return self._shed(overload, request, flow, now) if overload is not None and overload.shed else None
+
+    def _shed(self, overload: Overload, request: Request, flow: Flow, now: float) -> Verdict | None:
+        """Refused without looking at passwords; nothing is published, because writing it down is work too."""
+        kind = self._kind(request, flow, now)
+        if kind is None or overload.admits(kind):
+            return None
+        guard = self.guard
+        if kind is not Kind.KNOWN_CALL and guard is not None and not guard.answers_stray(flow.remote.host, now):
+            # A refusal costs nearly what a challenge does: who sends a flood gets some, not one for each.
+            return Drop("overload_unanswered")
+        retry = ("Retry-After", str(overload.retry_after()))
+        return Refuse(503, None, (retry, reasons.OVERLOADED.warning(str(flow.local))))
+
+    def _kind(self, request: Request, flow: Flow, now: float) -> Kind | None:
+        """What a new request is to overload control; None: it always passes."""
+        if request.method == "REGISTER":
+            return None if self.is_registered(request.to.uri, flow) else Kind.REGISTRATION
+        if request.method != "INVITE":
+            return Kind.PROBE
+        if request.uri.user in self.emergency_numbers:
+            return None
+        caller = request.from_.uri
+        is_known = self.is_registered(caller, flow) or self._answers_challenge(request, caller, flow, now)
+        return Kind.KNOWN_CALL if is_known else Kind.CALL
+
+    def _answers_challenge(self, request: Request, caller: Uri, flow: Flow, now: float) -> bool:
+        """Whether the request carries a nonce of ours: the work of its first half would be lost."""
+        credentials = request.headers.get_all("Authorization")
+        domain = self.domain_of(caller, flow) if credentials else None
+        return domain is not None and self._digest.issued(credentials, domain, flow.remote.host, now)
+
     def _register(self, request: Request, flow: Flow, now: float) -> Verdict:
         # RFC 3261 §10.3: the To field is the address of record, "a SIP or SIPS URI".
         uri = request.to.uri
@@ -95,7 +153,7 @@ class Gate:
         if self.draining:
             return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
         if self.is_own(request.uri.host, flow) or self.domain_of(request.uri, flow) is not None:
-            return Admit()
+            return Answer(200, self.capabilities)
         return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)
 
     def _invite(self, request: Request, flow: Flow, now: float) -> Verdict:
@@ -187,6 +245,19 @@ def is_anonymous(uri: Uri) -> bool:
 def _claimed_user(credentials: list[str]) -> str | None:
     parsed = (parse_digest(value) for value in credentials)
     return next((params["username"] for params in parsed if params is not None and "username" in params), None)
+
+
+_SCANNER = Drop("scanners")
+
+
+def is_scanner(request: Request) -> bool:
+    """Whether the request says itself that it comes from a scanner."""
+    agent = request.headers.get("User-Agent")
+    return agent is not None and agent.lower().startswith(SCANNERS)
+
+
+def _nobody_is(uri: Uri, flow: Flow) -> bool:
+    return False
 
 
 def _names_realm(credentials: list[str], realm: str) -> bool:

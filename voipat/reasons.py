@@ -86,6 +86,10 @@ NO_MEDIA_PORT: Final = Reason(
 INTERNAL_ERROR: Final = Reason(
     "VP-2006", 500, 41, "failed", "Internal error",
     "The program that handles the call failed; the log has the traceback under the call's id.")  # fmt: skip
+OVERLOADED: Final = Reason(
+    "VP-2007", 503, 42, "failed", "Server is overloaded",
+    "More came than could be served in time; what is new is refused first, calls under way go on. "
+    "`voipat stats` has overload_shed, overload_late_s and what was refused.")  # fmt: skip
 
 UNKNOWN_NUMBER: Final = Reason(
     "VP-3001", 404, 1, "failed", "Unknown number",

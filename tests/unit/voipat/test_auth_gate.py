@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from sipcore.auth import DigestServer, answer_challenge
-from sipcore.endpoint import Admit, Drop, Refuse, Verdict
+from sipcore.endpoint import Admit, Answer, Drop, Refuse, Verdict
 from sipcore.entropy import SeededEntropy
 from sipcore.flow import Address, Flow
 from sipcore.guard import Guard, GuardPolicy
@@ -15,7 +15,8 @@ from sipcore.message import Request
 from sipcore.uri import Uri
 from voipat import events
 from voipat.accounts import Identity, PasswordAccounts
-from voipat.auth_gate import Gate
+from voipat.auth_gate import SCANNERS, Gate
+from voipat.overload import Overload
 
 FLOW = Flow("UDP", Address("192.0.2.1", 5060), Address("198.51.100.7", 40000))
 
@@ -132,7 +133,7 @@ def test_a_register_with_a_to_tag_still_needs_credentials() -> None:
 
 
 def test_options_to_us_needs_no_credentials() -> None:
-    assert Door().knock("OPTIONS", uri="sip:192.0.2.1", from_="sip:x@foreign.test") == Admit()
+    assert Door().knock("OPTIONS", uri="sip:192.0.2.1", from_="sip:x@foreign.test") == Answer(200)
 
 
 def test_strangers_reach_public_numbers_only() -> None:
@@ -177,19 +178,19 @@ def test_ten_wrong_passwords_ban_the_source_silently() -> None:
 def test_too_many_requests_get_503() -> None:
     door = Door(guard=Guard(GuardPolicy(rate=1.0, burst=2.0), trusted=[ip_network("203.0.113.0/24")]))
     verdicts = [door.knock("OPTIONS", uri="sip:192.0.2.1") for _ in range(3)]
-    assert isinstance(verdicts[1], Admit) and warning_of(verdicts[2]) == "VP-1008"
+    assert verdicts[1] == Answer(200) and warning_of(verdicts[2]) == "VP-1008"
     assert isinstance(door.knock("REGISTER", to="<sip:alice@example.com>"), Refuse)
 
 
 def test_behind_a_wildcard_listener_any_literal_may_be_ours() -> None:
     wild = Flow("UDP", Address("0.0.0.0", 5060), Address("198.51.100.7", 40000))
-    assert Door().knock("OPTIONS", uri="sip:203.0.113.9", flow=wild) == Admit()
+    assert Door().knock("OPTIONS", uri="sip:203.0.113.9", flow=wild) == Answer(200)
     assert isinstance(Door().knock("OPTIONS", uri="sip:name.example", flow=wild), Refuse)
 
 
 def test_without_accounts_there_is_nobody_to_be() -> None:
     gate = Gate(None, DigestServer(b"s", SeededEntropy(1)), guard=None, public=lambda uri: False, publish=print)
-    lines = [("From", "<sip:a@b>;tag=1"), ("To", "<sip:c@d>")]
+    lines = [("From", "<sip:a@b>;tag=1"), ("To", "<sip:c@d>"), ("Call-ID", "c")]
     for method, status in (("REGISTER", 405), ("INVITE", 403)):
         verdict = gate(Request(method, "sip:c@d", lines), FLOW, 1.0)
         assert isinstance(verdict, Refuse) and verdict.status == status
@@ -211,3 +212,93 @@ def test_an_escaped_user_is_the_same_user() -> None:
     assert verdict == Admit(Identity("example.com", "alice"))
     registered = Door().knock_with("alice", "wonder", "REGISTER", uri="sip:example.com", to="<sip:al%69ce@example.com>")
     assert registered == Admit(Identity("example.com", "alice"))
+
+
+def overloaded(shed: float, **more: object) -> Door:
+    door = Door(**more)  # type: ignore[arg-type]  # as given
+    door.gate.overload = Overload(SeededEntropy(3))
+    door.gate.overload.shed = shed
+    return door
+
+
+def status_of(verdict: Verdict) -> int:
+    return verdict.status if isinstance(verdict, Refuse | Answer) else 0
+
+
+def test_overload_refuses_probes_then_registrations_then_calls() -> None:
+    refused = {}
+    for shed in (0.0, 1.0, 2.0, 3.0):
+        door = overloaded(shed)
+        verdicts = {method: door.knock(method) for method in ("OPTIONS", "SUBSCRIBE", "REGISTER", "INVITE")}
+        refused[shed] = [method for method, verdict in verdicts.items() if status_of(verdict) == 503]
+    assert refused == {
+        0.0: [],
+        1.0: ["OPTIONS", "SUBSCRIBE"],
+        2.0: ["OPTIONS", "SUBSCRIBE", "REGISTER"],
+        3.0: ["OPTIONS", "SUBSCRIBE", "REGISTER", "INVITE"],
+    }
+
+
+def test_a_refusal_for_overload_says_when_to_come_back_and_why() -> None:
+    verdict = overloaded(4.0).knock()
+    assert warning_of(verdict) == "VP-2007"
+    assert isinstance(verdict, Refuse) and 5 <= int(dict(verdict.headers)["Retry-After"]) <= 30
+
+
+def test_overload_lets_work_under_way_go_on() -> None:
+    door = overloaded(4.0)
+    for method in ("INVITE", "BYE", "UPDATE", "OPTIONS", "SUBSCRIBE"):
+        assert door.knock(method, to="<sip:bob@example.com>;tag=2") == Admit()
+
+
+def test_overload_spares_emergency_calls_and_phones_that_are_registered() -> None:
+    door = overloaded(4.0)
+    door.gate.emergency_numbers = frozenset({"112"})
+    assert status_of(door.knock(uri="sip:112@example.com")) == 401
+    assert status_of(door.knock(uri="sip:113@example.com")) == 503
+    door.gate.is_registered = lambda uri, flow: uri.user == "alice" and flow == FLOW
+    assert status_of(door.knock("REGISTER", uri="sip:alice@example.com")) == 401
+    assert status_of(door.knock("REGISTER", uri="sip:carol@example.com")) == 503
+
+
+def test_an_invite_that_answers_our_challenge_goes_before_those_of_strangers() -> None:
+    door = overloaded(3.0)
+    assert status_of(door.knock()) == 503
+    door.gate.overload, overload = None, door.gate.overload
+    first = door.knock()
+    assert isinstance(first, Refuse)
+    good, made_up = (
+        answer_challenge(
+            [(name, value.replace('nonce="', f'nonce="{junk}')) for name, value in first.headers],
+            method="INVITE", uri="sip:bob@example.com", username="alice", password="wonder", cnonce="c", nc=1,
+        )
+        for junk in ("", "0")
+    )  # fmt: skip
+    door.gate.overload = overload
+    assert status_of(door.knock(headers=(made_up,))) == 503
+    assert door.knock(headers=(good,)) == Admit(Identity("example.com", "alice"))
+
+
+def test_a_flood_is_not_refused_one_by_one() -> None:
+    door = overloaded(4.0, guard=Guard(GuardPolicy(stray_rate=1.0, stray_burst=5.0)))
+    verdicts = [door.knock("REGISTER") for _ in range(20)]
+    assert [status_of(verdict) for verdict in verdicts] == [503] * 5 + [0] * 15
+    assert verdicts[-1] == Drop("overload_unanswered")
+
+
+@pytest.mark.parametrize("agent", [*SCANNERS, "Friendly-Scanner/1.0", "VaxSIPUserAgent/3.1"])
+@pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "INVITE"])
+def test_scanners_that_say_so_get_no_answer(agent: str, method: str) -> None:
+    door = Door()
+    assert door.knock(method, headers=(("User-Agent", agent),)) == Drop("scanners")
+    door.gate.drops_scanners = False
+    assert not isinstance(door.knock(method, headers=(("User-Agent", agent),)), Drop)
+
+
+def test_who_is_banned_gets_no_answer_to_what_cannot_be_read() -> None:
+    door = Door(guard=Guard(GuardPolicy(failures=1, stray_rate=1.0, stray_burst=3.0)))
+    broken = Request("OPTIONS", "sip:bob@example.com", [("Call-ID", "c")])
+    assert [door.gate.answers_stray(broken, FLOW, 1.0) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert door.gate.answers_stray(broken, FLOW, 3.0)
+    door.knock_with("alice", "nope", now=3.0)  # type: ignore[arg-type]  # the time
+    assert not door.gate.answers_stray(broken, FLOW, 30.0)
