@@ -13,7 +13,7 @@ import struct
 import sys
 from collections import Counter
 
-from media import Engine, ManualClock, Port
+from media import EncodedAudio, Engine, ManualClock, Port
 
 PHONES = (("192.0.2.1", 4000), ("192.0.2.2", 4000), ("192.0.2.3", 4000))
 STRANGER = ("198.51.100.7", 666)
@@ -83,6 +83,15 @@ class Run:
         if number % REOFFER_EVERY == 0:
             event = self.draw.choice((None, 101))
             self.engine.set_remote(self.ports[index], PHONES[index], telephone_event=event)
+            self.produce(self.ports[index])
+
+    def produce(self, port: Port) -> None:
+        """Something of the port's own among what it forwards."""
+        if self.draw.randrange(2):
+            prompt, turns = EncodedAudio(bytes(self.draw.randrange(1, 3000))), 1 + self.draw.randrange(2)
+            self.engine.play(port, [prompt], payload_type=0, silence=0xFF, turns=turns, stop_digits="12345678")
+        else:
+            self.engine.send_digits(port, "159#"[: self.draw.randrange(1, 5)], payload_type=101)
 
     def check_sent(self) -> None:
         for port, to, packet, rtcp in self.engine.take():
