@@ -323,8 +323,10 @@ class Call:
         figures = events.MediaFigures() if self.media is None else self.media.close()
         self._publish_end(was_answered, reason, figures)
         self._wake(unwind=not by_handler)
-        if self.fork is not None:
-            self.fork.ended(self)
+        # Let go of, so that an ended call is freed at once: a cycle would wait for the collector and its pauses.
+        fork, self.fork = self.fork, None
+        if fork is not None:
+            fork.ended(self)
 
     def settle(self, outcome: CallOutcome | None) -> None:
         """The handler is done: end what it left. Called by the App."""
