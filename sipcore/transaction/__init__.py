@@ -18,10 +18,10 @@ from sipcore.flow import Flow
 from sipcore.timers import Timers
 
 if TYPE_CHECKING:
-    from sipcore.locate import Target
-    from sipcore.routing import NextHop
     from sipcore.dialog import Dialog
+    from sipcore.locate import Target
     from sipcore.message import Request
+    from sipcore.routing import NextHop
 
 HeaderPairs = Sequence[tuple[str, str]]
 
