@@ -29,6 +29,12 @@ class PhoneByHand:
         self.cseq = 0
         self._stream = b""
 
+    def __enter__(self) -> PhoneByHand:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self._socket.close()
 
