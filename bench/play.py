@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import statistics
 import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 from bench.rig.media import build
+from bench.rig.turns import figure, in_turns
 from media import EncodedAudio, Engine
 
 PORTS_FROM, LISTENERS_FROM = 12000, 16000  # below the range that the kernel gives to anyone
@@ -72,24 +71,17 @@ def measure_engine(channels: int, seconds: float) -> dict[str, Any]:
     return with_listeners(channels, work)
 
 
-def figure(name: str, unit: str, runs: list[float], note: str) -> str:
-    value = round(statistics.median(runs), 3)
-    return json.dumps({"name": name, "unit": unit, "value": value, "runs": [round(r, 3) for r in runs], "note": note})
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--channels", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    bare, ours = [], []
-    for _ in range(options.rounds):
-        bare.append(measure_bare(options.channels, options.seconds))
-        time.sleep(0.2)
-        ours.append(measure_engine(options.channels, options.seconds))
+    bare, ours = in_turns(
+        lambda: measure_bare(options.channels, options.seconds),
+        lambda: measure_engine(options.channels, options.seconds),
+        options.rounds,
+    )
     load = f"{options.channels} channels, {options.channels * 50} packets/s, CPU of the sending thread"
     costs = [[run["cpu_s"] / run["packets"] * 1e6 for run in runs] for runs in (bare, ours)]
     print(figure("bare C sendto, CPU per packet", "µs", costs[0], f"{load}; lost {[run['lost'] for run in bare]}"))

@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 from bench.rig.media import build, run_phones
+from bench.rig.turns import figure, in_turns
 from media import Engine, Port
 
 HERE = Path(__file__).parent
@@ -75,26 +74,17 @@ def measure_engine(calls: int, seconds: float) -> dict[str, Any]:
     return {"us_per_packet": cpu / packets * 1e6, "late_ticks": late, "rss_growth_kb_per_call": grown / calls, **phones}
 
 
-def figure(name: str, unit: str, runs: list[float], note: str) -> str:
-    value = round(statistics.median(runs), 3)
-    return json.dumps(
-        {"name": name, "unit": unit, "value": value, "runs": [round(run, 3) for run in runs], "note": note}
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    bare, ours = [], []
-    for _ in range(options.rounds):
-        bare.append(measure_bare(options.calls, options.seconds))
-        time.sleep(0.2)
-        ours.append(measure_engine(options.calls, options.seconds))
+    bare, ours = in_turns(
+        lambda: measure_bare(options.calls, options.seconds),
+        lambda: measure_engine(options.calls, options.seconds),
+        options.rounds,
+    )
     load = f"{options.calls} calls, {options.calls * 100} packets/s, CPU of the relaying thread"
     costs = [[run["us_per_packet"] for run in runs] for runs in (bare, ours)]
     print(figure("bare C relay, CPU per packet", "µs", costs[0], f"{load}; lost {[run['lost'] for run in bare]}"))
