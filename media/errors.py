@@ -4,10 +4,15 @@
 ├─ EngineClosedError     the engine was closed before
 ├─ EngineStalledError    a worker thread takes no commands
 ├─ CodecMissingError     the codec, or telephone-events, were not negotiated or cannot be encoded
-└─ PromptError(source)   what should be played cannot be: caught by the flow, or its call ends with an internal error
-   ├─ PromptMissingError    no such file, or it may not be read
-   ├─ PromptCorruptError    not a WAV file, cut short, or of an encoding that we do not read
-   └─ PromptTooLargeError   longer than a prompt may be
+├─ PromptError(source)   what should be played cannot be: caught by the flow, or its call ends with an internal error
+│  ├─ PromptMissingError    no such file, it may not be read, or it lies outside of where prompts are
+│  ├─ PromptCorruptError    not a WAV or Ogg file, cut short, or of an encoding that we do not read
+│  └─ PromptTooLargeError   longer than a prompt may be
+└─ RecordingError(source)  a recording cannot be written or read
+   ├─ RecordingMissingError  no such file, or it may not be read
+   ├─ RecordingCorruptError  not a sealed recording
+   │  └─ ChunkCorruptError(chunk)  something was changed in it; `chunk` is where
+   └─ RecordingKeyError    its key was destroyed, or is not with this keeper
 """
 
 from __future__ import annotations
@@ -55,3 +60,31 @@ class PromptCorruptError(PromptError):
 
 class PromptTooLargeError(PromptError):
     """Longer than a prompt may be."""
+
+
+class RecordingError(MediaError):
+    """A recording cannot be written or read; `source` names it."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(f"{source}: {problem}")
+        self.source = source
+
+
+class RecordingMissingError(RecordingError):
+    """There is no such file, or it may not be read."""
+
+
+class RecordingCorruptError(RecordingError):
+    """Not a sealed recording, or not as it was written."""
+
+
+class ChunkCorruptError(RecordingCorruptError):
+    """Something in chunk number `chunk` is not as it was written."""
+
+    def __init__(self, source: str, chunk: int) -> None:
+        super().__init__(source, f"chunk {chunk} is not as it was written")
+        self.chunk = chunk
+
+
+class RecordingKeyError(RecordingError):
+    """The recording's key was destroyed, or is not with this keeper of keys."""
