@@ -42,6 +42,7 @@ LEG_COLUMNS: Final = (
     *("started", "linked_id", "leg", "caller", "callee", "disposition", "billable_s"),
     *("codec", "packets", "loss", "jitter"),
 )
+TRUNK_COLUMNS: Final = ("tenant", "trunk", "host", "state", "registration", "calls", "max_calls", "failures", "last")
 TRACE_COLUMNS: Final = ("started", "id", "tenant", "caller", "callee", "fate", "cause", "entries")
 TIMES: Final = ("started", "answered", "ended")
 
@@ -139,6 +140,8 @@ def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     registrations.set_defaults(listing=Listing(REGISTRATION_COLUMNS, _stored_registrations))
     calls = _asking(commands, "calls", _list, "the calls that are up")
     calls.set_defaults(listing=Listing(CALL_COLUMNS))
+    trunks = _asking(commands, "trunks", _list, "the trunks, and whether calls can go there")
+    trunks.set_defaults(listing=Listing(TRUNK_COLUMNS))
     cdr = _asking(commands, "cdr", _cdr, "the calls that ended, newest first")
     cdr.add_argument("--legs", action="store_true", help="one row per leg instead of one per call")
     cdr.add_argument("--since", metavar="TIME", type=_moment, help="2026-11-24, '2026-11-24 20:30', or an age: 2h, 7d")
@@ -147,7 +150,7 @@ def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     cdr.add_argument("--callee", metavar="NUMBER", help="only calls to this number")
     cdr.add_argument("--disposition", choices=DISPOSITIONS, help="only calls that ended so")
     cdr.add_argument("--limit", metavar="N", type=_positive, default=DEFAULT_CDR_ROWS, help="at most so many (100)")
-    for listing in (registrations, calls, cdr):
+    for listing in (registrations, calls, trunks, cdr):
         listing.add_argument("--tenant", metavar="DOMAIN", help="only this tenant")
 
 

@@ -23,6 +23,8 @@ class Running(Protocol):
 
     def calls(self, tenant: str | None) -> Iterable[Row]: ...
 
+    def trunks(self, tenant: str | None) -> Iterable[Row]: ...
+
     def stats(self) -> Row: ...
 
     def hang_up(self, call: str) -> bool:
@@ -63,6 +65,7 @@ def commands_of(running: Running) -> Mapping[str, Command]:
     return {
         "registrations": commands.registrations,
         "calls": commands.calls,
+        "trunks": commands.trunks,
         "cdr": commands.cdr,
         "stats": commands.stats,
         "reload": commands.reload,
@@ -82,6 +85,10 @@ class _Commands:
 
     async def calls(self, arguments: Arguments) -> AsyncIterator[Row]:
         for row in self._running.calls(_tenant(arguments)):
+            yield row
+
+    async def trunks(self, arguments: Arguments) -> AsyncIterator[Row]:
+        for row in self._running.trunks(_tenant(arguments)):
             yield row
 
     async def cdr(self, arguments: Arguments) -> AsyncIterator[Row]:

@@ -41,6 +41,7 @@ from pbx.output import Row
 from pbx.persistence import BindingKeeper, CdrListener, restore_bindings
 from pbx.store.sqlite import SqliteStore
 from pbx.tls import LiveTls, LoadedTls
+from pbx.trunks import Trunks
 from sipcore.aio.tcp import TcpLimits
 from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
@@ -105,6 +106,7 @@ class Daemon:
     _network: ListeningNetwork
     _tls: LiveTls | None
     _recorder: Recorder
+    _trunks: Trunks
     _app: App
     _lag: status.LoopLag
 
@@ -228,6 +230,9 @@ class Daemon:
             server=f"voipat/{__version__}",
         )
         Switchboard(self._directory, Admission(self._capacity.calls)).attach(self._app)
+        self._trunks = Trunks(SystemEntropy())
+        self._trunks.configure(self._config.tenants)
+        self._trunks.attach(self._app)
         self._app.subscribe(CdrListener(self._cdrs))
         self._app.subscribe(EventLog(self._log.handler.limit, time.time))
         await stack.enter_async_context(self._app)
@@ -324,6 +329,7 @@ class Daemon:
                     self._tls.use(certificates)
                 await asyncio.to_thread(self._store.save_tenants, loaded.tenants)
                 self._directory.swap(_directory_of(loaded))
+                self._trunks.configure(loaded.tenants)
                 self._log.set_level(loaded.server.log.level)
                 self._configure_recorder(loaded)
                 self._config = loaded
@@ -340,6 +346,10 @@ class Daemon:
     def calls(self, tenant: str | None) -> Iterable[Row]:
         """The calls under way, by the leg that came in."""
         return [status.call_row(call) for call in self._app.calls if tenant in (None, call.tenant)]
+
+    def trunks(self, tenant: str | None) -> Iterable[Row]:
+        """The trunks, by their state."""
+        return self._trunks.status(tenant)
 
     def hang_up(self, call: str) -> bool:
         """Ends the call; False when there is none of this id."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from pbx.config_table import Converter, Report, Table, flag, integer, one_of, seconds, text_like, text_of
 from pbx.tls import PairConfig, read_pair
+from pbx.trunk_config import TrunkConfig, read_trunks, refuse_clashes
 
 DIGESTS: Final = ("MD5", "SHA-256")  # RFC 7616 §6.1, the two that DigestServer speaks
 HA1_LENGTH: Final = {"MD5": 32, "SHA-256": 64}
@@ -61,6 +62,7 @@ class TenantConfig:
     features: FeaturesConfig = FeaturesConfig()
     trace: bool = True
     tls: PairConfig | None = None
+    trunks: tuple[TrunkConfig, ...] = ()
 
 
 def ha1_of(username: str, realm: str, password: str, algorithm: str) -> str:
@@ -89,8 +91,9 @@ def read_tenant(table: Table) -> TenantConfig:
         table.refuse("features", f"the code {features.echo!r} of echo is also an extension")
     trace = table.take("trace", flag, True)
     tls = _read_tls(table.table("tls")) if "tls" in table else None
+    trunks = read_trunks(table)
     table.finish()
-    return TenantConfig(domain, digest, extensions, features, trace, tls)
+    return TenantConfig(domain, digest, extensions, features, trace, tls, trunks)
 
 
 def _read_tls(table: Table) -> PairConfig:
@@ -208,4 +211,12 @@ def read_tenants(tables: list[Table], report: Report) -> tuple[TenantConfig, ...
         if tenant.domain in tenants:
             report.add((*table.path, "domain"), f"{tenant.domain!r} is the domain of an earlier tenant")
         tenants[tenant.domain] = tenant
+    refuse_clashes(
+        [
+            (("tenant", index, "trunk", number), trunk)
+            for index, tenant in enumerate(tenants.values())
+            for number, trunk in enumerate(tenant.trunks)
+        ],
+        report,
+    )
     return tuple(tenants.values())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NewType
 
-from sipcore.flow import Flow
+from sipcore.flow import Address, Flow
 from sipcore.message import Request, Response
 
 TransactionId = NewType("TransactionId", int)
@@ -57,13 +57,15 @@ class CancelReceived:
 class ResponseReceived:
     """A response to our request, provisional or final. Each 2xx of a forked INVITE is reported, with its dialog;
 
-    a retransmitted 2xx is answered with the stored ACK and not reported again.
+    a retransmitted 2xx is answered with the stored ACK and not reported again. `sent_to` is where the request went:
+    a response may come from elsewhere, and then deserves less trust.
     """
 
     transaction: TransactionId
     response: Response
     flow: Flow
     dialog: DialogId | None
+    sent_to: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

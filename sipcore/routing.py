@@ -15,6 +15,9 @@ DEFAULT_TLS_PORT: Final = 5061
 # What stands for "whichever of our sockets reaches it": the driver chooses.
 ANY_LOCAL: Final = Address("0.0.0.0", 0)
 
+# Stands for our own address in a Contact whose flow is not known yet; the endpoint fills it in (RFC 3261 §8.1.1.8).
+OWN_ADDRESS: Final = "own.invalid"
+
 # What keeps the promise of a SIPS URI (RFC 5630), and has 5061 as its port.
 SECURE: Final = frozenset({"TLS", "WSS"})
 
@@ -144,6 +147,12 @@ def contact_value(flow: Flow, sent_by: Address, *, sips: bool = False) -> str:
     if flow.transport == "UDP":
         return f"<sip:{host_port(sent_by)}>"
     return f"<sip:{host_port(sent_by)};transport={flow.transport.lower()}>"
+
+
+def with_own_address(contact: str, flow: Flow, sent_by: Address) -> str:
+    """The Contact with `OWN_ADDRESS` replaced by what the peer on `flow` can reach."""
+    transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
+    return contact.replace(OWN_ADDRESS, f"{host_port(sent_by)}{transport}")
 
 
 def stamped_via(text: str, via: Via, flow: Flow) -> str | None:

@@ -12,7 +12,16 @@ from sipcore.invite_usage import ENDING_STATUSES, ack_headers, end_dialog, end_e
 from sipcore.locate import Target
 from sipcore.message import Request, Response
 from sipcore.outputs import Output, Resolve, Transmit
-from sipcore.routing import ANY_LOCAL, NextHop, dialog_flow, new_flow, next_hop, top_route
+from sipcore.routing import (
+    ANY_LOCAL,
+    OWN_ADDRESS,
+    NextHop,
+    dialog_flow,
+    new_flow,
+    next_hop,
+    top_route,
+    with_own_address,
+)
 from sipcore.state import EndpointState, has_header
 from sipcore.transaction import Action, Alternatives, HeaderPairs, Input, State, Transaction
 from sipcore.transaction.invite_client import INVITE_CLIENT
@@ -183,6 +192,8 @@ class UserAgentClient:
         request.headers.prepend("Via", state.via(flow, branch))
         if transaction.method in TARGET_REFRESH and "Contact" not in request.headers:
             request.headers.add("Contact", state.contact(flow, request))
+        elif transaction.method == "REGISTER" and OWN_ADDRESS in (contact := request.headers.get("Contact", "")):
+            request.headers.set("Contact", with_own_address(contact, flow, state.sent_by(flow)))
         transaction.data = request.to_bytes()
         transaction.reliable = flow.reliable
         out.append(Transmit(transaction.data, flow))
@@ -355,7 +366,7 @@ class UserAgentClient:
             self._apply_to_reinvite(transaction, dialog, response, out)
         if not transaction.silent:
             dialog_id = None if dialog is None else dialog.id
-            out.append(ResponseReceived(transaction.id, response, flow, dialog_id))
+            out.append(ResponseReceived(transaction.id, response, flow, dialog_id, _sent_to(transaction)))
         if dialog is not None:
             self._apply_to_dialog(transaction, dialog, response, flow, now, out)
         if response.status >= 200 and transaction.machine is NONINVITE_CLIENT:
@@ -372,7 +383,8 @@ class UserAgentClient:
                 self._confirm(transaction, dialog, response)
             else:
                 self._end_answered(transaction, dialog, now, out)
-        out.append(ResponseReceived(transaction.id, response, flow, None if dialog is None else dialog.id))
+        dialog_id = None if dialog is None else dialog.id
+        out.append(ResponseReceived(transaction.id, response, flow, dialog_id, _sent_to(transaction)))
         if status >= 300:
             end_early_dialogs(self._state, transaction, now, out)
         elif transaction.cancel_headers is not None and status < 200:
@@ -567,6 +579,10 @@ class UserAgentClient:
         elif failure is Failure.TIMEOUT:
             # §12.2.1.2: no response at all is a 408.
             self._end_usage(transaction, dialog, 408, now, out)
+
+
+def _sent_to(transaction: Transaction) -> Address | None:
+    return None if transaction.flow is None else transaction.flow.remote
 
 
 def _check_allowed(dialog: Dialog, method: str) -> None:

@@ -22,6 +22,8 @@ With `--json` one object a line, times in UTC (RFC 3339); without it a table wit
 | `registrations` | `tenant`, `aor`, `contact`, `received`, `transport`, `user_agent`, `expires_s`, \
 `reachable` (false: it left keep-alives unanswered; null: it is not asked) |
 | `calls` | `id`, `tenant`, `caller`, `callee`, `state`, `started`, `answered` |
+| `trunks` | `tenant`, `trunk`, `host`, `transport`, `state` (`in` or `out` of service), `registration` (null: none), \
+`calls`, `max_calls`, `cps`, `priority`, `weight`, `placed`, `failures`, `last` |
 | `cdr` | `id`, `linked_id`, `tenant`, `direction`, `caller`, `callee`, `started`, `answered`, `ended`, `duration_s`, \
 `billable_s`, `disposition`, `hangup_by`, `cause` (`sip`, `q850`, `id`), `recording`, `mos`, `a_leg` and `b_leg` \
 (`call_id`, `codec`, `packets`, `loss`, `jitter`), `attempts` |

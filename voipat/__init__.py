@@ -13,10 +13,11 @@ from media.tones import SIGNALS, Signals, Tone, pause
 from sipcore.errors import NegotiationError, ProtocolError, SipError
 from voipat import events, reasons
 from voipat._version import __version__
-from voipat.accounts import Accounts, Identity, PasswordAccounts
+from voipat.accounts import Accounts, Identity, PasswordAccounts, TrunkIdentity
 from voipat.app import App
 from voipat.call import Call, CallState
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected
+from voipat.gateway import Gateway, Login
 from voipat.keepalive import KeepAlivePolicy
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.network import Network, SocketNetwork
@@ -33,11 +34,13 @@ __all__ = [
     "CallState",
     "Cancelled",
     "CodecMissingError",
+    "Gateway",
     "HungUp",
     "Identity",
     "KeepAlivePolicy",
     "Location",
     "LocationObserver",
+    "Login",
     "MediaError",
     "MemoryLocation",
     "NegotiationError",
@@ -58,6 +61,7 @@ __all__ = [
     "SocketNetwork",
     "Source",
     "Tone",
+    "TrunkIdentity",
     "__version__",
     "events",
     "pause",

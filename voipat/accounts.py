@@ -19,6 +19,19 @@ class Identity:
     user: str
 
 
+@dataclass(frozen=True, slots=True)
+class TrunkIdentity(Identity):
+    """A trunk of a tenant, known by where the request came from; `user` is the calling number as it was told.
+
+    `did` is the called number, as the trunk has it; `diversions` are the Diversion values (RFC 5806) of a trunk that is
+    trusted with them, newest first.
+    """
+
+    trunk: str
+    did: str
+    diversions: tuple[str, ...] = ()
+
+
 class Accounts(Protocol):
     """Domains and users. Every answer comes from memory, at once."""
 

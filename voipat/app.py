@@ -18,7 +18,7 @@ from fnmatch import translate
 from math import inf
 from time import time as system_wallclock  # noqa: TID251  # the default of embedders; everything else passes its own
 from types import MappingProxyType, TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from media import Engine, MediaTimeout, SourceLatched
 from sipcore.aio.driver import Driver
@@ -29,7 +29,7 @@ from sipcore.auth import DigestServer
 from sipcore.endpoint import Endpoint
 from sipcore.entropy import Entropy, SystemEntropy
 from sipcore.errors import ParseError
-from sipcore.events import RequestReceived
+from sipcore.events import RequestReceived, ResponseReceived
 from sipcore.flow import Address, Flow
 from sipcore.guard import Guard
 from sipcore.message import Request
@@ -37,7 +37,8 @@ from sipcore.parser import parse_message
 from sipcore.timers import Timers
 from sipcore.uri import Uri, unescape
 from voipat import events, reasons
-from voipat.accounts import Identity
+from voipat.accounts import Identity, TrunkIdentity
+from voipat.asking import ask
 from voipat.auth_gate import Gate
 from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
 from voipat.call import Call, CallState, Parties, read_offer
@@ -56,6 +57,15 @@ from voipat.switch import Switch
 logger: Final = logging.getLogger("voipat")
 
 Handler = Callable[[Call], Awaitable[object]]
+
+
+class Service(Protocol):
+    """What lives beside the calls: started when the App can send, stopped while it still can."""
+
+    async def start(self, app: App) -> None: ...
+
+    async def stop(self) -> None: ...
+
 
 # BYEs and their responses at the end; longer, and the peer is gone.
 CLOSE_S: Final = 1.5
@@ -124,6 +134,8 @@ class App:
         self._meter: LoadMeter | None = None
         self._is_simulated = False
         self._server = server
+        self._trunk_of: Callable[[Flow, Request], TrunkIdentity | None] | None = None
+        self._services: list[Service] = []
         self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
         self._compose()
 
@@ -150,6 +162,8 @@ class App:
         told = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
         self.gate.capabilities = (("Allow", self.gate.allow), *told, ("Supported", "path"))
         self.gate.drops_scanners = self._drops_scanners
+        if self._trunk_of is not None:
+            self.gate.trunk_of = self._trunk_of
         self.endpoint = Endpoint(
             entropy=self._entropy,
             gate=self.gate,
@@ -175,6 +189,18 @@ class App:
             return handler
 
         return register
+
+    def identify_trunks(self, trunk_of: Callable[[Flow, Request], TrunkIdentity | None]) -> None:
+        """Let calls in without credentials that `trunk_of` knows by where they came from, as `call.identity`."""
+        self._trunk_of = self.gate.trunk_of = trunk_of
+
+    def add_service(self, service: Service) -> None:
+        """Let `service` live as long as the App is open."""
+        self._services.append(service)
+
+    async def ask(self, request: Request, *, flow: Flow | None = None) -> ResponseReceived | None:
+        """Send a request outside of any call; its final response, or None when there was none."""
+        return await ask(self.exchange, request, flow)
 
     def subscribe(self, listener: events.Listener) -> None:
         """Tell `listener` every event of `voipat.events`, at once and in order."""
@@ -278,6 +304,8 @@ class App:
         self._schedule_expiry()
         if self._registrar is not None:
             self._registrar.keep_alive(self.exchange, loop)
+        for service in self._services:
+            await service.start(self)
         return self
 
     async def __aexit__(
@@ -285,6 +313,8 @@ class App:
     ) -> None:
         """End the calls that are up, wait a moment for their BYEs, close everything."""
         self.gate.draining = True
+        for service in reversed(self._services):
+            await service.stop()
         for call in self.calls:
             call.end("server", reasons.SHUTDOWN)
         assert self._tasks is not None, "entered before"

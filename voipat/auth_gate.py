@@ -20,7 +20,7 @@ from sipcore.names import METHODS
 from sipcore.uas import SCHEMES
 from sipcore.uri import Uri, unescape
 from voipat import events, reasons
-from voipat.accounts import Accounts, Identity
+from voipat.accounts import Accounts, Identity, TrunkIdentity
 from voipat.overload import Kind, Overload
 from voipat.reasons import Reason
 
@@ -62,13 +62,14 @@ class Gate:
         self.drops_scanners = True
         self.capabilities: tuple[tuple[str, str], ...] = ()
         self.emergency_numbers: frozenset[str] = frozenset()
+        self.trunk_of: Callable[[Flow, Request], TrunkIdentity | None] = _no_trunk
 
     def __call__(self, request: Request, flow: Flow, now: float) -> Verdict:
         method = request.method
         if method != "REGISTER" and request.to.tag:
             return _IN_DIALOG
-        if (unwanted := self._unwanted(request, flow, now)) is not None:
-            return unwanted
+        if (early := self._unwanted(request, flow, now) or self._from_trunk(request, flow)) is not None:
+            return early
         if method == "REGISTER" and self._accounts is not None:
             return self._register(request, flow, now)
         if self.guard is not None and (refusal := self._limited(request, flow, now)) is not None:
@@ -111,6 +112,13 @@ class Gate:
             return _SCANNER
         overload = self.overload
         return self._shed(overload, request, flow, now) if overload is not None and overload.shed else None
+
+    def _from_trunk(self, request: Request, flow: Flow) -> Verdict | None:
+        """A call from a trunk: known by where it comes from, never by what it says (H11)."""
+        if request.method != "INVITE" or self.draining or request.uri.scheme not in SCHEMES:
+            return None
+        trunk = self.trunk_of(flow, request)
+        return None if trunk is None else Admit(trunk)
 
     def _shed(self, overload: Overload, request: Request, flow: Flow, now: float) -> Verdict | None:
         """Refused without looking at passwords; nothing is published, because writing it down is work too."""
@@ -258,6 +266,10 @@ def is_scanner(request: Request) -> bool:
 
 def _nobody_is(uri: Uri, flow: Flow) -> bool:
     return False
+
+
+def _no_trunk(flow: Flow, request: Request) -> TrunkIdentity | None:
+    return None
 
 
 def _names_realm(credentials: list[str], realm: str) -> bool:

@@ -27,7 +27,7 @@ from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected
 from voipat.in_dialog import agree_on_codec, receive_in_dialog
 from voipat.legs import InboundLeg, OutboundLeg
 from voipat.media_leg import OWN_FORMATS, MediaLeg
-from voipat.outcomes import reason_of_failure, reason_of_status
+from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_status
 from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
 from voipat.reasons import Reason
 from voipat.switch import Switch
@@ -97,6 +97,9 @@ class Call:
         self.agrees = False
         self._awaits_answer = False
         self._acknowledged: asyncio.Future[None] | None = None
+        # An attempt at a gateway: the timer of its silence until it says something.
+        self.is_gateway = False
+        self._silence: asyncio.TimerHandle | None = None
         # Why a handler that just returns hangs up: the other side of the last bridge did.
         self._aftermath: tuple[str, Reason] | None = None
 
@@ -310,6 +313,7 @@ class Call:
         if self.state is CallState.ENDED:
             return
         was_answered = self.state is CallState.ANSWERED
+        self._hear()
         self.state = CallState.ENDED
         self.ended = self._switch.wallclock()
         self.hangup_by = by
@@ -423,16 +427,36 @@ class Call:
     def on_response(self, event: ResponseReceived) -> None:
         """A response to our INVITE."""
         response = event.response
+        self._hear()
         if response.status < 200:
             self._on_progress(response.status, response.body)
         elif response.status < 300:
             self._on_answer(event)
-        else:
-            self.end("callee", reason_of_status(response.status), status=response.status, by_peer=True)
+        elif not self._answer_challenge(event):
+            reason = (reason_of_gateway if self.is_gateway else reason_of_status)(response.status)
+            self.end("callee", reason, status=response.status, by_peer=True)
 
     def on_failure(self, event: RequestFailed) -> None:
         """No final response to our INVITE."""
-        self.end("server", reason_of_failure(event.failure), by_peer=True)
+        reason = reasons.TRUNK_UNAVAILABLE if self.is_gateway else reason_of_failure(event.failure)
+        self.end("server", reason, by_peer=True)
+
+    def expect_reaction(self, seconds: float | None) -> None:
+        """It goes to a gateway, which counts as gone when it says nothing for so long."""
+        self.is_gateway = True
+        if seconds is not None:
+            self._silence = self._switch.loop.call_later(seconds, self.end, "server", reasons.TRUNK_SILENT)
+
+    def _hear(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+    def _answer_challenge(self, event: ResponseReceived) -> bool:
+        leg = self._leg
+        if not isinstance(leg, OutboundLeg) or self.state is CallState.ENDED:
+            return False
+        return leg.answer_challenge(self, event, self._switch.entropy)
 
     def _on_progress(self, status: int, body: bytes) -> None:
         if status == 100 or self.state is CallState.ENDED:

@@ -16,6 +16,7 @@ from sipcore.uri import Uri, escape_user, unescape
 from voipat import events, reasons
 from voipat.auth_gate import ALLOW, is_anonymous
 from voipat.errors import Rejected
+from voipat.gateway import Gateway
 from voipat.legs import SDP, InboundLeg, OutboundLeg
 from voipat.location import Binding
 from voipat.outcomes import best_refusal
@@ -24,7 +25,7 @@ from voipat.reasons import Reason
 if TYPE_CHECKING:
     from voipat.call import Call
 
-DialTarget = str | Uri | Binding
+DialTarget = str | Uri | Binding | Gateway
 
 MAX_FORWARDS: Final = 70
 # RFC 3261 §19.1.2: the port of a sip URI that names none.
@@ -41,6 +42,7 @@ class Target:
     flow: Flow | None
     callee: str
     path: tuple[str, ...] = ()
+    gateway: Gateway | None = None
 
 
 class Fork:
@@ -142,7 +144,7 @@ class Fork:
 
 def resolve_targets(caller: Call, targets: DialTarget | Sequence[DialTarget]) -> list[Target]:
     """Every contact that the targets stand for. Raises: Rejected."""
-    wanted: Iterable[DialTarget] = [targets] if isinstance(targets, str | Uri | Binding) else targets
+    wanted: Iterable[DialTarget] = [targets] if isinstance(targets, str | Uri | Binding | Gateway) else targets
     found: list[Target] = []
     skipped: list[Binding] = []
     for target in wanted:
@@ -155,6 +157,8 @@ def resolve_targets(caller: Call, targets: DialTarget | Sequence[DialTarget]) ->
 def _resolve(caller: Call, target: DialTarget, skipped: list[Binding]) -> list[Target]:
     if isinstance(target, Binding):
         return [target_of(target)]
+    if isinstance(target, Gateway):
+        return [Target(target.uri, target.flow, target.callee, target.routes, target)]
     if isinstance(target, str):
         if ":" not in target:
             return _registered(caller, caller.tenant, target, skipped)
@@ -224,6 +228,9 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     formats = caller.offered()
     body = attempt.open_media().offer(formats)
     request = _invite(caller, target, forwards, leg, body)
+    if target.gateway is not None:
+        leg.login = target.gateway.login
+        attempt.expect_reaction(target.gateway.silence_s)
     caller.adopt(attempt)
     switch.publish(
         events.CallStarted(
@@ -254,6 +261,9 @@ def _invite(caller: Call, target: Target, forwards: int, leg: OutboundLeg, body:
     from_host = caller.from_.host if is_anonymous(caller.from_) else host
     from_ = NameAddr(Uri("sip", caller.from_.user, from_host), caller.display_name)
     to = NameAddr(Uri("sip", escape_user(target.callee), host) if target.flow is not None else target.uri)
+    more: tuple[tuple[str, str], ...] = ()
+    if (gateway := target.gateway) is not None:
+        from_, to, more = gateway.from_ or from_, NameAddr(target.uri), gateway.headers
     leg.call_id = caller.switch.entropy.token(16)
     headers = [
         ("Max-Forwards", str(forwards)),
@@ -262,6 +272,7 @@ def _invite(caller: Call, target: Target, forwards: int, leg: OutboundLeg, body:
         ("To", str(to)),
         ("Call-ID", leg.call_id),
         ("Allow", ALLOW),
+        *more,
         SDP,
     ]
     return Request("INVITE", target.uri, headers, body)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipcore.events import DialogId, RequestReceived, TransactionId
+from sipcore.entropy import Entropy
+from sipcore.events import DialogId, RequestReceived, ResponseReceived, TransactionId
 from sipcore.flow import Flow
 from sipcore.message import Request
 from voipat.auth_gate import ALLOW
 from voipat.exchange import DialogUser, Exchange, Requester
+from voipat.gateway import Login, with_credentials
 from voipat.reasons import Reason
 
 SDP: Final = ("Content-Type", "application/sdp")
@@ -69,10 +71,27 @@ class OutboundLeg:
         self.call_id = ""
         self.dialog: DialogId | None = None
         self._transaction: TransactionId | None = None
+        # Set for a gateway that we have credentials for, until they were given once.
+        self.login: Login | None = None
+        self._request: Request | None = None
 
     def invite(self, requester: Requester, request: Request) -> None:
         """Send the INVITE. Raises: LocalProtocolError."""
+        if self.login is not None:
+            self._request = request
         self._transaction = self._exchange.send(requester, request, self.flow)
+
+    def answer_challenge(self, requester: Requester, event: ResponseReceived, entropy: Entropy) -> bool:
+        """Send the INVITE again with credentials, once; False when there are none for this challenge."""
+        login, request = self.login, self._request
+        self.login = self._request = None
+        if login is None or request is None or event.response.status not in (401, 407):
+            return False
+        again = with_credentials(request, event, login, entropy)
+        if again is None:
+            return False
+        self._transaction = self._exchange.send(requester, again, self.flow)
+        return True
 
     def confirm(self, user: DialogUser, dialog: DialogId) -> None:
         """The 2xx is here: ACK."""

@@ -46,6 +46,19 @@ def reason_of_failure(failure: Failure) -> Reason:
     return reasons.BAD_TARGET if failure is Failure.RESOLVE else reasons.UNREACHABLE
 
 
+def reason_of_gateway(status: int) -> Reason:
+    """Ours for a gateway's final response: what speaks of the gateway itself is told apart from what its callee did."""
+    if status in (401, 407):
+        return reasons.TRUNK_CREDENTIALS
+    if status in (404, 410, 604):
+        return reasons.UNALLOCATED
+    if status == 484:
+        return reasons.INVALID_NUMBER
+    if status == 408 or 500 <= status < 600:
+        return reasons.TRUNK_UNAVAILABLE
+    return reason_of_status(status)
+
+
 def best_refusal(refusals: Sequence[Reason]) -> Reason:
     """The one to tell the caller of."""
     for reason in _PREFERENCE:

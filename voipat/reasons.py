@@ -147,6 +147,34 @@ NO_SECURE_PHONE: Final = Reason(
     "VP-3018", 480, 20, "failed", "No phone over TLS",
     "The call is to a sips address, and no phone of the extension is registered over TLS.")  # fmt: skip
 
+TRUNK_UNAVAILABLE: Final = Reason(
+    "VP-3201", 503, 38, "failed", "Trunk unavailable",
+    "The trunk answered with a server error, or could not be reached; the next trunk was tried.")  # fmt: skip
+NO_TRUNK: Final = Reason(
+    "VP-3202", 503, 34, "failed", "No trunk available",
+    "Every trunk for the number is out of service or full; `voipat trunks` says which and why.")  # fmt: skip
+TRUNK_SILENT: Final = Reason(
+    "VP-3203", 503, 38, "failed", "Trunk silent",
+    "The trunk did not react to the call at all; the next trunk was tried.")  # fmt: skip
+UNALLOCATED: Final = Reason(
+    "VP-3204", 404, 1, "failed", "Unallocated number",
+    "The carrier knows no such number, or no route leads to it.")  # fmt: skip
+INVALID_NUMBER: Final = Reason(
+    "VP-3205", 484, 28, "failed", "Invalid number",
+    "The number is too short, too long, or has characters that no number has.")  # fmt: skip
+CALLER_ID_REFUSED: Final = Reason(
+    "VP-3206", 403, 21, "failed", "Caller number not allowed",
+    "The trunk takes only the numbers of caller_ids, and caller_id_policy is to refuse others.")  # fmt: skip
+TRUNK_LIMIT: Final = Reason(
+    "VP-3207", 503, 34, "failed", "Call limit of the trunk reached",
+    "The trunk has max_calls calls up, or cps new calls in this second.")  # fmt: skip
+TRUNK_CREDENTIALS: Final = Reason(
+    "VP-3208", 503, 21, "failed", "Trunk wants other credentials",
+    "The trunk refused our credentials, or asked for a realm that is not the configured one: it got none.")  # fmt: skip
+CALL_LOOP: Final = Reason(
+    "VP-3209", 482, 25, "failed", "Call goes in a circle",
+    "The call was forwarded more often than allowed.")  # fmt: skip
+
 NORMAL_CLEARING: Final = Reason(
     "VP-4001", 200, 16, "answered", "Normal call clearing",
     "Somebody hung up.")  # fmt: skip

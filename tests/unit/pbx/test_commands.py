@@ -52,6 +52,9 @@ class FakeDaemon:
     def calls(self, tenant: str | None) -> Iterable[Row]:
         return [{"id": call} for call in self.calls_up]
 
+    def trunks(self, tenant: str | None) -> Iterable[Row]:
+        return [{"trunk": "carrier", "tenant": tenant}]
+
     def stats(self) -> Row:
         return {"calls": len(self.calls_up)}
 
@@ -93,6 +96,7 @@ def answer(command: str, **arguments: object) -> list[Row]:
 def test_each_listing_answers_rows() -> None:
     assert answer("registrations", tenant="office.test") == [{"tenant": "office.test"}]
     assert answer("calls") == [{"id": "c1"}]
+    assert answer("trunks") == [{"trunk": "carrier", "tenant": None}]
     assert answer("stats") == [{"calls": 1}]
 
 

@@ -1,0 +1,115 @@
+"""Who a call says it is from, across the edge of trust: RFC 3323, RFC 3325, RFC 5806.
+
+    from →            a phone, a trunk without trust        a trunk with identity = "pai"
+    what is believed  From                                  P-Asserted-Identity before From, Diversion
+    → to              phone: From, nothing else             trunk without trust: From; with it: From, PAI, Diversion
+    hidden            From anonymous, no PAI, no Diversion  From anonymous; PAI with `Privacy: id`
+
+Nothing that came in goes on by itself: the other leg's headers are written here, from what is believed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pbx.trunk_config import TrunkConfig
+from sipcore.errors import ParseError
+from sipcore.fields import NameAddr
+from sipcore.message import Request
+from sipcore.uri import Uri, escape_user, unescape
+from voipat import Call, Rejected, TrunkIdentity, reasons
+
+# RFC 3323 §4.1.1.3, RFC 3325 §4.
+ANONYMOUS: Final = NameAddr(Uri("sip", "anonymous", "anonymous.invalid"), "Anonymous")
+# RFC 3323 §4.2 and RFC 3325 §9.3: what asks for the name to be hidden. "none" asks for the opposite.
+_HIDING: Final = frozenset(("id", "user", "header", "session"))
+# Of the ways that a call went before, so many are told on.
+MAX_DIVERSIONS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What an INVITE to a trunk says of the caller."""
+
+    from_: NameAddr
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def outbound_names(config: TrunkConfig, call: Call | None, caller_id: str | None) -> Names:
+    """From, P-Asserted-Identity, Privacy and Diversion for this trunk.
+
+    Raises: Rejected when the caller's number is not allowed there and is not to be replaced.
+    """
+    number = _allowed(config, caller_id or ("" if call is None else call.caller))
+    hidden = call is not None and is_hidden(call)
+    headers: list[tuple[str, str]] = []
+    if config.trusted and number:
+        headers += [("P-Asserted-Identity", str(value)) for value in _asserted(config, number)]
+        if hidden:
+            headers.append(("Privacy", "id"))
+    if config.trusted and call is not None:
+        headers += [("Diversion", value) for value in _diversions(config, call)]
+    if hidden:
+        return Names(ANONYMOUS, tuple(headers))
+    name = None if call is None or caller_id else call.display_name
+    return Names(NameAddr(Uri("sip", escape_user(number) or None, config.domain), name), tuple(headers))
+
+
+def is_hidden(call: Call) -> bool:
+    """Whether the caller wants to stay unknown to the callee (RFC 3323 §4)."""
+    if call.from_.host.lower() == "anonymous.invalid" or call.from_.user == "anonymous":
+        return True
+    return wants_privacy(call.header("Privacy"))
+
+
+def wants_privacy(privacy: str | None) -> bool:
+    """What a Privacy header says; values are separated by semicolons (RFC 3323 §4.2)."""
+    wanted = {value.strip().lower() for value in (privacy or "").split(";")}
+    return "none" not in wanted and not _HIDING.isdisjoint(wanted)
+
+
+def believed_number(request: Request, *, trusted: bool) -> str:
+    """The calling number: what a peer within the trust domain asserts (RFC 3325 §5), else what From claims."""
+    if trusted:
+        for value in request.headers.get_all("P-Asserted-Identity"):
+            try:
+                uri = NameAddr.parse(value).uri
+            except ParseError:
+                continue
+            if uri.scheme in ("sip", "sips", "tel") and uri.user:
+                return number_of(uri)
+    return number_of(request.from_.uri)
+
+
+def number_of(uri: Uri) -> str:
+    """The user part without escapes and without the parameters that tel URIs have (RFC 3966)."""
+    try:
+        return unescape(uri.user or "").partition(";")[0]
+    except ParseError:
+        return uri.user or ""
+
+
+def _allowed(config: TrunkConfig, number: str) -> str:
+    if config.caller_id_policy == "pass" or (number and config.allows_caller_id(number)):
+        return number or config.caller_id
+    if config.caller_id_policy == "reject":
+        raise Rejected(reasons.CALLER_ID_REFUSED)
+    return config.caller_id or next(iter(config.dids), "") or config.username
+
+
+def _asserted(config: TrunkConfig, number: str) -> list[NameAddr]:
+    """RFC 3325 §9.1: one SIP URI, and with it the same number as a tel URI."""
+    values = [NameAddr(Uri("sip", escape_user(number), config.domain))]
+    if number.startswith("+"):
+        values.append(NameAddr(Uri("tel", number, "")))
+    return values
+
+
+def _diversions(config: TrunkConfig, call: Call) -> list[str]:
+    """RFC 5806: a call that came in by a trunk and leaves by one was diverted by the number that it came to."""
+    identity = call.identity
+    if not isinstance(identity, TrunkIdentity):
+        return []
+    value = NameAddr(Uri("sip", escape_user(identity.did) or None, config.domain))
+    return [f"{value};reason=unknown", *identity.diversions[: MAX_DIVERSIONS - 1]]

@@ -1,0 +1,298 @@
+"""The trunks of every tenant: which one a request comes from, and the way out for a number.
+
+Inbound, a trunk is known by address, port and certificate alone (security.md H11); numbers only tell apart trunks that
+share these. Outbound, the trunks of a route are tried by priority, within one by chance as their weights say, skipping
+those out of service or full; what is the trunk's own failure leads to the next, what its callee says does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Final
+
+from pbx.identity import MAX_DIVERSIONS, believed_number, number_of, outbound_names
+from pbx.output import Row
+from pbx.tenants import TenantConfig
+from pbx.trunk_config import TrunkConfig
+from pbx.trunk_line import TrunkLine
+from pbx.trunk_watch import TrunkWatch
+from sipcore.entropy import Entropy
+from sipcore.flow import Flow, TlsFlow
+from sipcore.message import Request
+from sipcore.routing import SECURE
+from sipcore.uri import Uri, escape_user
+from voipat import App, Call, Gateway, Login, Rejected, TrunkIdentity, events, reasons
+
+# A trunk on an address that does not even say 100 in this time is not there: RFC 3261 §17.2.1 wants it in 200 ms. One
+# on a name may have to go from one dead address to another first, 4 s each.
+SILENCE_S: Final = 1.5
+SILENCE_OF_NAME_S: Final = 6.0
+
+# The trunk failed, not the callee: the next one may do.
+_ITS_OWN_FAULT: Final = frozenset(
+    reason.id
+    for reason in (
+        reasons.TRUNK_UNAVAILABLE,
+        reasons.TRUNK_SILENT,
+        reasons.TRUNK_CREDENTIALS,
+        reasons.UNREACHABLE,
+        reasons.BAD_TARGET,
+    )
+)
+_Place = tuple[int, int, int | None]
+
+
+class Trunks:
+    """Every trunk; a service of the App that it is attached to. `configure` takes a new configuration under way."""
+
+    def __init__(self, entropy: Entropy) -> None:
+        self._entropy = entropy
+        self._lines: dict[tuple[str, str], TrunkLine] = {}
+        self._by_place: dict[_Place, list[TrunkLine]] = {}
+        self._lengths: tuple[tuple[int, int], ...] = ()
+        self._places: dict[str, TrunkLine] = {}
+        self._watches: dict[tuple[str, str], TrunkWatch] = {}
+        self._app: App | None = None
+
+    # Life
+
+    def configure(self, tenants: Iterable[TenantConfig]) -> None:
+        """Put these trunks in force. Calls go on; a trunk that stays keeps its state."""
+        wanted = {(tenant.domain, trunk.name): trunk for tenant in tenants for trunk in tenant.trunks}
+        for key in [key for key in self._lines if key not in wanted]:
+            del self._lines[key]
+        for key, config in wanted.items():
+            line = self._lines.get(key)
+            if line is None:
+                self._lines[key] = TrunkLine(key[0], config, self._entropy.token(8), self._now)
+            else:
+                line.config = config
+        self._index()
+        self._watch()
+
+    def attach(self, app: App) -> None:
+        """Serve this App: know its calls from trunks, and while it is open watch over them."""
+        app.identify_trunks(self.identify)
+        app.subscribe(self._on_event)
+        app.add_service(self)
+
+    async def start(self, app: App) -> None:
+        """Begin to ask and to register. Called by the App."""
+        self._app = app
+        self._watch()
+
+    async def stop(self) -> None:
+        """Take our registrations back and ask no more. Called by the App."""
+        self._app = None
+        watches, self._watches = self._watches, {}
+        await asyncio.gather(*(watch.close() for watch in watches.values()))
+
+    # Inbound
+
+    def identify(self, flow: Flow, request: Request) -> TrunkIdentity | None:
+        """The trunk that a request comes from; None when it comes from none."""
+        if not self._lines:
+            return None
+        user = number_of(request.uri)
+        line = self._choose(self._at(flow), user)
+        if line is None:
+            return None
+        called = number_of(request.to.uri) if user == line.token else user
+        trusted = line.config.trusted
+        diversions = tuple(request.headers.get_all("Diversion")[:MAX_DIVERSIONS]) if trusted else ()
+        caller = believed_number(request, trusted=trusted)
+        return TrunkIdentity(line.tenant, caller, line.config.name, called, diversions)
+
+    @contextmanager
+    def inbound(self, call: Call) -> Iterator[None]:
+        """The place of a call that came from a trunk. Raises: Rejected."""
+        identity = call.identity
+        line = self._lines.get((identity.tenant, identity.trunk)) if isinstance(identity, TrunkIdentity) else None
+        if line is None:
+            yield
+            return
+        if not line.has_room():
+            raise Rejected(reasons.TRUNK_LIMIT)
+        line.take()
+        try:
+            yield
+        finally:
+            line.release()
+
+    def _choose(self, found: Sequence[TrunkLine], user: str) -> TrunkLine | None:
+        if len(found) == 1:
+            return found[0]
+        mine = [line for line in found if user == line.token or user in line.config.dids]
+        return mine[0] if len(mine) == 1 else None
+
+    def _at(self, flow: Flow) -> list[TrunkLine]:
+        """Those that the longest network around the source has; an exact port before any port."""
+        address = ip_address(flow.remote.host)
+        number, bits = int(address), address.max_prefixlen
+        for version, length in self._lengths:
+            if version != address.version:
+                continue
+            network = number >> (bits - length) << (bits - length)
+            for port in (flow.remote.port, None):
+                place = (version << 8 | length, network, port)
+                if found := [line for line in self._by_place.get(place, ()) if _fits(line.config, flow)]:
+                    return found
+        return [line for line in self._lines.values() if _has_learned(line, flow)]
+
+    def _index(self) -> None:
+        places: dict[_Place, list[TrunkLine]] = {}
+        lengths = set()
+        for line in self._lines.values():
+            for address in line.config.addresses:
+                network = address.network
+                lengths.add((network.version, network.prefixlen))
+                place = (network.version << 8 | network.prefixlen, int(network.network_address), address.port)
+                places.setdefault(place, []).append(line)
+        self._by_place = places
+        self._lengths = tuple(sorted(lengths, key=lambda each: -each[1]))
+
+    # Outbound
+
+    async def dial(
+        self,
+        call: Call,
+        route_names: Sequence[str],
+        number: str,
+        *,
+        timeout: float,
+        caller_id: str | None = None,
+    ) -> Call:
+        """Call `number` (E.164 with its +, or what the country has) by one of the trunks that the route names.
+
+        Raises: Rejected with the last trunk's refusal, or when none is there or has room; NoAnswer, HungUp, Cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        refusal = Rejected(reasons.NO_TRUNK)
+        for line in self.in_order(call.tenant, route_names):
+            if not line.in_service or not line.has_room():
+                call.note("trunk %s is %s", line.config.name, "full" if line.in_service else "out of service")
+                continue
+            try:
+                return await self._try(call, line, number, deadline - loop.time(), caller_id)
+            except Rejected as refused:
+                call.note("trunk %s: %s %s", line.config.name, refused.reason.id, refused.reason.text)
+                if refused.reason.id not in _ITS_OWN_FAULT:
+                    raise
+                refusal = refused
+            if loop.time() >= deadline:
+                break
+        raise Rejected(reasons.NO_TRUNK if refusal.reason.status != 503 else refusal.reason, by="callee") from None
+
+    def in_order(self, tenant: str, names: Sequence[str]) -> list[TrunkLine]:
+        """The trunks of a route as they are to be tried: by priority, within one by chance as the weights say."""
+        named = (self._lines.get((tenant, name)) for name in dict.fromkeys(names))
+        waiting = sorted((line for line in named if line is not None), key=lambda line: line.config.priority)
+        ordered: list[TrunkLine] = []
+        while waiting:
+            group = [line for line in waiting if line.config.priority == waiting[0].config.priority]
+            chosen = self._draw(group)
+            waiting.remove(chosen)
+            ordered.append(chosen)
+        return ordered
+
+    def _draw(self, group: Sequence[TrunkLine]) -> TrunkLine:
+        if len(group) == 1:
+            return group[0]
+        point = self._entropy.uniform(0.0, sum(line.config.weight for line in group))
+        for line in group:
+            point -= line.config.weight
+            if point < 0.0:
+                return line
+        return group[-1]
+
+    async def _try(self, call: Call, line: TrunkLine, number: str, timeout: float, caller_id: str | None) -> Call:
+        gateway = gateway_of(line, number, call, caller_id)
+        call.note("trunk %s: %s", line.config.name, gateway.uri)
+        line.take()
+        placed: Call | None = None
+        try:
+            placed = await call.dial(gateway, timeout=timeout)
+        except Rejected as refused:
+            if refused.reason.id in _ITS_OWN_FAULT:
+                line.failed(f"{refused.reason.id} {refused.reason.text}")
+            else:
+                line.succeeded()
+            raise
+        finally:
+            # Until the call ends, unless it has ended already.
+            if placed is None or placed.outcome is not None:
+                line.release()
+            else:
+                self._places[placed.id] = line
+        line.succeeded()
+        return placed
+
+    def _on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.CallEnded) and (line := self._places.pop(event.id, None)) is not None:
+            line.release()
+
+    # What can be seen
+
+    def status(self, tenant: str | None = None) -> list[Row]:
+        """One row for each trunk."""
+        return [line.row() for line in self._lines.values() if tenant in (None, line.tenant)]
+
+    def line(self, tenant: str, name: str) -> TrunkLine | None:
+        """One trunk as it is now."""
+        return self._lines.get((tenant, name))
+
+    def _watch(self) -> None:
+        """Start the watches of new trunks, end those of trunks that are gone or changed."""
+        if self._app is None:
+            return
+        for key, watch in list(self._watches.items()):
+            if key not in self._lines or watch.config != self._lines[key].config:
+                self._watches.pop(key).end()
+        for key, line in self._lines.items():
+            if key not in self._watches:
+                self._watches[key] = TrunkWatch(self._app, line, self._entropy)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def gateway_of(line: TrunkLine, number: str, call: Call | None, caller_id: str | None) -> Gateway:
+    """The way to `number` by this trunk. Raises: Rejected when the trunk does not take the caller's number."""
+    config = line.config
+    names = outbound_names(config, call, caller_id)
+    return Gateway(
+        uri=trunk_uri(config, config.number(number)),
+        callee=number,
+        from_=names.from_,
+        headers=names.headers,
+        routes=line.service_route,
+        login=Login(config.realm, config.username, config.password) if config.username else None,
+        silence_s=SILENCE_S if config.is_literal else SILENCE_OF_NAME_S,
+    )
+
+
+def trunk_uri(config: TrunkConfig, number: str | None) -> Uri:
+    """The trunk's address, with a number as its user (RFC 3261 §19.1.6: `user=phone`)."""
+    params: dict[str, str | None] = {} if config.transport == "udp" else {"transport": config.transport}
+    if number is None:
+        return Uri("sip", None, config.host, config.port, params=params)
+    return Uri("sip", escape_user(number), config.host, config.port, params={**params, "user": "phone"})
+
+
+def _fits(config: TrunkConfig, flow: Flow) -> bool:
+    if (config.transport == "tls") is not (flow.transport in SECURE):
+        return False
+    if not config.certificate_name:
+        return True
+    return isinstance(flow, TlsFlow) and config.certificate_name in (name.lower() for name in flow.names)
+
+
+def _has_learned(line: TrunkLine, flow: Flow) -> bool:
+    if not line.learned or not _fits(line.config, flow):
+        return False
+    host, port = flow.remote
+    return (host, port) in line.learned or (host, None) in line.learned
