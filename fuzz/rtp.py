@@ -106,6 +106,7 @@ class Run:
         for port in self.ports:
             stats = self.engine.stats(port)
             refused = ("not_rtp", "payload_type", "learning", "foreign", "jump", "flood", "rtcp_junk", "rtcp_foreign")
+            refused += ("stun", "dtls_unwanted")
             counted = stats.packets_in + stats.rtcp.packets_in + sum(stats.dropped.get(name, 0) for name in refused)
             late = stats.dropped.get("late", 0)  # before or after the packet was taken
             assert counted <= self.fed[port] <= counted + late, f"{self.fed[port]} fed, {stats}"

@@ -4,6 +4,7 @@ from media._engine import EncodedAudio
 from media.engine import Engine, ManualClock
 from media.errors import (
     CodecMissingError,
+    CryptoError,
     EngineClosedError,
     EngineStalledError,
     MediaError,
@@ -14,18 +15,30 @@ from media.errors import (
     PromptTooLargeError,
     StaleHandleError,
 )
-from media.events import DigitReceived, DigitsSent, MediaEvent, MediaTimeout, PlaybackFinished, SourceLatched
+from media.events import (
+    DigitReceived,
+    DigitsSent,
+    FlightReceived,
+    MediaEvent,
+    MediaTimeout,
+    PlaybackFinished,
+    SourceLatched,
+)
+from media.keys import SUITES, SrtpKeys, Suite, maybe_suite
 from media.port import Port
 from media.stats import PortStats, RtcpStats
 
 __all__ = [
+    "SUITES",
     "CodecMissingError",
+    "CryptoError",
     "DigitReceived",
     "DigitsSent",
     "EncodedAudio",
     "Engine",
     "EngineClosedError",
     "EngineStalledError",
+    "FlightReceived",
     "ManualClock",
     "MediaError",
     "MediaEvent",
@@ -40,5 +53,8 @@ __all__ = [
     "PromptTooLargeError",
     "RtcpStats",
     "SourceLatched",
+    "SrtpKeys",
     "StaleHandleError",
+    "Suite",
+    "maybe_suite",
 ]

@@ -12,7 +12,12 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from pylibsrtp import Policy, Session
+
 from media._engine import (
+    CRYPTO_AWAITED,
+    CRYPTO_OFF,
+    CRYPTO_ON,
     EVENT_DIGIT,
     EVENT_KEYED,
     EVENT_LATCHED,
@@ -23,15 +28,25 @@ from media._engine import (
     Core,
     EncodedAudio,
 )
-from media.errors import NoPortsLeftError
+from media.errors import CryptoError, NoPortsLeftError
 from media.events import (
     PLAYED_REASONS,
     DigitReceived,
     DigitsSent,
+    FlightReceived,
     MediaEvent,
     MediaTimeout,
     PlaybackFinished,
     SourceLatched,
+)
+from media.keys import (
+    AES_CM_80,
+    SrtpKeys,
+    library_functions,
+    policy_address,
+    receive_session,
+    send_policy,
+    session_address,
 )
 from media.port import Port, PortNumbers
 from media.stats import PortStats, port_stats
@@ -65,6 +80,16 @@ class ManualClock:
     wallclock: float = 0.0
 
 
+@dataclass(slots=True)
+class _Secured:
+    """The SRTP of a port: its keys, the sessions that they are in, and what these were made of."""
+
+    keys: SrtpKeys
+    sender: Session
+    receiver: Session
+    policy: Policy
+
+
 class Engine:
     """Owns the workers and the ports. Close it, or use it as a context manager."""
 
@@ -91,10 +116,14 @@ class Engine:
         self._numbers: dict[str, PortNumbers] = {}
         self._ports: dict[int, Port] = {}
         self._leaving: dict[int, Port] = {}  # closed on the manual clock, their last packets not taken yet
+        self._ssrcs: dict[int, int] = {}
+        self._secured: dict[int, _Secured] = {}
         self._opened = 0
         self._numbered = 0  # playbacks and runs of digits, so that their events name them
         capacity = min(_SLOTS, 2 * (high - low + 1))
         self._core = Core(capacity, workers, clock is not None, media_timeout, EVENT_RING)
+        self._core.use_srtp(library_functions())
+        self._check_srtp()
         self._threads = [] if clock else [self._start_worker(index) for index in range(workers)]
         self._set_time()
 
@@ -108,6 +137,19 @@ class Engine:
         thread = threading.Thread(target=self._core.run, args=(index,), name=f"voipat-media-{index}", daemon=True)
         thread.start()
         return thread
+
+    def _check_srtp(self) -> None:
+        """One packet through libsrtp's addresses, so that a library that has changed is found before a call is."""
+        material = bytes(range(AES_CM_80.material))
+        keys = SrtpKeys(AES_CM_80, material, material)
+        packet = bytes((0x80, 0, 0, 1, *bytes(4), 0, 0, 0, 1, *range(20)))
+        sender, receiver = Session(send_policy(keys, 1)), receive_session(keys)
+        try:
+            sealed, opened = self._core.try_srtp(session_address(sender), session_address(receiver), packet)
+        except ValueError as error:
+            raise CryptoError(str(error)) from None
+        if opened != packet or receive_session(keys).unprotect(sealed) != packet:
+            raise CryptoError("libsrtp does not give back what it was given")
 
     # Ports
 
@@ -129,6 +171,7 @@ class Engine:
         number, handle = self._open(bind, ssrc & 0xFFFFFFFF, sequence & 0xFFFF, timestamp & 0xFFFFFFFF)
         port = Port(handle, bind, number, number + 1)
         self._ports[handle] = port
+        self._ssrcs[handle] = ssrc & 0xFFFFFFFF
         window = LATCH_WINDOW if latch and remote else 0.0  # with no address signalled yet nobody has a claim
         try:
             self.set_remote(port, remote, remote_rtcp=remote_rtcp, latch_window=window)
@@ -185,7 +228,8 @@ class Engine:
     def close_port(self, port: Port) -> None:
         """Close it; its numbers rest for two seconds. Raises: StaleHandleError."""
         self._core.close(port.id)
-        del self._ports[port.id]
+        del self._ports[port.id], self._ssrcs[port.id]
+        self._secured.pop(port.id, None)
         if self._clock:
             self._leaving[port.id] = port
         self._numbers[port.address].rest(port.rtp_port, self._core.now())
@@ -214,6 +258,72 @@ class Engine:
     def mute(self, port: Port, muted: bool = True) -> None:
         """Forward nothing of what arrives at the port; digits are still reported."""
         self._core.mute(port.id, muted)
+
+    # SRTP
+
+    def secure(self, port: Port, keys: SrtpKeys, *, source: Pair | None = None, fresh: bool = False) -> None:
+        """Seal what the port sends and open what it receives; anything that is not sealed is dropped from now on.
+
+        Called again with the same keys it changes nothing. New keys take over from the old ones: rollover counters go
+        on (RFC 3711 §3.3.1), and for two seconds packets under the old keys are still taken; not so when `fresh` says
+        that the far side starts anew (its address changed with its key, RFC 4568 §7.1.4). `source`: who has
+        proven to be the far side by a handshake. Raises: CryptoError, StaleHandleError.
+        """
+        before = self._secured.get(port.id)
+        if before is not None and before.keys == keys and not fresh:
+            return
+        policy = send_policy(keys, self._ssrcs[port.id])
+        sender, receiver, update, continues = self._sessions(port, before, keys, policy, fresh)
+        secured = _Secured(keys, sender, receiver, policy)
+        suite = keys.suite
+        self._core.set_crypto(
+            port.id,
+            CRYPTO_ON,
+            session_address(sender),
+            session_address(receiver),
+            policy_address(policy) if update else 0,
+            self._core.peer_ssrc(port.id),
+            (keys.mki_length, suite.tail, suite.rtcp_tail),
+            source is not None,
+            continues,
+            source,
+            secured,
+        )
+        self._secured[port.id] = secured
+
+    def _sessions(
+        self, port: Port, before: _Secured | None, keys: SrtpKeys, policy: Policy, fresh: bool
+    ) -> tuple[Session, Session, bool, bool]:
+        """Sender, receiver; whether the sender gets the policy put in, whether the receiver takes over from another."""
+        if before is None:
+            return Session(policy), receive_session(keys), False, False
+        same = before.keys.suite == keys.suite and before.keys.mki_length == keys.mki_length
+        update = before.keys.send != keys.send or not same
+        if same and before.keys.receive == keys.receive and not fresh:
+            return before.sender, before.receiver, update, False
+        # Both generations are tried on each packet while they overlap: their layout must be one.
+        continues = same and not fresh
+        ssrc = self._core.peer_ssrc(port.id) if continues else 0
+        return before.sender, receive_session(keys, ssrc), update, continues
+
+    def await_keys(self, port: Port, *, dtls: bool) -> None:
+        """Drop everything until `secure`; with `dtls`, handshakes come up as FlightReceived."""
+        self._secured.pop(port.id, None)
+        self._core.set_crypto(port.id, CRYPTO_AWAITED, 0, 0, 0, 0, (0, 0, 0), dtls, False, None, None)
+
+    def unsecure(self, port: Port) -> None:
+        """Plain RTP again."""
+        self._secured.pop(port.id, None)
+        self._core.set_crypto(port.id, CRYPTO_OFF, 0, 0, 0, 0, (0, 0, 0), False, False, None, None)
+
+    def send_flight(self, port: Port, data: bytes, destination: Pair) -> None:
+        """A datagram of a handshake, from the port's RTP socket."""
+        self._core.send_flight(port.id, data, destination)
+
+    @property
+    def srtp_contexts(self) -> int:
+        """Ports that use SRTP now, and generations of keys that a worker has not let go of yet."""
+        return self._core.crypto_contexts()
 
     # Prompts and digits
 
@@ -276,9 +386,19 @@ class Engine:
     def drain(self) -> list[MediaEvent]:
         """All events that wait; the engine then wakes the loop at the next one."""
         raw = self._core.drain()
+        flights = self._core.drain_flights()
         if self._core.arm():
             raw += self._core.drain()
-        return [event for item in raw if (event := self._event(*item)) is not None]
+            flights += self._core.drain_flights()
+        found = [event for item in raw if (event := self._event(*item)) is not None]
+        return [*found, *self._flights(flights)]
+
+    def _flights(self, raw: list[tuple[int, bytes, Pair]]) -> list[MediaEvent]:
+        return [
+            FlightReceived(port, data, source)
+            for handle, data, source in raw
+            if (port := self._ports.get(handle)) is not None
+        ]
 
     def _event(
         self, kind: int, handle: int, value: int, duration: int, detail: int, address: Pair | None
@@ -338,6 +458,7 @@ class Engine:
         self._core.release()
         self._threads.clear()
         self._ports.clear()
+        self._secured.clear()
 
     # Manual clock
 

@@ -3,6 +3,7 @@
 ├─ StaleHandleError      the port was closed before
 ├─ EngineClosedError     the engine was closed before
 ├─ EngineStalledError    a worker thread takes no commands
+├─ CryptoError           SRTP cannot be used, or its keys do not fit: the stream is refused, never sent in the clear
 ├─ CodecMissingError     the codec, or telephone-events, were not negotiated or cannot be encoded
 ├─ PromptError(source)   what should be played cannot be: caught by the flow, or its call ends with an internal error
 │  ├─ PromptMissingError    no such file, it may not be read, or it lies outside of where prompts are
@@ -36,6 +37,10 @@ class EngineClosedError(MediaError):
 
 class EngineStalledError(MediaError):
     """A worker thread takes no commands: the engine is broken or the machine is far beyond its load."""
+
+
+class CryptoError(MediaError):
+    """SRTP cannot be used here, or the keys do not fit their suite."""
 
 
 class CodecMissingError(MediaError):

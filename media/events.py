@@ -58,4 +58,13 @@ class DigitsSent:
     number: int
 
 
-MediaEvent = MediaTimeout | SourceLatched | DigitReceived | PlaybackFinished | DigitsSent
+@dataclass(frozen=True, slots=True, repr=False)
+class FlightReceived:
+    """A datagram of DTLS came to a port that awaits a handshake: the only packets that Python ever sees."""
+
+    port: Port
+    data: bytes
+    source: tuple[str, int]
+
+
+MediaEvent = FlightReceived | MediaTimeout | SourceLatched | DigitReceived | PlaybackFinished | DigitsSent

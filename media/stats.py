@@ -23,6 +23,15 @@ DROP_REASONS = (
     "send_failed",
     "rtcp_junk",
     "rtcp_foreign",
+    "srtp_auth",
+    "srtp_replay",
+    "srtp_malformed",
+    "srtp_no_key",
+    "srtp_send",
+    "stun",
+    "dtls_unwanted",
+    "dtls_foreign",
+    "dtls_flood",
 )
 
 

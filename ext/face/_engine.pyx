@@ -6,7 +6,7 @@ one thread, the owner of the engine: they are the only producer of commands and 
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC
 from posix.unistd cimport close, read, usleep
@@ -35,6 +35,10 @@ EVENT_KEYED = VP_EVENT_KEYED
 DROP_REASONS = VP_DROP_REASONS
 LIST_MAX = VP_LIST_MAX
 KEYS_MAX = VP_KEYS_MAX
+CRYPTO_OFF = VP_CRYPTO_OFF
+CRYPTO_AWAITED = VP_CRYPTO_AWAITED
+CRYPTO_ON = VP_CRYPTO_ON
+FLIGHT_MAX = VP_FLIGHT_MAX
 KEY_OFF_MIN = VP_KEY_OFF_MIN
 KEY_ON_MAX = VP_KEY_ON_MAX
 
@@ -110,6 +114,10 @@ cdef class Core:
     cdef int event_fd
     cdef bint manual, closed
     cdef list outbox
+    cdef vp_srtp_library srtp  # functions of libsrtp, by `use_srtp`
+    cdef uint32_t crypto_version
+    cdef dict pinned   # slot → (what its SRTP uses, what it used before that and may still receive with)
+    cdef list retired  # (slot, generation, version, what the worker may use until it has applied that version)
 
     def __cinit__(self, uint32_t capacity, uint32_t workers, bint manual, double media_timeout, uint32_t events):
         if not 1 <= workers <= MAX_WORKERS:
@@ -119,6 +127,7 @@ cdef class Core:
         self.capacity, self.worker_count, self.manual = capacity, workers, manual
         self.event_fd = -1 if manual else os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.outbox = []
+        self.pinned, self.retired = {}, []
         # calloc of this size is untouched memory: a port costs nothing before it is first opened.
         self.ports = <vp_port *>calloc(capacity, sizeof(vp_port))
         self.workers = <vp_worker *>calloc(workers, sizeof(vp_worker))
@@ -188,6 +197,8 @@ cdef class Core:
         if not self.closed:
             raise ValueError("stop first")
         self.free_workers()
+        self.pinned.clear()
+        self.retired.clear()
 
     cdef int give(self, uint32_t worker, const vp_command *command) except -1:
         cdef int polls = 0
@@ -275,6 +286,7 @@ cdef class Core:
         if self.manual:
             self.take_report(&self.ports[slot], True)
         self.command(slot, VP_COMMAND_CLOSE, False)
+        self.retire(slot, 0xFFFFFFFF)
         self.taken[slot] = False
         self.closing[self.closing_head % self.capacity] = <uint32_t>slot
         self.closing_head += 1
@@ -387,6 +399,117 @@ cdef class Core:
             command.keys.keys[index] = keys[index]
         self.give(self.homes[slot], &command)
 
+    # SRTP and DTLS
+
+    def use_srtp(self, tuple functions):
+        """The addresses of libsrtp's functions, in the order of vp_srtp_library; before any `set_crypto`."""
+        cdef size_t address
+        cdef void **table = <void **>&self.srtp
+        if len(functions) != sizeof(vp_srtp_library) // sizeof(void *) or not all(functions):
+            raise ValueError("libsrtp lacks a function")
+        for index, address in enumerate(functions):
+            table[<int>index] = <void *>address
+
+    def try_srtp(self, size_t sender, size_t receiver, bytes packet):
+        """A packet protected and unprotected through the addresses: (sealed, opened). Raises: ValueError."""
+        cdef uint8_t buffer[VP_MAX_PACKET + VP_SRTP_SLACK]
+        cdef int size = <int>len(packet)
+        if not self.srtp.protect or size > VP_MAX_PACKET:
+            raise ValueError("no libsrtp, or too long a packet")
+        memcpy(buffer, <const uint8_t *>packet, size)
+        if self.srtp.protect(<void *>sender, buffer, &size):
+            raise ValueError("libsrtp does not protect")
+        sealed = PyBytes_FromStringAndSize(<const char *>buffer, size)
+        if self.srtp.unprotect(<void *>receiver, buffer, &size):
+            raise ValueError("libsrtp does not unprotect")
+        return sealed, PyBytes_FromStringAndSize(<const char *>buffer, size)
+
+    def set_crypto(self, uint64_t handle, uint8_t state, size_t sender, size_t receiver, size_t policy,
+                   uint32_t ssrc, tuple mki, bint dtls, bint continues, object source, object pinned):
+        """How the port seals and opens; `pinned` is what the pointers belong to, and lives as long as they are used."""
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_command command
+        if state == VP_CRYPTO_ON and not self.srtp.protect:
+            raise ValueError("no libsrtp")
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot = VP_COMMAND_CRYPTO, <uint32_t>slot
+        command.crypto.library, command.crypto.state = &self.srtp, state
+        command.crypto.send, command.crypto.receive = <void *>sender, <void *>receiver
+        command.crypto.policy, command.crypto.ssrc = <const void *>policy, ssrc
+        command.crypto.mki_length, command.crypto.mki_tail, command.crypto.mki_rtcp_tail = mki
+        command.crypto.dtls, command.crypto.continues = dtls, continues
+        parse_address(&command.crypto.source, source)
+        self.crypto_version += 1
+        command.crypto.version = self.crypto_version
+        before = self.pinned.get(slot)
+        self.pinned[slot] = (pinned, before[0] if continues and before else None)
+        self.retired.append((slot, self.generations[slot], self.crypto_version, before))
+        self.give(self.homes[slot], &command)
+        self.reap()
+
+    cdef int retire(self, int64_t slot, uint32_t version) except -1:
+        before = self.pinned.pop(slot, None)
+        if before is not None:
+            self.retired.append((slot, self.generations[slot], version, before))
+        return self.reap()
+
+    cdef int reap(self) except -1:
+        """Let go of what no worker uses any more."""
+        cdef uint32_t slot, generation, version
+        cdef list kept = []
+        for entry in self.retired:
+            slot, generation, version = entry[0], entry[1], entry[2]
+            if self.generations[slot] != generation or vp_port_is_free(&self.ports[slot]):
+                continue
+            if vp_applied(&self.ports[slot]) < version:
+                kept.append(entry)
+        self.retired = kept
+        return 0
+
+    def crypto_contexts(self):
+        """Ports with SRTP, and SRTP of the past that a worker may still use."""
+        if self.workers is not NULL:
+            self.reap()
+        return len(self.pinned) + len(self.retired)
+
+    def peer_ssrc(self, uint64_t handle):
+        """Of the stream that arrives; 0 before the first packet."""
+        return VP_READ(self.ports[self.slot_of(handle)].stream.ssrc)
+
+    def send_flight(self, uint64_t handle, bytes data, object destination):
+        """A datagram of DTLS out of the port's RTP socket."""
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_command command
+        cdef size_t length = len(data)
+        if not 0 < length <= VP_FLIGHT_MAX:
+            raise ValueError(f"a flight has 1 to {VP_FLIGHT_MAX} octets, not {length}")
+        if self.manual:
+            self.outbox.append((handle, destination, data, False))
+            return
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot, command.flight.length = VP_COMMAND_FLIGHT, <uint32_t>slot, <uint16_t>length
+        parse_address(&command.flight.to, destination)
+        command.flight.data = <uint8_t *>malloc(length)
+        if command.flight.data is NULL:
+            raise MemoryError
+        memcpy(command.flight.data, <const uint8_t *>data, length)
+        try:
+            self.give(self.homes[slot], &command)
+        except BaseException:
+            free(command.flight.data)
+            raise
+
+    def drain_flights(self):
+        """Datagrams of DTLS that wait, as (handle, data, (host, port) of the source)."""
+        cdef vp_flight flight
+        cdef uint32_t index
+        cdef list found = []
+        for index in range(self.worker_count if self.workers else 0):
+            while vp_ring_pop(&self.workers[index].flights, &flight):
+                data = PyBytes_FromStringAndSize(<const char *>flight.data, flight.length)
+                found.append((flight.port, data, address_pair(&flight.source)))
+        return found
+
     # Events and figures
 
     def fileno(self):
@@ -400,7 +523,7 @@ cdef class Core:
             return False
         vp_arm(&self.armed)
         for index in range(self.worker_count):
-            if not vp_ring_empty(&self.workers[index].events):
+            if not vp_ring_empty(&self.workers[index].events) or not vp_ring_empty(&self.workers[index].flights):
                 return True
         return False
 
@@ -479,12 +602,18 @@ cdef class Core:
         if rtcp:
             vp_port_receive_rtcp(&self.ports[slot], context, buffer, length, &source)
             return
-        out = vp_port_receive(&self.ports[slot], context, buffer, length, &source)
+        out = vp_port_receive(&self.ports[slot], context, buffer, &length, &source)
         if out is not NULL:
             self.send(out, vp_latch_destination(&out.latch), buffer, length, False)
 
     cdef int send(self, vp_port *port, const vp_address *to, const uint8_t *packet, size_t length, bint rtcp) except -1:
-        data = PyBytes_FromStringAndSize(<const char *>packet, length)
+        cdef uint8_t sealed[VP_MAX_PACKET + VP_SRTP_SLACK]
+        cdef const uint8_t *data_of = vp_srtp_seal(&port.srtp, sealed, packet, &length, rtcp)
+        if data_of is NULL:
+            vp_count_drop(port, VP_DROP_SRTP_SEND)
+            return 0
+        data = PyBytes_FromStringAndSize(<const char *>data_of, length)
+        rtcp = rtcp and not port.rtcp_mux
         self.outbox.append((port.id, address_pair(to), data, rtcp))
         return 0
 
@@ -498,7 +627,7 @@ cdef class Core:
         else:
             length = vp_port_due_report(port, context, buffer, &to)
         if length:
-            self.send(port, &to, buffer, length, not port.rtcp_mux)
+            self.send(port, &to, buffer, length, True)
         return 0
 
     cdef int produce(self, vp_worker *worker) except -1:

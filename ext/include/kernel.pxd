@@ -21,9 +21,30 @@ cdef extern from "rtp.h" nogil:
     enum: VP_MAX_PACKET
 
 
+cdef extern from "srtp.h" nogil:
+    enum:
+        VP_SRTP_SLACK
+        VP_CRYPTO_OFF
+        VP_CRYPTO_AWAITED
+        VP_CRYPTO_ON
+    ctypedef struct vp_srtp_library:
+        int (*protect)(void *session, void *packet, int *length)
+        int (*unprotect)(void *session, void *packet, int *length)
+        int (*protect_rtcp)(void *session, void *packet, int *length)
+        int (*unprotect_rtcp)(void *session, void *packet, int *length)
+        int (*get_roc)(void *session, uint32_t ssrc, uint32_t *roc)
+        int (*set_roc)(void *session, uint32_t ssrc, uint32_t roc)
+        int (*update)(void *session, const void *policy)
+    ctypedef struct vp_srtp:
+        uint32_t version
+    const uint8_t *vp_srtp_seal(
+        const vp_srtp *srtp, uint8_t *sealed, const uint8_t *packet, size_t *length, bint rtcp)
+
+
 cdef extern from "stream.h" nogil:
     ctypedef struct vp_stream:
         uint32_t jitter
+        uint32_t ssrc
 
 
 cdef extern from "latch.h" nogil:
@@ -84,6 +105,14 @@ cdef extern from "port.h" nogil:
         VP_EVENT_PLAYED
         VP_EVENT_KEYED
         VP_PRODUCED
+        VP_FLIGHT_MAX
+        VP_DROP_SRTP_SEND
+    ctypedef struct vp_flight:
+        uint64_t port
+        vp_address source
+        uint16_t length
+        uint8_t *data
+    void vp_count_drop(vp_port *port, int reason)
     ctypedef struct vp_event:
         uint64_t port
         uint32_t kind
@@ -108,15 +137,16 @@ cdef extern from "port.h" nogil:
         vp_latch latch
         vp_stream stream
         vp_rtcp rtcp
+        vp_srtp srtp
         vp_counters counters
     ctypedef struct vp_context:
         uint64_t now
         uint64_t wallclock
     bint vp_read_source(const vp_port *port, vp_address *source)
     vp_port *vp_port_receive(
-        vp_port *port, vp_context *context, uint8_t *packet, size_t length, const vp_address *source)
+        vp_port *port, vp_context *context, uint8_t *packet, size_t *size, const vp_address *source)
     void vp_port_receive_rtcp(
-        vp_port *port, vp_context *context, const uint8_t *packet, size_t length, const vp_address *source)
+        vp_port *port, vp_context *context, uint8_t *packet, size_t length, const vp_address *source)
     size_t vp_port_due_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination)
     size_t vp_port_last_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination)
     void vp_port_sweep(vp_port *port, vp_context *context)
@@ -137,6 +167,8 @@ cdef extern from "command.h" nogil:
         VP_COMMAND_PLAY
         VP_COMMAND_STOP_PLAY
         VP_COMMAND_KEYS
+        VP_COMMAND_CRYPTO
+        VP_COMMAND_FLIGHT
         VP_COMMAND_CLOSE
         VP_COMMAND_MOVE
         VP_COMMAND_ADOPT
@@ -164,6 +196,24 @@ cdef extern from "command.h" nogil:
         uint16_t stop_digits
         uint8_t payload_type
         uint8_t silence
+    ctypedef struct vp_crypto:
+        const vp_srtp_library *library
+        void *send
+        void *receive
+        const void *policy
+        vp_address source
+        uint32_t version
+        uint32_t ssrc
+        uint8_t state
+        uint8_t mki_length
+        uint8_t mki_tail
+        uint8_t mki_rtcp_tail
+        bint dtls
+        bint continues
+    ctypedef struct vp_flight_out:
+        uint8_t *data
+        vp_address to
+        uint16_t length
     ctypedef struct vp_command:
         uint8_t kind
         bint enabled
@@ -173,6 +223,8 @@ cdef extern from "command.h" nogil:
         vp_remote remote
         vp_play play
         vp_keypad keys
+        vp_crypto crypto
+        vp_flight_out flight
         uint8_t *route
 
 
@@ -192,6 +244,7 @@ cdef extern from "worker.h" nogil:
         uint64_t events_lost
         uint64_t late_ticks
         vp_ring events
+        vp_ring flights
         vp_context context
     int vp_worker_init(
         vp_worker *worker, uint32_t index, vp_port *ports, uint32_t capacity, bint manual, uint64_t media_timeout,
@@ -211,8 +264,10 @@ cdef extern from * nogil:
     """
     #define vp_read64(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
     #define vp_arm(armed) __atomic_exchange_n((armed), 1, __ATOMIC_SEQ_CST)
+    #define vp_applied(port) __atomic_load_n(&(port)->srtp.version, __ATOMIC_ACQUIRE)
     #define vp_is_running(worker) __atomic_load_n(&(worker)->running, __ATOMIC_ACQUIRE)
     """
     uint64_t vp_read64(uint64_t field)
     uint32_t vp_arm(uint32_t *armed)
+    uint32_t vp_applied(const vp_port *port)
     bint vp_is_running(const vp_worker *worker)

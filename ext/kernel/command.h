@@ -15,6 +15,8 @@ typedef enum {
     VP_COMMAND_PLAY,
     VP_COMMAND_STOP_PLAY,
     VP_COMMAND_KEYS,
+    VP_COMMAND_CRYPTO,
+    VP_COMMAND_FLIGHT,
     VP_COMMAND_CLOSE,
     VP_COMMAND_MOVE,  /* to worker `other`: let go of the port */
     VP_COMMAND_ADOPT, /* take a port that another worker has let go */
@@ -45,6 +47,22 @@ typedef struct {
 } vp_play;
 
 typedef struct {
+    const vp_srtp_library *library;
+    void *send, *receive;
+    const void *policy; /* srtp_policy_t: `send` is the session in use and gets these keys; NULL: it is a new one */
+    vp_address source;  /* who has proven to be the far side; family 0: nobody */
+    uint32_t version, ssrc; /* `ssrc` is the one that `receive` has a stream for, when it takes the place of another */
+    uint8_t state, mki_length, mki_tail, mki_rtcp_tail;
+    bool dtls, continues; /* `continues`: the far side may still send under the keys before */
+} vp_crypto;
+
+typedef struct {
+    uint8_t *data; /* freed by the worker */
+    vp_address to;
+    uint16_t length;
+} vp_flight_out;
+
+typedef struct {
     uint8_t kind;
     bool enabled;
     uint32_t slot, other;
@@ -53,6 +71,8 @@ typedef struct {
         vp_remote remote;
         vp_play play; /* STOP_PLAY: the id alone */
         vp_keypad keys;
+        vp_crypto crypto;
+        vp_flight_out flight;
         uint8_t route[128];
     };
 } vp_command;
@@ -126,6 +146,33 @@ static inline void vp_port_press(vp_port *port, vp_context *context, const vp_ke
     port->keypad = *keys;
 }
 
+/* New keys, or none: what was decided by the last offer and answer, or came out of a handshake. */
+static inline void vp_port_set_crypto(vp_port *port, vp_context *context, const vp_crypto *crypto) {
+    vp_srtp *srtp = &port->srtp;
+    bool continues = crypto->continues && srtp->receive;
+    srtp->previous = continues ? srtp->receive : NULL;
+    srtp->previous_until = context->now + VP_SRTP_OVERLAP;
+    srtp->roc_awaited = continues;
+    srtp->roc_ssrc = crypto->ssrc;
+    srtp->library = crypto->library;
+    srtp->send = crypto->send;
+    srtp->receive = crypto->receive;
+    srtp->state = crypto->state;
+    srtp->dtls = crypto->dtls;
+    srtp->mki_length = crypto->mki_length;
+    srtp->mki_tail = crypto->mki_tail;
+    srtp->mki_rtcp_tail = crypto->mki_rtcp_tail;
+    /* Rollover counter and index of SRTCP go on (RFC 3711 §3.4: the index is not reset at a change of keys). */
+    if (crypto->policy && srtp->library->update(srtp->send, crypto->policy))
+        srtp->state = VP_CRYPTO_AWAITED;
+    if (crypto->source.family) {
+        vp_latch_to(&port->latch, &crypto->source, vp_latch_rank(&port->latch, &crypto->source), context->now);
+        port->latch.rank = VP_RANK_EXACT; /* as good as signalled: its certificate was */
+        vp_publish_source(port, &port->latch.source);
+    }
+    __atomic_store_n(&srtp->version, crypto->version, __ATOMIC_RELEASE);
+}
+
 /* The verbs that touch ports alone; `other` is the port of `command->other` where the verb has two. */
 static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command *command, vp_context *context) {
     uint64_t now = context->now;
@@ -159,6 +206,9 @@ static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command
         break;
     case VP_COMMAND_KEYS:
         vp_port_press(port, context, &command->keys);
+        break;
+    case VP_COMMAND_CRYPTO:
+        vp_port_set_crypto(port, context, &command->crypto);
         break;
     default:
         break;

@@ -9,7 +9,8 @@
  * A source is a candidate while it keeps to one SSRC and a rising sequence, with negotiated payload types. Rank: the
  * signalled address and port, then the signalled host, then the host that the signalling came from, then anyone. When
  * the host of the signalling is known, anyone else must wait VP_STRANGER_WAIT for a better candidate not to come.
- * Everything that is not the latched source is dropped and counted; after the window the rule is strict.
+ * Everything that is not the latched source is dropped and counted; after the window the rule is strict. A packet that
+ * SRTP has authenticated proves its source: it needs no run and no wait.
  */
 #ifndef VP_LATCH_H
 #define VP_LATCH_H
@@ -97,7 +98,9 @@ static inline void vp_latch_count(vp_candidate *seat, const vp_address *source, 
     seat->sequence = rtp->sequence;
 }
 
-static inline bool vp_latch_run_done(const vp_latch *latch, const vp_candidate *seat, uint64_t now) {
+static inline bool vp_latch_run_done(const vp_latch *latch, const vp_candidate *seat, uint64_t now, bool proven) {
+    if (proven)
+        return true;
     if (seat->rank >= VP_RANK_SIGNALLING_HOST)
         return seat->run >= VP_RUN_SIGNALLED_HOST;
     bool may = latch->signalling.family == 0 || now - latch->opened >= VP_STRANGER_WAIT;
@@ -120,8 +123,19 @@ static inline bool vp_latch_open_to(const vp_latch *latch, vp_rank rank, uint64_
     return rank > latch->rank || rebound;
 }
 
-/* Called with packets whose payload type was negotiated. VP_LATCH_NEW accepts too: the source is another one. */
-static inline vp_latch_verdict vp_latch_check(vp_latch *latch, const vp_address *source, const vp_rtp *rtp, uint64_t now) {
+/* Before anything is spent on a packet: can it come from the source of this port? */
+static inline bool vp_latch_may_take(const vp_latch *latch, const vp_address *source, uint64_t now) {
+    if (latch->rank != VP_RANK_NONE && vp_address_equal(source, &latch->source))
+        return true;
+    vp_rank rank = vp_latch_rank(latch, source);
+    return (rank == VP_RANK_EXACT && latch->rank == VP_RANK_NONE) || vp_latch_open_to(latch, rank, now);
+}
+
+/* Called with packets whose payload type was negotiated; `proven`: SRTP has authenticated it. VP_LATCH_NEW accepts too:
+ * the source is another one. */
+static inline vp_latch_verdict vp_latch_check(
+    vp_latch *latch, const vp_address *source, const vp_rtp *rtp, uint64_t now, bool proven
+) {
     if (latch->rank != VP_RANK_NONE && vp_address_equal(source, &latch->source)) {
         latch->heard = now;
         return VP_LATCH_ACCEPT;
@@ -135,7 +149,7 @@ static inline vp_latch_verdict vp_latch_check(vp_latch *latch, const vp_address 
     if (!seat)
         return VP_LATCH_FOREIGN;
     vp_latch_count(seat, source, rank, rtp);
-    return vp_latch_run_done(latch, seat, now) ? vp_latch_to(latch, source, rank, now) : VP_LATCH_LEARNING;
+    return vp_latch_run_done(latch, seat, now, proven) ? vp_latch_to(latch, source, rank, now) : VP_LATCH_LEARNING;
 }
 
 /* No other source can take the port before the next offer or answer: its socket may be connected. */

@@ -15,6 +15,7 @@
 #include "rtcp.h"
 #include "rtp.h"
 #include "sender.h"
+#include "srtp.h"
 #include "stream.h"
 
 enum {
@@ -23,9 +24,13 @@ enum {
     /* Packets that a port takes in VP_RATE_WINDOW: 2000 a second, ten times the densest audio (ptime 5). Two echoing ports
      * that are each other's far side would otherwise play ping-pong with all of a worker's time. */
     VP_RATE_LIMIT = 200,
+    /* Datagrams of DTLS that a port sends up in VP_FLIGHT_WINDOW: a handshake has four flights of at most a few. */
+    VP_FLIGHT_LIMIT = 24,
+    VP_FLIGHT_MAX = 1500,
 };
 
 #define VP_RATE_WINDOW (100 * VP_MILLISECOND)
+#define VP_FLIGHT_WINDOW VP_SECOND
 
 typedef enum { VP_PHASE_FREE, VP_PHASE_OPEN } vp_phase;
 
@@ -47,6 +52,15 @@ typedef enum {
     VP_DROP_SEND_FAILED,
     VP_DROP_RTCP_JUNK,
     VP_DROP_RTCP_FOREIGN,
+    VP_DROP_SRTP_AUTH,
+    VP_DROP_SRTP_REPLAY,
+    VP_DROP_SRTP_MALFORMED,
+    VP_DROP_SRTP_NO_KEY,
+    VP_DROP_SRTP_SEND,
+    VP_DROP_STUN,
+    VP_DROP_DTLS_UNWANTED, /* nobody asked for DTLS on this port */
+    VP_DROP_DTLS_FOREIGN,
+    VP_DROP_DTLS_FLOOD,
     VP_DROP_REASONS
 } vp_drop;
 
@@ -60,6 +74,14 @@ typedef struct {
     uint32_t detail;   /* VP_EVENT_PLAYED: vp_played */
     vp_address address;
 } vp_event;
+
+/* A datagram of DTLS for Python, and whence it came. */
+typedef struct {
+    uint64_t port;
+    vp_address source;
+    uint16_t length;
+    uint8_t data[VP_FLIGHT_MAX];
+} vp_flight;
 
 typedef struct {
     uint64_t packets_in, octets_in; /* octets are those of RFC 3550: payload without header and padding */
@@ -93,10 +115,11 @@ struct vp_port {
     vp_player player;
     vp_keypad keypad;
     vp_rtcp rtcp;
+    vp_srtp srtp;
     vp_address rtcp_remote; /* signalled; family 0: the RTP address, next port */
     vp_address rtcp_source; /* whence RTCP came; family 0: none yet */
-    uint64_t silent_since, rtcp_due, rate_window;
-    uint32_t rate_count;
+    uint64_t silent_since, rtcp_due, rate_window, flight_window;
+    uint32_t rate_count, flight_count;
     vp_counters counters;
     uint32_t published_version;
     uint64_t published[3];
@@ -108,6 +131,7 @@ typedef struct {
     uint64_t wallclock; /* since 1970, ns; for NTP times in RTCP only */
     uint64_t media_timeout;
     vp_ring *events;
+    vp_ring *flights;
     uint64_t *events_lost;
     bool urgent; /* an event was posted that a person waits for */
 } vp_context;
@@ -211,7 +235,7 @@ static inline bool vp_port_admits(vp_port *port, vp_context *context, const vp_a
         vp_count_drop(port, VP_DROP_PAYLOAD_TYPE);
         return false;
     }
-    switch (vp_latch_check(&port->latch, source, rtp, context->now)) {
+    switch (vp_latch_check(&port->latch, source, rtp, context->now, port->srtp.state == VP_CRYPTO_ON)) {
     case VP_LATCH_NEW:
         vp_port_latched(port, context, rtp);
         return true;
@@ -304,13 +328,100 @@ static inline bool vp_port_rtcp_admits(const vp_port *port, const vp_address *so
     return vp_address_same_host(source, &port->latch.sdp) || vp_address_equal(source, &port->rtcp_remote);
 }
 
-static inline void vp_port_receive_rtcp(
+static inline void vp_port_count_srtp(vp_port *port, int status) {
+    if (status == VP_SRTP_AUTH_FAIL)
+        vp_count_drop(port, VP_DROP_SRTP_AUTH);
+    else if (status == VP_SRTP_REPLAY_FAIL || status == VP_SRTP_REPLAY_OLD)
+        vp_count_drop(port, VP_DROP_SRTP_REPLAY);
+    else
+        vp_count_drop(port, VP_DROP_SRTP_MALFORMED);
+}
+
+/* False (counted) when the port has keys to wait for, or the packet is not what they make. */
+static inline bool vp_port_opens_rtcp(vp_port *port, uint8_t *packet, size_t *length) {
+    if (port->srtp.state == VP_CRYPTO_OFF)
+        return true;
+    if (port->srtp.state != VP_CRYPTO_ON) {
+        vp_count_drop(port, VP_DROP_SRTP_NO_KEY);
+        return false;
+    }
+    int status = vp_srtp_unprotect_rtcp(&port->srtp, packet, length);
+    if (status)
+        vp_port_count_srtp(port, status);
+    return status == 0;
+}
+
+/* Likewise for RTP. Whoever cannot be the port's source costs no cryptography. */
+static inline bool vp_port_opens(
+    vp_port *port, const vp_context *context, uint8_t *packet, size_t *length, const vp_address *source
+) {
+    vp_rtp rtp = {.sequence = vp_get16(packet + 2), .ssrc = vp_get32(packet + 8)};
+    if (port->srtp.state != VP_CRYPTO_ON) {
+        vp_count_drop(port, VP_DROP_SRTP_NO_KEY);
+        return false;
+    }
+    if (!vp_latch_may_take(&port->latch, source, context->now)) {
+        vp_count_drop(port, VP_DROP_FOREIGN);
+        return false;
+    }
+    int status = vp_srtp_unprotect(&port->srtp, packet, length, &rtp, &port->stream, context->now);
+    if (status)
+        vp_port_count_srtp(port, status);
+    return status == 0;
+}
+
+/* A handshake is taken from the signalled address or host, from the host of the signalling, or from whom RTP comes:
+ * anyone else could end it with one alert, or begin it in the phone's place. */
+static inline bool vp_port_flight_admits(const vp_port *port, const vp_address *source) {
+    if (port->latch.rank != VP_RANK_NONE && vp_address_equal(source, &port->latch.source))
+        return true;
+    return vp_latch_rank(&port->latch, source) >= VP_RANK_SIGNALLING_HOST;
+}
+
+static inline void vp_port_receive_flight(
     vp_port *port, vp_context *context, const uint8_t *packet, size_t length, const vp_address *source
+) {
+    if (!port->srtp.dtls || !vp_port_flight_admits(port, source)) {
+        vp_count_drop(port, port->srtp.dtls ? VP_DROP_DTLS_FOREIGN : VP_DROP_DTLS_UNWANTED);
+        return;
+    }
+    if (context->now - port->flight_window >= VP_FLIGHT_WINDOW) {
+        port->flight_window = context->now;
+        port->flight_count = 0;
+    }
+    vp_flight flight = {.port = port->id, .source = *source, .length = (uint16_t)length};
+    if (length > VP_FLIGHT_MAX || port->flight_count >= VP_FLIGHT_LIMIT) {
+        vp_count_drop(port, VP_DROP_DTLS_FLOOD);
+        return;
+    }
+    memcpy(flight.data, packet, length);
+    if (!vp_ring_push(context->flights, &flight)) {
+        vp_count_drop(port, VP_DROP_DTLS_FLOOD);
+        return;
+    }
+    port->flight_count++;
+    context->urgent = true;
+}
+
+/* A datagram that is no RTP and no RTCP. */
+static inline void vp_port_receive_other(
+    vp_port *port, vp_context *context, const uint8_t *packet, size_t length, const vp_address *source, vp_kind kind
+) {
+    if (kind == VP_KIND_DTLS)
+        vp_port_receive_flight(port, context, packet, length, source);
+    else
+        vp_count_drop(port, kind == VP_KIND_STUN ? VP_DROP_STUN : VP_DROP_NOT_RTP);
+}
+
+static inline void vp_port_receive_rtcp(
+    vp_port *port, vp_context *context, uint8_t *packet, size_t length, const vp_address *source
 ) {
     if (!vp_port_rtcp_admits(port, source)) {
         vp_count_drop(port, VP_DROP_RTCP_FOREIGN);
         return;
     }
+    if (!vp_port_opens_rtcp(port, packet, &length))
+        return;
     if (vp_rtcp_receive(&port->rtcp, packet, length, port->sender.ssrc, context->now, context->wallclock)) {
         vp_count_drop(port, VP_DROP_RTCP_JUNK);
         return;
@@ -320,16 +431,26 @@ static inline void vp_port_receive_rtcp(
     VP_ADD(port->counters.rtcp_in, 1);
 }
 
-/* Takes a datagram of the RTP socket. Returns the port that must send it, rewritten in place with its length unchanged,
- * or NULL. Whatever the bytes are, they are forwarded, consumed or counted as dropped. */
+/* Takes a datagram of the RTP socket. Returns the port that must send it, in the clear and rewritten in place, with its
+ * length in `size`; or NULL. Whatever the bytes are, they are forwarded, consumed or counted as dropped. */
 static inline vp_port *vp_port_receive(
-    vp_port *port, vp_context *context, uint8_t *packet, size_t length, const vp_address *source
+    vp_port *port, vp_context *context, uint8_t *packet, size_t *size, const vp_address *source
 ) {
     vp_rtp rtp;
+    size_t length = *size;
+    vp_kind kind = vp_kind_of(packet, length);
+    if (kind != VP_KIND_RTP) {
+        vp_port_receive_other(port, context, packet, length, source, kind);
+        return NULL;
+    }
     if (vp_is_rtcp(packet, length)) {
         vp_port_receive_rtcp(port, context, packet, length, source);
         return NULL;
     }
+    if (port->srtp.state != VP_CRYPTO_OFF && length >= VP_RTP_HEADER
+        && !vp_port_opens(port, context, packet, &length, source))
+        return NULL;
+    *size = length;
     if (vp_rtp_parse(&rtp, packet, length)) {
         vp_count_drop(port, VP_DROP_NOT_RTP);
         return NULL;

@@ -24,6 +24,19 @@ static inline bool vp_is_rtcp(const uint8_t *packet, size_t length) {
     return length >= 8 && (packet[0] >> 6) == 2 && packet[1] >= 192 && packet[1] <= 223;
 }
 
+/* What a datagram is by its first octet (RFC 7983 §7). */
+typedef enum { VP_KIND_RTP, VP_KIND_STUN, VP_KIND_DTLS, VP_KIND_OTHER } vp_kind;
+
+static inline vp_kind vp_kind_of(const uint8_t *packet, size_t length) {
+    if (length == 0)
+        return VP_KIND_OTHER;
+    if (packet[0] >= 128 && packet[0] <= 191)
+        return VP_KIND_RTP;
+    if (packet[0] >= 20 && packet[0] <= 63)
+        return VP_KIND_DTLS;
+    return packet[0] <= 3 ? VP_KIND_STUN : VP_KIND_OTHER;
+}
+
 /* 0, or -1 when `packet` is no RTP. */
 static inline int vp_rtp_parse(vp_rtp *rtp, const uint8_t *packet, size_t length) {
     if (length < VP_RTP_HEADER || length > VP_MAX_PACKET || (packet[0] >> 6) != 2)

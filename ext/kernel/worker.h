@@ -22,6 +22,7 @@
 enum {
     VP_COMMANDS = 1024,
     VP_EVENTS = 4096,
+    VP_FLIGHTS = 64, /* datagrams of DTLS that wait for Python, 96 kB a worker; a lost one is sent again by its peer */
     VP_BATCH = 128,
     VP_SWEEP_SHARDS = 8, /* a tick visits one port in eight: 160 ms for a round, which keeps the caches for the packets */
     VP_MAX_WORKERS = 64,
@@ -49,7 +50,7 @@ typedef struct {
     uint32_t running; /* set by the thread once cpu_clock is valid */
     uint64_t events_lost;
     uint64_t late_ticks; /* ticks that came more than one period late */
-    vp_ring commands, events;
+    vp_ring commands, events, flights;
     vp_command pending; /* an ADOPT whose port has not been let go yet, when `waiting` */
     vp_context context;
 } vp_worker;
@@ -70,8 +71,10 @@ static inline int vp_worker_init(
     worker->producing = calloc(capacity, sizeof *worker->producing);
     worker->context.media_timeout = media_timeout;
     worker->context.events = &worker->events;
+    worker->context.flights = &worker->flights;
     worker->context.events_lost = &worker->events_lost;
-    if (!worker->owned || !worker->producing || vp_ring_init(&worker->events, events, sizeof(vp_event)))
+    if (!worker->owned || !worker->producing || vp_ring_init(&worker->events, events, sizeof(vp_event))
+        || vp_ring_init(&worker->flights, VP_FLIGHTS, sizeof(vp_flight)))
         return -1;
     if (manual)
         return 0;
@@ -96,6 +99,7 @@ static inline void vp_worker_free(vp_worker *worker) {
     worker->epoll_fd = worker->command_fd = worker->timer_fd = -1;
     vp_ring_free(&worker->commands);
     vp_ring_free(&worker->events);
+    vp_ring_free(&worker->flights);
     free(worker->owned);
     free(worker->producing);
     worker->owned = worker->producing = NULL;
@@ -168,9 +172,22 @@ static inline void vp_worker_disown(vp_worker *worker, vp_port *port) {
     vp_worker_set_ticking(worker);
 }
 
-static inline void vp_worker_send_rtcp(const vp_port *port, const uint8_t *packet, size_t length, const vp_address *to) {
-    if (length)
+static inline void vp_worker_send_rtcp(vp_port *port, const uint8_t *packet, size_t length, const vp_address *to) {
+    uint8_t sealed[VP_MAX_PACKET + VP_SRTP_SLACK];
+    if (!length)
+        return;
+    packet = vp_srtp_seal(&port->srtp, sealed, packet, &length, true);
+    if (!packet)
+        vp_count_drop(port, VP_DROP_SRTP_SEND);
+    else
         vp_socket_send(port->rtcp_mux ? port->rtp_fd : port->rtcp_fd, packet, length, to);
+}
+
+/* Python's part of a handshake. */
+static inline void vp_worker_send_flight(vp_port *port, const vp_flight_out *flight) {
+    if (vp_socket_send(port->rtp_fd, flight->data, flight->length, port->connected ? NULL : &flight->to))
+        vp_count_drop(port, VP_DROP_SEND_FAILED);
+    free(flight->data);
 }
 
 /* On the manual clock the face has taken the last report before. */
@@ -227,13 +244,16 @@ static inline bool vp_worker_apply(vp_worker *worker, const vp_command *command)
             return false;
         vp_worker_own(worker, port);
         return true;
+    case VP_COMMAND_FLIGHT:
+        vp_worker_send_flight(port, &command->flight);
+        return true;
     case VP_COMMAND_STOP:
         worker->stopping = true;
         return true;
     default:
         vp_port_apply(port, &worker->ports[command->other], command, &worker->context);
         vp_worker_list(worker, port);
-        if (command->kind == VP_COMMAND_REMOTE)
+        if (command->kind == VP_COMMAND_REMOTE || command->kind == VP_COMMAND_CRYPTO)
             vp_worker_reconnect(worker, port);
         return true;
     }
@@ -260,8 +280,12 @@ static inline void vp_worker_signal(vp_worker *worker) {
 }
 
 static inline void vp_worker_forward(vp_port *port, vp_port *out, const uint8_t *packet, size_t length) {
+    uint8_t sealed[VP_MAX_PACKET + VP_SRTP_SLACK];
     const vp_address *to = out->connected ? NULL : vp_latch_destination(&out->latch);
-    if (vp_socket_send(out->rtp_fd, packet, length, to))
+    packet = vp_srtp_seal(&out->srtp, sealed, packet, &length, false);
+    if (!packet)
+        vp_count_drop(out, VP_DROP_SRTP_SEND);
+    else if (vp_socket_send(out->rtp_fd, packet, length, to))
         vp_count_drop(port, VP_DROP_SEND_FAILED);
 }
 
@@ -273,17 +297,18 @@ static inline void vp_worker_receive(vp_worker *worker, uint64_t tag) {
     vp_port *port = &worker->ports[tag >> 1];
     int fd = tag & 1 ? port->rtcp_fd : port->rtp_fd;
     /* MSG_TRUNC gives the true length: a packet that does not fit is no RTP of ours. */
-    ssize_t length = recvfrom(fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC, &source.any, &size);
-    if (length < 0)
+    ssize_t received = recvfrom(fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC, &source.any, &size);
+    if (received < 0)
         return;
+    size_t length = (size_t)received;
     if (length > VP_MAX_PACKET) {
         vp_count_drop(port, VP_DROP_NOT_RTP);
     } else if (tag & 1) {
-        vp_port_receive_rtcp(port, &worker->context, packet, (size_t)length, &source);
+        vp_port_receive_rtcp(port, &worker->context, packet, length, &source);
     } else {
-        vp_port *out = vp_port_receive(port, &worker->context, packet, (size_t)length, &source);
+        vp_port *out = vp_port_receive(port, &worker->context, packet, &length, &source);
         if (out)
-            vp_worker_forward(port, out, packet, (size_t)length);
+            vp_worker_forward(port, out, packet, length);
     }
 }
 

@@ -115,7 +115,7 @@ def test_csrcs_extension_and_padding_pass_and_are_not_counted_as_payload(bench: 
         b"",
         b"\x80",
         b"\x80\x00" + bytes(9),
-        b"\x00\x00" + bytes(10),
+        b"\x40\x00" + bytes(10),
         b"\x8f\x00" + bytes(10),
         b"\x90\x00" + bytes(10),
         b"\x90\x00" + bytes(10) + b"\0\0\xff\xff",
