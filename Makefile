@@ -8,7 +8,7 @@ PRODUCT := voipat sipcore media pbx
 SOURCES := $(PRODUCT) tests bench fuzz tools examples setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env run test check sim fuzz soak bench bench-peers docs clean help peers dev debug
+.PHONY: env run test check sim fuzz soak bench bench-peers docs clean help peers peer-asterisk prompts dev debug
 .DEFAULT_GOAL := help
 
 $(VENV)/.env: pyproject.toml tools/bootstrap.sh
@@ -30,6 +30,9 @@ dev: $(VENV)/.dev
 
 peers:  ## install the programs the interop tests call (sipp, baresip, sipsak, tshark)
 	@sh tools/peers.sh
+
+peer-asterisk:  ## fetch Asterisk 22 into a chroot under build/ for `make interop-asterisk`
+	@sh tools/peer_asterisk.sh
 
 run: env  ## run a working PBX on examples/office.toml (CONFIG=my.toml for another)
 	@$(VENV)/bin/voipat serve --config $(CONFIG)
@@ -60,6 +63,9 @@ bench: dev peers  ## the figures of the README, written to bench/RESULTS.md; SCE
 
 bench-peers:  ## unpack the servers that bench compares with (Kamailio, rtpengine); nothing is installed
 	@sh tools/bench_peers.sh
+
+prompts: dev  ## record a set of prompts with espeak-ng: LANGUAGE=de FOLDER=/var/lib/voipat/prompts
+	@$(PY) tools/prompts.py $(or $(LANGUAGE),en) $(FOLDER)
 
 docs: dev  ## generate the reference pages
 	@$(PY) tools/docs.py

@@ -23,6 +23,7 @@ from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.network import Network, SocketNetwork
 from voipat.reasons import Reason
 from voipat.registrar import Registrar, RegistrarPolicy
+from voipat.speech import Clock, Date, Digits, Duration, Letters, Money, Number, PromptSet
 
 __all__ = [
     "SIGNALS",
@@ -33,23 +34,31 @@ __all__ = [
     "CallOutcome",
     "CallState",
     "Cancelled",
+    "Clock",
     "CodecMissingError",
+    "Date",
+    "Digits",
+    "Duration",
     "Gateway",
     "HungUp",
     "Identity",
     "KeepAlivePolicy",
+    "Letters",
     "Location",
     "LocationObserver",
     "Login",
     "MediaError",
     "MemoryLocation",
+    "Money",
     "NegotiationError",
     "Network",
     "NoAnswer",
+    "Number",
     "PasswordAccounts",
     "PromptCorruptError",
     "PromptError",
     "PromptMissingError",
+    "PromptSet",
     "PromptTooLargeError",
     "ProtocolError",
     "Reason",

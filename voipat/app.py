@@ -52,6 +52,7 @@ from voipat.network import Network, SocketNetwork
 from voipat.overload import Overload
 from voipat.recorder import Recorder
 from voipat.registrar import Registrar
+from voipat.speech import PromptSet
 from voipat.switch import Switch
 
 logger: Final = logging.getLogger("voipat")
@@ -88,6 +89,7 @@ class App:
     address counts, and it is not closed here; a wildcard stands for the address that the call's signalling came to.
     `advertised`: the address to write into SIP and SDP where it is not the local one.
     `own_hosts`: more names of ours that stand for the default domain.
+    `prompts`: what `Call.say` says; the shipped English set when none is given.
     """
 
     def __init__(  # noqa: PLR0913  # the composition: every part by name
@@ -107,6 +109,7 @@ class App:
         advertised: str | None = None,
         own_hosts: Sequence[str] = (),
         server: str = "voipat",
+        prompts: PromptSet | None = None,
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._media_address, self._media_range = _parse_media(media)
@@ -136,6 +139,7 @@ class App:
         self._server = server
         self._trunk_of: Callable[[Flow, Request], TrunkIdentity | None] | None = None
         self._services: list[Service] = []
+        self._prompts = prompts or PromptSet()
         self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
         self._compose()
 
@@ -283,6 +287,7 @@ class App:
             is_reachable=_unknown if self._registrar is None else self._registrar.is_reachable,
             domain_of=self.gate.domain_of,
             recorder=self.recorder,
+            prompts=self._prompts,
         )
         self._idle.set()
         self.gate.draining = False

@@ -30,6 +30,7 @@ from voipat.media_leg import OWN_FORMATS, MediaLeg
 from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_status
 from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
 from voipat.reasons import Reason
+from voipat.speech import PromptSet, Said
 from voipat.switch import Switch
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class Call:
         self.bridge_: Bridge | None = None
         self.fork: Fork | None = None
         self.task: asyncio.Task[None] | None = None
+        # What `say` takes its words from; a flow may set another language.
+        self.prompts: PromptSet = switch.prompts
         self._playback: CallAudio | None = None
         self._started_now = switch.loop.time()
         self._answered_now: float | None = None
@@ -255,6 +258,13 @@ class Call:
         Raises: PromptError when there is nothing to play, HungUp, Cancelled.
         """
         return await self.playback.play(source, stop_digits=stop_digits, loop=loop, start=start)
+
+    async def say(self, *items: Said, stop_digits: str = "") -> str:
+        """Say prompts of the set by name, and values in words: `call.say("vm/you-have", Number(3), "vm/new-messages")`.
+
+        As `play` otherwise. Raises: PromptMissingError, ValueError, HungUp, Cancelled.
+        """
+        return await self.playback.play(self.prompts.say(items), stop_digits=stop_digits, loop=False, start=0.0)
 
     async def ask(
         self,

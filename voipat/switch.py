@@ -16,6 +16,7 @@ from voipat.exchange import Exchange
 from voipat.location import Binding
 from voipat.media_leg import MediaPlane
 from voipat.recorder import Recorder
+from voipat.speech import PromptSet
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -38,5 +39,6 @@ class Switch:
     is_reachable: Callable[[Binding], bool | None]
     domain_of: Callable[[Uri, Flow], str | None]
     recorder: Recorder
+    prompts: PromptSet = field(default_factory=PromptSet)
     calls: dict[str, Call] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from media import PromptMissingError
+from media.wav import read_wav_file
+from voipat.speech import Number, PromptSet
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Path(PromptSet().path("n1")).read_bytes())
+
+
+def test_a_folder_of_ones_own_comes_before_the_shipped_set(tmp_path: Path) -> None:
+    put(tmp_path, "en/welcome")
+    prompts = PromptSet("en", (tmp_path,))
+    assert prompts.path("welcome") == str(tmp_path / "en/welcome.wav")
+    assert prompts.path("goodbye") == PromptSet().path("goodbye")
+
+
+def test_a_prompt_that_the_language_lacks_is_heard_in_english(tmp_path: Path) -> None:
+    put(tmp_path, "de/welcome")
+    prompts = PromptSet("de", (tmp_path,))
+    assert prompts.path("welcome") == str(tmp_path / "de/welcome.wav")
+    assert prompts.path("vm/leave") == PromptSet().path("vm/leave")
+
+
+def test_a_value_is_said_in_one_language_alone(tmp_path: Path) -> None:
+    put(tmp_path, "de/n1-of", "de/hundred")
+    prompts = PromptSet("de", (tmp_path,))
+    assert prompts.say([Number(100)]) == [str(tmp_path / "de/n1-of.wav"), str(tmp_path / "de/hundred.wav")]
+    assert prompts.say([Number(101)]) == PromptSet().say([Number(101)])
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../b", "a\x00b", "A", "", "x" * 300, "a/b/c/d/e"])
+def test_a_name_that_leaves_the_folder_is_no_name(name: str) -> None:
+    with pytest.raises(PromptMissingError):
+        PromptSet().path(name)
+
+
+def test_a_name_that_nobody_has_is_an_error() -> None:
+    with pytest.raises(PromptMissingError, match="no-such-prompt"):
+        PromptSet().say(["no-such-prompt"])
+
+
+def test_a_language_without_rules_is_refused() -> None:
+    with pytest.raises(ValueError, match="'xx' is no language with rules: en, de, es, fr"):
+        PromptSet("xx")
+
+
+def test_prompts_are_of_one_loudness_and_the_notices_short() -> None:
+    prompts = PromptSet()
+    for name, longest in (("record-notice", 3.0), ("vm/greeting", 5.0), ("n42", 1.5)):
+        sound = read_wav_file(prompts.path(name))
+        assert sound.rate == 8000
+        assert 0.2 < len(sound.samples) / 8000 <= longest
+        assert 8000 < abs(sound.samples.astype(int)).max() < 32768
