@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 from pbx.directory import Directory, LiveDirectory
@@ -18,7 +19,7 @@ DOMAIN = "office.test"
 
 
 def trunk(name: str, host: str = "", **keys: Any) -> TrunkConfig:
-    """A trunk to the `n`-th phone of the world, as `carrier` makes them: hosts are given in order."""
+    """A trunk; without a host a phone of the world plays the other side."""
     return TrunkConfig(name, host, **{"domain": "carrier.test", "caller_id": "+12025550100", "options_s": 0.0, **keys})
 
 
@@ -29,25 +30,18 @@ class TrunkOffice:
         self.events: list[events.Event] = []
         self.identities: list[TrunkIdentity] = []
         self.carriers: dict[str, Phone] = {}
-        # The hosts of a world are given in the order of its phones.
-        self.configs = [
-            config if config.host else replace(config, host=f"10.0.0.{number}")
-            for number, config in enumerate(trunks, 1)
-        ]
-        self.configs = [
-            config if config.addresses else replace(config, addresses=(TrunkAddress(_network(config.host), 5060),))
-            for config in self.configs
-        ]
+        # Those without a host are played by the first phones of the world, whose hosts are given in order.
+        self.played = [config.name for config in trunks if not config.host]
+        hosts = {name: f"10.0.0.{number}" for number, name in enumerate(self.played, 1)}
+        self.configs = [_played(config, hosts[config.name]) if config.name in hosts else config for config in trunks]
         self.app: App
         self.trunks: Trunks
         self.world = SimWorld(self._make_app, seed=seed, **conditions)
 
     def __enter__(self) -> TrunkOffice:
         self.world.__enter__()
-        for config in self.configs:
-            phone = self.world.phone("sip:carrier@carrier.test", password="", name=config.name)
-            assert phone.address.host == config.host
-            self.carriers[config.name] = phone
+        for name in self.played:
+            self.carriers[name] = self.world.phone("sip:carrier@carrier.test", password="", name=name)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -94,7 +88,5 @@ class TrunkOffice:
             await call.bridge(await call.dial(call.callee, timeout=20.0))
 
 
-def _network(host: str) -> Any:
-    from ipaddress import ip_network
-
-    return ip_network(host)
+def _played(config: TrunkConfig, host: str) -> TrunkConfig:
+    return replace(config, host=host, addresses=config.addresses or (TrunkAddress(ip_network(host), 5060),))
