@@ -1,19 +1,34 @@
-"""The one place where a call is let in: the server's capacity and the limits of extensions.
+"""The one place where a call is let in: a tree of limits, from the server over tenant and trunk to the extension.
 
-A place is taken for as long as the call lasts, so that counters cannot leak: they are those of open `with` blocks.
+A place is taken for as long as the call lasts, so that counters cannot leak: they are those of open `with` blocks. All
+places of a call are taken together or none: a call that the last limit refuses has used nothing of the others.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from voipat import Rejected, reasons
 from voipat.reasons import Reason
 
-Account = tuple[str, str]
+Key = tuple[str, ...]
+SERVER: Final[Key] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many calls at most under `key` (None: any number), else this refusal.
+
+    Keys are paths: `()` the server, `(tenant,)`, `(tenant, "extension", number)`, `(tenant, "trunk", name)`.
+    """
+
+    key: Key
+    most: int | None
+    refusal: Reason
 
 
 class Admission:
@@ -21,34 +36,46 @@ class Admission:
 
     def __init__(self, max_calls: int = 0) -> None:
         self.max_calls: Final = max_calls
-        self.calls = 0
-        self._by_extension: Counter[Account] = Counter()
+        self._counts: Counter[Key] = Counter()
+
+    @property
+    def calls(self) -> int:
+        """How many calls are up."""
+        return self._counts[SERVER]
 
     def calls_of(self, tenant: str, extension: str) -> int:
         """How many calls an extension takes part in."""
-        return self._by_extension[tenant, extension]
+        return self._counts[tenant, "extension", extension]
+
+    def calls_of_tenant(self, tenant: str) -> int:
+        """How many calls a tenant has."""
+        return self._counts[(tenant,)]
 
     @contextmanager
-    def call(self) -> Iterator[None]:
+    def places(self, *limits: Limit) -> Iterator[None]:
+        """One place under each of the limits, or none at all. Raises: Rejected by the first that is full."""
+        counts = self._counts
+        for limit in limits:
+            if limit.most is not None and counts[limit.key] >= limit.most:
+                raise Rejected(limit.refusal)
+        for limit in limits:
+            counts[limit.key] += 1
+        try:
+            yield
+        finally:
+            for limit in limits:
+                counts[limit.key] -= 1
+                if not counts[limit.key]:
+                    del counts[limit.key]
+
+    def call(self) -> AbstractContextManager[None]:
         """One call of the server. Raises: Rejected."""
-        if self.max_calls and self.calls >= self.max_calls:
-            raise Rejected(reasons.SERVER_FULL)
-        self.calls += 1
-        try:
-            yield
-        finally:
-            self.calls -= 1
+        return self.places(Limit(SERVER, self.max_calls or None, reasons.SERVER_FULL))
 
-    @contextmanager
-    def extension(self, tenant: str, number: str, limit: int | None, refusal: Reason) -> Iterator[None]:
+    def tenant(self, tenant: str, most: int | None) -> AbstractContextManager[None]:
+        """One call of a tenant. Raises: Rejected."""
+        return self.places(Limit((tenant,), most, reasons.TENANT_LIMIT))
+
+    def extension(self, tenant: str, number: str, limit: int | None, refusal: Reason) -> AbstractContextManager[None]:
         """One call of an extension, as caller or callee. Raises: Rejected."""
-        key = (tenant, number)
-        if limit is not None and self._by_extension[key] >= limit:
-            raise Rejected(refusal)
-        self._by_extension[key] += 1
-        try:
-            yield
-        finally:
-            self._by_extension[key] -= 1
-            if not self._by_extension[key]:
-                del self._by_extension[key]
+        return self.places(Limit((tenant, "extension", number), limit, refusal))

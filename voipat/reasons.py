@@ -175,6 +175,10 @@ CALL_LOOP: Final = Reason(
     "VP-3209", 482, 25, "failed", "Call goes in a circle",
     "The call was forwarded more often than allowed.")  # fmt: skip
 
+TENANT_LIMIT: Final = Reason(
+    "VP-3210", 503, 34, "failed", "Call limit of the tenant reached",
+    "The tenant has as many calls up as it may.")  # fmt: skip
+
 NORMAL_CLEARING: Final = Reason(
     "VP-4001", 200, 16, "answered", "Normal call clearing",
     "Somebody hung up.")  # fmt: skip
