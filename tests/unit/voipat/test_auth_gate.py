@@ -12,9 +12,10 @@ from sipcore.entropy import SeededEntropy
 from sipcore.flow import Address, Flow
 from sipcore.guard import Guard, GuardPolicy
 from sipcore.message import Request
+from sipcore.names import METHODS
 from sipcore.uri import Uri
 from voipat import events
-from voipat.accounts import Identity, PasswordAccounts
+from voipat.accounts import Identity, PasswordAccounts, TrunkIdentity
 from voipat.auth_gate import SCANNERS, Gate
 from voipat.overload import Overload
 
@@ -302,3 +303,24 @@ def test_who_is_banned_gets_no_answer_to_what_cannot_be_read() -> None:
     assert door.gate.answers_stray(broken, FLOW, 3.0)
     door.knock_with("alice", "nope", now=3.0)  # type: ignore[arg-type]  # the time
     assert not door.gate.answers_stray(broken, FLOW, 30.0)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS - {"ACK", "CANCEL", "OPTIONS"}))
+def test_credentials_of_one_user_are_none_for_another_whatever_the_method(method: str) -> None:
+    # Asterisk CVE-2025-47779: MESSAGE as somebody else. A method that is not served at all is as good a refusal.
+    door = Door()
+    first = door.knock(method, from_="sip:bob@example.com", uri="sip:bob@example.com")
+    if isinstance(first, Refuse) and first.status == 401:
+        second = door.knock_with("alice", "wonder", method, from_="sip:bob@example.com")
+        assert isinstance(second, Refuse) and second.status == 403
+    else:
+        assert isinstance(first, Refuse) and first.status in (403, 405, 481)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "REGISTER", "MESSAGE", "SUBSCRIBE", "OPTIONS"])
+def test_a_trunk_is_let_in_with_calls_and_with_nothing_else(method: str) -> None:
+    door = Door()
+    trunk = TrunkIdentity("example.com", "+4930123", "carrier", "+12025550100")
+    door.gate.trunk_of = lambda flow, request: trunk
+    verdict = door.knock(method, from_="sip:+4930123@carrier.test", uri="sip:+12025550100@192.0.2.1")
+    assert (verdict == Admit(trunk)) is (method == "INVITE")
