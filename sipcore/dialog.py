@@ -64,6 +64,7 @@ class Dialog:
         "deferred_bye",
         "expire_at",
         "flow",
+        "has_invite",
         "hop",
         "id",
         "invite_client",
@@ -83,6 +84,7 @@ class Dialog:
         "state",
         "to_acknowledge",
         "unacknowledged",
+        "usages",
     )
 
     def __init__(self, id_: DialogId, call_id: str, flow: Flow, *, is_uac: bool) -> None:
@@ -100,6 +102,9 @@ class Dialog:
         self.route_set: tuple[str, ...] = ()
         self.routes: tuple[str, ...] = ()
         self.hop: NextHop | None = None
+        # RFC 5057: an INVITE and any number of subscriptions may use one dialog; it lives as long as one of them.
+        self.has_invite = True
+        self.usages = 0
 
         # The INVITE under way in each direction, and the one whose 2xx waits for the transaction user's ACK.
         self.invite_server: Transaction | None = None
@@ -255,6 +260,25 @@ class DialogTable:
         dialog.set_route_set(tuple(reversed(response.headers.get_all("Record-Route"))))
         self._add(dialog)
         return dialog
+
+    def open_notified(self, subscribe: Request, notify: Request, flow: Flow) -> Dialog:
+        """RFC 6665 §4.4.1: the dialog that a NOTIFY for this SUBSCRIBE (or REFER) of ours creates."""
+        dialog = Dialog(self._new_id(), notify.call_id, flow, is_uac=True)
+        dialog.has_invite = False
+        dialog.state = DialogState.CONFIRMED
+        dialog.local_tag = subscribe.from_.tag or ""
+        dialog.local = subscribe.headers.get("From", "") or ""
+        dialog.remote_tag = notify.from_.tag
+        dialog.remote = notify.headers.get("From", "") or ""
+        dialog.local_cseq = subscribe.cseq.number
+        dialog.remote_target = contact_uri(notify) or subscribe.uri_text
+        dialog.set_route_set(tuple(notify.headers.get_all("Record-Route")))
+        self._add(dialog)
+        return dialog
+
+    def named(self, call_id: str, local_tag: str, remote_tag: str | None) -> Dialog | None:
+        """The dialog of these identifiers, as we see it."""
+        return self._by_key.get((call_id, local_tag, remote_tag))
 
     def set_flow(self, dialog: Dialog, flow: Flow) -> None:
         """The peer was last heard on `flow`."""

@@ -17,7 +17,7 @@ from sipcore.entropy import Entropy
 from sipcore.errors import ParseError
 from sipcore.events import DialogId, MessageDropped, TransactionId
 from sipcore.flow import Address, Flow
-from sipcore.invite_usage import UnacknowledgedSuccess, end_dialog
+from sipcore.invite_usage import UnacknowledgedSuccess, close_usage, end_dialog
 from sipcore.limits import Limits
 from sipcore.locate import Target
 from sipcore.message import Request
@@ -242,6 +242,35 @@ class Endpoint:
         out: list[Output] = []
         self._client.bye(dialog, self.new_transaction(), now, out, headers)
         return out
+
+    # Subscriptions (RFC 6665), which share dialogs with INVITEs or have their own
+
+    def open_usage(self, dialog: DialogId) -> None:
+        """A subscription uses the dialog from now on: before the 2xx to a SUBSCRIBE, or after the first NOTIFY."""
+        found = self._state.dialogs.get(dialog)
+        if found is not None:
+            found.usages += 1
+
+    def close_usage(self, dialog: DialogId, now: float) -> list[Output]:
+        """The subscription is over; the last usage takes the dialog with it."""
+        out: list[Output] = []
+        found = self._state.dialogs.get(dialog)
+        if found is not None:
+            close_usage(self._state, found, now, out)
+        return out
+
+    def expect_notify(self, request: Request) -> None:
+        """A NOTIFY for this SUBSCRIBE of ours makes a dialog, before or after the 2xx; until `forget_notify`."""
+        self._state.subscribing[request.call_id, request.from_.tag or ""] = request
+
+    def forget_notify(self, request: Request) -> None:
+        """A NOTIFY that comes now for the SUBSCRIBE is answered 481."""
+        self._state.subscribing.pop((request.call_id, request.from_.tag or ""), None)
+
+    def dialog_named(self, call_id: str, local_tag: str, remote_tag: str) -> DialogId | None:
+        """The dialog of these identifiers as we see it, for Replaces (RFC 3891) and Target-Dialog."""
+        found = self._state.dialogs.named(call_id, local_tag, remote_tag)
+        return None if found is None else found.id
 
     # What can be seen
 

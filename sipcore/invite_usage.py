@@ -83,11 +83,33 @@ def stop_repeating(dialog: Dialog) -> None:
 
 
 def end_dialog(state: EndpointState, dialog: Dialog, now: float, out: list[Output]) -> None:
-    """Take the dialog out of the table, and tell of it when the transaction user knew it."""
+    """Take the dialog out of the table, and tell of it when the transaction user knew it.
+
+    While a subscription uses it too, only the INVITE's usage ends (RFC 5057 §4.2).
+    """
+    if dialog.usages and dialog.state is not DialogState.TRYING:
+        _end_invite(state, dialog, now)
+        dialog.state = DialogState.TERMINATING
+        return
     if not state.dialogs.remove(dialog):
         return
     was_known = dialog.state is not DialogState.TRYING
     dialog.state = DialogState.TERMINATED
+    _end_invite(state, dialog, now)
+    if was_known:
+        out.append(DialogEnded(dialog.id))
+
+
+def close_usage(state: EndpointState, dialog: Dialog, now: float, out: list[Output]) -> None:
+    """A subscription is over; the dialog goes with the last usage."""
+    dialog.usages = max(dialog.usages - 1, 0)
+    is_ended = dialog.state is DialogState.TERMINATING and dialog.bye is None and dialog.deferred_bye is None
+    if not dialog.usages and (is_ended or not dialog.has_invite):
+        end_dialog(state, dialog, now, out)
+
+
+def _end_invite(state: EndpointState, dialog: Dialog, now: float) -> None:
+    dialog.has_invite = False
     dialog.expire_at = inf
     stop_repeating(dialog)
     pending = dialog.invite_client
@@ -96,8 +118,6 @@ def end_dialog(state: EndpointState, dialog: Dialog, now: float, out: list[Outpu
         pending.give_up_after(state.timers.timeout, now)
         state.transactions.settle(pending)
     dialog.invite_client = dialog.invite_server = dialog.to_acknowledge = dialog.bye = dialog.deferred_bye = None
-    if was_known:
-        out.append(DialogEnded(dialog.id))
 
 
 def end_early_dialogs(state: EndpointState, transaction: Transaction, now: float, out: list[Output]) -> None:

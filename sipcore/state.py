@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sipcore.dialog import DialogTable
 from sipcore.entropy import Entropy
@@ -75,6 +75,8 @@ class EndpointState:
     locals: dict[str, list[Address]]
     source: Callable[[str], str | None] | None = None
     answers_stray: StrayGate | None = None
+    # Our SUBSCRIBEs by Call-ID and From tag: the NOTIFY that comes for one, maybe before its 2xx, makes the dialog.
+    subscribing: dict[tuple[str, str], Request] = field(default_factory=dict)
 
     def sent_by(self, flow: Flow) -> Address:
         """Our address as the peer on `flow` can reach it."""

@@ -26,7 +26,7 @@ from sipcore.state import EndpointState, has_header
 from sipcore.transaction import Action, Alternatives, HeaderPairs, Input, State, Transaction
 from sipcore.transaction.invite_client import INVITE_CLIENT
 from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
-from sipcore.uas import UserAgentServer
+from sipcore.uas import SUBSCRIPTION_METHODS, UserAgentServer
 
 
 class UserAgentClient:
@@ -471,7 +471,7 @@ class UserAgentClient:
         elif status < 300:
             if transaction.method != "INVITE" and transaction.method in TARGET_REFRESH:
                 dialog.refresh_target(response)
-        elif status in ENDING_STATUSES:
+        elif status in ENDING_STATUSES and _concerns_invite(dialog, transaction.method):
             self._end_usage(transaction, dialog, status, now, out)
 
     def _bye_answered(self, dialog: Dialog, status: int, now: float, out: list[Output]) -> None:
@@ -576,7 +576,7 @@ class UserAgentClient:
             dialog.invite_client = None
         if transaction is dialog.bye:
             end_dialog(self._state, dialog, now, out)
-        elif failure is Failure.TIMEOUT:
+        elif failure is Failure.TIMEOUT and _concerns_invite(dialog, transaction.method):
             # §12.2.1.2: no response at all is a 408.
             self._end_usage(transaction, dialog, 408, now, out)
 
@@ -585,8 +585,15 @@ def _sent_to(transaction: Transaction) -> Address | None:
     return None if transaction.flow is None else transaction.flow.remote
 
 
+def _concerns_invite(dialog: Dialog, method: str) -> bool:
+    """RFC 5057 §5.1: a failed SUBSCRIBE or NOTIFY ends its own usage, which is the transaction user's to close."""
+    return dialog.has_invite and method not in SUBSCRIPTION_METHODS
+
+
 def _check_allowed(dialog: Dialog, method: str) -> None:
     state = dialog.state
+    if dialog.usages and state is DialogState.TERMINATING and method in SUBSCRIPTION_METHODS:
+        return
     if method in ("ACK", "CANCEL"):
         raise LocalProtocolError(f"{method} is sent by `ack` or `cancel`")
     if state is DialogState.TRYING or (method == "BYE" and state is DialogState.EARLY and not dialog.is_uac):

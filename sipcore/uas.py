@@ -22,6 +22,12 @@ from sipcore.transaction.table import ServerKey, server_key
 
 SCHEMES: Final = frozenset({"sip", "sips", "tel"})
 
+# RFC 3261 §12.1, RFC 6665 §4.4.1, RFC 3515 §2.4.4.
+SUBSCRIPTION_CREATING: Final = frozenset({"SUBSCRIBE", "REFER"})
+DIALOG_CREATING: Final = SUBSCRIPTION_CREATING | {"INVITE"}
+# What is within a subscription only, so that its failure says nothing of a call in the same dialog.
+SUBSCRIPTION_METHODS: Final = frozenset({"SUBSCRIBE", "NOTIFY"})
+
 # RFC 3261 §16.3: requests about the hop itself are answered, whatever is left of Max-Forwards.
 _ANSWERED_AT_ZERO: Final = frozenset({"OPTIONS", "REGISTER"})
 
@@ -128,9 +134,8 @@ class UserAgentServer:
         state = self._state
         if self._refuse_inadmissible(request, flow, out):
             return
-        is_invite = request.method == "INVITE"
         local_tag = state.entropy.token(8)
-        dialog = state.dialogs.open_uas(request, local_tag, flow) if is_invite else None
+        dialog = state.dialogs.open_uas(request, local_tag, flow) if request.method in DIALOG_CREATING else None
         merge_key = (request.call_id, request.from_.tag or "", request.cseq.number, request.method)
         merged = state.transactions.merged(merge_key)
         transaction = self._open(key, request, flow, local_tag, now)
@@ -143,7 +148,8 @@ class UserAgentServer:
         state.transactions.note_merge_key(transaction, merge_key)
         if dialog is not None:
             transaction.dialog = dialog
-            dialog.invite_server = transaction
+            dialog.has_invite = request.method == "INVITE"
+            dialog.invite_server = transaction if dialog.has_invite else None
         dialog_id = None if dialog is None else dialog.id
         out.append(RequestReceived(transaction.id, request, flow, dialog_id, False, identity))
 
@@ -171,7 +177,7 @@ class UserAgentServer:
         self, key: ServerKey, request: Request, flow: Flow, identity: object | None, now: float, out: list[Output]
     ) -> None:
         state = self._state
-        dialog = state.dialogs.find(request)
+        dialog = state.dialogs.find(request) or self._notified(request, flow)
         if dialog is None:
             if self._answers_stray(request, flow, now, out):
                 self.refuse_stateless(request, flow, 481, out)
@@ -193,6 +199,12 @@ class UserAgentServer:
                 return
         out.append(RequestReceived(transaction.id, request, flow, dialog.id, True, identity))
 
+    def _notified(self, request: Request, flow: Flow) -> Dialog | None:
+        if request.method != "NOTIFY":
+            return None
+        subscribe = self._state.subscribing.get((request.call_id, request.to.tag or ""))
+        return None if subscribe is None else self._state.dialogs.open_notified(subscribe, request, flow)
+
     def _in_dialog_refusal(self, dialog: Dialog, request: Request, unsupported: str) -> tuple[int, HeaderPairs] | None:
         number = request.cseq.number
         if dialog.remote_cseq is not None and number <= dialog.remote_cseq:
@@ -202,6 +214,8 @@ class UserAgentServer:
         if unsupported:
             return 420, (("Unsupported", unsupported),)
         if dialog.state is DialogState.TERMINATING and request.method != "BYE":
+            if dialog.usages and request.method in SUBSCRIPTION_METHODS:
+                return None
             return 481, ()
         if request.method != "INVITE":
             return None
@@ -351,6 +365,11 @@ class UserAgentServer:
             return
         if 200 <= status <= 299 and request.method in TARGET_REFRESH and request.to.tag:
             dialog.refresh_target(request)
+        if request.method in SUBSCRIPTION_CREATING and not transaction.in_dialog and status >= 200:
+            dialog.state = DialogState.CONFIRMED if status < 300 else dialog.state
+            if status >= 300 or not dialog.usages:
+                end_dialog(state, dialog, now, out)
+            return
         if request.method != "INVITE" or status <= 100:
             return
         if status < 200:
