@@ -10,10 +10,12 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 
 from sipcore.errors import NegotiationError, ParseError
 from sipcore.offer_answer import LocalMedia, OfferAnswer, offered_formats, read_answer
 from sipcore.sdp import RtpFormat, SessionDescription, format_sdp, parse_sdp
+from sipcore.sdp_security import CryptoSuite, Fingerprint, LocalSecurity, SrtpPolicy
 
 # A quarter of a second for at most 64 kB, on a busy machine: a quadratic reader needs far more.
 SLOWEST_S = 0.25
@@ -24,7 +26,27 @@ LOCAL = LocalMedia(
     (RtpFormat(8, "PCMA", 8000), RtpFormat(0, "PCMU", 8000), RtpFormat(101, "telephone-event", 8000, 1, "0-16")),
 )
 
+SUITES = (CryptoSuite("AEAD_AES_128_GCM", 28), CryptoSuite("AES_CM_128_HMAC_SHA1_80", 30))
+SECURE = LocalSecurity(
+    SrtpPolicy.OPTIONAL,
+    tuple((suite, bytes(suite.material)) for suite in SUITES),
+    sdes=True,
+    fingerprint=Fingerprint("sha-256", bytes(32)),
+)
+LOCALS = (
+    LOCAL,
+    replace(LOCAL, security=SECURE),
+    replace(LOCAL, security=replace(SECURE, policy=SrtpPolicy.REQUIRED)),
+    replace(LOCAL, security=replace(SECURE, policy=SrtpPolicy.REQUIRED, exchange="dtls"), rtcp_mux=True),
+)
+
 SEEDS = (
+    b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 40000 RTP/SAVP 0 8\r\n"
+    b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20|1:4\r\n"
+    b"a=crypto:2 AEAD_AES_128_GCM inline:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==|2^31 WSH=64\r\na=rtcp-mux\r\n",
+    b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
+    b"a=fingerprint:sha-256 " + b":".join([b"4A"] * 32) + b"\r\nm=audio 40000 UDP/TLS/RTP/SAVPF 0 111\r\n"
+    b"a=rtpmap:111 opus/48000/2\r\na=setup:actpass\r\na=rtcp-mux\r\na=rtcp-rsize\r\na=mid:0\r\n",
     b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0 8 101\r\n"
     b"a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n"
     b"a=ptime:20\r\na=maxptime:150\r\na=sendrecv\r\n",
@@ -38,7 +60,9 @@ SEEDS = (
 TOKENS = (
     b"\r\n", b"\n", b"\r", b"a=", b"m=", b"c=IN IP4 ", b"v=0", b":", b"/", b" ", b"=", b"\0", b"\xff", b"%",
     b"0", b"-1", b"65535", b"99999999999999999999", b"a=rtpmap:", b"a=fmtp:", b"a=ptime:0", b"a=rtcp:1",
-    b"a=sendonly", b"0.0.0.0", b"::", b"255.255.255.255", b"fe80::1%eth0", b"m=audio 1 RTP/AVP 0\r\n", b"IN IP6",
+    b"a=crypto:1 ", b"inline:", b"|2^48", b"|1:128", b"a=setup:active", b"a=setup:holdconn", b"a=fingerprint:sha-1 0",
+    b"RTP/SAVP", b"a=sendonly", b"0.0.0.0", b"::", b"255.255.255.255", b"fe80::1%eth0", b"IN IP6", b"\x1c",
+    b"m=audio 1 RTP/AVP 0\r\n",
 )  # fmt: skip
 
 
@@ -78,19 +102,22 @@ def outcome(body: bytes) -> str:
     except ParseError:
         return "refused by the parser"
     assert parse_sdp(format_sdp(session)) == session, "written and read back, it is another description"
-    results = {_negotiates(session, as_offer=True), _negotiates(session, as_offer=False)}
+    results = {_negotiates(session, local, as_offer=each) for local in LOCALS for each in (True, False)}
     return "negotiated" if True in results else "refused by the negotiation"
 
 
-def _negotiates(session: SessionDescription, *, as_offer: bool) -> bool:
+def _negotiates(session: SessionDescription, local: LocalMedia, *, as_offer: bool) -> bool:
+    must = local.security is not None and local.security.policy is SrtpPolicy.REQUIRED
     try:
         if not as_offer:
-            read_answer(LOCAL, session)
+            found = read_answer(local, session)
+            assert found.security is not None or not must, "a plain answer passed"
             return True
         offered_formats(session)
-        answer, _ = OfferAnswer(1).make_answer(session, LOCAL)
+        answer, found = OfferAnswer(1).make_answer(session, local)
     except NegotiationError:
         return False
+    assert found.security is not None or not must, "a plain offer passed"
     assert len(parse_sdp(answer).media) == len(session.media), "a stream lost its place"
     return True
 

@@ -5,6 +5,7 @@
 │     └─ ParseError(offset)
 ├─ TransportError(flow)            nothing could be sent
 └─ NegotiationError                no common codec or crypto: 488
+   └─ SecurityError                not as secret as it has to be, or unusable keys: 488
 """
 
 from __future__ import annotations
@@ -52,3 +53,7 @@ class TransportError(SipError):
 
 class NegotiationError(SipError):
     """Offer and capabilities have nothing in common; answered with 488."""
+
+
+class SecurityError(NegotiationError):
+    """The stream is not as secret as it has to be, or its keys cannot be used; answered with 488."""

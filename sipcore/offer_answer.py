@@ -1,4 +1,4 @@
-"""Offer and answer: RFC 3264, RFC 6337, for one audio stream of plain RTP.
+"""Offer and answer: RFC 3264, RFC 6337, for one audio stream; its keys are `sdp_security`.
 
 Invariants. Streams keep their number and place for ever: what is not taken is answered with port 0 where it stands.
 An answer's formats are a part of the offer's, in the offer's order, under the offer's numbers. Each side sends with
@@ -17,9 +17,21 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
-from sipcore.errors import NegotiationError
+from sipcore.errors import NegotiationError, SecurityError
 from sipcore.flow import Address
 from sipcore.sdp import Attribute, Direction, Line, MediaDescription, Origin, RtpFormat, SessionDescription, format_sdp
+from sipcore.sdp_security import (
+    PROTOS,
+    Dtls,
+    LocalSecurity,
+    Security,
+    answer_attributes,
+    choose,
+    keep_role,
+    offer_security,
+    offered_setup,
+    read_answer_security,
+)
 
 PTIME_MS: Final = range(10, 121)
 PORTS: Final = range(1024, 65536)
@@ -34,13 +46,18 @@ _TIME = re.compile(r"([0-9]{1,4})(?:\.[0-9]{1,6})?\s*")
 
 @dataclass(frozen=True, slots=True)
 class LocalMedia:
-    """What we can do: our address and port, our formats in order of preference, `ptime` in milliseconds."""
+    """What we can do: our address and port, our formats in order of preference, `ptime` in milliseconds.
+
+    `rtcp_mux`: our offers say so; an offer that says so is always answered in kind (RFC 5761 §5.1.1).
+    """
 
     address: str
     port: int
     formats: tuple[RtpFormat, ...]
     direction: Direction = Direction.SENDRECV
     ptime: int = 20
+    security: LocalSecurity | None = None
+    rtcp_mux: bool = False
 
 
 class FormatPair(NamedTuple):
@@ -57,6 +74,7 @@ class NegotiatedAudio:
     `formats` has the codec to use first and no telephone-event; `telephone_event` is the one with the clock of
     that codec. `held`: the peer does not want to hear us (sendonly, inactive, or `c=0.0.0.0` of RFC 2543).
     `direction` is what we do: a peer that answered recvonly leaves us sendonly. `ptime` (ms) is the peer's wish.
+    `security` None: plain RTP. `rtcp_mux`: RTCP comes and goes on the RTP ports.
     """
 
     remote: Address
@@ -67,6 +85,8 @@ class NegotiatedAudio:
     held: bool
     ptime: int
     stream: int = 0
+    security: Security | None = None
+    rtcp_mux: bool = False
 
 
 class OfferAnswer:
@@ -79,24 +99,41 @@ class OfferAnswer:
         self._places: tuple[MediaDescription, ...] = ()
         self._stream = 0
         self._offered: LocalMedia | None = None
+        self._security: Security | None = None
+        self._is_muxed = False
 
     def make_offer(self, local: LocalMedia) -> bytes:
         """Our offer, first or later; the other streams that were ever talked about stay, with port 0."""
-        self._offered = local
+        self._offered = local = replace(local, rtcp_mux=True) if self._is_muxed else local
         streams = [_rejected(stream) for stream in self._places] or [_rejected_audio()]
-        streams[self._stream] = _audio(local, local.formats, local.direction)
+        streams[self._stream] = _offered_audio(local, self._security)
         return self._send(_describe(local, self._session_id, self._version, streams))
 
     def make_answer(self, offer: SessionDescription, local: LocalMedia) -> tuple[bytes, NegotiatedAudio]:
         """Our answer and what it means. Raises: NegotiationError; the session then stays as it was."""
-        description, negotiated = _answer(offer, local, self._session_id, self._version, self._stream)
+        description, negotiated = _answer(
+            offer, local, self._session_id, self._version, self._stream, self._security, is_muxed=self._is_muxed
+        )
         self._stream = negotiated.stream
+        self._agreed(negotiated)
         return self._send(description), negotiated
+
+    def preview(self, offer: SessionDescription, local: LocalMedia) -> NegotiatedAudio:
+        """What an answer would mean; nothing changes. Raises: NegotiationError."""
+        return _answer(offer, local, 0, 0, self._stream, self._security, is_muxed=self._is_muxed)[1]
 
     def read_answer(self, answer: SessionDescription) -> NegotiatedAudio:
         """What the answer to our last offer means. Raises: NegotiationError."""
         assert self._offered is not None, "an answer belongs to an offer of ours"
-        return read_answer(self._offered, answer, stream=self._stream)
+        negotiated = read_answer(
+            self._offered, answer, stream=self._stream, before=self._security, is_muxed=self._is_muxed
+        )
+        self._agreed(negotiated)
+        return negotiated
+
+    def _agreed(self, negotiated: NegotiatedAudio) -> None:
+        self._security = negotiated.security
+        self._is_muxed = negotiated.rtcp_mux
 
     def _send(self, description: SessionDescription) -> bytes:
         self._places = description.media
@@ -110,21 +147,28 @@ class OfferAnswer:
 
 def make_offer(local: LocalMedia, *, session_id: int, version: int) -> bytes:
     """An offer of one audio stream."""
-    return format_sdp(_describe(local, session_id, version, [_audio(local, local.formats, local.direction)]))
+    return format_sdp(_describe(local, session_id, version, [_offered_audio(local, None)]))
 
 
 def make_answer(
     offer: SessionDescription, local: LocalMedia, *, session_id: int, version: int
 ) -> tuple[bytes, NegotiatedAudio]:
     """The answer to `offer` and what it means to us. Raises: NegotiationError."""
-    description, negotiated = _answer(offer, local, session_id, version, 0)
+    description, negotiated = _answer(offer, local, session_id, version, 0, None, is_muxed=False)
     return format_sdp(description), negotiated
 
 
-def read_answer(offered: LocalMedia, answer: SessionDescription, *, stream: int = 0) -> NegotiatedAudio:
+def read_answer(
+    offered: LocalMedia,
+    answer: SessionDescription,
+    *,
+    stream: int = 0,
+    before: Security | None = None,
+    is_muxed: bool = False,
+) -> NegotiatedAudio:
     """What `answer` to the offer made from `offered` means to us. Raises: NegotiationError.
 
-    `stream` is the place of the audio stream in that offer.
+    `stream` is the place of the audio stream in that offer; `before` and `is_muxed` are what the session had agreed on.
     """
     if stream >= len(answer.media):
         raise NegotiationError("the answer has fewer streams than the offer")
@@ -136,7 +180,10 @@ def read_answer(offered: LocalMedia, answer: SessionDescription, *, stream: int 
         for format_ in _checked_formats(theirs)
         if (ours := _offered_as(offered.formats, format_)) is not None
     ]
-    return _negotiated(answer, stream, offered, pairs)
+    security = read_answer_security(offered.security, before, answer, theirs)
+    negotiated = _negotiated(answer, stream, offered, pairs, security)
+    muxes = is_muxed or (_offers_mux(offered, before) and theirs.attribute("rtcp-mux") is not None)
+    return replace(negotiated, rtcp_mux=muxes)
 
 
 def find_format(formats: Sequence[RtpFormat], wanted: RtpFormat) -> RtpFormat | None:
@@ -149,7 +196,7 @@ def offered_formats(offer: SessionDescription, supported: Sequence[RtpFormat] | 
 
     A B2BUA offers these to the other side. Raises: NegotiationError when there is no usable audio or codec.
     """
-    formats = _checked_formats(offer.media[_choose_stream(offer, 0)])
+    formats = _checked_formats(offer.media[_audio_streams(offer)[0]])
     kept = formats if supported is None else [each for each in formats if find_format(supported, each) is not None]
     if not any(_is_codec(format_) for format_ in kept):
         raise NegotiationError("no codec in common")
@@ -172,32 +219,69 @@ def _offered_as(formats: Sequence[RtpFormat], theirs: RtpFormat) -> RtpFormat | 
     return next(same, None) or find_format(formats, theirs)
 
 
-def _answer(
-    offer: SessionDescription, local: LocalMedia, session_id: int, version: int, preferred: int
+def _answer(  # both sides, and what the session was before
+    offer: SessionDescription,
+    local: LocalMedia,
+    session_id: int,
+    version: int,
+    preferred: int,
+    before: Security | None,
+    *,
+    is_muxed: bool,
 ) -> tuple[SessionDescription, NegotiatedAudio]:
-    stream = _choose_stream(offer, preferred)
+    stream, security = _choose_stream(offer, preferred, local.security)
+    if before is not None and security is None:
+        raise SecurityError("the stream was secure, and is not to be so any more")
+    security = keep_role(security, before, offered_setup(offer, offer.media[stream]))
     pairs: list[FormatPair] = []
     for theirs in _checked_formats(offer.media[stream]):
         ours = find_format(local.formats, theirs)
         if ours is not None and all(pair.send.payload_type != theirs.payload_type for pair in pairs):
             # RFC 3264 §6.1: the answer should use the offer's numbers, so that both directions have the same.
             pairs.append(FormatPair(send=theirs, receive=ours.numbered(theirs.payload_type)))
-    negotiated = _negotiated(offer, stream, local, pairs)
+    negotiated = _negotiated(offer, stream, local, pairs, security)
+    asks = offer.media[stream]
+    # RFC 5761 §5.1.1: what was multiplexed once stays so.
+    negotiated = replace(negotiated, rtcp_mux=is_muxed or asks.attribute("rtcp-mux") is not None)
     streams = [_rejected(each) for each in offer.media]
-    streams[stream] = _audio(local, [pair.receive for pair in pairs], negotiated.direction)
+    streams[stream] = _audio(
+        local,
+        [pair.receive for pair in pairs],
+        negotiated.direction,
+        proto=asks.proto,
+        extra=(*answer_attributes(security, local.security), *_rtcp_attributes(asks, muxes=negotiated.rtcp_mux)),
+    )
     return _describe(local, session_id, version, streams), negotiated
 
 
-def _choose_stream(offer: SessionDescription, preferred: int) -> int:
-    """The audio stream in use, or else the first that we can serve."""
-    usable = [
+def _audio_streams(offer: SessionDescription) -> list[int]:
+    """The places of audio that we could serve."""
+    found = [
         index
         for index, stream in enumerate(offer.media)
-        if stream.media == "audio" and stream.port and stream.proto == "RTP/AVP"
+        if stream.media == "audio" and stream.port and stream.proto in PROTOS
     ]
-    if not usable:
-        raise NegotiationError("no audio stream over RTP/AVP")
-    return preferred if preferred in usable else usable[0]
+    if not found:
+        raise NegotiationError("no audio stream over RTP")
+    return found
+
+
+def _choose_stream(
+    offer: SessionDescription, preferred: int, local: LocalSecurity | None
+) -> tuple[int, Security | None]:
+    """The audio stream in use, or else the first secure one that we can serve, or else the first."""
+    served: list[tuple[int, Security | None]] = []
+    problem: SecurityError | None = None
+    for index in _audio_streams(offer):
+        try:
+            served.append((index, choose(offer, offer.media[index], local)))
+        except SecurityError as error:
+            problem = problem or error
+    if not served:
+        assert problem is not None, "there is a stream, and it cannot be served"
+        raise problem
+    found = next((each for each in served if each[0] == preferred and preferred), None)
+    return found or next((each for each in served if each[1] is not None), served[0])
 
 
 def _checked_formats(stream: MediaDescription) -> Sequence[RtpFormat]:
@@ -209,7 +293,11 @@ def _checked_formats(stream: MediaDescription) -> Sequence[RtpFormat]:
 
 
 def _negotiated(
-    theirs: SessionDescription, index: int, local: LocalMedia, pairs: Sequence[FormatPair]
+    theirs: SessionDescription,
+    index: int,
+    local: LocalMedia,
+    pairs: Sequence[FormatPair],
+    security: Security | None,
 ) -> NegotiatedAudio:
     stream = theirs.media[index]
     codecs = [pair for pair in pairs if _is_codec(pair.send)]
@@ -229,6 +317,7 @@ def _negotiated(
         held=not direction.receives,
         ptime=_ptime(stream, local.ptime),
         stream=index,
+        security=security,
     )
 
 
@@ -311,12 +400,39 @@ def _describe(
     )
 
 
-def _audio(local: LocalMedia, formats: Sequence[RtpFormat], direction: Direction) -> MediaDescription:
+def _offered_audio(local: LocalMedia, before: Security | None) -> MediaDescription:
+    proto, extra = offer_security(local.security, before)
+    if _offers_mux(local, before):
+        extra = (*extra, Attribute("rtcp-mux"))
+    return _audio(local, local.formats, local.direction, proto=proto, extra=extra)
+
+
+def _offers_mux(local: LocalMedia, before: Security | None) -> bool:
+    """With DTLS always: RTCP on a port of its own would need a handshake of its own (RFC 5764 §4.1)."""
+    if local.rtcp_mux or isinstance(before, Dtls):
+        return True
+    return before is None and local.security is not None and local.security.offers == "dtls"
+
+
+def _rtcp_attributes(offered: MediaDescription, *, muxes: bool) -> tuple[Attribute, ...]:
+    """RFC 5761, and RFC 5506: we take RTCP of reduced size, and write none."""
+    rsize = offered.attribute("rtcp-rsize") is not None
+    return ((Attribute("rtcp-mux"),) if muxes else ()) + ((Attribute("rtcp-rsize"),) if rsize else ())
+
+
+def _audio(
+    local: LocalMedia,
+    formats: Sequence[RtpFormat],
+    direction: Direction,
+    *,
+    proto: str = "RTP/AVP",
+    extra: tuple[Attribute, ...] = (),
+) -> MediaDescription:
     attributes = [Attribute("rtpmap", f"{each.payload_type} {each.rtpmap}") for each in formats]
     attributes += [Attribute("fmtp", f"{each.payload_type} {each.fmtp}") for each in formats if each.fmtp]
-    attributes += [Attribute("ptime", str(local.ptime)), Attribute(direction.value)]
+    attributes += [Attribute("ptime", str(local.ptime)), *extra, Attribute(direction.value)]
     numbers = tuple(str(each.payload_type) for each in formats)
-    return MediaDescription("audio", local.port, "RTP/AVP", numbers, attributes=tuple(attributes))
+    return MediaDescription("audio", local.port, proto, numbers, attributes=tuple(attributes))
 
 
 def _rejected(stream: MediaDescription) -> MediaDescription:

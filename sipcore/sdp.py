@@ -369,14 +369,13 @@ def _rtp_format(text: str, rtpmap: str | None, fmtp: str) -> RtpFormat | None:
         static = STATIC_FORMATS.get(number)
         return static if static is None or not fmtp else _with_fmtp(static, fmtp)
     name, _, rest = rtpmap.partition("/")
-    rate, _, channels = rest.partition("/")
+    rate, _, channels = (part.strip() for part in rest.partition("/"))
     if not (_is_number(rate) and (not channels or _is_number(channels))):
         return None
     return RtpFormat(number, name.strip(), int(rate), int(channels or 1), fmtp)
 
 
 def _is_number(text: str) -> bool:
-    text = text.strip()
     return text.isascii() and text.isdigit() and len(text) <= 9
 
 

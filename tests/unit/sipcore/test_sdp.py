@@ -124,3 +124,8 @@ def test_the_ceilings_themselves_are_allowed() -> None:
 def test_directions_turn_round_and_go_on_hold(direction: str, other: str, hold: str) -> None:
     assert Direction(direction).reversed is Direction(other)
     assert Direction(direction).on_hold is Direction(hold)
+
+
+def test_a_control_character_in_a_clock_rate_raises_nothing() -> None:
+    session = parse_sdp(b"v=0\r\nm=audio 4000 RTP/AVP 96\r\na=rtpmap:96 opus/\x1c48000/ 2\r\n")
+    assert [(each.clock_rate, each.channels) for each in session.media[0].rtp_formats] == [(48000, 2)]
