@@ -13,6 +13,10 @@ from media.errors import (
     PromptError,
     PromptMissingError,
     PromptTooLargeError,
+    RecordingCorruptError,
+    RecordingError,
+    RecordingKeyError,
+    RecordingMissingError,
     StaleHandleError,
 )
 from media.events import (
@@ -26,6 +30,7 @@ from media.events import (
 )
 from media.keys import SUITES, SrtpKeys, Suite, maybe_suite
 from media.port import Port
+from media.quality import Quality
 from media.stats import PortStats, RtcpStats
 
 __all__ = [
@@ -51,6 +56,11 @@ __all__ = [
     "PromptError",
     "PromptMissingError",
     "PromptTooLargeError",
+    "Quality",
+    "RecordingCorruptError",
+    "RecordingError",
+    "RecordingKeyError",
+    "RecordingMissingError",
     "RtcpStats",
     "SourceLatched",
     "SrtpKeys",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from media.quality import Quality, quality
+
 # In the order of vp_drop in ext/kernel/port.h.
 DROP_REASONS = (
     "not_rtp",
@@ -45,6 +47,7 @@ class RtcpStats:
     remote_fraction_lost: float = 0.0
     remote_jitter_ms: float = 0.0
     round_trip_ms: float | None = None
+    remote_reports: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +75,36 @@ class PortStats:
         expected = self.packets_in + max(self.lost, 0)
         return max(self.lost, 0) / expected if expected else 0.0
 
+    @property
+    def remote_loss(self) -> float | None:
+        """The part of our packets that the far side says it lost; None before it has said anything."""
+        if not self.rtcp.remote_reports or not self.packets_out:
+            return None
+        return min(max(self.rtcp.remote_lost, 0) / self.packets_out, 1.0)
+
+    def heard(self, codec: str) -> Quality | None:
+        """How what came from the far side sounds here; None before anything came."""
+        if not self.packets_in:
+            return None
+        return quality(codec, loss=self.loss, jitter_ms=self.jitter_ms, round_trip_ms=self.rtcp.round_trip_ms)
+
+    def said(self, codec: str) -> Quality | None:
+        """How what we send sounds at the far side, by its own reports; None before the first."""
+        loss, rtcp = self.remote_loss, self.rtcp
+        if loss is None:
+            return None
+        return quality(codec, loss=loss, jitter_ms=rtcp.remote_jitter_ms, round_trip_ms=rtcp.round_trip_ms)
+
 
 RawStats = tuple[
-    int, int, int, int, int, float, list[int], tuple[str, int] | None, int, int, int, int, float, float, float
+    int, int, int, int, int, float, list[int], tuple[str, int] | None, int, int, int, int, float, float, float, int
 ]
 
 
 def port_stats(raw: RawStats) -> PortStats:
     """The snapshot of the counters that the native side read."""
     packets_in, octets_in, packets_out, octets_out, lost, jitter_ms, drops, source, digits = raw[:9]
-    rtcp_in, rtcp_out, remote_lost, fraction, remote_jitter_ms, round_trip_ms = raw[9:]
+    rtcp_in, rtcp_out, remote_lost, fraction, remote_jitter_ms, round_trip_ms, reports = raw[9:]
     return PortStats(
         packets_in=packets_in,
         octets_in=octets_in,
@@ -92,5 +115,5 @@ def port_stats(raw: RawStats) -> PortStats:
         dropped={name: count for name, count in zip(DROP_REASONS, drops, strict=True) if count},
         source=source,
         digits=digits,
-        rtcp=RtcpStats(rtcp_in, rtcp_out, remote_lost, fraction, remote_jitter_ms, round_trip_ms or None),
+        rtcp=RtcpStats(rtcp_in, rtcp_out, remote_lost, fraction, remote_jitter_ms, round_trip_ms or None, reports),
     )

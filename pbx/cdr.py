@@ -38,12 +38,20 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class LegMedia:
-    """What was received from the leg's peer; `loss` a fraction of 1, `jitter` in milliseconds."""
+    """What was received from the leg's peer; `loss` a fraction of 1, `jitter` and `rtt` in milliseconds.
+
+    `loss_out`, `jitter_out`, `mos_out`: of what the peer got, by its own reports.
+    """
 
     codec: str | None = None
     packets: int | None = None
     loss: float | None = None
     jitter: float | None = None
+    mos: float | None = None
+    loss_out: float | None = None
+    jitter_out: float | None = None
+    mos_out: float | None = None
+    rtt: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,6 @@ class LegEnded:
     duration_s: float | None = None
     billable_s: float | None = None
     recording: str | None = None
-    mos: float | None = None
 
 
 class TenantStores(Protocol):
@@ -150,11 +157,15 @@ class CdrWriter:
                 cause_q850=fact.cause.q850,
                 cause_id=fact.cause.id,
                 recording=fact.recording,
-                mos=fact.mos,
+                mos=fact.media.mos,
                 codec=fact.media.codec or leg.codec,
                 packets=fact.media.packets,
                 loss=fact.media.loss,
                 jitter=fact.media.jitter,
+                loss_out=fact.media.loss_out,
+                jitter_out=fact.media.jitter_out,
+                mos_out=fact.media.mos_out,
+                rtt=fact.media.rtt,
             )
         )
 
@@ -187,6 +198,11 @@ class CdrLeg:
     packets: int | None = None
     loss: float | None = None
     jitter: float | None = None
+    mos: float | None = None
+    loss_out: float | None = None
+    jitter_out: float | None = None
+    mos_out: float | None = None
+    rtt: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +324,20 @@ def _cdr(
 
 
 def _side(leg: LegRecord | None) -> CdrLeg | None:
-    return None if leg is None else CdrLeg(leg.call_id, leg.codec, leg.packets, leg.loss, leg.jitter)
+    if leg is None:
+        return None
+    return CdrLeg(
+        call_id=leg.call_id,
+        codec=leg.codec,
+        packets=leg.packets,
+        loss=leg.loss,
+        jitter=leg.jitter,
+        mos=leg.mos,
+        loss_out=leg.loss_out,
+        jitter_out=leg.jitter_out,
+        mos_out=leg.mos_out,
+        rtt=leg.rtt,
+    )
 
 
 def _leg_row(leg: CdrLeg | None) -> Mapping[str, object] | None:
@@ -320,6 +349,11 @@ def _leg_row(leg: CdrLeg | None) -> Mapping[str, object] | None:
         "packets": leg.packets,
         "loss": leg.loss,
         "jitter": leg.jitter,
+        "mos": leg.mos,
+        "loss_out": leg.loss_out,
+        "jitter_out": leg.jitter_out,
+        "mos_out": leg.mos_out,
+        "rtt": leg.rtt,
     }
 
 

@@ -40,7 +40,7 @@ CDR_COLUMNS: Final = (
 )
 LEG_COLUMNS: Final = (
     *("started", "linked_id", "leg", "caller", "callee", "disposition", "billable_s"),
-    *("codec", "packets", "loss", "jitter"),
+    *("codec", "packets", "loss", "jitter", "mos", "loss_out", "jitter_out", "mos_out", "rtt"),
 )
 TRUNK_COLUMNS: Final = ("tenant", "trunk", "host", "state", "registration", "calls", "max_calls", "failures", "last")
 TRACE_COLUMNS: Final = ("started", "id", "tenant", "caller", "callee", "fate", "cause", "entries")

@@ -89,6 +89,8 @@ def _ended(event: CallEnded) -> None:
         packets=media.packets_received,
         loss=round(media.loss, 4),
         jitter_ms=round(media.jitter_ms, 2),
+        mos=media.mos,
+        mos_out=media.mos_out,
     )
 
 

@@ -110,7 +110,17 @@ def _ended(event: CallEnded) -> LegEnded:
         disposition=cast(Disposition, event.disposition),
         hangup_by=event.hangup_by,
         cause=Cause(event.cause.sip or None, event.cause.q850 or None, event.cause.id or None),
-        media=LegMedia(media.codec, media.packets_received, media.loss, media.jitter_ms),
+        media=LegMedia(
+            codec=media.codec,
+            packets=media.packets_received,
+            loss=media.loss,
+            jitter=media.jitter_ms,
+            mos=media.mos,
+            loss_out=media.loss_out,
+            jitter_out=media.jitter_out_ms,
+            mos_out=media.mos_out,
+            rtt=media.round_trip_ms,
+        ),
         duration_s=event.duration_s,
         billable_s=event.billable_s,
     )

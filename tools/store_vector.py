@@ -49,8 +49,8 @@ def fill(store: SqliteStore) -> None:
         writer.started(LegStarted(leg_id, linked_id, DOMAIN, leg, "internal", "1001", "1002", f"{leg_id}@x", BEGIN))
         writer.answered(LegAnswered(leg_id, BEGIN + 2, "PCMU"))
     for leg_id in ("a1", "b1"):
-        media = LegMedia("PCMU", 500, 0.01, 1.5)
-        writer.ended(LegEnded(leg_id, BEGIN + 12, "answered", "caller", Cause(200, 16, "VP-1000"), media, mos=4.1))
+        media = LegMedia("PCMU", 500, 0.01, 1.5, mos=4.1)
+        writer.ended(LegEnded(leg_id, BEGIN + 12, "answered", "caller", Cause(200, 16, "VP-1000"), media))
 
 
 def main() -> int:

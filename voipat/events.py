@@ -24,7 +24,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class MediaFigures:
-    """What came from the leg's peer. `loss` is a fraction of 1, `jitter_ms` that of RFC 3550."""
+    """What came from the leg's peer, and what the peer reports of what it got (None: it never did).
+
+    `loss` is a fraction of 1, `jitter_ms` that of RFC 3550, `mos` that of ITU-T G.107 (see media.quality).
+    """
 
     codec: str | None = None
     packets_received: int = 0
@@ -32,6 +35,11 @@ class MediaFigures:
     lost: int = 0
     loss: float = 0.0
     jitter_ms: float = 0.0
+    mos: float | None = None
+    loss_out: float | None = None
+    jitter_out_ms: float | None = None
+    mos_out: float | None = None
+    round_trip_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from media import CodecMissingError, EncodedAudio, Engine, Port, StaleHandleError
+from media import CodecMissingError, EncodedAudio, Engine, Port, PortStats, StaleHandleError
 from media.codecs import encoder
 from media.prompts import PromptCache
 from sipcore.entropy import Entropy
@@ -197,14 +197,7 @@ class MediaLeg:
         except StaleHandleError:
             logger.exception("bug: port %d was closed by another", self.port.id)
             return MediaFigures(codec=self.codec)
-        return MediaFigures(
-            codec=self.codec,
-            packets_received=stats.packets_in,
-            packets_sent=stats.packets_out,
-            lost=stats.lost,
-            loss=stats.loss,
-            jitter_ms=stats.jitter_ms,
-        )
+        return media_figures(stats, self.codec)
 
     def _local(self, formats: Sequence[RtpFormat], direction: Direction) -> LocalMedia:
         return LocalMedia(self._address, self.port.rtp_port, tuple(formats), direction)
@@ -234,6 +227,24 @@ class MediaLeg:
         )
         if negotiated.held or was_held:
             self._engine.hold(self.port, negotiated.held)
+
+
+def media_figures(stats: PortStats, codec: str | None) -> MediaFigures:
+    """What the CDR says of a port that spoke that codec."""
+    heard, said = stats.heard(codec or ""), stats.said(codec or "")
+    return MediaFigures(
+        codec=codec,
+        packets_received=stats.packets_in,
+        packets_sent=stats.packets_out,
+        lost=stats.lost,
+        loss=stats.loss,
+        jitter_ms=stats.jitter_ms,
+        mos=None if heard is None else round(heard.mos, 2),
+        loss_out=stats.remote_loss,
+        jitter_out_ms=None if said is None else stats.rtcp.remote_jitter_ms,
+        mos_out=None if said is None else round(said.mos, 2),
+        round_trip_ms=stats.rtcp.round_trip_ms,
+    )
 
 
 def _payload_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:

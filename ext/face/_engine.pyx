@@ -554,8 +554,9 @@ cdef class Core:
             <int64_t>vp_read64(port.counters.lost), (VP_READ(port.stream.jitter) >> 4) * 1000.0 / rate,
             dropped, address_pair(&source) if vp_read_source(port, &source) else None,
             VP_READ(port.counters.digits), vp_read64(port.counters.rtcp_in), vp_read64(port.counters.rtcp_out),
-            <int32_t>VP_READ(port.rtcp.remote_lost), VP_READ(port.rtcp.remote_fraction) / 256.0, VP_READ(port.rtcp.remote_jitter) * 1000.0 / rate,
-            VP_READ(port.rtcp.rtt) * 1000.0 / 65536,
+            <int32_t>VP_READ(port.rtcp.remote_lost), VP_READ(port.rtcp.remote_fraction) / 256.0,
+            VP_READ(port.rtcp.remote_jitter) * 1000.0 / rate, VP_READ(port.rtcp.rtt) * 1000.0 / 65536,
+            VP_READ(port.rtcp.remote_reports),
         )
 
     def figures(self):

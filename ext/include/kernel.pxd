@@ -57,6 +57,7 @@ cdef extern from "rtcp.h" nogil:
     enum: VP_RTCP_MAX
     ctypedef struct vp_rtcp:
         uint32_t remote_jitter
+        uint32_t remote_reports
         uint32_t rtt
         uint32_t remote_lost  # int32_t; read with VP_READ and cast
         uint8_t remote_fraction

@@ -422,7 +422,8 @@ static inline void vp_port_receive_rtcp(
     }
     if (!vp_port_opens_rtcp(port, packet, &length))
         return;
-    if (vp_rtcp_receive(&port->rtcp, packet, length, port->sender.ssrc, context->now, context->wallclock)) {
+    if (vp_rtcp_receive(&port->rtcp, packet, length, port->sender.ssrc, context->now,
+                        port->counters.packets_out)) {
         vp_count_drop(port, VP_DROP_RTCP_JUNK);
         return;
     }
@@ -568,6 +569,7 @@ static inline size_t vp_port_write_sr(vp_port *port, const vp_context *context, 
     uint32_t elapsed = (uint32_t)((unsigned __int128)passed * port->clock_rate / VP_SECOND);
     vp_put32(part + 8, (uint32_t)(ntp >> 32));
     vp_put32(part + 12, (uint32_t)ntp);
+    vp_rtcp_sent(&port->rtcp, (uint32_t)(ntp >> 16), context->now);
     vp_put32(part + 16, port->sender.timestamp + elapsed);
     vp_put32(part + 20, (uint32_t)port->counters.packets_out);
     vp_put32(part + 24, (uint32_t)port->counters.octets_out);

@@ -11,12 +11,20 @@ enum { VP_RTCP_MAX = 128, VP_REPORT_BLOCK = 24, VP_CNAME = 20 };
 /* Seconds from 1900 to 1970. */
 #define VP_NTP_EPOCH 2208988800ULL
 
+/* Sender reports of ours that a report of the peer may answer; and the most jitter (RTP units) that is believed: that of
+ * streams which VP_JUMP_SECONDS would break, at 48 kHz. RTCP is not authenticated: what it claims is held to what can be. */
+enum { VP_SR_KEPT = 4, VP_REMOTE_JITTER_MAX = VP_JUMP_SECONDS * 48000 };
+
 /* What the peer said about what we send, and what we must echo to it. */
 typedef struct {
+    uint64_t sent_at[VP_SR_KEPT]; /* our sender reports, newest at sent_next - 1; 0: none */
+    uint32_t sent_middle[VP_SR_KEPT];
+    uint8_t sent_next;
     uint64_t sr_arrived; /* 0: no sender report yet */
     uint32_t sr_middle;  /* the middle 32 bits of its NTP time */
     uint32_t sr_ssrc;
     uint32_t remote_jitter; /* RTP units */
+    uint32_t remote_reports;
     uint32_t rtt;           /* units of 1/65536 s; 0: unknown */
     int32_t remote_lost;
     uint8_t remote_fraction; /* of 256 */
@@ -27,8 +35,6 @@ static inline uint64_t vp_ntp(uint64_t wallclock) {
     uint64_t seconds = wallclock / VP_SECOND + VP_NTP_EPOCH;
     return seconds << 32 | ((wallclock % VP_SECOND) << 32) / VP_SECOND;
 }
-
-static inline uint32_t vp_ntp_middle(uint64_t wallclock) { return (uint32_t)(vp_ntp(wallclock) >> 16); }
 
 /* Lengths that add up to the datagram, version 2 in each part (RFC 3550 A.2; reduced size of RFC 5506 allowed). */
 static inline bool vp_rtcp_valid(const uint8_t *packet, size_t length) {
@@ -43,23 +49,40 @@ static inline bool vp_rtcp_valid(const uint8_t *packet, size_t length) {
     return at == length;
 }
 
-/* RFC 3550 §6.4.1: round trip = arrival - last SR - delay since last SR. */
-static inline void vp_rtcp_block(vp_rtcp *rtcp, const uint8_t *block, uint64_t wallclock) {
-    int32_t lost = (int32_t)vp_get24(block + 5);
-    VP_SET(rtcp->remote_fraction, block[4]);
-    VP_SET(rtcp->remote_lost, lost & 0x800000 ? lost - 0x1000000 : lost);
-    VP_SET(rtcp->remote_jitter, vp_get32(block + 12));
-    uint32_t last_sr = vp_get32(block + 16), delay = vp_get32(block + 20);
-    if (last_sr == 0)
+static inline void vp_rtcp_sent(vp_rtcp *rtcp, uint32_t middle, uint64_t now) {
+    rtcp->sent_middle[rtcp->sent_next] = middle;
+    rtcp->sent_at[rtcp->sent_next] = now;
+    rtcp->sent_next = (uint8_t)((rtcp->sent_next + 1) % VP_SR_KEPT);
+}
+
+/* RFC 3550 §6.4.1: round trip = arrival - last SR - delay since last SR. By our monotonic clock, from a report that we
+ * sent: a clock that was set changes nothing, and the most that can be claimed is the time since that report. */
+static inline void vp_rtcp_round_trip(vp_rtcp *rtcp, uint32_t last_sr, uint32_t delay, uint64_t now) {
+    for (int i = 0; i < VP_SR_KEPT; i++) {
+        if (!rtcp->sent_at[i] || rtcp->sent_middle[i] != last_sr)
+            continue;
+        uint64_t passed = (now - rtcp->sent_at[i]) * 65536 / VP_SECOND;
+        if (delay <= passed)
+            VP_SET(rtcp->rtt, (uint32_t)(passed - delay ? passed - delay : 1));
         return;
-    uint32_t trip = vp_ntp_middle(wallclock) - last_sr - delay;
-    /* A report that claims more than a minute is a forgery or a clock that stepped. */
-    if (trip < 60u << 16)
-        VP_SET(rtcp->rtt, trip ? trip : 1);
+    }
+}
+
+static inline void vp_rtcp_block(vp_rtcp *rtcp, const uint8_t *block, uint64_t now, uint64_t packets_sent) {
+    int32_t lost = (int32_t)vp_get24(block + 5);
+    uint32_t jitter = vp_get32(block + 12);
+    lost = lost & 0x800000 ? lost - 0x1000000 : lost;
+    if (lost > 0 && (uint64_t)lost > packets_sent)
+        lost = (int32_t)packets_sent;
+    VP_SET(rtcp->remote_fraction, block[4]);
+    VP_SET(rtcp->remote_lost, lost);
+    VP_SET(rtcp->remote_jitter, jitter < VP_REMOTE_JITTER_MAX ? jitter : VP_REMOTE_JITTER_MAX);
+    VP_SET(rtcp->remote_reports, rtcp->remote_reports + 1);
+    vp_rtcp_round_trip(rtcp, vp_get32(block + 16), vp_get32(block + 20), now);
 }
 
 static inline void vp_rtcp_part(
-    vp_rtcp *rtcp, const uint8_t *part, size_t length, uint32_t our_ssrc, uint64_t now, uint64_t wallclock
+    vp_rtcp *rtcp, const uint8_t *part, size_t length, uint32_t our_ssrc, uint64_t now, uint64_t packets_sent
 ) {
     size_t at = part[1] == VP_RTCP_SR ? 28 : 8;
     unsigned blocks = part[0] & 0x1f;
@@ -74,18 +97,18 @@ static inline void vp_rtcp_part(
     }
     for (; blocks && at + VP_REPORT_BLOCK <= length; blocks--, at += VP_REPORT_BLOCK)
         if (vp_get32(part + at) == our_ssrc)
-            vp_rtcp_block(rtcp, part + at, wallclock);
+            vp_rtcp_block(rtcp, part + at, now, packets_sent);
 }
 
 /* Takes a compound; -1 when it is none. */
 static inline int vp_rtcp_receive(
-    vp_rtcp *rtcp, const uint8_t *packet, size_t length, uint32_t our_ssrc, uint64_t now, uint64_t wallclock
+    vp_rtcp *rtcp, const uint8_t *packet, size_t length, uint32_t our_ssrc, uint64_t now, uint64_t packets_sent
 ) {
     if (!vp_rtcp_valid(packet, length))
         return -1;
     for (size_t at = 0; at < length;) {
         size_t size = 4 * ((size_t)vp_get16(packet + at + 2) + 1);
-        vp_rtcp_part(rtcp, packet + at, size, our_ssrc, now, wallclock);
+        vp_rtcp_part(rtcp, packet + at, size, our_ssrc, now, packets_sent);
         at += size;
     }
     return 0;

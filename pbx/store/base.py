@@ -56,6 +56,10 @@ class LegRecord(NamedTuple):
     packets: int | None = None
     loss: float | None = None
     jitter: float | None = None
+    loss_out: float | None = None
+    jitter_out: float | None = None
+    mos_out: float | None = None
+    rtt: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

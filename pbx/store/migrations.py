@@ -16,8 +16,15 @@ from pbx.store import schema
 
 Step = Callable[[Connection], None]
 
+
+def _quality_columns(connection: Connection) -> None:
+    """2: what the peer reports of what it got, for each leg."""
+    for name in ("loss_out", "jitter_out", "mos_out", "rtt"):
+        connection.exec_driver_sql(f"ALTER TABLE cdrs ADD COLUMN {name} FLOAT")
+
+
 # From version → the step to the next one.
-STEPS: Final[Mapping[int, Step]] = MappingProxyType({})
+STEPS: Final[Mapping[int, Step]] = MappingProxyType({1: _quality_columns})
 
 
 def migrate(connection: Connection, version: int, *, steps: Mapping[int, Step] = STEPS) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Pri
 
 from pbx.retention import RetentionClass
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 metadata = MetaData()
 
@@ -89,6 +89,10 @@ cdrs = Table(
     Column("packets", Integer),
     Column("loss", Float),
     Column("jitter", Float),
+    Column("loss_out", Float),
+    Column("jitter_out", Float),
+    Column("mos_out", Float),
+    Column("rtt", Float),
     info={"retention": RetentionClass.CDR},
 )
 

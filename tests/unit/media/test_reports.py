@@ -24,10 +24,6 @@ def reports(bench: Bench, port: Port) -> list[Sent]:
     return [one for one in bench.sent(rtcp=True) if one.port == port]
 
 
-def middle(now: float) -> int:
-    return round((now + 1_700_000_000 + NTP_EPOCH) * 65536) & 0xFFFFFFFF
-
-
 @pytest.mark.rfc("3550", "6.4.1")
 def test_a_port_that_sends_reports_as_sender_every_five_seconds(bench: Bench) -> None:
     a, b = pair(bench)
@@ -68,13 +64,58 @@ def test_every_report_names_its_source_with_one_cname(bench: Bench) -> None:
 
 def test_the_report_of_the_far_side_gives_loss_jitter_and_round_trip(bench: Bench) -> None:
     a, b = pair(bench)
-    bench.talk(a, ALICE, 100)
-    sent_at = bench.now - 0.3
-    block = struct.pack("!IB3sIIII", 2, 64, (17).to_bytes(3, "big"), 500, 80, middle(sent_at), round(0.2 * 65536))
-    bench.engine.feed(b, struct.pack("!BBHI", 0x81, 201, 7, 77) + block, ("192.0.2.2", 4001), rtcp=True)
+    last_sr = asked(bench, a, b)
+    bench.talk(a, ALICE, 15)  # 0.3 s, of which the far side held it 0.2
+    answer(bench, b, last_sr, delay=0.2)
     stats = bench.engine.stats(b).rtcp
     assert (stats.remote_lost, stats.remote_fraction_lost, stats.remote_jitter_ms) == (17, 0.25, 10.0)
-    assert stats.round_trip_ms == pytest.approx(100, abs=1)
+    assert stats.round_trip_ms == pytest.approx(100, abs=21) and stats.remote_reports == 1
+
+
+def asked(bench: Bench, a: Port, b: Port) -> int:
+    """Talk until `b` has just sent its report; the middle of its NTP time."""
+    while not (found := reports(bench, b)):
+        bench.talk(a, ALICE)
+    return int.from_bytes(found[0].packet[10:14], "big")
+
+
+def answer(bench: Bench, b: Port, last_sr: int, *, delay: float = 0.0, lost: int = 17, jitter: int = 80) -> None:
+    block = struct.pack("!IB3sIIII", 2, 64, lost.to_bytes(3, "big"), 500, jitter, last_sr, round(delay * 65536))
+    bench.engine.feed(b, struct.pack("!BBHI", 0x81, 201, 7, 77) + block, ("192.0.2.2", 4001), rtcp=True)
+
+
+def test_the_round_trip_is_right_when_the_wallclock_is_set_meanwhile(bench: Bench) -> None:
+    a, b = pair(bench)
+    last_sr = asked(bench, a, b)
+    bench.engine._clock.wallclock += 3600  # type: ignore[union-attr]
+    bench.talk(a, ALICE, 5)
+    answer(bench, b, last_sr)
+    assert bench.engine.stats(b).rtcp.round_trip_ms == pytest.approx(100, abs=21)
+
+
+@pytest.mark.parametrize("claim", ["no report of ours", "held longer than it is old"])
+def test_a_forged_report_sets_no_round_trip(bench: Bench, claim: str) -> None:
+    a, b = pair(bench)
+    last_sr = asked(bench, a, b)
+    bench.talk(a, ALICE, 5)
+    if claim == "no report of ours":
+        answer(bench, b, (last_sr - 30 * 65536) & 0xFFFFFFFF)
+    else:
+        answer(bench, b, last_sr, delay=5.0)
+    assert bench.engine.stats(b).rtcp.round_trip_ms is None
+
+
+def test_a_forged_report_claims_no_more_than_can_be(bench: Bench) -> None:
+    a, b = pair(bench)
+    last_sr = asked(bench, a, b)
+    answer(bench, b, last_sr, lost=0x7FFFFF, jitter=0xFFFFFFFF)
+    stats = bench.engine.stats(b)
+    assert stats.remote_loss == 1.0 and stats.rtcp.remote_lost == stats.packets_out
+    assert stats.rtcp.remote_jitter_ms <= 18000
+    said = stats.said("PCMU")
+    assert said is not None and said.mos == 1.0 and said.delay_ms <= 2000
+    answer(bench, b, last_sr, lost=0x800000)  # more received than sent
+    assert bench.engine.stats(b).remote_loss == 0.0
 
 
 @pytest.mark.rfc("3550", "6.4.1")

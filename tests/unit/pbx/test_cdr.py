@@ -54,10 +54,8 @@ def test_an_answered_call_has_the_fields_of_the_contract(store: SqliteStore) -> 
     writer.answered(LegAnswered("b1", BEGIN + 3, "PCMA"))
     writer.answered(LegAnswered("a1", BEGIN + 3.25, "PCMU"))
     writer.ended(LegEnded("b1", BEGIN + 63, "answered", "callee", Cause(200, 16), LegMedia("PCMA", 2999, 0.01, 2.5)))
-    end = LegEnded(
-        "a1", BEGIN + 63, "answered", "callee", Cause(200, 16, None), LegMedia("PCMU", 2990, 0.0, 1.5), mos=4.3
-    )
-    writer.ended(end)
+    media = LegMedia("PCMU", 2990, 0.0, 1.5, mos=4.3, loss_out=0.02, jitter_out=3.0, mos_out=4.2, rtt=21.0)
+    writer.ended(LegEnded("a1", BEGIN + 63, "answered", "callee", Cause(200, 16, None), media))
     (call,) = found(store)
     assert call.row() == {
         "id": "a1",
@@ -76,8 +74,27 @@ def test_an_answered_call_has_the_fields_of_the_contract(store: SqliteStore) -> 
         "cause": {"sip": 200, "q850": 16, "id": None},
         "recording": None,
         "mos": 4.3,
-        "a_leg": {"call_id": "a1@host", "codec": "PCMU", "packets": 2990, "loss": 0.0, "jitter": 1.5},
-        "b_leg": {"call_id": "b1@host", "codec": "PCMA", "packets": 2999, "loss": 0.01, "jitter": 2.5},
+        "a_leg": {
+            "call_id": "a1@host",
+            "codec": "PCMU",
+            "packets": 2990,
+            "loss": 0.0,
+            "jitter": 1.5,
+            "mos": 4.3,
+            "loss_out": 0.02,
+            "jitter_out": 3.0,
+            "mos_out": 4.2,
+            "rtt": 21.0,
+        },
+        "b_leg": {
+            "call_id": "b1@host",
+            "codec": "PCMA",
+            "packets": 2999,
+            "loss": 0.01,
+            "jitter": 2.5,
+            "mos": None,
+            **dict.fromkeys(("loss_out", "jitter_out", "mos_out", "rtt")),
+        },
         "attempts": 2,
     }
     assert [(leg.id, leg.a_leg is None, leg.disposition) for leg in cdr.legs(store, CdrFilter())] == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,10 @@ def test_the_events_of_a_leg_make_its_cdr(store: SqliteStore) -> None:
     listener(CallStarted(*leg))  # type: ignore[arg-type]  # the tuple's types are those of the fields
     listener(CallRinging("a1", "a1", "office.test", BEGIN + 1))
     listener(CallAnswered("a1", "a1", "office.test", BEGIN + 2, "PCMU"))
-    media = MediaFigures("PCMU", packets_received=500, packets_sent=499, lost=5, loss=0.01, jitter_ms=1.5)
+    media = MediaFigures(
+        "PCMU", packets_received=500, packets_sent=499, lost=5, loss=0.01, jitter_ms=1.5, mos=4.1, loss_out=0.02
+    )
+    media = replace(media, jitter_out_ms=2.5, mos_out=4.0, round_trip_ms=30.0)
     cause = Cause(200, 16, "", "Normal call clearing")
     end = (BEGIN + 2, BEGIN + 12, 12.0, 10.0, "answered", "caller", cause, media, 1)
     listener(CallEnded(*leg, *end))  # type: ignore[arg-type]
@@ -48,7 +52,18 @@ def test_the_events_of_a_leg_make_its_cdr(store: SqliteStore) -> None:
         "caller",
     )
     assert row["cause"] == {"sip": 200, "q850": 16, "id": None}
-    assert row["a_leg"] == {"call_id": "c@host", "codec": "PCMU", "packets": 500, "loss": 0.01, "jitter": 1.5}
+    assert row["a_leg"] == {
+        "call_id": "c@host",
+        "codec": "PCMU",
+        "packets": 500,
+        "loss": 0.01,
+        "jitter": 1.5,
+        "mos": 4.1,
+        "loss_out": 0.02,
+        "jitter_out": 2.5,
+        "mos_out": 4.0,
+        "rtt": 30.0,
+    }
 
 
 def binding(user: str, *, expires_at: float = BEGIN + 60, user_agent: str = "phone/1") -> Binding:
