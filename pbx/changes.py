@@ -6,18 +6,12 @@ from dataclasses import fields, replace
 
 from pbx.config import Config, ServerConfig, needs_restart
 from pbx.output import Row
-from pbx.store.base import TenantChanges
-from pbx.tenants import ExtensionConfig, TenantConfig
+from pbx.tenant_changes import TenantChanges, changes_of, objects_of
 
 
 def tenant_changes(old: Config, new: Config) -> TenantChanges:
-    """Tenants and extensions that came, changed or went; keys are "domain" and "domain/number"."""
-    before, after = _objects(old), _objects(new)
-    return TenantChanges(
-        added=tuple(key for key in after if key not in before),
-        changed=tuple(key for key in after if key in before and after[key] != before[key]),
-        removed=tuple(key for key in before if key not in after),
-    )
+    """Tenants and their objects that came, changed or went."""
+    return changes_of(_objects(old), _objects(new))
 
 
 def reload_row(old: Config, new: Config, *, started: Config | None = None, applied: bool) -> Row:
@@ -41,9 +35,8 @@ def _live_keys(old: ServerConfig, new: ServerConfig, waiting: tuple[str, ...]) -
     return [f"server.{name}" for name in names if f"server.{name}" not in waiting]
 
 
-def _objects(config: Config) -> dict[str, TenantConfig | ExtensionConfig]:
-    objects: dict[str, TenantConfig | ExtensionConfig] = {}
+def _objects(config: Config) -> dict[str, object]:
+    objects: dict[str, object] = {}
     for tenant in config.tenants:
-        objects[tenant.domain] = replace(tenant, extensions={})
-        objects |= {f"{tenant.domain}/{number}": one for number, one in tenant.extensions.items()}
+        objects |= objects_of(tenant)
     return objects

@@ -12,7 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pbx.config_table import Converter, Report, Table, flag, integer, one_of, seconds, text_like, text_of
+from pbx.config_table import Report, Table, flag, integer, one_of, seconds, text_like, text_of
+from pbx.objects import shape
+from pbx.objects.features import FeaturesConfig
+from pbx.objects.people import RECORD, Forwards, Mailbox
+from pbx.objects.plan import Plan, check_plan, read_plan
+from pbx.objects.shape import option, part
+from pbx.objects.words import E164, LANGUAGE, NAME, NUMBER, NUMBER_ALLOWED, NUMBER_PATTERN
 from pbx.tls import PairConfig, read_pair
 from pbx.trunk_config import TrunkConfig, read_trunks, refuse_clashes
 
@@ -25,8 +31,6 @@ MAX_CALLS_CEILING: Final = 100_000
 MAX_RANGE: Final = 100_000  # extensions made by one "first-last" key
 MIN_PASSWORD: Final = 6
 
-_NUMBER: Final = r"[0-9A-Za-z*#+._-]{1,32}"
-_NUMBER_ALLOWED: Final = "up to 32 digits, letters or any of * # + . _ - in quotes"
 _RANGE: Final = re.compile(r"(\d{1,12})-(\d{1,12})")
 _DOMAIN: Final = r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
 # The passwords of our own examples, and an extension that is its own password.
@@ -38,18 +42,24 @@ class ExtensionConfig:
     """One phone number with its credentials; `max_calls` None is no limit."""
 
     number: str
-    name: str = ""
+    name: str = option(text_of, "")
     digest: tuple[str, ...] = DEFAULT_DIGEST
-    max_calls: int | None = None
-    ring_s: float = DEFAULT_RING_S
+    max_calls: int | None = option(integer(1, MAX_CALLS_CEILING), None)
+    ring_s: float = option(seconds(1, 3600), DEFAULT_RING_S)
     ha1: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class FeaturesConfig:
-    """Feature codes; None switches the feature off."""
-
-    echo: str | None = None
+    mailbox: Mailbox | None = part(Mailbox)
+    forward: Forwards = part(Forwards, Forwards())
+    dnd: bool = option(flag, False)
+    busy_level: int | None = option(integer(1, MAX_CALLS_CEILING), None)
+    caller_id: str = option(E164, "")
+    hide_caller_id: bool = option(flag, False)
+    pickup_group: str = option(NAME, "")
+    transfer: bool = option(flag, False)
+    class_of_service: str = option(NAME, "")
+    record: str = option(RECORD, "never")
+    language: str = option(LANGUAGE, "")
+    outside_calls: int | None = option(integer(1, MAX_CALLS_CEILING), None)
+    outside_calls_per_minute: int | None = option(integer(1, MAX_CALLS_CEILING), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,7 @@ class TenantConfig:
     trace: bool = True
     tls: PairConfig | None = None
     trunks: tuple[TrunkConfig, ...] = ()
+    plan: Plan = Plan()
 
 
 def ha1_of(username: str, realm: str, password: str, algorithm: str) -> str:
@@ -85,28 +96,30 @@ def read_tenant(table: Table) -> TenantConfig:
     """The tenant described by one `[[tenant]]`; faults go to the table's report."""
     domain = table.require("domain", text_like(_DOMAIN, "a domain name such as 'office.test'"), "").lower()
     digest = _read_digest(table, DEFAULT_DIGEST)
-    features = _read_features(table.table("features"))
+    features = shape.read(FeaturesConfig, table.table("features"))
     extensions = _read_extensions(table, domain, digest)
-    if features.echo in extensions:
-        table.refuse("features", f"the code {features.echo!r} of echo is also an extension")
+    plan = read_plan(table)
     trace = table.take("trace", flag, True)
     tls = _read_tls(table.table("tls")) if "tls" in table else None
     trunks = read_trunks(table)
     table.finish()
-    return TenantConfig(domain, digest, extensions, features, trace, tls, trunks)
+    check_plan(table, plan, features, extensions, {trunk.name for trunk in trunks})
+    _check_extensions(table, extensions, plan)
+    return TenantConfig(domain, digest, extensions, features, trace, tls, trunks, plan)
+
+
+def _check_extensions(table: Table, extensions: Mapping[str, ExtensionConfig], plan: Plan) -> None:
+    classes = {one.name for one in plan.classes}
+    for number, extension in extensions.items():
+        name = extension.class_of_service
+        if name and name not in classes:
+            table.refuse("extensions", f"{number}: {name!r} is no class of this tenant")
 
 
 def _read_tls(table: Table) -> PairConfig:
     pair = read_pair(table)
     table.finish()
     return pair
-
-
-def _read_features(table: Table) -> FeaturesConfig:
-    code: Converter[str | None] = text_like(r"[*#0-9]{1,8}", "one to eight of the digits, * and #, such as '*43'")
-    features = FeaturesConfig(echo=table.take("echo", code, None))
-    table.finish()
-    return features
 
 
 def _read_digest(table: Table, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -122,7 +135,7 @@ def _read_extensions(tenant: Table, domain: str, digest: tuple[str, ...]) -> dic
     """Both forms: `[[tenant.extension]]` objects, and the short table `[tenant.extensions]` of number = password."""
     extensions: dict[str, ExtensionConfig] = {}
     for entry in tenant.tables("extension"):
-        number = entry.require("number", text_like(_NUMBER, _NUMBER_ALLOWED), "")
+        number = entry.require("number", NUMBER, "")
         _add_extension(extensions, entry, number, domain, digest)
     short = tenant.table("extensions")
     for key, value in short.items():
@@ -154,23 +167,16 @@ def _numbers(key: str, table: Table) -> list[str]:
             table.refuse(key, f"not a range of 1 to {MAX_RANGE} numbers of one length, such as '1001-1010'")
             return []
         return [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
-    if not re.fullmatch(_NUMBER, key):
-        table.refuse(key, f"not an extension, give {_NUMBER_ALLOWED}")
+    if not re.fullmatch(NUMBER_PATTERN, key):
+        table.refuse(key, f"not an extension, give {NUMBER_ALLOWED}")
         return []
     return [key]
 
 
 def _read_extension(table: Table, number: str, domain: str, tenant_digest: tuple[str, ...]) -> ExtensionConfig:
     digest = _read_digest(table, tenant_digest)
-    limit: Converter[int | None] = integer(1, MAX_CALLS_CEILING)
-    extension = ExtensionConfig(
-        number=number,
-        name=table.take("name", text_of, ""),
-        digest=digest,
-        max_calls=table.take("max_calls", limit, None),
-        ring_s=table.take("ring_s", seconds(1, 3600), DEFAULT_RING_S),
-        ha1=_read_secret(table, number, domain, digest),
-    )
+    keys = shape.read_keys(ExtensionConfig, table)
+    extension = ExtensionConfig(number, digest=digest, ha1=_read_secret(table, number, domain, digest), **keys)
     table.finish()
     return extension
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
+from pbx.tenant_changes import TenantChanges
 from pbx.tenants import TenantConfig
 
 MAX_QUERY_ROWS: Final = 10_000
@@ -74,18 +75,6 @@ class CdrFilter:
     limit: int = DEFAULT_QUERY_ROWS
     before: tuple[float, str] | None = None
     under_way: bool = False  # calls that have not ended too
-
-
-@dataclass(frozen=True, slots=True)
-class TenantChanges:
-    """What `save_tenants` found different: keys are "domain" and "domain/number"."""
-
-    added: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed)
 
 
 @dataclass(frozen=True, slots=True)

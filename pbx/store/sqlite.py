@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 from pbx.errors import DataDirectoryError
 from pbx.secrets import RandomBytes, Sealer, load_key
 from pbx.store import cdr_queries, schema, tenant_tables
-from pbx.store.base import BindingRecord, CdrFilter, LegRecord, StoreHealth, TenantChanges
+from pbx.store.base import BindingRecord, CdrFilter, LegRecord, StoreHealth
 from pbx.store.database import (
     DATABASE_FILE,
     SqliteDatabase,
@@ -30,6 +30,7 @@ from pbx.store.database import (
 from pbx.store.lock import DataLock
 from pbx.store.spool import SPOOL_FILE, Spool
 from pbx.store.writer import MAX_PENDING, Key, RetryableError, Row, Writer
+from pbx.tenant_changes import TenantChanges
 from pbx.tenants import TenantConfig
 
 T = TypeVar("T")

@@ -10,9 +10,10 @@ from collections import defaultdict
 from pbx.calls import Switchboard
 from pbx.cdr import Cdr, CdrWriter, call_view
 from pbx.directory import Directory, LiveDirectory
+from pbx.objects.features import FeaturesConfig
 from pbx.persistence import CdrListener
 from pbx.store.base import BindingRecord, CdrFilter, LegRecord
-from pbx.tenants import ExtensionConfig, FeaturesConfig, TenantConfig, ha1_of
+from pbx.tenants import ExtensionConfig, TenantConfig, ha1_of
 from sipcore.guard import Guard
 from voipat import App, KeepAlivePolicy, Registrar, events
 from voipat.location import MemoryLocation

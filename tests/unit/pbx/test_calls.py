@@ -10,7 +10,8 @@ import pytest
 from pbx.admission import Admission
 from pbx.calls import Switchboard
 from pbx.directory import Directory, LiveDirectory
-from pbx.tenants import ExtensionConfig, FeaturesConfig, TenantConfig, ha1_of
+from pbx.objects.features import FeaturesConfig
+from pbx.tenants import ExtensionConfig, TenantConfig, ha1_of
 from voipat import App, Registrar, events
 from voipat.testing import Phone, SimWorld
 

@@ -11,7 +11,9 @@ import pytest
 from pbx import config
 from pbx.config import Config, GuardConfig, LogConfig, MediaConfig, RegistrarConfig, ServerConfig
 from pbx.errors import ConfigError
-from pbx.tenants import ExtensionConfig, FeaturesConfig, TenantConfig, ha1_of
+from pbx.objects.features import FeaturesConfig
+from pbx.objects.plan import KINDS, SINGLES
+from pbx.tenants import ExtensionConfig, TenantConfig, ha1_of
 
 OFFICE = Path(__file__).parents[3] / "examples" / "office.toml"
 HOME = {"HOME": "/home/alice"}
@@ -261,7 +263,12 @@ def test_the_file_with_every_key_is_accepted_and_has_every_key() -> None:
     assert {field.name for field in dataclasses.fields(ServerConfig)} == {*tomllib.loads(text)["server"]}
     for kind in (ExtensionConfig, TenantConfig, FeaturesConfig, GuardConfig, LogConfig, RegistrarConfig):
         for field in dataclasses.fields(kind):
-            assert field.name in text, f"{kind.__name__}.{field.name}"
+            assert field.name in text or field.name == "plan", f"{kind.__name__}.{field.name}"
+    tenant = tomllib.loads(text)["tenant"][0]
+    for name, (shape, _) in KINDS.items():
+        assert {field.name for field in dataclasses.fields(shape)} == {*tenant[name][0]}, name
+    for name, single in SINGLES.items():
+        assert {field.name for field in dataclasses.fields(single)} == {*tenant[name]}, name
 
 
 def test_phones_are_asked_every_half_minute_unless_told_otherwise() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pbx.directory import Directory
+from pbx.objects.features import FeaturesConfig
 from pbx.routing import NoRoute, ToEcho, ToExtension, route
-from pbx.tenants import ExtensionConfig, FeaturesConfig, TenantConfig
+from pbx.tenants import ExtensionConfig, TenantConfig
 from voipat import reasons
 
 OFFICE = TenantConfig("office.test", extensions={"1001": ExtensionConfig("1001")}, features=FeaturesConfig(echo="*43"))

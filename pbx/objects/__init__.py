@@ -1,0 +1,1 @@
+"""What a tenant is made of beside its extensions: one frozen value per object, read, kept and exported by its shape."""
