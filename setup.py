@@ -19,7 +19,7 @@ SANITIZE = os.environ.get("VOIPAT_SANITIZE", "")
 JOBS = os.cpu_count() or 1
 
 COMPILE = ["-std=gnu11", "-Wall", "-Wno-unused-function"]
-LINK: list[str] = []
+LINK: list[str] = ["-lm"]
 if DEBUG:
     COMPILE += ["-O1", "-g3", "-fno-omit-frame-pointer", "-DVOIPAT_DEBUG=1"]
 else:

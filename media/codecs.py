@@ -1,4 +1,4 @@
-"""The codecs that the engine passes, with the payload types that RFC 3551 fixes."""
+"""The codecs that the engine passes, decodes and encodes, with the payload types that RFC 3551 fixes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,38 @@ class Codec:
     clock_rate: int
     channels: int = 1
     payload_type: int | None = None
+    kind: int | None = None  # the engine's number for it; None: it is passed and not decoded
+    rate: int = 8000  # of its samples, where the RTP clock says something else
+
+    def sample_rate(self, wanted: int) -> int:
+        """The rate at which its samples are best taken and given when frames have `wanted`."""
+        return self.rate
 
 
-PCMU = Codec("PCMU", 8000, payload_type=0)
-PCMA = Codec("PCMA", 8000, payload_type=8)
+# The order of `kind` is that of vp_codec_kind.
+PCMU = Codec("PCMU", 8000, payload_type=0, kind=0)
+PCMA = Codec("PCMA", 8000, payload_type=8, kind=1)
+L16 = Codec("L16", 8000, kind=2)
+L16_WIDE = Codec("L16", 16000, kind=2, rate=16000)
 TELEPHONE_EVENT = Codec("telephone-event", 8000)
 
-CODECS = (PCMU, PCMA, TELEPHONE_EVENT)
+CODECS = (PCMU, PCMA, L16, L16_WIDE, TELEPHONE_EVENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A codec under the number that SDP gave it; `ptime_ms` of audio are put into one packet."""
+
+    codec: Codec
+    payload_type: int
+    ptime_ms: int = 20
+
+    def raw(self, rate: int) -> tuple[int, int, int, int, int]:
+        """As the engine takes it for frames of `rate`. Raises: CodecMissingError."""
+        if self.codec.kind is None:
+            raise CodecMissingError(f"{self.codec.name} is passed on only")
+        sample_rate = self.codec.sample_rate(rate)
+        return self.codec.kind, self.payload_type, self.codec.clock_rate, sample_rate, self.ptime_ms
 
 
 def maybe_codec(name: str, clock_rate: int, channels: int = 1) -> Codec | None:

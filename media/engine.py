@@ -28,6 +28,7 @@ from media._engine import (
     Core,
     EncodedAudio,
 )
+from media.codecs import Format
 from media.errors import CryptoError, NoPortsLeftError
 from media.events import (
     PLAYED_REASONS,
@@ -49,9 +50,13 @@ from media.keys import (
     session_address,
 )
 from media.port import Port, PortNumbers
-from media.stats import PortStats, port_stats
+from media.stats import AudioStats, IntakeStats, PortStats, port_stats
 
 Pair = tuple[str, int]
+
+# A payload type, and what its octets become: one of TRANSLATIONS, in the order of vp_translation.
+Translated = tuple[int, str]
+TRANSLATIONS = ("nothing", "to_alaw", "to_ulaw")
 
 DIGITS = "0123456789*#ABCD"
 MAX_DIGITS = KEYS_MAX  # of one `send_digits`
@@ -236,12 +241,26 @@ class Engine:
 
     # Media
 
-    def connect(self, a: Port, b: Port, *, a_to_b: Mapping[int, int], b_to_a: Mapping[int, int]) -> None:
-        """Relay between two ports, payload type in → out; other types are dropped and counted."""
+    def connect(
+        self,
+        a: Port,
+        b: Port,
+        *,
+        a_to_b: Mapping[int, int],
+        b_to_a: Mapping[int, int],
+        a_translated: Translated | None = None,
+        b_translated: Translated | None = None,
+    ) -> None:
+        """Relay between two ports, payload type in → out; other types are dropped and counted, or transcoded when both
+        ports have audio that encodes (`set_audio`).
+
+        What is `translated` goes from one G.711 law to the other, octet by octet: (payload type in, "to_alaw").
+        """
         if a is b:
             raise ValueError("a port is connected with another one; `echo` is for itself")
-        self._core.route(a.id, b.id, a_to_b)
-        self._core.route(b.id, a.id, b_to_a)
+        for source, target, types, translated in ((a, b, a_to_b, a_translated), (b, a, b_to_a, b_translated)):
+            payload_type, law = translated or (-1, "nothing")
+            self._core.route(source.id, target.id, types, payload_type, TRANSLATIONS.index(law))
 
     def disconnect(self, a: Port) -> None:
         """End the relay of `a` and its peer; without one nothing happens."""
@@ -324,6 +343,43 @@ class Engine:
     def srtp_contexts(self) -> int:
         """Ports that use SRTP now, and generations of keys that a worker has not let go of yet."""
         return self._core.crypto_contexts()
+
+    # Decoded audio
+
+    def set_audio(
+        self,
+        port: Port,
+        *,
+        rate: int,
+        receive: Sequence[Format] = (),
+        told: Sequence[Format] = (),
+        send: Format | None = None,
+        encodes: bool = False,
+    ) -> None:
+        """Decode what arrives at the port into frames of 20 ms at `rate` (8000, 16000, 48000); it replaces what was set.
+
+        `receive` are the formats under the numbers that the far side sends; with `told`, those under the numbers that it
+        is sent, what a relay or a prompt sends is decoded too, for a recording. `send` is what samples are encoded in:
+        those of the connected port when the audio `encodes`, whose `rate` must then be the same, or of a source.
+        Raises: StaleHandleError, ValueError, CodecMissingError.
+        """
+        self._core.set_audio(
+            port.id,
+            rate,
+            [format_.raw(rate) for format_ in receive],
+            [format_.raw(rate) for format_ in told],
+            None if send is None else send.raw(rate),
+            encodes,
+        )
+
+    def drop_audio(self, port: Port) -> None:
+        """Decode no more; who listened is let go."""
+        self._core.drop_audio(port.id)
+
+    def audio_stats(self, port: Port) -> AudioStats:
+        """What was decoded and encoded until now. Raises: StaleHandleError."""
+        heard, said, encoded = self._core.audio_stats(port.id)
+        return AudioStats(IntakeStats(*heard), IntakeStats(*said), encoded)
 
     # Prompts and digits
 

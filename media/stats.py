@@ -96,6 +96,39 @@ class PortStats:
         return quality(codec, loss=loss, jitter_ms=rtcp.remote_jitter_ms, round_trip_ms=rtcp.round_trip_ms)
 
 
+RawIntake = tuple[int, int, int, int, int, int, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeStats:
+    """One direction as it was decoded: packets, then periods of 20 ms, then milliseconds.
+
+    `late` and `duplicate` packets were of no use, for `overflow` the buffer was full, `garbage` could not be decoded.
+    `concealed` were lost on the way; `starved` counts the ticks for which nothing had come in time, `stretched` how
+    often the sound was made a period longer or shorter to follow the jitter and the far side's clock.
+    """
+
+    decoded: int = 0
+    late: int = 0
+    duplicate: int = 0
+    overflow: int = 0
+    garbage: int = 0
+    concealed: int = 0
+    starved: int = 0
+    stretched: int = 0
+    delay_ms: int = 0
+    target_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStats:
+    """The decoded audio of a port: what the far side said, what it was told, packets that were encoded here."""
+
+    heard: IntakeStats = IntakeStats()
+    said: IntakeStats = IntakeStats()
+    encoded: int = 0
+
+
 RawStats = tuple[
     int, int, int, int, int, float, list[int], tuple[str, int] | None, int, int, int, int, float, float, float, int
 ]

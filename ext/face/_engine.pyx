@@ -15,7 +15,7 @@ from kernel cimport *
 
 import os
 
-from media.errors import EngineClosedError, EngineStalledError, StaleHandleError
+from media.errors import CodecMissingError, EngineClosedError, EngineStalledError, StaleHandleError
 
 cdef enum:
     SLOT_BITS = 20
@@ -34,6 +34,7 @@ EVENT_PLAYED = VP_EVENT_PLAYED
 EVENT_KEYED = VP_EVENT_KEYED
 DROP_REASONS = VP_DROP_REASONS
 LIST_MAX = VP_LIST_MAX
+FORMATS_MAX = VP_FORMATS
 KEYS_MAX = VP_KEYS_MAX
 CRYPTO_OFF = VP_CRYPTO_OFF
 CRYPTO_AWAITED = VP_CRYPTO_AWAITED
@@ -98,6 +99,26 @@ cdef vp_playlist *make_list(object prompts, uint32_t turns) except NULL:
         audio = <EncodedAudio>all_of_it[index]
         vp_playlist_set(made, index, audio.prompt)
     return made
+
+
+cdef int fill_formats(vp_format *formats, object described) except -1:
+    """How many; each is (kind, payload type, clock rate, rate, ptime in ms)."""
+    cdef int count = 0
+    if len(described) > VP_FORMATS:
+        raise ValueError(f"{len(described)} codecs are more than {VP_FORMATS}")
+    for kind, payload_type, clock_rate, rate, ptime_ms in described:
+        if not (0 <= kind < VP_CODECS and 0 <= payload_type < 128 and 5 <= ptime_ms <= 120):
+            raise ValueError(f"codec {kind}, payload type {payload_type}, {ptime_ms} ms")
+        formats[count] = vp_format(kind=kind, payload_type=payload_type, clock_rate=clock_rate, rate=rate,
+                                   ptime_ms=ptime_ms)
+        count += 1
+    return count
+
+
+cdef tuple intake_counts(const vp_intake_counters *counters):
+    return (VP_READ(counters.decoded), VP_READ(counters.late), VP_READ(counters.duplicate), VP_READ(counters.overflow),
+            VP_READ(counters.garbage), VP_READ(counters.concealed), VP_READ(counters.starved),
+            VP_READ(counters.stretched), VP_READ(counters.delay_ms), VP_READ(counters.target_ms))
 
 
 cdef class Core:
@@ -329,19 +350,22 @@ cdef class Core:
         self.homes[slot] = worker
         return self.give(worker, &command)
 
-    def route(self, uint64_t source, uint64_t destination, object payload_types):
-        """Forward what arrives at `source` to `destination`, payload type in → out; called for both directions."""
+    def route(self, uint64_t source, uint64_t destination, object payload_types, int translated, uint8_t translation):
+        """Forward what arrives at `source` to `destination`, payload type in → out; called for both directions. The
+        octets of the type `translated` (-1: none) go from one G.711 law to the other."""
         cdef int64_t slot = self.slot_of(source), other = self.slot_of(destination)
         cdef vp_command command
         if self.homes[slot] != self.homes[other]:
             self.move(other, self.homes[slot])
         memset(&command, 0, sizeof(command))
         command.kind, command.slot, command.other = VP_COMMAND_ROUTE, <uint32_t>slot, <uint32_t>other
-        memset(command.route, 0xFF, 128)
+        memset(command.route.map, 0xFF, 128)
+        if translated >= 0:
+            command.route.translated, command.route.translation = translated & 0x7F, translation
         for taken, given in payload_types.items():
             if not (0 <= taken < 128 and 0 <= given < 128):
                 raise ValueError(f"payload type {taken} → {given} is not in 0..127")
-            command.route[<int>taken] = given
+            command.route.map[<int>taken] = given
         self.give(self.homes[slot], &command)
 
     def unroute(self, uint64_t handle):
@@ -510,6 +534,52 @@ cdef class Core:
                 found.append((flight.port, data, address_pair(&flight.source)))
         return found
 
+    # Decoded audio
+
+    def set_audio(self, uint64_t handle, uint32_t rate, object receive, object told, object send, bint encodes):
+        """Give the port decoded audio, or another one; formats are (kind, payload type, clock rate, rate, ptime in ms).
+
+        Raises: ValueError, CodecMissingError.
+        """
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_format heard[VP_FORMATS]
+        cdef vp_format said[VP_FORMATS]
+        cdef vp_format sent
+        cdef vp_audio_plan plan
+        cdef vp_command command
+        if rate not in (8000, 16000, 48000):
+            raise ValueError(f"{rate} samples a second: frames have 8000, 16000 or 48000")
+        memset(&plan, 0, sizeof(plan))
+        plan.rate, plan.encodes, plan.receive, plan.told = rate, encodes, heard, said
+        plan.receive_count, plan.told_count = fill_formats(heard, receive), fill_formats(said, told)
+        if send is not None:
+            fill_formats(&sent, [send])
+            plan.send = &sent
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot = VP_COMMAND_AUDIO, <uint32_t>slot
+        command.audio = vp_audio_new(&plan)
+        if command.audio is NULL:
+            raise CodecMissingError("no memory or no library for the codecs of the call")
+        try:
+            self.give(self.homes[slot], &command)
+        except BaseException:
+            vp_audio_free(command.audio)
+            raise
+
+    def drop_audio(self, uint64_t handle):
+        """The port is relayed only, from now on; sinks and source are let go."""
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_command command
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot = VP_COMMAND_AUDIO, <uint32_t>slot
+        self.give(self.homes[slot], &command)
+
+    def audio_stats(self, uint64_t handle):
+        """(heard, said, packets encoded): each of the first two in the order of media.stats.IntakeStats."""
+        cdef vp_port *port = &self.ports[self.slot_of(handle)]
+        return (intake_counts(&port.audio_counters.heard), intake_counts(&port.audio_counters.said),
+                VP_READ(port.audio_counters.encoded))
+
     # Events and figures
 
     def fileno(self):
@@ -634,17 +704,19 @@ cdef class Core:
     cdef int produce(self, vp_worker *worker) except -1:
         """One tick of what ports send of themselves."""
         cdef uint8_t packet[VP_PRODUCED]
-        cdef uint32_t place = worker.producing_count
+        cdef uint32_t place
         cdef vp_port *port
         cdef size_t length
+        vp_worker_listen(worker)
+        place = worker.producing_count
         while place:
             place -= 1
             port = &self.ports[worker.producing[place]]
             length = vp_port_produce(port, &worker.context, packet)
-            if length:
+            while length:
                 self.send(port, vp_latch_destination(&port.latch), packet, length, False)
-            if not vp_port_produces(port):
-                vp_worker_unlist(worker, port)
+                length = vp_port_produce_audio(port, &worker.context, packet)
+            vp_worker_settle(worker, port)
         return 0
 
     cdef int produce_ticks(self, vp_worker *worker, uint32_t passed) except -1:

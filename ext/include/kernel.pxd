@@ -76,6 +76,60 @@ cdef extern from "player.h" nogil:
     void vp_playlist_free(vp_playlist *list)
 
 
+cdef extern from "codec.h" nogil:
+    enum: VP_CODECS
+    ctypedef struct vp_format:
+        uint8_t kind
+        uint8_t payload_type
+        uint16_t ptime_ms
+        uint32_t clock_rate
+        uint32_t rate
+
+
+cdef extern from "intake.h" nogil:
+    enum: VP_FORMATS
+    ctypedef struct vp_intake_counters:
+        uint32_t decoded
+        uint32_t late
+        uint32_t duplicate
+        uint32_t overflow
+        uint32_t garbage
+        uint32_t concealed
+        uint32_t starved
+        uint32_t stretched
+        uint32_t delay_ms
+        uint32_t target_ms
+
+
+cdef extern from "audio.h" nogil:
+    enum:
+        VP_HEARD
+        VP_SAID
+    ctypedef struct vp_audio:
+        pass
+    ctypedef struct vp_sink:
+        uint32_t id
+        uint32_t rate
+        uint8_t sides
+    ctypedef struct vp_source:
+        uint32_t id
+        uint32_t rate
+    ctypedef struct vp_audio_counters:
+        vp_intake_counters heard
+        vp_intake_counters said
+        uint32_t encoded
+    ctypedef struct vp_audio_plan:
+        uint32_t rate
+        const vp_format *receive
+        const vp_format *told
+        const vp_format *send
+        uint32_t receive_count
+        uint32_t told_count
+        bint encodes
+    vp_audio *vp_audio_new(const vp_audio_plan *plan)
+    void vp_audio_free(vp_audio *audio)
+
+
 cdef extern from "keypad.h" nogil:
     enum:
         VP_KEYS_MAX
@@ -140,6 +194,7 @@ cdef extern from "port.h" nogil:
         vp_rtcp rtcp
         vp_srtp srtp
         vp_counters counters
+        vp_audio_counters audio_counters
     ctypedef struct vp_context:
         uint64_t now
         uint64_t wallclock
@@ -153,6 +208,7 @@ cdef extern from "port.h" nogil:
     void vp_port_sweep(vp_port *port, vp_context *context)
     bint vp_port_produces(const vp_port *port)
     size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t *packet)
+    size_t vp_port_produce_audio(vp_port *port, const vp_context *context, uint8_t *packet)
     void vp_port_fall_silent(vp_port *port)
 
 
@@ -170,6 +226,11 @@ cdef extern from "command.h" nogil:
         VP_COMMAND_KEYS
         VP_COMMAND_CRYPTO
         VP_COMMAND_FLIGHT
+        VP_COMMAND_AUDIO
+        VP_COMMAND_SINK
+        VP_COMMAND_UNSINK
+        VP_COMMAND_SOURCE
+        VP_COMMAND_UNSOURCE
         VP_COMMAND_CLOSE
         VP_COMMAND_MOVE
         VP_COMMAND_ADOPT
@@ -215,6 +276,10 @@ cdef extern from "command.h" nogil:
         uint8_t *data
         vp_address to
         uint16_t length
+    ctypedef struct vp_route:
+        uint8_t *map
+        uint8_t translated
+        uint8_t translation
     ctypedef struct vp_command:
         uint8_t kind
         bint enabled
@@ -226,7 +291,11 @@ cdef extern from "command.h" nogil:
         vp_keypad keys
         vp_crypto crypto
         vp_flight_out flight
-        uint8_t *route
+        vp_audio *audio
+        vp_sink *sink
+        vp_source *source
+        uint32_t attachment
+        vp_route route
 
 
 cdef extern from "socket.h" nogil:
@@ -256,7 +325,8 @@ cdef extern from "worker.h" nogil:
     bint vp_port_is_free(const vp_port *port)
     bint vp_worker_command(vp_worker *worker, const vp_command *command)
     uint32_t vp_worker_ticks_passed(vp_worker *worker)
-    void vp_worker_unlist(vp_worker *worker, vp_port *port)
+    void vp_worker_listen(vp_worker *worker)
+    void vp_worker_settle(vp_worker *worker, vp_port *port)
     uint64_t VP_TICK
     uint64_t vp_clock(clockid_t clock)
 

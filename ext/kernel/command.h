@@ -17,6 +17,11 @@ typedef enum {
     VP_COMMAND_KEYS,
     VP_COMMAND_CRYPTO,
     VP_COMMAND_FLIGHT,
+    VP_COMMAND_AUDIO,    /* this one from now on, or none */
+    VP_COMMAND_SINK,     /* of a port that has audio; else it is released at once, as the source */
+    VP_COMMAND_UNSINK,
+    VP_COMMAND_SOURCE,
+    VP_COMMAND_UNSOURCE,
     VP_COMMAND_CLOSE,
     VP_COMMAND_MOVE,  /* to worker `other`: let go of the port */
     VP_COMMAND_ADOPT, /* take a port that another worker has let go */
@@ -63,6 +68,11 @@ typedef struct {
 } vp_flight_out;
 
 typedef struct {
+    uint8_t map[128]; /* payload type in → out */
+    uint8_t translated, translation;
+} vp_route;
+
+typedef struct {
     uint8_t kind;
     bool enabled;
     uint32_t slot, other;
@@ -73,7 +83,11 @@ typedef struct {
         vp_keypad keys;
         vp_crypto crypto;
         vp_flight_out flight;
-        uint8_t route[128];
+        vp_audio *audio;     /* the port's from here on, as the next two */
+        vp_sink *sink;
+        vp_source *source;
+        uint32_t attachment; /* UNSINK, UNSOURCE: the id */
+        vp_route route;
     };
 } vp_command;
 
@@ -119,7 +133,7 @@ static inline void vp_port_unroute(vp_port *port) {
 }
 
 /* One direction; routes come in pairs, so that closing either end leaves no dangling peer. */
-static inline void vp_port_route(vp_port *port, vp_port *peer, const uint8_t map[128], uint64_t now) {
+static inline void vp_port_route(vp_port *port, vp_port *peer, const vp_route *route, uint64_t now) {
     if (port->peer != peer) {
         vp_port_unroute(port);
         vp_port_unroute(peer);
@@ -127,7 +141,9 @@ static inline void vp_port_route(vp_port *port, vp_port *peer, const uint8_t map
         peer->peer = port;
     }
     port->echo = false;
-    memcpy(port->route, map, sizeof port->route);
+    memcpy(port->route, route->map, sizeof port->route);
+    port->translated = route->translated;
+    port->translation = route->translation;
     vp_port_heard(port, now);
 }
 
@@ -173,6 +189,28 @@ static inline void vp_port_set_crypto(vp_port *port, vp_context *context, const 
     __atomic_store_n(&srtp->version, crypto->version, __ATOMIC_RELEASE);
 }
 
+static inline void vp_port_set_audio(vp_port *port, vp_audio *audio) {
+    vp_audio *before = port->audio;
+    if (before && audio)
+        vp_audio_inherit(audio, before);
+    port->audio = audio;
+    vp_audio_free(before);
+}
+
+static inline void vp_port_attach_sink(vp_port *port, vp_sink *sink) {
+    if (port->audio)
+        vp_audio_attach_sink(port->audio, sink);
+    else
+        sink->release(sink);
+}
+
+static inline void vp_port_attach_source(vp_port *port, vp_source *source) {
+    if (port->audio)
+        vp_audio_attach_source(port->audio, source);
+    else
+        source->release(source);
+}
+
 /* The verbs that touch ports alone; `other` is the port of `command->other` where the verb has two. */
 static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command *command, vp_context *context) {
     uint64_t now = context->now;
@@ -181,7 +219,7 @@ static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command
         vp_port_set_remote(port, &command->remote, now);
         break;
     case VP_COMMAND_ROUTE:
-        vp_port_route(port, other, command->route, now);
+        vp_port_route(port, other, &command->route, now);
         break;
     case VP_COMMAND_UNROUTE:
         vp_port_unroute(port);
@@ -209,6 +247,23 @@ static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command
         break;
     case VP_COMMAND_CRYPTO:
         vp_port_set_crypto(port, context, &command->crypto);
+        break;
+    case VP_COMMAND_AUDIO:
+        vp_port_set_audio(port, command->audio);
+        break;
+    case VP_COMMAND_SINK:
+        vp_port_attach_sink(port, command->sink);
+        break;
+    case VP_COMMAND_UNSINK:
+        if (port->audio)
+            vp_audio_detach_sink(port->audio, command->attachment);
+        break;
+    case VP_COMMAND_SOURCE:
+        vp_port_attach_source(port, command->source);
+        break;
+    case VP_COMMAND_UNSOURCE:
+        if (port->audio)
+            vp_audio_detach_source(port->audio, command->attachment);
         break;
     default:
         break;

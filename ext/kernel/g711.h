@@ -6,6 +6,7 @@
 #ifndef VP_G711_H
 #define VP_G711_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,14 @@ static inline void vp_alaw_encode_all(const int16_t *samples, uint8_t *codes, si
 static inline void vp_alaw_decode_all(const uint8_t *codes, int16_t *samples, size_t count) {
     for (size_t i = 0; i < count; i++)
         samples[i] = vp_alaw_decode(codes[i]);
+}
+
+typedef enum { VP_TRANSLATE_NOTHING, VP_TRANSLATE_TO_ALAW, VP_TRANSLATE_TO_ULAW } vp_translation;
+
+/* Codes of one law become those of the other, by way of the samples. */
+static inline void vp_g711_translate(uint8_t *codes, size_t count, bool to_alaw) {
+    for (size_t i = 0; i < count; i++)
+        codes[i] = to_alaw ? vp_alaw_encode(vp_ulaw_decode(codes[i])) : vp_ulaw_encode(vp_alaw_decode(codes[i]));
 }
 
 #endif

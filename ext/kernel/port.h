@@ -7,6 +7,7 @@
 #define VP_PORT_H
 
 #include "address.h"
+#include "audio.h"
 #include "dtmf.h"
 #include "keypad.h"
 #include "latch.h"
@@ -103,8 +104,10 @@ struct vp_port {
     uint32_t clock_rate;
     int16_t telephone_event; /* payload type, -1 when not negotiated */
     bool echo, held, muted, rtcp_mux, connected, timed_out;
-    bool producing;    /* in the worker's list of those that play or send digits: nothing else is sent meanwhile */
-    uint32_t place;    /* and where in it */
+    bool speaking;     /* a prompt or digits: nothing is relayed to it meanwhile */
+    bool producing;    /* in the worker's list of those that do something at each tick: speak, or have audio */
+    uint8_t translated, translation; /* payload type whose octets are changed on the way, vp_translation */
+    uint32_t place;    /* in the list */
     uint8_t accepted[16]; /* bit set of payload types */
     uint8_t route[128];   /* payload type in → out, VP_NO_ROUTE */
     uint8_t cname[VP_CNAME / 2];
@@ -114,6 +117,7 @@ struct vp_port {
     vp_dtmf dtmf;
     vp_player player;
     vp_keypad keypad;
+    vp_audio *audio; /* owned; NULL while nobody wants samples */
     vp_rtcp rtcp;
     vp_srtp srtp;
     vp_address rtcp_remote; /* signalled; family 0: the RTP address, next port */
@@ -121,6 +125,7 @@ struct vp_port {
     uint64_t silent_since, rtcp_due, rate_window, flight_window;
     uint32_t rate_count, flight_count;
     vp_counters counters;
+    vp_audio_counters audio_counters;
     uint32_t published_version;
     uint64_t published[3];
 };
@@ -285,30 +290,42 @@ static inline bool vp_port_measures(vp_port *port, vp_context *context, const vp
     return true;
 }
 
-/* Where the packet goes on: the peer, back, or nowhere (counted). Sets the payload type of that side. */
-static inline vp_port *vp_port_next(vp_port *port, vp_rtp *rtp) {
+/* Where the packet goes on: the peer, back, or nowhere (counted, unless its samples were `taken`). Sets the payload type
+ * of that side. */
+static inline vp_port *vp_port_next(vp_port *port, vp_rtp *rtp, bool taken) {
     if (port->muted) {
         vp_count_drop(port, VP_DROP_MUTED);
         return NULL;
     }
     if (port->echo)
         return port;
-    if (!port->peer) {
-        vp_count_drop(port, VP_DROP_NO_ROUTE);
-        return NULL;
-    }
-    if (port->route[rtp->payload_type] == VP_NO_ROUTE) {
-        vp_count_drop(port, VP_DROP_UNMAPPED);
+    if (!port->peer || port->route[rtp->payload_type] == VP_NO_ROUTE) {
+        if (!taken)
+            vp_count_drop(port, port->peer ? VP_DROP_UNMAPPED : VP_DROP_NO_ROUTE);
         return NULL;
     }
     rtp->payload_type = port->route[rtp->payload_type];
     return port->peer;
 }
 
+/* A packet is about to leave: counted, and overheard by who records the port. */
+static inline void vp_port_sent(vp_port *port, const vp_rtp *rtp, uint64_t now) {
+    VP_ADD(port->counters.packets_out, 1);
+    VP_ADD(port->counters.octets_out, rtp->payload_length);
+    if (port->audio && port->audio->said)
+        vp_intake_put(port->audio->said, &port->audio_counters.said, rtp, 0, now);
+}
+
+/* The two laws of G.711 are changed into each other octet by octet: no samples, no delay. */
+static inline void vp_port_translate(const vp_port *port, uint8_t *packet, const vp_rtp *rtp) {
+    uint8_t *payload = packet + (rtp->payload - packet);
+    vp_g711_translate(payload, rtp->payload_length, port->translation == VP_TRANSLATE_TO_ALAW);
+}
+
 /* Gives the packet the identity of `out`; NULL (counted) when it must not leave. */
 static inline vp_port *vp_port_stamp(vp_port *port, vp_port *out, vp_context *context, uint8_t *packet, vp_rtp *rtp) {
-    if (out->held || out->producing || !vp_latch_destination(&out->latch)) {
-        vp_count_drop(port, out->held ? VP_DROP_HELD : out->producing ? VP_DROP_PLAYING : VP_DROP_NO_DESTINATION);
+    if (out->held || out->speaking || !vp_latch_destination(&out->latch)) {
+        vp_count_drop(port, out->held ? VP_DROP_HELD : out->speaking ? VP_DROP_PLAYING : VP_DROP_NO_DESTINATION);
         return NULL;
     }
     if (vp_sender_stamp(&out->sender, rtp, port->slot, port->stream.epoch, context->now, out->clock_rate)) {
@@ -316,8 +333,7 @@ static inline vp_port *vp_port_stamp(vp_port *port, vp_port *out, vp_context *co
         return NULL;
     }
     vp_rtp_rewrite(packet, rtp);
-    VP_ADD(out->counters.packets_out, 1);
-    VP_ADD(out->counters.octets_out, rtp->payload_length);
+    vp_port_sent(out, rtp, context->now);
     return out;
 }
 
@@ -458,14 +474,21 @@ static inline vp_port *vp_port_receive(
     }
     if (!vp_port_admits(port, context, source, &rtp) || !vp_port_measures(port, context, &rtp))
         return NULL;
-    vp_port *out = vp_port_next(port, &rtp);
+    bool taken = port->audio
+        && vp_intake_put(&port->audio->heard, &port->audio_counters.heard, &rtp, port->stream.epoch, context->now);
+    bool translates = port->translation && rtp.payload_type == port->translated;
+    vp_port *out = vp_port_next(port, &rtp, taken);
+    if (out && translates && out != port)
+        vp_port_translate(port, packet, &rtp);
     return out ? vp_port_stamp(port, out, context, packet, &rtp) : NULL;
 }
 
 /* Whose numbers the sender continues, beside the slots of the ports that are relayed. */
-enum { VP_SOURCE_PLAYER = 0xfffffffe, VP_SOURCE_KEYPAD = 0xffffffff };
+enum { VP_SOURCE_AUDIO = 0xfffffffd, VP_SOURCE_PLAYER = 0xfffffffe, VP_SOURCE_KEYPAD = 0xffffffff };
 
-static inline bool vp_port_produces(const vp_port *port) { return port->player.list || port->keypad.count; }
+static inline bool vp_port_speaks(const vp_port *port) { return port->player.list || port->keypad.count; }
+
+static inline bool vp_port_produces(const vp_port *port) { return port->audio || vp_port_speaks(port); }
 
 /* Gives a packet that was made here its header; its length, or 0 (counted) when nobody is to get it. */
 static inline size_t vp_port_emit(
@@ -478,8 +501,8 @@ static inline size_t vp_port_emit(
     vp_sender_stamp(&port->sender, rtp, source, epoch, context->now, port->clock_rate);
     packet[0] = 0x80;
     vp_rtp_rewrite(packet, rtp);
-    VP_ADD(port->counters.packets_out, 1);
-    VP_ADD(port->counters.octets_out, rtp->payload_length);
+    rtp->payload = packet + VP_RTP_HEADER;
+    vp_port_sent(port, rtp, context->now);
     return VP_RTP_HEADER + (size_t)rtp->payload_length;
 }
 
@@ -505,15 +528,8 @@ static inline size_t vp_port_produce_key(vp_port *port, vp_context *context, uin
     return length;
 }
 
-/* What the port itself sends at this tick, into VP_PRODUCED octets; its length, or 0. */
-enum { VP_PRODUCED = VP_RTP_HEADER + VP_FRAME };
-
-static inline size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t *packet) {
+static inline size_t vp_port_produce_prompt(vp_port *port, vp_context *context, uint8_t *packet) {
     vp_player *player = &port->player;
-    if (port->keypad.count)
-        return vp_port_produce_key(port, context, packet);
-    if (!player->list)
-        return 0;
     if (player->ending || !vp_player_frame(player, packet + VP_RTP_HEADER)) {
         vp_port_end_play(port, context, VP_PLAYED_FINISHED);
         return 0;
@@ -526,8 +542,62 @@ static inline size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t
     return length;
 }
 
+/* The first half of a tick, before any port produces: what the far side says now. */
+static inline void vp_port_listen(vp_port *port, const vp_context *context) {
+    vp_audio_listen(port->audio, &port->audio_counters, context->now);
+}
+
+/* The samples that go to the far side at this tick: of the source, else of the peer when it has another codec. */
+static inline void vp_port_say(vp_port *port) {
+    static const int16_t silence[VP_PCM_FRAME];
+    int16_t given[VP_PCM_FRAME + 1];
+    vp_audio *audio = port->audio;
+    vp_port *peer = port->peer;
+    if (!audio->has_encoder)
+        return;
+    if (vp_audio_ask_source(audio, given))
+        vp_audio_say(audio, given);
+    else if (audio->encodes && peer && peer->audio && peer->audio->heard.heard && peer->audio->rate == audio->rate)
+        vp_audio_say(audio, peer->muted ? silence : peer->audio->frame);
+    else
+        vp_audio_pause(audio);
+}
+
+/* A packet of what was said, or 0 when none is full. */
+static inline size_t vp_port_produce_audio(vp_port *port, const vp_context *context, uint8_t *packet) {
+    vp_rtp rtp;
+    if (!port->audio || port->speaking || !vp_audio_packet(port->audio, &port->audio_counters, packet + VP_RTP_HEADER, &rtp))
+        return 0;
+    return vp_port_emit(port, context, packet, &rtp, VP_SOURCE_AUDIO, port->audio->epoch);
+}
+
+/* What the port itself sends at this tick, into VP_PRODUCED octets; its length, or 0. More of it, when packets are
+ * shorter than a tick, is told by vp_port_produce_audio. */
+enum { VP_PRODUCED = VP_RTP_HEADER + VP_PAYLOAD_MAX };
+
+static inline size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t *packet) {
+    size_t length = 0;
+    port->speaking = vp_port_speaks(port);
+    if (port->keypad.count)
+        length = vp_port_produce_key(port, context, packet);
+    else if (port->player.list)
+        length = vp_port_produce_prompt(port, context, packet);
+    if (!port->audio)
+        return length;
+    if (port->speaking)
+        vp_audio_pause(port->audio);
+    else
+        vp_port_say(port);
+    vp_audio_overhear(port->audio, &port->audio_counters, context->now);
+    return port->speaking ? length : vp_port_produce_audio(port, context, packet);
+}
+
 /* Ticks that came too late to make up for: a pause to the listener, nothing is lost. */
-static inline void vp_port_skip(vp_port *port, uint32_t ticks) { port->player.timestamp += ticks * VP_FRAME; }
+static inline void vp_port_skip(vp_port *port, uint32_t ticks) {
+    port->player.timestamp += ticks * VP_FRAME;
+    if (ticks && port->audio)
+        vp_audio_pause(port->audio);
+}
 
 /* Hundreds of ports take their turn at a tick, and the kernel's own work between two of them empties the caches. */
 static inline void vp_port_prefetch(const vp_port *port) {
@@ -539,11 +609,13 @@ static inline void vp_port_prefetch(const vp_port *port) {
     __builtin_prefetch(&port->counters, 1);
 }
 
-/* Let go of what is played and keyed, without a word. */
+/* Let go of what is played, keyed and heard, without a word. */
 static inline void vp_port_fall_silent(vp_port *port) {
     vp_playlist_free(port->player.list);
     port->player.list = NULL;
     port->keypad.count = 0;
+    vp_audio_free(port->audio);
+    port->audio = NULL;
 }
 
 /* Where RTCP goes: with mux as RTP, else the signalled address, else where it comes from, else the port above RTP's. */

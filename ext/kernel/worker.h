@@ -37,7 +37,7 @@ typedef struct {
     vp_port *ports; /* the engine's table */
     uint32_t *owned; /* slots of this worker's ports; freed by vp_worker_free */
     uint32_t owned_count;
-    uint32_t *producing; /* slots of those that play or send digits; likewise */
+    uint32_t *producing; /* slots of those that play, send digits or have audio; likewise */
     uint32_t producing_count;
     uint32_t index;
     uint32_t tick; /* ticks seen; on the manual clock the number of the last one */
@@ -45,6 +45,7 @@ typedef struct {
     int event_fd;                       /* the engine's */
     uint32_t *armed;                    /* the engine's: the consumer sleeps on event_fd */
     bool manual, stopping, ticking, waiting;
+    bool listens; /* some port of the list may have audio */
     uint32_t asleep; /* set before epoll_wait: only then does a command need a wake, of 15-30 µs on either side */
     clockid_t cpu_clock;
     uint32_t running; /* set by the thread once cpu_clock is valid */
@@ -139,6 +140,8 @@ static inline void vp_worker_watch(vp_worker *worker, vp_port *port, int operati
 }
 
 static inline void vp_worker_list(vp_worker *worker, vp_port *port) {
+    port->speaking = vp_port_speaks(port);
+    worker->listens |= port->audio != NULL;
     if (port->producing || !vp_port_produces(port))
         return;
     port->producing = true;
@@ -326,22 +329,49 @@ static inline void vp_worker_sweep(vp_worker *worker, vp_port *port) {
     vp_worker_send_rtcp(port, packet, vp_port_due_report(port, &worker->context, packet, &to), &to);
 }
 
+/* The first half of a tick: everybody listens before anybody speaks, so that all see the same 20 ms. */
+static inline void vp_worker_listen(vp_worker *worker) {
+    if (!worker->listens)
+        return;
+    worker->listens = false;
+    for (uint32_t i = 0; i < worker->producing_count; i++) {
+        vp_port *port = &worker->ports[worker->producing[i]];
+        if (!port->audio)
+            continue;
+        worker->listens = true;
+        vp_port_listen(port, &worker->context);
+    }
+}
+
+/* What a port sends of itself at one tick. */
+static inline void vp_worker_produce_port(vp_worker *worker, vp_port *port) {
+    uint8_t packet[VP_PRODUCED];
+    size_t length = vp_port_produce(port, &worker->context, packet);
+    for (; length; length = vp_port_produce_audio(port, &worker->context, packet))
+        vp_worker_forward(port, port, packet, length);
+}
+
+/* After a port's tick. */
+static inline void vp_worker_settle(vp_worker *worker, vp_port *port) {
+    port->speaking = vp_port_speaks(port);
+    if (!vp_port_produces(port))
+        vp_worker_unlist(worker, port);
+}
+
 /* What ports send of themselves, for so many ticks. */
 static inline void vp_worker_produce(vp_worker *worker, uint32_t ticks) {
-    uint8_t packet[VP_PRODUCED];
     uint32_t frames = ticks < VP_CATCH_UP ? ticks : VP_CATCH_UP;
-    for (uint32_t i = worker->producing_count; i-- > 0;) { /* downwards: one that ends gives its place to the last */
-        vp_port *port = &worker->ports[worker->producing[i]];
-        if (i)
-            vp_port_prefetch(&worker->ports[worker->producing[i - 1]]);
-        vp_port_skip(port, ticks - frames);
-        for (uint32_t frame = 0; frame < frames; frame++) {
-            size_t length = vp_port_produce(port, &worker->context, packet);
-            if (length)
-                vp_worker_forward(port, port, packet, length);
+    for (uint32_t frame = 0; frame < frames; frame++) {
+        vp_worker_listen(worker);
+        for (uint32_t i = worker->producing_count; i-- > 0;) { /* downwards: one that ends gives its place to the last */
+            vp_port *port = &worker->ports[worker->producing[i]];
+            if (i)
+                vp_port_prefetch(&worker->ports[worker->producing[i - 1]]);
+            if (!frame)
+                vp_port_skip(port, ticks - frames);
+            vp_worker_produce_port(worker, port);
+            vp_worker_settle(worker, port);
         }
-        if (!vp_port_produces(port))
-            vp_worker_unlist(worker, port);
     }
 }
 

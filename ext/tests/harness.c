@@ -49,7 +49,7 @@ static void set_remote(vp_worker *worker, uint32_t slot, const char *host, uint1
 static void relay(vp_worker *worker, uint32_t slot, uint32_t other) {
     vp_command command = {.kind = VP_COMMAND_ROUTE, .slot = slot, .other = other};
     for (int i = 0; i < 128; i++)
-        command.route[i] = (uint8_t)i;
+        command.route.map[i] = (uint8_t)i;
     give(worker, command);
 }
 
@@ -127,10 +127,56 @@ static void set_crypto(vp_worker *worker, uint32_t slot) {
     give(worker, command);
 }
 
+static uint64_t sunk, released;
+
+static void sink_take(vp_sink *sink, vp_side side, const int16_t *samples, uint32_t count, uint64_t tick) {
+    expect(count == sink->rate / VP_TICKS_PER_SECOND && (side == VP_HEARD || side == VP_SAID), "a frame of another length");
+    sunk += (uint16_t)samples[count - 1] + tick;
+}
+
+static void sink_release(vp_sink *sink) {
+    __atomic_add_fetch(&released, 1, __ATOMIC_RELAXED);
+    free(sink);
+}
+
+static bool source_give(vp_source *source, int16_t *samples, uint32_t count) {
+    memset(samples, (int)source->id & 0xff, count * sizeof *samples);
+    return source->id % 3;
+}
+
+static void source_release(vp_source *source) { free(source); }
+
+static const uint32_t rates[] = {8000, 16000, 48000};
+
+static void attach(vp_worker *worker, uint32_t slot) {
+    vp_sink *sink = calloc(1, sizeof *sink);
+    vp_source *source = calloc(1, sizeof *source);
+    expect(sink && source, "no memory");
+    *sink = (vp_sink){.id = draw() % 4, .rate = rates[draw() % 3], .sides = 1 + draw() % 3, .take = sink_take,
+                      .release = sink_release};
+    *source = (vp_source){.id = draw() % 4, .rate = rates[draw() % 3], .give = source_give, .release = source_release};
+    give(worker, (vp_command){.kind = VP_COMMAND_SINK, .slot = slot, .sink = sink});
+    give(worker, (vp_command){.kind = VP_COMMAND_SOURCE, .slot = slot, .source = source});
+}
+
+/* Payload types 0..5 are decoded, so that random packets meet every codec. */
+static void set_audio(vp_worker *worker, uint32_t slot) {
+    vp_format formats[VP_CODECS];
+    vp_audio_plan plan = {.rate = rates[draw() % 3], .receive = formats, .told = formats, .encodes = draw() % 2};
+    for (uint32_t i = 0; i < VP_CODECS; i++)
+        formats[i] = (vp_format){.kind = (uint8_t)i, .payload_type = (uint8_t)i, .ptime_ms = 10 * (1 + draw() % 6),
+                                 .clock_rate = 8000, .rate = 8000};
+    plan.receive_count = VP_CODECS;
+    plan.told_count = draw() % 2 ? VP_CODECS : 0;
+    plan.send = draw() % 4 ? &formats[draw() % VP_CODECS] : NULL;
+    vp_audio *audio = draw() % 6 ? vp_audio_new(&plan) : NULL;
+    give(worker, (vp_command){.kind = VP_COMMAND_AUDIO, .slot = slot, .audio = audio});
+}
+
 static void random_command(vp_worker *worker) {
     static const uint8_t kinds[] = {VP_COMMAND_UNROUTE, VP_COMMAND_ECHO, VP_COMMAND_HOLD, VP_COMMAND_MUTE};
     uint32_t slot = draw() % PORTS, other = (slot + 1 + draw() % (PORTS - 1)) % PORTS;
-    switch (draw() % 13) {
+    switch (draw() % 16) {
     case 12:
         set_crypto(worker, slot);
         break;
@@ -150,6 +196,13 @@ static void random_command(vp_worker *worker) {
     case 4:
     case 5:
         play(worker, slot);
+        break;
+    case 13:
+    case 15:
+        set_audio(worker, slot);
+        break;
+    case 14:
+        attach(worker, slot);
         break;
     case 6:
         press(worker, slot);
@@ -221,16 +274,17 @@ static uint64_t produced;
 
 /* Into memory of the exact size, as above. */
 static void produce(vp_worker *worker) {
+    vp_worker_listen(worker);
     for (uint32_t i = worker->producing_count; i-- > 0;) {
         vp_port *port = &worker->ports[worker->producing[i]];
         uint8_t *packet = malloc(VP_PRODUCED);
         expect(port->producing && port->place == i, "a place is wrong");
         size_t length = vp_port_produce(port, &worker->context, packet);
         expect(length <= VP_PRODUCED, "too long");
-        produced += length != 0;
+        for (; length; length = vp_port_produce_audio(port, &worker->context, packet))
+            produced++;
         free(packet);
-        if (!vp_port_produces(port))
-            vp_worker_unlist(worker, port);
+        vp_worker_settle(worker, port);
     }
 }
 
@@ -333,6 +387,9 @@ static int run_worker(int seconds) {
         play(&workers[0], 0);
         play(&workers[1], 1);
         press(&workers[1], 1);
+        set_audio(&workers[0], 0);
+        set_audio(&workers[1], 1);
+        attach(&workers[0], 0);
         give(&workers[1], (vp_command){.kind = VP_COMMAND_MOVE, .slot = 1, .other = 0});
         give(&workers[0], (vp_command){.kind = VP_COMMAND_ADOPT, .slot = 1});
         relay(&workers[0], 0, 1);

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from media import EncodedAudio
+from media.codecs import Format
 from media.engine import Engine, ManualClock
 from media.events import MediaEvent
 from media.port import Port
@@ -115,6 +116,21 @@ class SimEngine(Engine):
         self._send()
         self._arm_timer()
         return number
+
+    def set_audio(  # the facts of one answer, by keyword
+        self,
+        port: Port,
+        *,
+        rate: int,
+        receive: Sequence[Format] = (),
+        told: Sequence[Format] = (),
+        send: Format | None = None,
+        encodes: bool = False,
+    ) -> None:
+        """As in the engine; its ticks are then those of the virtual clock."""
+        self.advance()
+        super().set_audio(port, rate=rate, receive=receive, told=told, send=send, encodes=encodes)
+        self._arm_timer()
 
     def fileno(self) -> int:
         """A descriptor that is readable when events wait, so that an App watches it as it does in production."""

@@ -1,0 +1,164 @@
+/* What is heard where packets are missing, and sound made a little shorter or longer: both repeat or leave out whole
+ * periods of the pitch, so that a tone goes on without a step.
+ *
+ * Concealment follows G.711 Appendix I: the last period again and again, in full for 10 ms, then fading by 20 % each
+ * 10 ms to silence at 60 ms, so that a long gap is silence and no robot. What comes after it is cross-faded in.
+ */
+#ifndef VP_CONCEAL_H
+#define VP_CONCEAL_H
+
+#include "pcm.h"
+
+enum {
+    /* In samples of 8 kHz, which `scale` multiplies. */
+    VP_PITCH_MIN = 40,  /* 5 ms: 200 Hz; a higher voice is found at a multiple of its period */
+    VP_PITCH_MAX = 120, /* 15 ms: 66 Hz */
+    VP_PITCH_SPAN = 160,
+    VP_JOIN = 40,          /* 5 ms of cross-fade */
+    VP_FULL = 80,          /* concealed at full level */
+    VP_FADED = 480,        /* silent from here on */
+    VP_HISTORY = VP_PITCH_SPAN + VP_PITCH_MAX,
+    VP_SCALE_MAX = VP_PCM_RATE_MAX / 8000,
+};
+
+typedef struct {
+    uint32_t scale; /* rate / 8000 */
+    uint32_t run;   /* samples concealed in a row; 0: none */
+    uint32_t lag;   /* of the period */
+    uint32_t at;    /* in the period */
+    int16_t history[VP_HISTORY * VP_SCALE_MAX];
+    int16_t period[VP_PITCH_MAX * VP_SCALE_MAX];
+} vp_conceal;
+
+static inline uint32_t vp_history(const vp_conceal *conceal) { return VP_HISTORY * conceal->scale; }
+
+/* The last sounds that were put out. */
+static inline void vp_conceal_remember(vp_conceal *conceal, const int16_t *samples, uint32_t count) {
+    uint32_t all = vp_history(conceal);
+    if (count >= all) {
+        memcpy(conceal->history, samples + count - all, all * sizeof *samples);
+        return;
+    }
+    memmove(conceal->history, conceal->history + count, (all - count) * sizeof *samples);
+    memcpy(conceal->history + all - count, samples, count * sizeof *samples);
+}
+
+/* How alike `span` samples here and `lag` samples later are: 0 to 1, 0 when they are opposed. Every `step`th is looked at. */
+static inline float vp_likeness(const int16_t *here, const int16_t *there, uint32_t span, uint32_t step) {
+    float cross = 0, first = 1, second = 1;
+    for (uint32_t i = 0; i < span; i += step) {
+        float a = here[i], b = there[i];
+        cross += a * b;
+        first += a * a;
+        second += b * b;
+    }
+    return cross > 0 ? cross * cross / (first * second) : 0;
+}
+
+/* The lag, in samples, at which the last `span` samples before `end` are most like those before them: coarse at 8 kHz,
+ * then to the sample. `likeness` is the best one's. */
+static inline uint32_t vp_pitch_before(const int16_t *end, uint32_t span, uint32_t scale, float *likeness) {
+    uint32_t best = VP_PITCH_MAX * scale;
+    *likeness = -1;
+    for (uint32_t lag = VP_PITCH_MIN * scale; lag <= VP_PITCH_MAX * scale; lag += scale) {
+        float found = vp_likeness(end - span, end - span - lag, span, scale);
+        if (found > *likeness) {
+            *likeness = found;
+            best = lag;
+        }
+    }
+    uint32_t low = best - scale + 1, high = best + scale - 1;
+    for (uint32_t lag = scale > 1 ? low : high + 1; lag <= high; lag++) {
+        float found = vp_likeness(end - span, end - span - lag, span, scale);
+        if (lag >= VP_PITCH_MIN * scale && lag <= VP_PITCH_MAX * scale && found > *likeness) {
+            *likeness = found;
+            best = lag;
+        }
+    }
+    return best;
+}
+
+/* The last period, its end faded into what came before its start: it can be repeated without a step. */
+static inline void vp_conceal_begin(vp_conceal *conceal) {
+    float likeness;
+    const int16_t *end = conceal->history + vp_history(conceal);
+    conceal->lag = vp_pitch_before(end, VP_PITCH_SPAN * conceal->scale, conceal->scale, &likeness);
+    uint32_t lag = conceal->lag, join = lag / 4;
+    memcpy(conceal->period, end - lag, lag * sizeof *end);
+    vp_crossfade(conceal->period + lag - join, end - join, end - lag - join, join);
+    conceal->at = 0;
+}
+
+/* 0 to 256. */
+static inline int32_t vp_conceal_gain(const vp_conceal *conceal, uint32_t run) {
+    uint32_t full = VP_FULL * conceal->scale, faded = VP_FADED * conceal->scale;
+    if (run <= full)
+        return 256;
+    return run >= faded ? 0 : (int32_t)((faded - run) * 256 / (faded - full));
+}
+
+/* `count` samples in the place of missing ones. */
+static inline void vp_conceal_make(vp_conceal *conceal, int16_t *samples, uint32_t count) {
+    if (conceal->run == 0)
+        vp_conceal_begin(conceal);
+    for (uint32_t i = 0; i < count; i++) {
+        samples[i] = (int16_t)(conceal->period[conceal->at] * vp_conceal_gain(conceal, conceal->run) / 256);
+        conceal->at = conceal->at + 1 < conceal->lag ? conceal->at + 1 : 0;
+        if (conceal->run < UINT32_MAX)
+            conceal->run++;
+    }
+}
+
+/* The first samples after concealed ones are faded in from where those would have gone on. */
+static inline void vp_conceal_join(vp_conceal *conceal, int16_t *samples, uint32_t count) {
+    int16_t synthetic[VP_JOIN * VP_SCALE_MAX];
+    uint32_t join = VP_JOIN * conceal->scale;
+    if (conceal->run == 0)
+        return;
+    if (join > count)
+        join = count;
+    vp_conceal_make(conceal, synthetic, join);
+    vp_crossfade(samples, synthetic, samples, join);
+    conceal->run = 0;
+}
+
+/* Shorter or longer by one period, when the sound at the start of `samples` allows it: what it looks at is
+ * VP_STRETCH_SPAN × scale samples. */
+#define VP_ALIKE 0.8f
+enum { VP_STRETCH_SPAN = 2 * VP_PITCH_MAX + 80 };
+
+/* The period after which the sound repeats; 0 when it does not, so that leaving one out would be heard. Of what is
+ * quiet, any period may be left out. In `haste` the longest that will do is taken, and not the best. */
+static inline uint32_t vp_stretch_period(const int16_t *samples, uint32_t scale, bool haste) {
+    enum { SPAN = 80, QUIET = 50 * 50 };
+    float likeness = -1;
+    uint32_t best = 0;
+    if (vp_power(samples, VP_STRETCH_SPAN * scale) < QUIET)
+        return VP_PITCH_MIN * 2 * scale;
+    for (uint32_t lag = VP_PITCH_MIN * scale; lag <= VP_PITCH_MAX * scale; lag += scale > 2 ? scale / 2 : 1) {
+        float found = vp_likeness(samples, samples + lag, SPAN * scale, scale);
+        if (found > likeness || (haste && found > VP_ALIKE)) {
+            likeness = found;
+            best = lag;
+        }
+    }
+    return likeness > VP_ALIKE ? best : 0;
+}
+
+/* Takes one period out of `count` samples; how many are left. */
+static inline uint32_t vp_shorten(int16_t *samples, uint32_t count, uint32_t period) {
+    vp_crossfade(samples, samples, samples + period, period);
+    memmove(samples + period, samples + 2 * period, (count - 2 * period) * sizeof *samples);
+    return count - period;
+}
+
+/* Puts one more period into `count` samples, for which there must be room; how many there are then. */
+static inline uint32_t vp_lengthen(int16_t *samples, uint32_t count, uint32_t period) {
+    int16_t again[VP_PITCH_MAX * VP_SCALE_MAX];
+    vp_crossfade(again, samples + period, samples, period);
+    memmove(samples + 2 * period, samples + period, (count - period) * sizeof *samples);
+    memcpy(samples + period, again, period * sizeof *samples);
+    return count + period;
+}
+
+#endif
