@@ -356,11 +356,11 @@ class Engine:
         send: Format | None = None,
         encodes: bool = False,
     ) -> None:
-        """Decode what arrives at the port into frames of 20 ms at `rate` (8000, 16000, 48000); it replaces what was set.
+        """Decode what arrives at the port into frames of 20 ms at `rate` (8000, 16000, 48000), instead of before.
 
-        `receive` are the formats under the numbers that the far side sends; with `told`, those under the numbers that it
+        `receive` are the formats under the numbers of the far side. With `told`, those under the numbers that it
         is sent, what a relay or a prompt sends is decoded too, for a recording. `send` is what samples are encoded in:
-        those of the connected port when the audio `encodes`, whose `rate` must then be the same, or of a source.
+        those of the connected port when the audio `encodes`, whose `rate` must be the same, or those of a source.
         Raises: StaleHandleError, ValueError, CodecMissingError.
         """
         self._core.set_audio(
