@@ -23,14 +23,15 @@ from sipcore.locate import Target
 from sipcore.message import Request
 from sipcore.outputs import Datagram, Output
 from sipcore.parser import InvalidMessage, parse_message
-from sipcore.state import Admit, Answer, Drop, EndpointState, Gate, Refuse, StrayGate, Verdict
+from sipcore.proxy import ProxyCore, ResponseContext, Search
+from sipcore.state import Admit, Answer, Drop, EndpointState, Gate, Refuse, Relay, StrayGate, Verdict
 from sipcore.timers import Deadlines, Timers
 from sipcore.transaction import HeaderPairs, Transaction
 from sipcore.transaction.table import TransactionTable
 from sipcore.uac import UserAgentClient
 from sipcore.uas import UserAgentServer
 
-__all__ = ["Admit", "Answer", "DialogView", "Drop", "Endpoint", "Gate", "Refuse", "StrayGate", "Verdict"]
+__all__ = ["Admit", "Answer", "DialogView", "Drop", "Endpoint", "Gate", "Refuse", "Relay", "StrayGate", "Verdict"]
 
 # The start line and our Via, as `uac` writes them; routers quote at least the first half kilobyte (RFC 1812 §4.3.2.3).
 _OUR_BRANCH: Final = re.compile(rb"^([A-Z]+) [^\r\n]*\r\nVia: [^\r\n]*?;branch=([\w.-]+)[;\r]")
@@ -47,9 +48,10 @@ class Endpoint:
     answer that the gate never sees: requests that cannot be read, or of calls that nobody knows. `advertised`
     gives the address that the peer on a flow can reach us at (Via, Contact). `supported` are the option tags
     a Require may name. `symmetric` answers UDP requests to their source port even without `rport` (RFC 3581).
+    `route_secret` signs the Record-Route of what is proxied; without one dialogs do not outlive the process.
     """
 
-    __slots__ = ("_client", "_limits", "_server", "_state")
+    __slots__ = ("_client", "_limits", "_proxy", "_server", "_state")
 
     def __init__(  # noqa: PLR0913  # the composition: every part by name
         self,
@@ -63,6 +65,7 @@ class Endpoint:
         server: str = "voipat",
         supported: Sequence[str] = (),
         symmetric: bool = True,
+        route_secret: bytes = b"",
     ) -> None:
         deadlines = Deadlines()
         self._state = EndpointState(
@@ -84,6 +87,9 @@ class Endpoint:
         self._limits = limits
         self._server = UserAgentServer(self._state)
         self._client = UserAgentClient(self._state, self._server)
+        secret = route_secret or entropy.bytes(32)
+        self._proxy = ProxyCore(self._state, self._server, self._client, secret)
+        self._server.proxy = self._client.proxy = self._proxy
 
     # Input from below
 
@@ -143,7 +149,8 @@ class Endpoint:
         `Timers.failover`, or answers 503 (RFC 3263 §4.3).
         """
         out: list[Output] = []
-        self._client.resolved(query, answers, now, out)
+        if not self._proxy.resolved(query, answers, out):
+            self._client.resolved(query, answers, now, out)
         return out
 
     def handle_timeout(self, now: float) -> list[Output]:
@@ -157,6 +164,8 @@ class Endpoint:
                 dialog = self._server.repeat_success(owner, now, out)
                 if dialog is not None:
                     self._client.send_deferred_bye(dialog, now, out)
+            elif isinstance(owner, ResponseContext):
+                self._proxy.handle_timeout(owner, now, out)
             elif isinstance(owner, Dialog):
                 end_dialog(self._state, owner, now, out)
         return out
@@ -183,6 +192,12 @@ class Endpoint:
         """
         out: list[Output] = []
         self._server.respond_to(transaction, status, now, out, reason, headers, body)
+        return out
+
+    def relay(self, transaction: TransactionId, search: Search, now: float) -> list[Output]:
+        """Proxy a request that `RelayReceived` told of to its targets (RFC 3261 §16.5)."""
+        out: list[Output] = []
+        self._proxy.relay(transaction, search, now, out)
         return out
 
     def new_transaction(self) -> TransactionId:

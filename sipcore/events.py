@@ -91,6 +91,34 @@ class DialogEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayReceived:
+    """A request that is to be proxied and starts something: the transaction user owes `Endpoint.relay` or `respond`."""
+
+    transaction: TransactionId
+    request: Request
+    flow: Flow
+    identity: object | None
+
+
+@dataclass(frozen=True, slots=True)
+class RelayEnded:
+    """The first final response to a proxied request has gone back; `response` is None for one of our own making."""
+
+    transaction: TransactionId
+    request: Request
+    status: int
+    response: Response | None
+
+
+@dataclass(frozen=True, slots=True)
+class RelayedInDialog:
+    """A request within a dialog that was proxied has passed: an ACK, a re-INVITE, a BYE."""
+
+    request: Request
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
 class MessageDropped:
     """Bytes that got no reaction, with the counter's name."""
 
@@ -106,5 +134,8 @@ Event = (
     | RequestFailed
     | AckTimedOut
     | DialogEnded
+    | RelayReceived
+    | RelayEnded
+    | RelayedInDialog
     | MessageDropped
 )

@@ -44,13 +44,20 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Relay:
+    """The gate lets the request pass through us as a proxy; `identity` comes back in `RelayReceived`."""
+
+    identity: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """The gate wants silence; `reason` is the counter's name."""
 
     reason: str
 
 
-Verdict = Admit | Answer | Refuse | Drop
+Verdict = Admit | Answer | Refuse | Drop | Relay
 Gate = Callable[[Request, Flow, float], Verdict]
 StrayGate = Callable[[Request, Flow, float], bool]
 

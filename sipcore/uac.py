@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState
 from sipcore.errors import LocalProtocolError
@@ -28,15 +29,20 @@ from sipcore.transaction.invite_client import INVITE_CLIENT
 from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
 from sipcore.uas import SUBSCRIPTION_METHODS, UserAgentServer
 
+if TYPE_CHECKING:
+    from sipcore.proxy import Branch, ProxyCore
+
 
 class UserAgentClient:
     """Sends requests and receives responses."""
 
-    __slots__ = ("_last_query", "_resolving", "_server", "_state")
+    __slots__ = ("_last_query", "_resolving", "_server", "_state", "proxy")
 
     def __init__(self, state: EndpointState, server: UserAgentServer) -> None:
         self._state = state
         self._server = server
+        # Set by the endpoint, whose proxy is made of this.
+        self.proxy: ProxyCore | None = None
         self._resolving: dict[int, tuple[Transaction, NextHop]] = {}
         self._last_query = 0
 
@@ -52,7 +58,33 @@ class UserAgentClient:
         if request.method in ("ACK", "CANCEL"):
             raise LocalProtocolError(f"{request.method} is sent by `ack` or `cancel`")
         self._complete(request)
+        self._route(self._new_transaction(transaction, request), flow, now, out)
+
+    def send_relayed(
+        self,
+        transaction: TransactionId,
+        request: Request,
+        branch: Branch,
+        now: float,
+        out: list[Output],
+        flow: Flow | None,
+    ) -> None:
+        """Send a request of somebody else's for a proxy; the branch dresses it for the flow it leaves by.
+
+        Raises: LocalProtocolError when its URI says no next hop.
+        """
         opened = self._new_transaction(transaction, request)
+        opened.relay = branch
+        self._route(opened, flow, now, out)
+
+    def new_query(self) -> int:
+        """A number for a `Resolve`."""
+        self._last_query += 1
+        return self._last_query
+
+    def _route(self, opened: Transaction, flow: Flow | None, now: float, out: list[Output]) -> None:
+        request = opened.request
+        assert request is not None, "it was not sent yet"
         if flow is not None:
             self._start(opened, flow, now, out)
             return
@@ -63,9 +95,9 @@ class UserAgentClient:
         if hop.is_literal:
             self._start(opened, new_flow(hop, ANY_LOCAL, hop.address), now, out)
             return
-        self._last_query += 1
-        self._resolving[self._last_query] = opened, hop
-        out.append(Resolve(self._last_query, hop.host, hop.port, hop.transport if hop.names_transport else None))
+        query = self.new_query()
+        self._resolving[query] = opened, hop
+        out.append(Resolve(query, hop.host, hop.port, hop.transport if hop.names_transport else None))
 
     def resolved(self, query: int, answers: Sequence[Address | Target], now: float, out: list[Output]) -> None:
         """Go on with a request that waited for DNS."""
@@ -74,12 +106,17 @@ class UserAgentClient:
             return
         transaction, hop = waiting
         if not answers:
-            out.append(RequestFailed(transaction.id, Failure.RESOLVE))
+            self._unresolvable(transaction, now, out)
             return
         targets = [each if isinstance(each, Target) else Target(hop.transport, each) for each in answers]
         request = transaction.request
         assert request is not None, "it was not sent yet"
-        self._try_first(transaction, Alternatives(hop, targets, "Contact" not in request.headers), now, out)
+        self._try_first(
+            transaction,
+            Alternatives(hop, targets, transaction.relay is None and "Contact" not in request.headers),
+            now,
+            out,
+        )
 
     @property
     def unresolved_count(self) -> int:
@@ -126,7 +163,7 @@ class UserAgentClient:
         """Cancel an INVITE: at once when a provisional response is there, else with the first (§9.1)."""
         found = self._state.transactions.get(transaction)
         if found is None:
-            self._cancel_unresolved(transaction, out)
+            self._cancel_unresolved(transaction, now, out)
         elif found.machine is INVITE_CLIENT and found.cancel_headers is None:
             if found.state is State.CALLING:
                 found.cancel_headers = headers
@@ -187,17 +224,31 @@ class UserAgentClient:
         request = transaction.request
         assert request is not None, "a transaction is started once, with its request"
         flow = state.with_local(flow)
-        branch = state.new_branch()
+        if transaction.relay is not None:
+            branch = self._dress(transaction, flow)
+        else:
+            branch = state.new_branch()
+            self._address(transaction, request, flow, branch)
+        assert transaction.request is not None, "dressing leaves a request"
+        transaction.data = transaction.request.to_bytes()
+        transaction.reliable = flow.reliable
+        out.append(Transmit(transaction.data, flow))
+        state.transactions.open_client(transaction, branch, flow, now)
+
+    def _dress(self, transaction: Transaction, flow: Flow) -> str:
+        assert self.proxy is not None, "only a proxy sends for others"
+        branch = self.proxy.new_branch(transaction.relay)
+        transaction.request = self.proxy.dressed(transaction.relay, flow, branch)
+        return branch
+
+    def _address(self, transaction: Transaction, request: Request, flow: Flow, branch: str) -> None:
+        state = self._state
         request.headers.remove("Via")
         request.headers.prepend("Via", state.via(flow, branch))
         if transaction.method in TARGET_REFRESH and "Contact" not in request.headers:
             request.headers.add("Contact", state.contact(flow, request))
         elif transaction.method == "REGISTER" and OWN_ADDRESS in (contact := request.headers.get("Contact", "")):
             request.headers.set("Contact", with_own_address(contact, flow, state.sent_by(flow)))
-        transaction.data = request.to_bytes()
-        transaction.reliable = flow.reliable
-        out.append(Transmit(transaction.data, flow))
-        state.transactions.open_client(transaction, branch, flow, now)
 
     def _start_in_dialog(
         self,
@@ -260,11 +311,17 @@ class UserAgentClient:
         dialog.state = DialogState.TERMINATING
         dialog.expire_at = float("inf")
 
-    def _cancel_unresolved(self, transaction: TransactionId, out: list[Output]) -> None:
+    def _cancel_unresolved(self, transaction: TransactionId, now: float, out: list[Output]) -> None:
         for query, (waiting, _) in list(self._resolving.items()):
             if waiting.id == transaction:
                 del self._resolving[query]
-                out.append(RequestFailed(transaction, Failure.RESOLVE))
+                self._unresolvable(waiting, now, out)
+
+    def _unresolvable(self, transaction: Transaction, now: float, out: list[Output]) -> None:
+        if transaction.relay is not None and self.proxy is not None:
+            self.proxy.failed(transaction.relay, Failure.RESOLVE, now, out)
+        else:
+            out.append(RequestFailed(transaction.id, Failure.RESOLVE))
 
     # Several targets (RFC 3263 §4.3)
 
@@ -290,7 +347,9 @@ class UserAgentClient:
         self._state.counters["requests_failed_over"] += 1
         if targets.adds_contact:
             request.headers.remove("Contact")
-        self._try_first(self._new_transaction(id_, request), targets, now, out)
+        opened = self._new_transaction(id_, request)
+        opened.relay = failed.relay
+        self._try_first(opened, targets, now, out)
         return True
 
     # Responses
@@ -300,7 +359,7 @@ class UserAgentClient:
         state = self._state
         transaction = state.transactions.client(response.via.branch, response.cseq.method)
         # RFC 3261 §8.1.3.3: a response with more than our Via went astray.
-        if transaction is None or len(response.headers.get_all("Via")) > 1:
+        if transaction is None or (transaction.relay is None and len(response.headers.get_all("Via")) > 1):
             self._server.drop("responses_stray", flow, out)
             return
         status = response.status
@@ -359,6 +418,9 @@ class UserAgentClient:
 
     def _pass_up(self, transaction: Transaction, response: Response, flow: Flow, now: float, out: list[Output]) -> None:
         dialog = transaction.dialog
+        if transaction.relay is not None:
+            self._pass_on(transaction, response, now, out)
+            return
         if transaction.machine is INVITE_CLIENT:
             if dialog is None:
                 self._pass_up_initial(transaction, response, flow, now, out)
@@ -371,6 +433,12 @@ class UserAgentClient:
             self._apply_to_dialog(transaction, dialog, response, flow, now, out)
         if response.status >= 200 and transaction.machine is NONINVITE_CLIENT:
             transaction.request = None
+
+    def _pass_on(self, transaction: Transaction, response: Response, now: float, out: list[Output]) -> None:
+        assert self.proxy is not None, "only a proxy sends for others"
+        if response.status < 200 and transaction.cancel_headers is not None:
+            self._cancel_now(transaction, now, out)
+        self.proxy.received(transaction.relay, response, now, out)
 
     def _pass_up_initial(
         self, transaction: Transaction, response: Response, flow: Flow, now: float, out: list[Output]
@@ -567,6 +635,9 @@ class UserAgentClient:
         self._perform(transaction, transaction.step(Input.TRANSPORT_ERROR, now), None, None, now, out)
 
     def _fail(self, transaction: Transaction, failure: Failure, now: float, out: list[Output]) -> None:
+        if transaction.relay is not None and self.proxy is not None:
+            self.proxy.failed(transaction.relay, failure, now, out)
+            return
         if not transaction.silent:
             out.append(RequestFailed(transaction.id, failure))
         dialog = transaction.dialog

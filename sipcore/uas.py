@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState
 from sipcore.errors import LocalProtocolError, ParseError
@@ -14,11 +14,14 @@ from sipcore.invite_usage import UnacknowledgedSuccess, end_dialog, invite_refus
 from sipcore.message import Request, response_to
 from sipcore.outputs import Output, Transmit
 from sipcore.routing import reconnect_flow, response_flow, stamped_via
-from sipcore.state import Answer, Drop, EndpointState, Refuse, has_header
+from sipcore.state import Answer, Drop, EndpointState, Refuse, Relay, has_header
 from sipcore.transaction import Action, HeaderPairs, Input, State, Transaction
 from sipcore.transaction.invite_server import INVITE_SERVER
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
 from sipcore.transaction.table import ServerKey, server_key
+
+if TYPE_CHECKING:
+    from sipcore.proxy import ProxyCore
 
 SCHEMES: Final = frozenset({"sip", "sips", "tel"})
 
@@ -35,10 +38,12 @@ _ANSWERED_AT_ZERO: Final = frozenset({"OPTIONS", "REGISTER"})
 class UserAgentServer:
     """Receives requests and sends responses."""
 
-    __slots__ = ("_secret", "_state")
+    __slots__ = ("_secret", "_state", "proxy")
 
     def __init__(self, state: EndpointState) -> None:
         self._state = state
+        # Set by the endpoint, whose proxy is made of this.
+        self.proxy: ProxyCore | None = None
         self._secret = state.entropy.bytes(32)
 
     # What comes in
@@ -52,12 +57,12 @@ class UserAgentServer:
         self._stamp(request, via, flow)
         transaction = self._state.transactions.server(key)
         if method == "ACK":
-            return self._receive_ack(transaction, request, now, out)
+            return self._receive_ack(transaction, request, flow, now, out)
         if method == "CANCEL":
             self._receive_cancel(transaction, request, flow, now, out)
         elif transaction is not None:
             self._state.counters["requests_repeated"] += 1
-            self._perform(transaction, transaction.step(Input.REQUEST, now), now, out)
+            self.perform(transaction, transaction.step(Input.REQUEST, now), now, out)
         else:
             self._receive_new(key, request, flow, now, out)
         return None
@@ -75,11 +80,13 @@ class UserAgentServer:
             request.headers.prepend("Via", value)
 
     def _receive_ack(
-        self, transaction: Transaction | None, request: Request, now: float, out: list[Output]
+        self, transaction: Transaction | None, request: Request, flow: Flow, now: float, out: list[Output]
     ) -> Dialog | None:
         state = self._state
         if transaction is not None and transaction.state is not State.ACCEPTED:
-            self._perform(transaction, transaction.step(Input.ACK, now), now, out)
+            self.perform(transaction, transaction.step(Input.ACK, now), now, out)
+            return None
+        if self.proxy is not None and self.proxy.pass_ack(request, flow, now, out):
             return None
         dialog = state.dialogs.find(request)
         if dialog is None or dialog.unacknowledged is None or dialog.unacknowledged.cseq != request.cseq.number:
@@ -100,7 +107,10 @@ class UserAgentServer:
         # RFC 3261 §9.2: the To tag is that of the response to the INVITE. Answered without a transaction of its
         # own: a repeated CANCEL gets the same 200 for as long as the INVITE is known.
         self._send_stateless(request, flow, 200, None, (), transaction.local_tag, out)
-        if transaction.state is State.TRYING or transaction.state is State.PROCEEDING:
+        if transaction.relay is not None and self.proxy is not None:
+            reasons = [("Reason", value) for value in request.headers.get_all("Reason")]
+            self.proxy.cancel(transaction.relay, reasons, now, out)
+        elif transaction.state is State.TRYING or transaction.state is State.PROCEEDING:
             self.reject(transaction, 487, now, out)
             out.append(CancelReceived(transaction.id, request))
             if transaction.dialog is not None and not transaction.in_dialog:
@@ -123,7 +133,13 @@ class UserAgentServer:
                     self.refuse_stateless(request, flow, verdict.status, out, None, verdict.headers)
                 return
             identity = verdict.identity
+            if isinstance(verdict, Relay) and self.proxy is not None and not request.to.tag:
+                self.proxy.receive(key, request, flow, identity, now, out)
+                return
         if request.to.tag:
+            if self.proxy is not None and self.proxy.takes(request):
+                self.proxy.receive_in_dialog(key, request, flow, now, out)
+                return
             self._receive_in_dialog(key, request, flow, identity, now, out)
         else:
             self._receive_out_of_dialog(key, request, flow, identity, now, out)
@@ -241,6 +257,10 @@ class UserAgentServer:
         transaction.local_tag = local_tag
         return transaction
 
+    def open_relayed(self, key: ServerKey, request: Request, flow: Flow, now: float) -> Transaction:
+        """The server transaction of a request that is proxied: without a dialog."""
+        return self._open(key, request, flow, self._state.entropy.token(8), now)
+
     # What goes out
 
     def respond_to(
@@ -267,6 +287,8 @@ class UserAgentServer:
             # RFC 4320 §4.1.
             raise LocalProtocolError(f"no response {status} to {found.method}")
         self.respond(found, status, now, out, reason, headers, body)
+        if found.relay is not None and status >= 200 and self.proxy is not None:
+            self.proxy.respond(found, now, out)
 
     def respond(
         self,
@@ -293,7 +315,7 @@ class UserAgentServer:
             transaction.data = b""
         else:
             self._fill(transaction, request, status, reason, headers, body)
-        self._perform(transaction, actions, now, out)
+        self.perform(transaction, actions, now, out)
         dialog = transaction.dialog
         if dialog is not None:
             self._apply_to_dialog(dialog, transaction, request, status, body, now, out)
@@ -311,7 +333,7 @@ class UserAgentServer:
         if transaction.dialog is not None and transaction.dialog.invite_server is transaction:
             transaction.dialog.invite_server = None
         transaction.request = None
-        self._perform(transaction, actions, now, out)
+        self.perform(transaction, actions, now, out)
 
     def refuse_pending_invite(self, dialog: Dialog, now: float, out: list[Output]) -> None:
         """487 to an INVITE whose dialog ends by BYE."""
@@ -395,7 +417,8 @@ class UserAgentServer:
         dialog.unacknowledged = unacknowledged
         state.deadlines.schedule(unacknowledged)
 
-    def _perform(self, transaction: Transaction, actions: tuple[Action, ...], now: float, out: list[Output]) -> None:
+    def perform(self, transaction: Transaction, actions: tuple[Action, ...], now: float, out: list[Output]) -> None:
+        """Carry out what a step of a server transaction has caused."""
         for action in actions:
             if action is Action.SEND_RESPONSE:
                 if transaction.data and transaction.flow is not None:
@@ -418,7 +441,7 @@ class UserAgentServer:
 
     def handle_timeout(self, transaction: Transaction, now: float, out: list[Output]) -> None:
         """Fire the timers of a server transaction."""
-        self._perform(transaction, transaction.handle_timeout(now), now, out)
+        self.perform(transaction, transaction.handle_timeout(now), now, out)
 
     def repeat_success(self, success: UnacknowledgedSuccess, now: float, out: list[Output]) -> Dialog | None:
         """Send the 2xx once more, or give up; returns the dialog when its ACK is no longer awaited."""

@@ -21,6 +21,7 @@ from voipat.gateway import Gateway, Login
 from voipat.keepalive import KeepAlivePolicy
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.network import Network, SocketNetwork
+from voipat.proxy import Decision, Forward, Proxy, ProxyRequest, Reject, to_registered
 from voipat.reasons import Reason
 from voipat.registrar import Registrar, RegistrarPolicy
 from voipat.speech import Clock, Date, Digits, Duration, Letters, Money, Number, PromptSet
@@ -37,8 +38,10 @@ __all__ = [
     "Clock",
     "CodecMissingError",
     "Date",
+    "Decision",
     "Digits",
     "Duration",
+    "Forward",
     "Gateway",
     "HungUp",
     "Identity",
@@ -61,9 +64,12 @@ __all__ = [
     "PromptSet",
     "PromptTooLargeError",
     "ProtocolError",
+    "Proxy",
+    "ProxyRequest",
     "Reason",
     "Registrar",
     "RegistrarPolicy",
+    "Reject",
     "Rejected",
     "Signals",
     "SipError",
@@ -75,4 +81,5 @@ __all__ = [
     "events",
     "pause",
     "reasons",
+    "to_registered",
 ]

@@ -50,6 +50,7 @@ from voipat.location import Binding
 from voipat.media_leg import MediaPlane
 from voipat.network import Network, SocketNetwork
 from voipat.overload import Overload
+from voipat.proxy import Proxy
 from voipat.recorder import Recorder
 from voipat.registrar import Registrar
 from voipat.speech import PromptSet
@@ -90,6 +91,8 @@ class App:
     `advertised`: the address to write into SIP and SDP where it is not the local one.
     `own_hosts`: more names of ours that stand for the default domain.
     `prompts`: what `Call.say` says; the shipped English set when none is given.
+    `proxy`: lets the calls of its tenants pass through instead of ending them here; `route_secret` (32 octets) signs
+    its Record-Route, and the same one after a restart keeps the dialogs of before.
     """
 
     def __init__(  # noqa: PLR0913  # the composition: every part by name
@@ -110,6 +113,8 @@ class App:
         own_hosts: Sequence[str] = (),
         server: str = "voipat",
         prompts: PromptSet | None = None,
+        proxy: Proxy | None = None,
+        route_secret: bytes = b"",
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._media_address, self._media_range = _parse_media(media)
@@ -140,6 +145,8 @@ class App:
         self._trunk_of: Callable[[Flow, Request], TrunkIdentity | None] | None = None
         self._services: list[Service] = []
         self._prompts = prompts or PromptSet()
+        self._proxy = proxy
+        self._route_secret = route_secret
         self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
         self._compose()
 
@@ -176,8 +183,13 @@ class App:
             advertised=None if self._advertised is None else self._advertise,
             server=self._server,
             supported=("path",),
+            route_secret=self._route_secret,
         )
         self.exchange = Exchange(self.endpoint, self._on_request, self.recorder)
+        if self._proxy is not None:
+            self.gate.proxies = self._proxy.serves
+            self.gate.proxies_strangers = self._proxy.public
+            self.exchange.on_relayed = self._proxy.on_event
 
     # Handlers and listeners
 
@@ -289,6 +301,8 @@ class App:
             recorder=self.recorder,
             prompts=self._prompts,
         )
+        if self._proxy is not None:
+            self._proxy.attach(self._switch)
         self._idle.set()
         self.gate.draining = False
         if self._registrar is not None:

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from sipcore.auth import DigestServer, Verified, Wrong, parse_digest
-from sipcore.endpoint import Admit, Answer, Drop, Refuse, Verdict
+from sipcore.endpoint import Admit, Answer, Drop, Refuse, Relay, Verdict
 from sipcore.errors import ParseError
 from sipcore.flow import Flow
 from sipcore.guard import Admission, Guard
@@ -63,6 +63,9 @@ class Gate:
         self.capabilities: tuple[tuple[str, str], ...] = ()
         self.emergency_numbers: frozenset[str] = frozenset()
         self.trunk_of: Callable[[Flow, Request], TrunkIdentity | None] = _no_trunk
+        # Whether the requests of a domain are proxied, and whether strangers may send them to its users.
+        self.proxies: Callable[[str], bool] | None = None
+        self.proxies_strangers = False
 
     def __call__(self, request: Request, flow: Flow, now: float) -> Verdict:
         method = request.method
@@ -74,17 +77,24 @@ class Gate:
             return self._register(request, flow, now)
         if self.guard is not None and (refusal := self._limited(request, flow, now)) is not None:
             return refusal
-        if method not in ("INVITE", "OPTIONS"):
-            # RFC 3261 §21.5.2: 501 is for a method that is not recognized at all.
-            reason = reasons.METHOD_NOT_ALLOWED if method in METHODS else reasons.METHOD_UNKNOWN
-            return self._refuse(request, flow, reason, ("Allow", self.allow))
-        if request.uri.scheme not in SCHEMES:
-            return self._refuse(request, flow, reasons.UNKNOWN_SCHEME)
+        if self.proxies is not None and (relayed := self._relay(request, flow, now)) is not None:
+            return relayed
+        if (refusal := self._unusable(request, flow)) is not None:
+            return refusal
         if method == "OPTIONS":
             return self._options(request, flow)
         if self.draining:
             return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
         return self._invite(request, flow, now)
+
+    def _unusable(self, request: Request, flow: Flow) -> Verdict | None:
+        if request.method not in ("INVITE", "OPTIONS"):
+            # RFC 3261 §21.5.2: 501 is for a method that is not recognized at all.
+            reason = reasons.METHOD_NOT_ALLOWED if request.method in METHODS else reasons.METHOD_UNKNOWN
+            return self._refuse(request, flow, reason, ("Allow", self.allow))
+        if request.uri.scheme not in SCHEMES:
+            return self._refuse(request, flow, reasons.UNKNOWN_SCHEME)
+        return None
 
     def answers_stray(self, request: Request, flow: Flow, now: float) -> bool:
         """Whether a request that cannot be read, or belongs to no call, gets an answer."""
@@ -178,8 +188,25 @@ class Gate:
             return self._authenticate(request, request.uri.replace(user=claimed), flow, now)
         return self._refuse(request, flow, reasons.STRANGERS_NOT_SERVED)
 
-    def _authenticate(self, request: Request, uri: Uri, flow: Flow, now: float) -> Verdict:
-        """401 until the user that `uri` names has proven to be there."""
+    def _relay(self, request: Request, flow: Flow, now: float) -> Verdict | None:
+        """A request that passes through us; None when it is for the user agents here, and for ourselves."""
+        caller, proxies = request.from_.uri, self.proxies
+        assert proxies is not None, "asked only where there is a proxy"
+        if request.method == "OPTIONS" and not request.uri.user:
+            return None
+        domain = self.domain_of(caller, flow)
+        if domain is None and self.proxies_strangers:
+            served = self.domain_of(request.uri, flow)
+            return None if served is None or not proxies(served) else Relay()
+        if domain is None or not proxies(domain):
+            return None
+        if self.draining:
+            return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
+        verdict = self._authenticate(request, caller, flow, now, proxy=True)
+        return Relay(verdict.identity) if isinstance(verdict, Admit) else verdict
+
+    def _authenticate(self, request: Request, uri: Uri, flow: Flow, now: float, *, proxy: bool = False) -> Verdict:
+        """401 (a proxy: 407) until the user that `uri` names has proven to be there."""
         domain = self.domain_of(uri, flow)
         if domain is None or self._accounts is None:
             return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)
@@ -190,7 +217,7 @@ class Gate:
         accounts, source = self._accounts, flow.remote.host
         if self.guard is not None and (refusal := self._limited(request, flow, now, f"{user}@{domain}")) is not None:
             return refusal
-        credentials = request.headers.get_all("Authorization")
+        credentials = request.headers.get_all("Proxy-Authorization" if proxy else "Authorization")
         algorithms = accounts.digest(domain, user)
         verdict = self._digest.verify(
             request,
@@ -210,8 +237,10 @@ class Gate:
         is_stale = bool(credentials) and type(verdict) is not Wrong and _names_realm(credentials, domain)
         if type(verdict) is Wrong:
             self._wrong(request, flow, domain, verdict.username, now)
-        challenges = self._digest.challenge(domain, algorithms, now, source=source, stale=is_stale)
-        return Refuse(401, None, (*challenges, reasons.AUTHENTICATION_REQUIRED.warning(str(flow.local))))
+        challenges = self._digest.challenge(domain, algorithms, now, source=source, stale=is_stale, proxy=proxy)
+        return Refuse(
+            407 if proxy else 401, None, (*challenges, reasons.AUTHENTICATION_REQUIRED.warning(str(flow.local)))
+        )
 
     def _wrong(self, request: Request, flow: Flow, domain: str, username: str, now: float) -> None:
         source = flow.remote.host

@@ -21,6 +21,9 @@ from sipcore.events import (
     DialogId,
     Event,
     MessageDropped,
+    RelayedInDialog,
+    RelayEnded,
+    RelayReceived,
     RequestFailed,
     RequestReceived,
     ResponseReceived,
@@ -28,6 +31,7 @@ from sipcore.events import (
 )
 from sipcore.flow import Flow
 from sipcore.message import Request
+from sipcore.proxy import Search
 from voipat import reasons
 from voipat.reasons import Reason
 from voipat.recorder import Recorder
@@ -77,6 +81,8 @@ class Exchange:
         self._on_request = on_request
         self._recorder = recorder
         self._driver: Driver | None = None
+        # Whose affair proxied requests are; set by the App that has a proxy.
+        self.on_relayed: Callable[[RelayReceived | RelayEnded | RelayedInDialog], None] | None = None
 
     def attach(self, driver: Driver) -> None:
         """The driver that sends for us."""
@@ -100,6 +106,16 @@ class Exchange:
     def refuse(self, event: RequestReceived, reason: Reason, headers: Headers = ()) -> None:
         """Answer a request with our reason."""
         self.respond(event.transaction, reason.status, (*headers, reason.warning(str(event.flow.local))))
+
+    def relay(self, transaction: TransactionId, search: Search) -> None:
+        """Proxy a request to its targets."""
+        driver = self.driver
+        driver.execute(self.endpoint.relay(transaction, search, driver.now()))
+
+    def failed(self, what: str, call_id: str) -> None:
+        """Log the exception of the user's code that is being handled, and count it."""
+        self.counters["handler_errors"] += 1
+        logger.exception(what, extra={"call_id": call_id})
 
     def send(self, requester: Requester, request: Request, flow: Flow | None) -> TransactionId:
         """Send a request outside of any dialog. Raises: LocalProtocolError."""
@@ -154,6 +170,9 @@ class Exchange:
             invite = self.invites.pop(event.transaction, None)
             if invite is not None:
                 invite.on_cancel()
+        elif isinstance(event, RelayReceived | RelayEnded | RelayedInDialog):
+            if self.on_relayed is not None:
+                self.on_relayed(event)
         elif not isinstance(event, MessageDropped):
             self._in_dialog(event)
         elif self._recorder is not None:

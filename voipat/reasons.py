@@ -1,7 +1,8 @@
 """Why we say no, or hang up: one stable id for each cause, the same on the wire, in CDR, event and log.
 
 An id is for ever: it is never given to another cause. 1xxx who may ask, 2xxx room and state, 3xxx where a call
-goes, 4xxx how a call ends, 5xxx registrations, 6xxx within a call.
+goes, 4xxx how a call ends, 5xxx registrations, 6xxx within a call,
+7xxx calls that only pass.
 """
 
 from __future__ import annotations
@@ -244,6 +245,10 @@ BAD_INFO: Final = Reason(
 NO_SUCH_CALL: Final = Reason(
     "VP-6005", 481, 101, "failed", "No such call",
     "The call ended before the request came.")  # fmt: skip
+
+END_NOT_SEEN: Final = Reason(
+    "VP-7001", 200, 16, "answered", "End of the call not seen",
+    "The BYE of a proxied call did not pass here; the call was closed by its age.")  # fmt: skip
 
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
     {value.id: value for value in list(globals().values()) if isinstance(value, Reason)}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sipcore.events import TransactionId
 from sipcore.flow import Flow
@@ -127,6 +127,7 @@ class Transaction:
         "machine",
         "merge_key",
         "method",
+        "relay",
         "reliable",
         "repeat_at",
         "request",
@@ -161,6 +162,8 @@ class Transaction:
         self.cancel_headers: HeaderPairs | None = None
         # Client: where the request goes when this target fails.
         self.alternatives: Alternatives | None = None
+        # A proxy's: the branch that it is (client), or the response context that it has (server); see `sipcore.proxy`.
+        self.relay: Any = None
         # Server: our tag in To, whether the request came within a dialog (its failure then does not end that), and
         # the key under which a merged request finds this one.
         self.local_tag = ""

@@ -1,0 +1,409 @@
+"""RFC 3261 §16: what a stateful proxy does with requests, responses, CANCEL and Timer C."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipcore.events import RelayEnded
+from sipcore.flow import Flow
+from sipcore.message import Response
+from sipcore.parser import parse_message
+from tests.endpoints import ALICE, BOB, request_bytes
+from tests.proxy_side import CAROL, DAVE, ProxySide, in_dialog_bytes, request_of
+
+
+@pytest.mark.rfc("3261", "16.3")
+def test_a_request_without_forwards_left_gets_483() -> None:
+    # "If the request contains a Max-Forwards header field with a field value of zero (0), the element MUST NOT
+    # forward the request."
+    side = ProxySide()
+    side.receive(request_bytes("INVITE", "Max-Forwards: 0", uri="sip:bob@example.com"))
+    assert [each.status for each in side.to_alice()] == [483]
+
+
+@pytest.mark.rfc("3261", "16.3")
+def test_an_option_of_proxy_require_that_is_not_known_gets_420_with_its_name() -> None:
+    # "If a proxy receives a request with a Proxy-Require it does not understand it MUST return a 420 (Bad Extension)
+    # response. The response MUST include an Unsupported header field".
+    side = ProxySide()
+    side.receive(request_bytes("INVITE", "Max-Forwards: 9", "Proxy-Require: privacy, x", uri="sip:bob@example.com"))
+    [response] = side.to_alice()
+    assert (response.status, response.headers.get("Unsupported")) == (420, "privacy, x")
+
+
+@pytest.mark.rfc("3261", "16.6")
+def test_the_copy_has_our_via_one_forward_less_and_the_targets_uri_and_nothing_else_is_changed() -> None:
+    # "The proxy MUST decrement the value [of Max-Forwards] by one"; "MUST insert a Via header field value into the
+    # copy before the existing Via header field values"; unknown fields stay.
+    side = ProxySide()
+    event = side.invite("X-Unknown: kept", "Subject: a, b", body=b"body")
+    [sent] = side.relay(event, [CAROL])
+    copy = request_of(sent)
+    assert copy.uri_text == "sip:bob@10.0.0.3:5060"
+    assert copy.max_forwards == 69
+    assert [via.host for via in copy.vias] == [BOB.host, ALICE.host]
+    assert (copy.headers.get("X-Unknown"), copy.headers.get("Subject"), copy.body) == ("kept", "a, b", b"body")
+    assert copy.headers.get("Contact") == "<sip:alice@10.0.0.1:5060>"
+    assert (copy.call_id, copy.from_.tag, copy.to.tag) == ("call-1", "a1", None)
+    assert sent.flow.remote == CAROL
+
+
+@pytest.mark.rfc("3261", "16.6")
+def test_without_max_forwards_the_copy_has_70() -> None:
+    # "If the copy does not contain a Max-Forwards header field, the proxy MUST add one with a field value [of] 70."
+    side = ProxySide()
+    side.receive(request_bytes("INVITE", uri="sip:bob@example.com"))
+    [sent] = side.relay(side.event(type(side.events[-1])), [CAROL])  # type: ignore[arg-type]
+    assert request_of(sent).max_forwards == 70
+
+
+@pytest.mark.rfc("3261", "16.6")
+def test_a_route_to_another_proxy_is_followed_and_the_request_uri_left_alone() -> None:
+    # Step 7: the next hop is the first Route; step 2 puts the target into the request line.
+    side = ProxySide()
+    event = side.invite("Route: <sip:10.0.0.4;lr>")
+    [sent] = side.relay(event, [CAROL])
+    assert sent.flow.remote == DAVE
+    assert request_of(sent).uri_text == "sip:bob@10.0.0.3:5060"
+
+
+@pytest.mark.rfc("3261", "16.6")
+def test_a_strict_router_gets_its_own_uri_in_the_request_line() -> None:
+    # Step 6: "the proxy MUST place the Request-URI into the Route header field as the last value [...] then place the
+    # first Route header field value into the Request-URI and remove that value".
+    side = ProxySide()
+    event = side.invite("Route: <sip:10.0.0.4>, <sip:10.0.0.9;lr>")
+    [sent] = side.relay(event, [CAROL])
+    copy = request_of(sent)
+    assert copy.uri_text == "sip:10.0.0.4"
+    assert copy.headers.get_all("Route") == ["<sip:10.0.0.9;lr>", "<sip:bob@10.0.0.3:5060>"]
+
+
+@pytest.mark.rfc("3261", "16.7")
+def test_a_provisional_response_goes_back_at_once_without_our_via_and_100_does_not() -> None:
+    # Step 3: "The proxy removes the topmost Via header field value"; step 5: "any provisional response other than 100".
+    side = ProxySide()
+    event = side.invite()
+    [sent] = side.relay(event, [CAROL])
+    assert side.answer(sent, 100, to_tag="") == []
+    [back] = side.answer(sent, 180, "X-Ring: yes")
+    response = parse_message(back.data)
+    assert isinstance(response, Response)
+    assert (response.status, response.to.tag, response.headers.get("X-Ring")) == (180, "b1", "yes")
+    assert [via.branch for via in response.vias] == ["z9hG4bKpeer1"]
+    assert back.flow.remote == ALICE
+
+
+@pytest.mark.rfc("3261", "16.7")
+def test_every_2xx_to_an_invite_goes_back_and_the_other_branches_are_cancelled() -> None:
+    # Step 5: "any 2xx response to an INVITE request"; step 10: "it MUST generate a CANCEL request for all pending
+    # client transactions".
+    side = ProxySide()
+    event = side.invite()
+    first, second = side.relay(event, [CAROL, DAVE])
+    side.answer(first, 180, to_tag="c1")
+    side.answer(second, 180, to_tag="d1")
+    caused = side.answer(first, 200, to_tag="c1")
+    assert [parse_message(each.data).cseq.method for each in caused] == ["INVITE", "CANCEL"]
+    cancel = request_of(caused[1])
+    assert caused[1].flow.remote == DAVE
+    assert cancel.headers.get("Reason") == 'SIP;cause=200;text="Call completed elsewhere"'
+    assert cancel.via.branch == request_of(second).via.branch
+    side.answer(second, 200, to_tag="d1")
+    assert [(each.status, each.to.tag) for each in side.to_alice()][-2:] == [(200, "c1"), (200, "d1")]
+
+
+@pytest.mark.rfc("3261", "16.7")
+def test_a_repeated_2xx_goes_back_again() -> None:
+    # "forward [...] retransmissions of 2xx responses" - with RFC 6026 by the Accepted state of both transactions.
+    side = ProxySide()
+    event = side.invite()
+    [sent] = side.relay(event, [CAROL])
+    side.answer(sent, 200)
+    side.answer(sent, 200)
+    assert [each.status for each in side.to_alice()] == [200, 200]
+
+
+@pytest.mark.rfc("3261", "16.7")
+@pytest.mark.parametrize(
+    ("statuses", "best"),
+    [
+        ((404, 486), 404),
+        ((486, 404), 404),
+        ((302, 404), 302),
+        ((500, 486), 486),
+        ((603, 302), 603),
+        ((486, 407), 407),
+        ((404, 401), 401),
+        ((408, 486), 486),
+        ((484, 404), 484),
+        ((503, 503), 500),
+        ((503, 501), 501),
+        ((487, 480), 480),
+    ],
+)
+def test_the_best_of_the_final_responses_is_chosen(statuses: tuple[int, int], best: int) -> None:
+    # Step 6: "It MUST choose from the 6xx class responses if any exist [...] otherwise the lowest response class";
+    # "A proxy which receives a 503 (Service Unavailable) response SHOULD NOT forward it upstream".
+    side = ProxySide()
+    event = side.invite()
+    branches = side.relay(event, [CAROL, DAVE])
+    for sent, status in zip(branches, statuses, strict=True):
+        assert side.to_alice() == []
+        side.answer(sent, status)
+    assert [each.status for each in side.to_alice()] == [best]
+
+
+@pytest.mark.rfc("3261", "16.7")
+def test_challenges_of_all_branches_are_put_together() -> None:
+    # Step 7: "the proxy MUST collect any WWW-Authenticate and Proxy-Authenticate header field values from all other
+    # 401 (Unauthorized) and 407 (Proxy Authentication Required) responses [...] and add them".
+    side = ProxySide()
+    event = side.invite()
+    first, second = side.relay(event, [CAROL, DAVE])
+    side.answer(first, 401, 'WWW-Authenticate: Digest realm="c", nonce="1"')
+    side.answer(second, 407, 'Proxy-Authenticate: Digest realm="d", nonce="2"')
+    [response] = side.to_alice()
+    assert response.headers.get_all("WWW-Authenticate") == ['Digest realm="c", nonce="1"']
+    assert response.headers.get_all("Proxy-Authenticate") == ['Digest realm="d", nonce="2"']
+
+
+@pytest.mark.rfc("3261", "16.7")
+def test_a_6xx_cancels_the_others_and_waits_for_them() -> None:
+    # Step 5: "The proxy MUST NOT immediately forward" a 6xx but "cancel all pending client transactions".
+    side = ProxySide()
+    event = side.invite()
+    first, second = side.relay(event, [CAROL, DAVE])
+    side.answer(second, 180)
+    caused = side.answer(first, 603)
+    assert [parse_message(each.data).cseq.method for each in caused] == ["ACK", "CANCEL"]
+    assert [each.status for each in side.to_alice()] == [180]
+    side.answer(second, 487)
+    assert [each.status for each in side.to_alice()] == [180, 603]
+
+
+@pytest.mark.rfc("3261", "16.7")
+def test_a_final_failure_is_acknowledged_hop_by_hop() -> None:
+    side = ProxySide()
+    event = side.invite()
+    [sent] = side.relay(event, [CAROL])
+    ack, back = side.answer(sent, 486)
+    assert request_of(ack).method == "ACK"
+    assert ack.flow.remote == CAROL
+    assert back.flow.remote == ALICE
+    side.receive(request_bytes("ACK", to_tag="b1", uri="sip:bob@example.com"))
+    assert side.advance(60.0) == []
+
+
+@pytest.mark.rfc("3261", "16.8")
+def test_timer_c_gives_up_a_branch_that_only_rings() -> None:
+    # "If the client transaction has received a provisional response, the proxy MUST generate a CANCEL request";
+    # Timer C "MUST be larger than 3 minutes" and is set anew by each provisional response but 100.
+    side = ProxySide()
+    event = side.invite()
+    [sent] = side.relay(event, [CAROL])
+    side.answer(sent, 180)
+    side.advance(100.0)
+    side.answer(sent, 180)
+    log = [each for each in side.advance(281.0) if each[1] != "180 INVITE"]
+    assert log == [(281.0, "CANCEL")]
+    side.answer(sent, 487)
+    assert side.to_alice()[-1].status == 408
+
+
+@pytest.mark.rfc("3261", "16.8")
+def test_a_callee_that_says_nothing_is_a_408() -> None:
+    # "if it has not received a provisional response, the proxy MUST behave as if the transaction received a 408".
+    side = ProxySide()
+    event = side.invite()
+    side.relay(event, [CAROL])
+    side.advance(40.0)
+    assert {each.status for each in side.to_alice()} == {100, 408}
+
+
+@pytest.mark.rfc("3261", "16.9")
+def test_a_target_that_cannot_be_reached_counts_as_a_503() -> None:
+    # "the proxy MUST behave as if the forwarded request received a 503 (Service Unavailable) response."
+    side = ProxySide()
+    event = side.invite()
+    carol, dave = side.relay(event, [CAROL, DAVE])
+    beginning = carol.data[:600]
+    side.take(side.endpoint.undelivered(carol.flow, beginning, side.now))
+    assert side.to_alice() == []
+    side.answer(dave, 486)
+    assert [each.status for each in side.to_alice()] == [486]
+
+
+@pytest.mark.rfc("3261", "16.10")
+def test_cancel_is_answered_and_goes_to_every_branch() -> None:
+    # "If a matching response context is found, the element MUST immediately return a 200 (OK) response to the CANCEL
+    # request" and "MUST generate CANCEL requests for all pending client transactions in the context".
+    side = ProxySide()
+    event = side.invite()
+    branches = side.relay(event, [CAROL, DAVE])
+    for sent, tag in zip(branches, ("c1", "d1"), strict=True):
+        side.answer(sent, 180, to_tag=tag)
+    before = len(side.sent)
+    side.receive(request_bytes("CANCEL", 'Reason: SIP;cause=600;text="x"', uri="sip:bob@example.com"))
+    caused = side.sent[before:]
+    assert [(parse_message(each.data).cseq.method, each.flow.remote) for each in caused] == [
+        ("CANCEL", ALICE),
+        ("CANCEL", CAROL),
+        ("CANCEL", DAVE),
+    ]
+    assert request_of(caused[1]).headers.get("Reason") == 'SIP;cause=600;text="x"'
+    for sent, tag in zip(branches, ("c1", "d1"), strict=True):
+        side.answer(sent, 487, to_tag=tag)
+    assert side.to_alice()[-1].status == 487
+
+
+@pytest.mark.rfc("3261", "16.10")
+def test_a_cancel_that_crosses_the_200_changes_nothing() -> None:
+    side = ProxySide()
+    event = side.invite()
+    [sent] = side.relay(event, [CAROL])
+    side.answer(sent, 200)
+    side.receive(request_bytes("CANCEL", uri="sip:bob@example.com"))
+    assert [(each.status, each.cseq.method) for each in side.to_alice()] == [(200, "INVITE"), (200, "CANCEL")]
+    assert [each for each in side.sent if each.flow.remote == CAROL] == [sent]
+
+
+@pytest.mark.rfc("3261", "16.5")
+def test_groups_are_tried_one_after_another_and_no_target_twice() -> None:
+    side = ProxySide()
+    event = side.invite()
+    [first] = side.relay(event, [CAROL], [CAROL, DAVE], group_s=20.0)
+    side.answer(first, 180)
+    log = side.advance(20.0)
+    assert log == [(20.0, "CANCEL"), (20.0, "INVITE")]
+    assert side.sent[-1].flow.remote == DAVE
+    second = side.sent[-1]
+    side.answer(first, 487)
+    side.answer(second, 486)
+    assert [each.flow.remote for each in side.sent if b"INVITE sip" in each.data[:12]] == [CAROL, DAVE]
+
+
+@pytest.mark.rfc("3261", "16.6")
+def test_a_redirection_is_followed_only_when_the_policy_says_so() -> None:
+    for recurse, followed in ((False, 0), (True, 1)):
+        side = ProxySide()
+        event = side.invite()
+        [sent] = side.relay(event, [CAROL], recurse=recurse)
+        caused = side.answer(sent, 302, "Contact: <sip:bob@10.0.0.4>")
+        assert len([each for each in caused if each.flow.remote == DAVE]) == followed
+        assert [each.status for each in side.to_alice()] == ([] if recurse else [302])
+
+
+@pytest.mark.rfc("3261", "16.4")
+def test_requests_within_the_dialog_come_back_by_the_record_route_in_both_directions() -> None:
+    side = ProxySide()
+    event = side.invite()
+    [sent] = side.relay(event, [CAROL])
+    record_route = request_of(sent).headers.get_all("Record-Route")
+    assert len(record_route) == 1
+    side.answer(sent, 200, *(f"Record-Route: {value}" for value in record_route))
+    before = len(side.sent)
+    side.receive(in_dialog_bytes("ACK", record_route, uri="sip:peer@10.0.0.3:5060", cseq=1))
+    side.receive(in_dialog_bytes("BYE", record_route, uri="sip:peer@10.0.0.3:5060"))
+    ack, bye = side.sent[before:]
+    assert [each.flow.remote for each in (ack, bye)] == [CAROL, CAROL]
+    for each in (ack, bye):
+        copy = request_of(each)
+        assert copy.uri_text == "sip:peer@10.0.0.3:5060"
+        assert "Route" not in copy.headers
+        assert copy.max_forwards == 69
+    side.answer(bye, 200)
+    assert side.to_alice()[-1].cseq.method == "BYE"
+    from_carol = Flow("UDP", BOB, CAROL)
+    before = len(side.sent)
+    data = in_dialog_bytes("INFO", record_route, uri="sip:alice@10.0.0.1:5060", sender=CAROL, tags=("b1", "a1"))
+    side.receive(data, from_carol)
+    assert side.sent[before].flow.remote == ALICE
+
+
+@pytest.mark.rfc("3261", "16.4")
+def test_a_strict_router_before_us_gets_its_request_uri_back() -> None:
+    # "If the Request-URI of the request contains a value that this proxy previously placed into a Record-Route header
+    # field, the proxy MUST replace the Request-URI in the request with the last value from the Route header field".
+    side = ProxySide()
+    event = side.invite()
+    [sent] = side.relay(event, [CAROL])
+    record_route = request_of(sent).headers.get("Record-Route") or ""
+    side.answer(sent, 200)
+    before = len(side.sent)
+    side.receive(in_dialog_bytes("BYE", ["<sip:peer@10.0.0.3:5060>"], uri=record_route.strip("<>")))
+    copy = request_of(side.sent[before])
+    assert copy.uri_text == "sip:peer@10.0.0.3:5060"
+    assert "Route" not in copy.headers
+
+
+@pytest.mark.rfc("3261", "16.4")
+@pytest.mark.parametrize("forge", ["other call", "altered flow", "no signature"])
+def test_a_route_that_we_did_not_write_for_this_call_is_not_followed(forge: str) -> None:
+    # An open relay for who invents a Route is what must not be: the request is one of no dialog that we know.
+    side = ProxySide()
+    event = side.invite()
+    [sent] = side.relay(event, [CAROL])
+    value = request_of(sent).headers.get("Record-Route") or ""
+    side.answer(sent, 200)
+    data = in_dialog_bytes("BYE", [value], uri="sip:victim@10.0.0.9")
+    if forge == "other call":
+        data = data.replace(b"Call-ID: call-1", b"Call-ID: call-2")
+    elif forge == "altered flow":
+        data = (
+            data.replace(b">\r\nFrom", b"QQ>\r\nFrom", 1) if b">\r\nFrom" in data else data.replace(b"vp=", b"vp=0", 1)
+        )
+    else:
+        data = data.replace(b";vp=", b";xx=")
+    before = len(side.sent)
+    side.receive(data)
+    assert [each.flow.remote for each in side.sent[before:]] == [ALICE]
+    assert side.to_alice()[-1].status == 481
+
+
+@pytest.mark.rfc("3261", "16.11")
+def test_a_repeated_ack_leaves_with_the_same_branch() -> None:
+    # "the proxy MUST [compute] the branch parameter [...] such that it is invariant on retransmissions".
+    side = ProxySide()
+    event = side.invite()
+    [sent] = side.relay(event, [CAROL])
+    route = request_of(sent).headers.get_all("Record-Route")
+    side.answer(sent, 200)
+    before = len(side.sent)
+    for _ in range(2):
+        side.receive(in_dialog_bytes("ACK", route, uri="sip:peer@10.0.0.3:5060", cseq=1))
+    first, second = side.sent[before:]
+    assert first.data == second.data
+
+
+@pytest.mark.rfc("4320", "4.1")
+@pytest.mark.rfc("4320", "4.2")
+def test_a_request_other_than_invite_gets_no_provisional_and_no_408() -> None:
+    # "An SIP element MUST NOT send any provisional response [other than 100] to a non-INVITE request"; "A transaction-
+    # stateful SIP element MUST NOT send a response with Status-Code of 408 to a non-INVITE request."
+    side = ProxySide()
+    event = side.invite(method="MESSAGE")
+    [sent] = side.relay(event, [CAROL])
+    assert side.answer(sent, 180) == []
+    side.advance(60.0)
+    assert {each.status for each in side.to_alice()} <= {100}
+
+
+def test_nothing_is_left_of_calls_that_passed() -> None:
+    side = ProxySide()
+    event = side.invite()
+    first, second = side.relay(event, [CAROL, DAVE], group_s=20.0)
+    side.answer(first, 180)
+    side.answer(second, 486)
+    side.answer(first, 200)
+    assert isinstance(side.events[-1], RelayEnded)
+    assert side.leaks() == (0, 0)
+
+
+def test_a_user_agent_beside_the_proxy_may_refuse_by_itself() -> None:
+    side = ProxySide()
+    event = side.invite()
+    side.respond(event.transaction, 404)
+    assert [each.status for each in side.to_alice()] == [404]
+    assert side.relay(event, [CAROL]) == []
+    assert side.leaks() == (0, 0)
