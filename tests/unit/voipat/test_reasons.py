@@ -12,7 +12,7 @@ from voipat.reasons import REASONS, Reason
 def test_each_reason_has_an_id_of_its_own() -> None:
     named = [value for value in vars(reasons).values() if isinstance(value, Reason)]
     assert len(named) == len(REASONS)
-    assert all(re.fullmatch(r"VP-[1-6]\d{3}", identifier) for identifier in REASONS)
+    assert all(re.fullmatch(r"VP-[1-7]\d{3}", identifier) for identifier in REASONS)
 
 
 def test_texts_can_stand_in_a_quoted_string_and_say_something() -> None:
