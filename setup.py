@@ -36,6 +36,7 @@ MODULES = {
     "sipcore._siptext": ["ext/siptext/_siptext.pyx"],
     "media._dsp": ["ext/face/_dsp.pyx"],
     "media._engine": ["ext/face/_engine.pyx"],
+    "media._tape": ["ext/face/_tape.pyx"],
 }
 
 

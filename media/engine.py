@@ -50,7 +50,9 @@ from media.keys import (
     session_address,
 )
 from media.port import Port, PortNumbers
+from media.recorder import BATCH_SECONDS, Channels, OnFinished, OpenFile, Recorder, Recording, make_tape
 from media.stats import AudioStats, IntakeStats, PortStats, port_stats
+from media.tap import TAP_FRAMES, DropPolicy, Speaking, Tap, TapSide
 
 Pair = tuple[str, int]
 
@@ -123,6 +125,8 @@ class Engine:
         self._leaving: dict[int, Port] = {}  # closed on the manual clock, their last packets not taken yet
         self._ssrcs: dict[int, int] = {}
         self._secured: dict[int, _Secured] = {}
+        self._recorder = Recorder(threaded=clock is None)
+        self._recorded = 0.0
         self._opened = 0
         self._numbered = 0  # playbacks and runs of digits, so that their events name them
         capacity = min(_SLOTS, 2 * (high - low + 1))
@@ -381,6 +385,67 @@ class Engine:
         heard, said, encoded = self._core.audio_stats(port.id)
         return AudioStats(IntakeStats(*heard), IntakeStats(*said), encoded)
 
+    def record(
+        self,
+        port: Port,
+        open_file: OpenFile,
+        *,
+        rate: int = 8000,
+        channels: Channels = "stereo",
+        max_seconds: float | None = None,
+        on_finished: OnFinished,
+    ) -> Recording:
+        """Write what the port hears (left) and says (right), which must have audio (`set_audio`), until it is closed.
+
+        `open_file` is called on the recorder's thread, and so is `on_finished`, once. Raises: StaleHandleError,
+        ValueError.
+        """
+        number = self._next_number()
+        tape, form = make_tape(number, rate, channels)
+        self._core.attach_sink(port.id, tape.sink())
+        recording = Recording(tape, form, open_file, number=number, max_seconds=max_seconds, on_finished=on_finished)
+        self._recorder.add(recording)
+        return recording
+
+    def stop_recording(self, port: Port, recording: Recording) -> None:
+        """What is recorded until now is all. Raises: StaleHandleError, when the end of the port has stopped it."""
+        self._core.detach(port.id, recording.number, False)
+        self._recorder.hurry()
+
+    def tap(
+        self,
+        port: Port,
+        *,
+        rate: int = 8000,
+        side: TapSide = "heard",
+        drop: DropPolicy = "oldest",
+        frames: int = TAP_FRAMES,
+    ) -> Tap:
+        """Listen to a port that has audio. `frames`, a power of two, is what may wait for the reader.
+
+        Raises: StaleHandleError, ValueError.
+        """
+        tap = Tap(self._next_number(), rate, side=side, drop=drop, frames=frames)
+        self._core.attach_sink(port.id, tap.tape.sink())
+        return tap
+
+    def speak(self, port: Port, *, rate: int = 8000) -> Speaking:
+        """Say samples instead of what else would be sent; the audio of the port must have a format to send.
+
+        One that was speaking before is let go. Raises: StaleHandleError, ValueError.
+        """
+        speaking = Speaking(self._next_number(), rate)
+        self._core.attach_source(port.id, speaking.speech.source())
+        return speaking
+
+    def untap(self, port: Port, one: Tap | Speaking) -> None:
+        """End a tap or a speech. Raises: StaleHandleError."""
+        self._core.detach(port.id, one.number, isinstance(one, Speaking))
+
+    def _next_number(self) -> int:
+        self._numbered = self._numbered % 0xFFFFFFFF + 1
+        return self._numbered
+
     # Prompts and digits
 
     def play(
@@ -402,10 +467,10 @@ class Engine:
         Raises: StaleHandleError, ValueError.
         """
         mask = sum({1 << DIGITS.index(digit) for digit in stop_digits})
-        self._numbered = self._numbered % 0xFFFFFFFF + 1
+        number = self._next_number()
         octets = round(start * SAMPLE_RATE)
-        self._core.play(port.id, prompts, payload_type, silence, turns, octets, mask, self._numbered)
-        return self._numbered
+        self._core.play(port.id, prompts, payload_type, silence, turns, octets, mask, number)
+        return number
 
     def stop_play(self, port: Port, number: int) -> None:
         """End the playback of that number; when it is over already nothing happens."""
@@ -425,9 +490,9 @@ class Engine:
                 f"1 to {MAX_DIGITS} digits of 0.04 to {KEY_ON_MAX * TICK_SECONDS:.0f} s with pauses from "
                 f"{KEY_OFF_MIN * TICK_SECONDS:.2f} s, not {len(keys)} of {duration} and {pause} s"
             )
-        self._numbered = self._numbered % 0xFFFFFFFF + 1
-        self._core.send_keys(port.id, keys, payload_type, on, off, self._numbered)
-        return self._numbered
+        number = self._next_number()
+        self._core.send_keys(port.id, keys, payload_type, on, off, number)
+        return number
 
     # Events and figures
 
@@ -511,6 +576,7 @@ class Engine:
         self._core.stop()
         for thread in self._threads:
             thread.join()
+        self._recorder.close()
         self._core.release()
         self._threads.clear()
         self._ports.clear()
@@ -539,6 +605,9 @@ class Engine:
         self._clock.now = now
         self._set_time()
         self._core.step()
+        if len(self._recorder) and now >= self._recorded + BATCH_SECONDS:
+            self._recorded = now
+            self._recorder.pump()
 
     def take(self) -> list[tuple[Port, Pair, bytes, bool]]:
         """The packets sent since the last call: (port, destination, packet, from its RTCP socket)."""

@@ -5,7 +5,7 @@ one thread, the owner of the engine: they are the only producer of commands and 
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC
@@ -573,6 +573,38 @@ cdef class Core:
         memset(&command, 0, sizeof(command))
         command.kind, command.slot = VP_COMMAND_AUDIO, <uint32_t>slot
         self.give(self.homes[slot], &command)
+
+    def attach_sink(self, uint64_t handle, uintptr_t sink):
+        """Give the port's samples to `media._tape.Tape.sink()`; without decoded audio it is let go of at once."""
+        cdef vp_command command
+        memset(&command, 0, sizeof(command))
+        command.kind, command.sink = VP_COMMAND_SINK, <vp_sink *>sink
+        try:
+            command.slot = <uint32_t>self.slot_of(handle)
+            self.give(self.homes[command.slot], &command)
+        except BaseException:
+            command.sink.release(command.sink)
+            raise
+
+    def attach_source(self, uint64_t handle, uintptr_t source):
+        """Let the port say what `media._tape.Speech.source()` gives; one that was there is let go of."""
+        cdef vp_command command
+        memset(&command, 0, sizeof(command))
+        command.kind, command.source = VP_COMMAND_SOURCE, <vp_source *>source
+        try:
+            command.slot = <uint32_t>self.slot_of(handle)
+            self.give(self.homes[command.slot], &command)
+        except BaseException:
+            command.source.release(command.source)
+            raise
+
+    def detach(self, uint64_t handle, uint32_t number, bint is_source):
+        """Let go of the sink or source with that number; when it is gone already nothing happens."""
+        cdef vp_command command
+        memset(&command, 0, sizeof(command))
+        command.kind = VP_COMMAND_UNSOURCE if is_source else VP_COMMAND_UNSINK
+        command.slot, command.attachment = <uint32_t>self.slot_of(handle), number
+        self.give(self.homes[command.slot], &command)
 
     def audio_stats(self, uint64_t handle):
         """(heard, said, packets encoded): each of the first two in the order of media.stats.IntakeStats."""

@@ -108,12 +108,9 @@ cdef extern from "audio.h" nogil:
     ctypedef struct vp_audio:
         pass
     ctypedef struct vp_sink:
-        uint32_t id
-        uint32_t rate
-        uint8_t sides
+        void (*release)(vp_sink *sink) noexcept nogil
     ctypedef struct vp_source:
-        uint32_t id
-        uint32_t rate
+        void (*release)(vp_source *source) noexcept nogil
     ctypedef struct vp_audio_counters:
         vp_intake_counters heard
         vp_intake_counters said
