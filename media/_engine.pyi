@@ -2,7 +2,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from media.stats import RawIntake, RawStats
 
-RawFormat = tuple[int, int, int, int, int]
+RawFormat = tuple[int, int, int, int, int, tuple[int, int, int, bool, bool]]
 
 EVENT_TIMEOUT: int
 EVENT_LATCHED: int
@@ -85,6 +85,7 @@ class Core:
     def peer_ssrc(self, handle: int) -> int: ...
     def send_flight(self, handle: int, data: bytes, destination: tuple[str, int]) -> None: ...
     def drain_flights(self) -> list[tuple[int, bytes, tuple[str, int]]]: ...
+    def use_opus(self, functions: tuple[int, ...]) -> None: ...
     def set_audio(
         self,
         handle: int,

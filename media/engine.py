@@ -49,6 +49,7 @@ from media.keys import (
     send_policy,
     session_address,
 )
+from media.opus import maybe_opus
 from media.port import Port, PortNumbers
 from media.recorder import BATCH_SECONDS, Channels, OnFinished, OpenFile, Recorder, Recording, make_tape
 from media.stats import AudioStats, IntakeStats, PortStats, port_stats
@@ -135,6 +136,9 @@ class Engine:
         self._check_srtp()
         self._threads = [] if clock else [self._start_worker(index) for index in range(workers)]
         self._set_time()
+        opus = maybe_opus()
+        if opus is not None:
+            self._core.use_opus(opus)
 
     def __enter__(self) -> Engine:
         return self

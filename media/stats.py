@@ -96,7 +96,7 @@ class PortStats:
         return quality(codec, loss=loss, jitter_ms=rtcp.remote_jitter_ms, round_trip_ms=rtcp.round_trip_ms)
 
 
-RawIntake = tuple[int, int, int, int, int, int, int, int, int, int]
+RawIntake = tuple[int, int, int, int, int, int, int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,9 @@ class IntakeStats:
     """One direction as it was decoded: packets, then periods of 20 ms, then milliseconds.
 
     `late` and `duplicate` packets were of no use, for `overflow` the buffer was full, `garbage` could not be decoded.
-    `concealed` were lost on the way; `starved` counts the ticks for which nothing had come in time, `stretched` how
-    often the sound was made a period longer or shorter to follow the jitter and the far side's clock.
+    `concealed` were lost on the way, of which the codec itself has made up for `recovered`; `starved` counts the ticks
+    for which nothing had come in time, `stretched` how often the sound was made a period longer or shorter to follow
+    the jitter and the far side's clock.
     """
 
     decoded: int = 0
@@ -114,6 +115,7 @@ class IntakeStats:
     overflow: int = 0
     garbage: int = 0
     concealed: int = 0
+    recovered: int = 0
     starved: int = 0
     stretched: int = 0
     delay_ms: int = 0

@@ -1,9 +1,12 @@
 """Where Python and the signal kernels meet: whole buffers at load time, outside of the tick. No algorithm is here."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int16_t, uint8_t
+from libc.stdint cimport int16_t, uint8_t, uint32_t
+from libc.string cimport memset
 
 from dsp cimport *
+
+from media.errors import CodecMissingError
 
 
 def ulaw_encode(const int16_t[::1] samples):
@@ -44,3 +47,105 @@ def alaw_decode(const uint8_t[::1] codes):
         with nogil:
             vp_alaw_decode_all(&codes[0], target, codes.shape[0])
     return samples
+
+
+cdef int describe(vp_format *form, vp_opus *opus, int kind, uint32_t rate, tuple functions, tuple settings) except -1:
+    cdef size_t address
+    cdef void **table = <void **>opus
+    if not 0 <= kind < VP_CODECS or not vp_pcm_rate_known(rate):
+        raise ValueError(f"codec {kind} at {rate} samples a second")
+    if functions and len(functions) != sizeof(vp_opus) // sizeof(void *):
+        raise ValueError("libopus lacks a function")
+    for index, address in enumerate(functions):
+        table[<int>index] = <void *>address
+    form.kind, form.rate, form.clock_rate, form.ptime_ms = <uint8_t>kind, rate, rate, 20
+    form.opus = opus if functions else NULL
+    form.settings.bitrate, form.settings.complexity, form.settings.loss_percent = settings[0], settings[1], settings[2]
+    form.settings.fec, form.settings.dtx = settings[3], settings[4]
+    return 0
+
+
+cdef class Encoder:
+    """One stream of a codec: samples in, the payloads of packets out. Not for two threads at once."""
+
+    cdef vp_encoder encoder  # freed in __dealloc__ when `made`
+    cdef vp_opus opus
+    cdef bint made
+
+    def __cinit__(self, int kind, uint32_t rate, tuple opus=(), tuple settings=(0, 5, 0, False, False)):
+        cdef vp_format form
+        memset(&form, 0, sizeof(form))
+        describe(&form, &self.opus, kind, rate, opus, settings)
+        if vp_encoder_init(&self.encoder, &form) != 0:
+            raise CodecMissingError(f"codec {kind} cannot be encoded")
+        self.made = True
+
+    def __dealloc__(self):
+        if self.made:
+            vp_encoder_free(&self.encoder)
+
+    def encode(self, const int16_t[::1] samples):
+        """The payload for these samples; empty when silence needs none. Raises: ValueError."""
+        cdef uint8_t payload[VP_PAYLOAD_MAX]
+        cdef int length = -1
+        if 0 < samples.shape[0] <= VP_PACKET_SAMPLES:
+            with nogil:
+                length = vp_encode(&self.encoder, &samples[0], <uint32_t>samples.shape[0], payload)
+        if length < 0:
+            raise ValueError(f"{samples.shape[0]} samples cannot be encoded")
+        return PyBytes_FromStringAndSize(<const char *>payload, length)
+
+
+cdef class Decoder:
+    """The other way: payloads in, samples out in the machine's byte order."""
+
+    cdef vp_decoder decoder  # freed in __dealloc__ when `made`
+    cdef vp_opus opus
+    cdef bint made
+
+    def __cinit__(self, int kind, uint32_t rate, tuple opus=()):
+        cdef vp_format form
+        memset(&form, 0, sizeof(form))
+        describe(&form, &self.opus, kind, rate, opus, (0, 0, 0, False, False))
+        if vp_decoder_init(&self.decoder, &form) != 0:
+            raise CodecMissingError(f"codec {kind} cannot be decoded")
+        self.made = True
+
+    def __dealloc__(self):
+        if self.made:
+            vp_decoder_free(&self.decoder)
+
+    def decode(self, bytes payload):
+        """The samples of one packet; None when it is none of this codec."""
+        cdef int16_t samples[VP_PACKET_SAMPLES]
+        cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(payload)
+        cdef uint32_t length = <uint32_t>len(payload)
+        cdef int count
+        with nogil:
+            count = vp_decode(&self.decoder, octets, length, samples)
+        return None if count < 0 else PyBytes_FromStringAndSize(<const char *>samples, 2 * count)
+
+
+cdef class Resampler:
+    """From one rate to another, frame by frame."""
+
+    cdef vp_resampler resampler  # freed in __dealloc__
+
+    def __cinit__(self, uint32_t rate, uint32_t wanted):
+        if not vp_pcm_rate_known(rate) or not vp_pcm_rate_known(wanted):
+            raise ValueError(f"{rate} to {wanted} samples a second")
+        if vp_resampler_init(&self.resampler, rate, wanted) != 0:
+            raise MemoryError
+
+    def __dealloc__(self):
+        vp_resampler_free(&self.resampler)
+
+    def resample(self, const int16_t[::1] samples):
+        """What these samples make, in the machine's byte order. Raises: ValueError."""
+        cdef int16_t made[6 * VP_RESAMPLE_MAX_IN + 1]
+        cdef uint32_t count
+        if not 0 < samples.shape[0] <= VP_RESAMPLE_MAX_IN:
+            raise ValueError(f"{samples.shape[0]} samples at once")
+        with nogil:
+            count = vp_resample(&self.resampler, &samples[0], <uint32_t>samples.shape[0], made)
+        return PyBytes_FromStringAndSize(<const char *>made, 2 * count)

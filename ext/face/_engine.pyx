@@ -101,24 +101,29 @@ cdef vp_playlist *make_list(object prompts, uint32_t turns) except NULL:
     return made
 
 
-cdef int fill_formats(vp_format *formats, object described) except -1:
-    """How many; each is (kind, payload type, clock rate, rate, ptime in ms)."""
+cdef int fill_formats(vp_format *formats, object described, const vp_opus *opus) except -1:
+    """How many; each is (kind, payload type, clock rate, rate, ptime in ms, settings of Opus); `opus` NULL: there is none.
+    """
     cdef int count = 0
     if len(described) > VP_FORMATS:
         raise ValueError(f"{len(described)} codecs are more than {VP_FORMATS}")
-    for kind, payload_type, clock_rate, rate, ptime_ms in described:
+    for kind, payload_type, clock_rate, rate, ptime_ms, settings in described:
         if not (0 <= kind < VP_CODECS and 0 <= payload_type < 128 and 5 <= ptime_ms <= 120):
             raise ValueError(f"codec {kind}, payload type {payload_type}, {ptime_ms} ms")
-        formats[count] = vp_format(kind=kind, payload_type=payload_type, clock_rate=clock_rate, rate=rate,
-                                   ptime_ms=ptime_ms)
+        formats[count].kind, formats[count].payload_type = kind, payload_type
+        formats[count].clock_rate, formats[count].rate, formats[count].ptime_ms = clock_rate, rate, ptime_ms
+        formats[count].opus = opus
+        formats[count].settings.bitrate, formats[count].settings.complexity = settings[0], settings[1]
+        formats[count].settings.loss_percent = settings[2]
+        formats[count].settings.fec, formats[count].settings.dtx = settings[3], settings[4]
         count += 1
     return count
 
 
 cdef tuple intake_counts(const vp_intake_counters *counters):
     return (VP_READ(counters.decoded), VP_READ(counters.late), VP_READ(counters.duplicate), VP_READ(counters.overflow),
-            VP_READ(counters.garbage), VP_READ(counters.concealed), VP_READ(counters.starved),
-            VP_READ(counters.stretched), VP_READ(counters.delay_ms), VP_READ(counters.target_ms))
+            VP_READ(counters.garbage), VP_READ(counters.concealed), VP_READ(counters.recovered),
+            VP_READ(counters.starved), VP_READ(counters.stretched), VP_READ(counters.delay_ms), VP_READ(counters.target_ms))
 
 
 cdef class Core:
@@ -133,7 +138,8 @@ cdef class Core:
     cdef uint32_t capacity, worker_count, fresh, closing_head, closing_tail
     cdef uint32_t armed
     cdef int event_fd
-    cdef bint manual, closed
+    cdef bint manual, closed, has_opus
+    cdef vp_opus opus  # workers read it; they hold a reference to this object
     cdef list outbox
     cdef vp_srtp_library srtp  # functions of libsrtp, by `use_srtp`
     cdef uint32_t crypto_version
@@ -536,6 +542,16 @@ cdef class Core:
 
     # Decoded audio
 
+    def use_opus(self, tuple functions):
+        """The addresses of libopus' functions, in the order of vp_opus; before any `set_audio`."""
+        cdef size_t address
+        cdef void **table = <void **>&self.opus
+        if len(functions) != sizeof(vp_opus) // sizeof(void *) or not all(functions):
+            raise ValueError("libopus lacks a function")
+        for index, address in enumerate(functions):
+            table[<int>index] = <void *>address
+        self.has_opus = True
+
     def set_audio(self, uint64_t handle, uint32_t rate, object receive, object told, object send, bint encodes):
         """Give the port decoded audio, or another one; formats are (kind, payload type, clock rate, rate, ptime in ms).
 
@@ -545,15 +561,18 @@ cdef class Core:
         cdef vp_format heard[VP_FORMATS]
         cdef vp_format said[VP_FORMATS]
         cdef vp_format sent
+        cdef const vp_opus *opus
         cdef vp_audio_plan plan
         cdef vp_command command
         if rate not in (8000, 16000, 48000):
             raise ValueError(f"{rate} samples a second: frames have 8000, 16000 or 48000")
         memset(&plan, 0, sizeof(plan))
         plan.rate, plan.encodes, plan.receive, plan.told = rate, encodes, heard, said
-        plan.receive_count, plan.told_count = fill_formats(heard, receive), fill_formats(said, told)
+        opus = &self.opus if self.has_opus else NULL
+        plan.receive_count = fill_formats(heard, receive, opus)
+        plan.told_count = fill_formats(said, told, opus)
         if send is not None:
-            fill_formats(&sent, [send])
+            fill_formats(&sent, [send], opus)
             plan.send = &sent
         memset(&command, 0, sizeof(command))
         command.kind, command.slot = VP_COMMAND_AUDIO, <uint32_t>slot

@@ -76,6 +76,17 @@ cdef extern from "player.h" nogil:
     void vp_playlist_free(vp_playlist *list)
 
 
+cdef extern from "opus.h" nogil:
+    ctypedef struct vp_opus:
+        pass
+    ctypedef struct vp_opus_settings:
+        uint32_t bitrate
+        uint8_t complexity
+        uint8_t loss_percent
+        bint fec
+        bint dtx
+
+
 cdef extern from "codec.h" nogil:
     enum: VP_CODECS
     ctypedef struct vp_format:
@@ -84,6 +95,8 @@ cdef extern from "codec.h" nogil:
         uint16_t ptime_ms
         uint32_t clock_rate
         uint32_t rate
+        const vp_opus *opus
+        vp_opus_settings settings
 
 
 cdef extern from "intake.h" nogil:
@@ -95,6 +108,7 @@ cdef extern from "intake.h" nogil:
         uint32_t overflow
         uint32_t garbage
         uint32_t concealed
+        uint32_t recovered
         uint32_t starved
         uint32_t stretched
         uint32_t delay_ms

@@ -65,6 +65,7 @@ typedef struct {
     uint32_t epoch;      /* counts the pauses in what is said here */
     uint16_t sequence;
     uint64_t tick;
+    bool skipped;  /* the last packet was not sent: silence */
     bool says;     /* since the last pause */
     bool has_said; /* at this tick */
     int16_t frame[VP_PCM_FRAME]; /* what was heard at this tick */
@@ -262,6 +263,8 @@ static inline uint32_t vp_audio_packet(vp_audio *audio, vp_audio_counters *count
     *rtp = (vp_rtp){.timestamp = audio->timestamp, .sequence = audio->sequence, .payload_type = format->payload_type,
                     .payload_length = (uint16_t)(length < 0 ? 0 : length)};
     audio->timestamp += format->clock_rate / 1000 * format->ptime_ms;
+    rtp->marker = audio->skipped; /* RFC 3551 §4.1: the first packet after silence */
+    audio->skipped = length <= 0;
     if (length <= 0)
         return 0;
     audio->sequence++;

@@ -8,6 +8,8 @@
 
 #include "bytes.h"
 #include "g711.h"
+#include "g722.h"
+#include "opus.h"
 #include "pcm.h"
 
 enum {
@@ -16,8 +18,10 @@ enum {
     VP_PAYLOAD_MAX = 1960, /* octets of one packet: 20 ms of L16 at 48 kHz, and any Opus packet (1275) */
 };
 
-/* The names for Python are in media/codecs.py, in this order. */
-typedef enum { VP_CODEC_PCMU, VP_CODEC_PCMA, VP_CODEC_L16, VP_CODECS } vp_codec_kind;
+/* The names for Python are in media/codecs.py, in this order. CN is comfort noise (RFC 3389): a level and no samples. */
+typedef enum {
+    VP_CODEC_PCMU, VP_CODEC_PCMA, VP_CODEC_L16, VP_CODEC_G722, VP_CODEC_OPUS, VP_CODEC_CN, VP_CODECS
+} vp_codec_kind;
 
 typedef struct {
     uint8_t kind; /* vp_codec_kind */
@@ -25,29 +29,80 @@ typedef struct {
     uint16_t ptime_ms;   /* of what is sent */
     uint32_t clock_rate; /* of RTP timestamps */
     uint32_t rate;       /* of the samples it takes and gives */
+    const vp_opus *opus; /* outlives the codec; NULL: there is no Opus */
+    vp_opus_settings settings;
 } vp_format;
 
 typedef struct {
     vp_format format;
+    void *state; /* owned: vp_g722, or what libopus made */
 } vp_decoder;
 
 typedef struct {
     vp_format format;
+    void *state; /* likewise */
 } vp_encoder;
 
-static inline int vp_decoder_init(vp_decoder *decoder, const vp_format *format) {
-    decoder->format = *format;
-    return 0;
+static inline void *vp_g722_new(void) {
+    vp_g722 *state = malloc(sizeof *state);
+    if (state)
+        vp_g722_init(state);
+    return state;
 }
 
-static inline void vp_decoder_free(vp_decoder *decoder) { (void)decoder; }
+/* 0, or -1 when memory is short or there is no library. */
+static inline int vp_decoder_init(vp_decoder *decoder, const vp_format *format) {
+    decoder->format = *format;
+    decoder->state = NULL;
+    if (format->kind == VP_CODEC_G722)
+        decoder->state = vp_g722_new();
+    else if (format->kind == VP_CODEC_OPUS && format->opus)
+        decoder->state = vp_opus_decoder(format->opus, format->rate);
+    else
+        return format->kind == VP_CODEC_OPUS ? -1 : 0;
+    return decoder->state ? 0 : -1;
+}
+
+static inline void vp_decoder_free(vp_decoder *decoder) {
+    if (decoder->format.kind == VP_CODEC_OPUS && decoder->state)
+        decoder->format.opus->decoder_destroy(decoder->state);
+    else
+        free(decoder->state);
+    decoder->state = NULL;
+}
 
 static inline int vp_encoder_init(vp_encoder *encoder, const vp_format *format) {
     encoder->format = *format;
-    return 0;
+    encoder->state = NULL;
+    if (format->kind == VP_CODEC_CN)
+        return -1;
+    if (format->kind == VP_CODEC_G722)
+        encoder->state = vp_g722_new();
+    else if (format->kind == VP_CODEC_OPUS && format->opus)
+        encoder->state = vp_opus_encoder(format->opus, format->rate, &format->settings);
+    else
+        return format->kind == VP_CODEC_OPUS ? -1 : 0;
+    return encoder->state ? 0 : -1;
 }
 
-static inline void vp_encoder_free(vp_encoder *encoder) { (void)encoder; }
+static inline void vp_encoder_free(vp_encoder *encoder) {
+    if (encoder->format.kind == VP_CODEC_OPUS && encoder->state)
+        encoder->format.opus->encoder_destroy(encoder->state);
+    else
+        free(encoder->state);
+    encoder->state = NULL;
+}
+
+/* What libopus makes of a missing packet: from the redundancy of the one after it, when that is there (`length` > 0), else
+ * by its own concealment. -1 for every other codec. */
+static inline int vp_decode_lost(
+    vp_decoder *decoder, const uint8_t *next, uint32_t length, int16_t *samples, uint32_t count
+) {
+    if (decoder->format.kind != VP_CODEC_OPUS || count == 0 || count > VP_PACKET_SAMPLES)
+        return -1;
+    return decoder->format.opus->decode(decoder->state, length ? next : NULL, (int32_t)length, samples, (int)count,
+                                        length != 0);
+}
 
 /* The samples of one packet, at most VP_PACKET_SAMPLES; -1 when it is none of this codec. */
 static inline int vp_decode(vp_decoder *decoder, const uint8_t *payload, uint32_t length, int16_t *samples) {
@@ -68,12 +123,19 @@ static inline int vp_decode(vp_decoder *decoder, const uint8_t *payload, uint32_
         for (uint32_t i = 0; i < length / 2; i++)
             samples[i] = (int16_t)vp_get16(payload + 2 * i);
         return (int)(length / 2);
+    case VP_CODEC_G722:
+        if (length == 0 || 2 * length > most)
+            return -1;
+        vp_g722_decode(decoder->state, payload, length, samples);
+        return (int)(2 * length);
+    case VP_CODEC_OPUS:
+        return length ? decoder->format.opus->decode(decoder->state, payload, (int32_t)length, samples, (int)most, 0) : -1;
     default:
         return -1;
     }
 }
 
-/* The octets of `count` samples, at most VP_PAYLOAD_MAX; -1 when they cannot be encoded. */
+/* The octets of `count` samples, at most VP_PAYLOAD_MAX; 0 when silence needs none, -1 when they cannot be encoded. */
 static inline int vp_encode(vp_encoder *encoder, const int16_t *samples, uint32_t count, uint8_t *payload) {
     switch (encoder->format.kind) {
     case VP_CODEC_PCMU:
@@ -91,6 +153,15 @@ static inline int vp_encode(vp_encoder *encoder, const int16_t *samples, uint32_
         for (uint32_t i = 0; i < count; i++)
             vp_put16(payload + 2 * i, (uint16_t)samples[i]);
         return (int)(2 * count);
+    case VP_CODEC_G722:
+        if (count / 2 > VP_PAYLOAD_MAX)
+            return -1;
+        vp_g722_encode(encoder->state, samples, count, payload);
+        return (int)(count / 2);
+    case VP_CODEC_OPUS: { /* one or two octets: nothing has to be sent (DTX) */
+        int length = encoder->format.opus->encode(encoder->state, samples, (int)count, payload, VP_OPUS_PACKET_MAX);
+        return length > 2 ? length : length > 0 ? 0 : -1;
+    }
     default:
         return -1;
     }

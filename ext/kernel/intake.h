@@ -27,6 +27,7 @@ enum {
 typedef struct {
     uint32_t decoded, late, duplicate, overflow, garbage; /* packets */
     uint32_t concealed; /* packets lost */
+    uint32_t recovered; /* of them, by the codec itself */
     uint32_t starved;   /* ticks for which nothing had come yet */
     uint32_t stretched; /* periods left out or put in */
     uint32_t delay_ms, target_ms;
@@ -52,6 +53,8 @@ typedef struct {
     uint32_t quiet;   /* ticks without a packet */
     uint32_t settled; /* ticks since the delay was corrected */
     uint8_t format;   /* of the last packet */
+    uint16_t noise;   /* comfort noise since the last packet: its peak; 0: none is wanted */
+    uint32_t draw;    /* state of the noise */
     bool playing;     /* `expected` means something */
     bool heard;       /* something was played since the start */
 } vp_intake;
@@ -152,7 +155,21 @@ static inline void vp_intake_append(vp_intake *intake, uint32_t count) {
     intake->queued += count;
 }
 
-/* Concealed, or silence when nothing was heard yet. */
+/* White, even within ±noise: RFC 3389 leaves the colour to the receiver. */
+static inline void vp_intake_add_noise(vp_intake *intake, int16_t *samples, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        intake->draw = intake->draw * 1664525u + 1013904223u;
+        int32_t noise = (int32_t)((int64_t)(intake->draw >> 16) * (2 * intake->noise + 1) / 65536) - intake->noise;
+        samples[i] = vp_saturate(samples[i] + noise);
+    }
+}
+
+/* The level of a CN packet is in -dBov (RFC 3389 §3.1); an even distribution has its peak at √3 times its level. */
+static inline uint16_t vp_noise_peak(uint8_t level) {
+    return (uint16_t)(32767 * 1.2247 * pow(10, -(level & 0x7f) / 20.0)); /* dBov is against a full sine: -3 dB */
+}
+
+/* Concealed, or silence when nothing was heard yet; with comfort noise when the far side asked for it. */
 static inline void vp_intake_conceal(vp_intake *intake, uint32_t count) {
     int16_t *at = intake->queue + intake->queued;
     if (count > vp_intake_room(intake))
@@ -161,6 +178,8 @@ static inline void vp_intake_conceal(vp_intake *intake, uint32_t count) {
         vp_conceal_make(&intake->conceal, at, count);
     else
         memset(at, 0, count * sizeof *at);
+    if (intake->noise)
+        vp_intake_add_noise(intake, at, count);
     vp_intake_append(intake, count);
 }
 
@@ -174,6 +193,11 @@ static inline void vp_intake_decode(vp_intake *intake, vp_intake_counters *count
     vp_jitter_drop(&intake->jitter, slot);
     intake->jitter.next++;
     intake->waited = 0;
+    if (found >= 0 && is->kind == VP_CODEC_CN) {
+        intake->noise = slot->length ? vp_noise_peak(slot->octets[0]) : 0;
+        return; /* the silence that it begins is a pause of the timestamps */
+    }
+    intake->noise = 0;
     if (count <= 0 || (uint32_t)count * (intake->rate / 8000) / (is->rate / 8000) + 1 > vp_intake_room(intake)) {
         VP_ADD(counters->garbage, 1);
         vp_intake_conceal(intake, vp_intake_samples(intake, intake->duration));
@@ -191,6 +215,23 @@ static inline void vp_intake_decode(vp_intake *intake, vp_intake_counters *count
     VP_ADD(counters->decoded, 1);
 }
 
+/* A codec that conceals by itself, or whose next packet repeats this one: called with `next` past the missing packet. */
+static inline bool vp_intake_recover(vp_intake *intake, vp_intake_counters *counters, const vp_slot *oldest) {
+    int16_t decoded[VP_PACKET_SAMPLES];
+    vp_intake_format *format = &intake->formats[intake->format];
+    const vp_format *is = &format->decoder.format;
+    bool follows = oldest->sequence == intake->jitter.next && oldest->payload_type == is->payload_type;
+    uint32_t wanted = (uint32_t)((uint64_t)intake->duration * is->rate / is->clock_rate);
+    int count = vp_decode_lost(&format->decoder, oldest->octets, follows ? oldest->length : 0, decoded, wanted);
+    if (count <= 0 || vp_intake_room(intake) < vp_intake_samples(intake, intake->duration) + 1)
+        return false;
+    uint32_t made = vp_resample(&format->resampler, decoded, (uint32_t)count, intake->queue + intake->queued);
+    vp_conceal_join(&intake->conceal, intake->queue + intake->queued, made);
+    vp_intake_append(intake, made);
+    VP_ADD(counters->recovered, 1);
+    return true;
+}
+
 /* A packet whose turn has come is not there, a later one is. */
 static inline void vp_intake_lose(vp_intake *intake, vp_intake_counters *counters, const vp_slot *oldest) {
     uint16_t missing = (uint16_t)(oldest->sequence - intake->jitter.next);
@@ -205,7 +246,7 @@ static inline void vp_intake_lose(vp_intake *intake, vp_intake_counters *counter
     VP_ADD(counters->concealed, 1);
     if (intake->waited >= intake->duration)
         intake->waited -= intake->duration; /* concealed already, while it could still have come */
-    else
+    else if (!vp_intake_recover(intake, counters, oldest))
         vp_intake_conceal(intake, vp_intake_samples(intake, intake->duration));
 }
 
@@ -235,7 +276,8 @@ static inline void vp_intake_starve(vp_intake *intake, vp_intake_counters *count
         vp_intake_conceal(intake, samples);
         return;
     }
-    VP_ADD(counters->starved, 1);
+    if (!intake->noise)
+        VP_ADD(counters->starved, 1);
     intake->waited += vp_intake_units(intake, samples);
     vp_intake_conceal(intake, samples);
 }
@@ -290,7 +332,8 @@ static inline void vp_intake_settle(vp_intake *intake, vp_intake_counters *count
 /* The next 20 ms. False when there is nothing to hear: no packet came for a second, or none at all. */
 static inline bool vp_intake_take(vp_intake *intake, vp_intake_counters *counters, uint64_t now, int16_t *frame) {
     uint32_t samples = intake->rate / VP_TICKS_PER_SECOND;
-    if (++intake->quiet > VP_GIVE_UP_TICKS)
+    bool gone = ++intake->quiet > VP_GIVE_UP_TICKS && !intake->noise;
+    if (gone)
         intake->playing = false;
     if (!intake->playing)
         vp_intake_begin(intake, now);
@@ -306,7 +349,7 @@ static inline bool vp_intake_take(vp_intake *intake, vp_intake_counters *counter
     VP_SET(counters->target_ms, intake->jitter.target_ms);
     if (intake->playing)
         VP_SET(counters->delay_ms, (uint32_t)(vp_intake_delay_ms(intake, now) + 20));
-    return intake->quiet <= VP_GIVE_UP_TICKS;
+    return !gone;
 }
 
 #endif

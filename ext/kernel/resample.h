@@ -1,7 +1,7 @@
 /* Resampling by a ratio of small whole numbers, frame by frame: a Kaiser-windowed low-pass as a bank of phases.
  *
  * Up to 0.85 of the lower Nyquist frequency the signal passes; from that frequency on, what would alias or image is more
- * than 60 dB down. The delay is half the filter: 2.5 ms at the lower of the two rates' 8 kHz. The taps are computed when a
+ * than 60 dB down. The delay is half the filter: 3.5 ms when the lower rate is 8 kHz. The taps are computed when a
  * resampler is made, by the thread of the verbs; running one is whole-number arithmetic alone.
  */
 #ifndef VP_RESAMPLE_H
@@ -13,7 +13,7 @@
 #include "pcm.h"
 
 enum {
-    VP_RESAMPLE_HALF = 20,   /* taps on either side, in samples of the lower rate */
+    VP_RESAMPLE_HALF = 28,   /* taps on either side, in samples of the lower rate */
     VP_RESAMPLE_SHIFT = 14, /* leaves room for the sum of a row's absolute values */
     VP_RESAMPLE_MAX_IN = VP_PCM_RATE_MAX * 120 / 1000, /* samples that one call takes */
 };
@@ -37,7 +37,7 @@ static inline double vp_bessel_i0(double x) {
 
 /* One row for each place of an output sample between two input samples. */
 static inline void vp_resampler_fill(vp_resampler *resampler) {
-    const double beta = 6.2, pi = 3.14159265358979323846; /* 66 dB */
+    const double beta = 6.5, pi = 3.14159265358979323846; /* 68 dB */
     uint32_t up = resampler->up, taps = resampler->taps;
     double edge = resampler->to < resampler->from ? (double)resampler->to / resampler->from : 1;
     double cutoff = edge * 0.925, reach = taps / 2.0; /* in units of the input's Nyquist frequency, input samples */

@@ -159,16 +159,45 @@ static void attach(vp_worker *worker, uint32_t slot) {
     give(worker, (vp_command){.kind = VP_COMMAND_SOURCE, .slot = slot, .source = source});
 }
 
+/* A libopus that is none: it writes every sample and octet that the real one may. */
+static void *opus_encoder(int32_t rate, int channels, int application, int *error) {
+    *error = rate < 8000 || channels != 1 || application != VP_OPUS_VOIP;
+    return malloc(1);
+}
+
+static void *opus_decoder(int32_t rate, int channels, int *error) {
+    *error = rate < 8000 || channels != 1;
+    return malloc(1);
+}
+
+static int32_t opus_encode(void *encoder, const int16_t *samples, int count, unsigned char *packet, int32_t most) {
+    expect(encoder != NULL && most == VP_OPUS_PACKET_MAX, "an odd packet");
+    memset(packet, samples[count - 1], (size_t)most);
+    return (int32_t)(draw() % (uint32_t)most);
+}
+
+static int opus_decode(void *decoder, const unsigned char *packet, int32_t length, int16_t *samples, int most, int fec) {
+    expect(decoder != NULL && (packet != NULL) == (length > 0) && most <= VP_PACKET_SAMPLES, "an odd decode");
+    int count = packet && !fec ? (int)(draw() % (uint32_t)(most + 1)) : most;
+    memset(samples, packet ? packet[length - 1] : 0, (size_t)count * sizeof *samples);
+    return draw() % 8 ? count : -4;
+}
+
+static int opus_ctl(void *encoder, int request, ...) { return encoder == NULL || request == 0; }
+
+static const vp_opus fake_opus = {opus_encoder, free, opus_encode, opus_ctl, opus_decoder, free, opus_decode};
+
 /* Payload types 0..5 are decoded, so that random packets meet every codec. */
 static void set_audio(vp_worker *worker, uint32_t slot) {
     vp_format formats[VP_CODECS];
     vp_audio_plan plan = {.rate = rates[draw() % 3], .receive = formats, .told = formats, .encodes = draw() % 2};
     for (uint32_t i = 0; i < VP_CODECS; i++)
         formats[i] = (vp_format){.kind = (uint8_t)i, .payload_type = (uint8_t)i, .ptime_ms = 10 * (1 + draw() % 6),
-                                 .clock_rate = 8000, .rate = 8000};
+                                 .clock_rate = i == VP_CODEC_OPUS ? 48000 : 8000, .opus = &fake_opus,
+                                 .rate = i == VP_CODEC_OPUS ? plan.rate : i == VP_CODEC_G722 ? 16000 : 8000};
     plan.receive_count = VP_CODECS;
     plan.told_count = draw() % 2 ? VP_CODECS : 0;
-    plan.send = draw() % 4 ? &formats[draw() % VP_CODECS] : NULL;
+    plan.send = draw() % 4 ? &formats[draw() % VP_CODEC_CN] : NULL;
     vp_audio *audio = draw() % 6 ? vp_audio_new(&plan) : NULL;
     give(worker, (vp_command){.kind = VP_COMMAND_AUDIO, .slot = slot, .audio = audio});
 }

@@ -80,6 +80,13 @@ def snr_db(wanted: Samples, got: Samples) -> float:
     return 10 * np.log10(float(np.mean(a**2)) / max(noise, 1e-9))
 
 
+def sinad_db(samples: Samples, hertz: int, rate: int) -> float:
+    """How far everything else is below the tone, over one second."""
+    power = np.abs(np.fft.rfft(samples[:rate].astype(float) * np.hanning(rate))) ** 2
+    tone_power = power[hertz - 3 : hertz + 4].sum()
+    return float(10 * np.log10(tone_power / max(power.sum() - tone_power, 1e-9)))
+
+
 def longest_step(samples: Samples) -> int:
     return int(np.abs(np.diff(samples.astype(int))).max())
 

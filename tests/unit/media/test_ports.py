@@ -93,4 +93,4 @@ def test_python_and_native_name_the_same_reasons() -> None:
 def test_codecs_are_found_by_name_in_any_case_and_clock_rate() -> None:
     assert maybe_codec("pcma", 8000) is PCMA
     assert maybe_codec("TELEPHONE-EVENT", 8000) is TELEPHONE_EVENT
-    assert maybe_codec("opus", 48000, 2) is None
+    assert maybe_codec("opus", 48000, 1) is None and maybe_codec("speex", 8000) is None

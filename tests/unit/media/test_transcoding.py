@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from audio_line import Phone, Samples, jittered, longest_step, packed_l16, run, snr_db, tone
+from audio_line import Phone, Samples, jittered, longest_step, packed_l16, run, sinad_db, snr_db, tone
 from media_bench import Bench, Sent, rtp
 
 from media import CodecMissingError, Port
-from media._dsp import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
-from media.codecs import L16, PCMA, PCMU, TELEPHONE_EVENT, Format
+from media._dsp import Decoder, Encoder, alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from media.codecs import COMFORT_NOISE, G722, L16, OPUS, PCMA, PCMU, TELEPHONE_EVENT, Format, OpusSettings
+from media.opus import maybe_opus
 
 ALICE, BOB = ("192.0.2.1", 4000), ("192.0.2.2", 4000)
 ULAW, ALAW, LINEAR = Format(PCMU, 0), Format(PCMA, 8), Format(L16, 96)
@@ -178,3 +181,96 @@ def test_a_codec_that_is_only_passed_cannot_be_decoded(bench: Bench) -> None:
         bench.engine.set_audio(port, rate=8000, receive=[Format(TELEPHONE_EVENT, 101)])
     with pytest.raises(ValueError, match="8000, 16000 or 48000"):
         bench.engine.set_audio(port, rate=11025, receive=[ULAW])
+
+
+WIDE, SOFT = Format(G722, 9), Format(OPUS, 111)
+needs_opus = pytest.mark.skipif(not OPUS.is_available, reason="no libopus")
+
+
+def encoded(form: Format, samples: Samples) -> list[bytes]:
+    """Payloads of 20 ms."""
+    assert form.codec.kind is not None
+    encoder = Encoder(form.codec.kind, form.codec.rate, maybe_opus() or (), (0, 5, 10, True, False))
+    step = form.codec.rate // 50
+    return [encoder.encode(samples[at : at + step]) for at in range(0, len(samples) - step + 1, step)]
+
+
+def decoded(form: Format, sent: list[Sent]) -> Samples:
+    assert form.codec.kind is not None
+    decoder = Decoder(form.codec.kind, form.codec.rate, maybe_opus() or ())
+    return np.frombuffer(b"".join(decoder.decode(one.packet[12:]) or b"" for one in sent), np.int16)
+
+
+FORMS = [ULAW, ALAW, LINEAR, WIDE, pytest.param(SOFT, marks=needs_opus)]
+
+
+@pytest.mark.parametrize("alice", FORMS)
+@pytest.mark.parametrize("bob", FORMS)
+def test_any_codec_becomes_any_other(bench: Bench, alice: Format, bob: Format) -> None:
+    narrow = min(alice.codec.rate, bob.codec.rate)
+    a, b = pair(bench, alice, bob, rate=narrow if narrow < 48000 else 48000)
+    said = tone(1000, 2, alice.codec.rate)
+    run(bench, [Phone(a, ALICE, alice, encoded(alice, said))], 2)
+    got = heard(bench, b)
+    step = bob.codec.clock_rate // 50
+    assert {one.timestamp - got[0].timestamp - step * index for index, one in enumerate(got)} == {0}
+    assert sinad_db(decoded(bob, got)[bob.codec.rate // 2 :], 1000, bob.codec.rate) > 20
+
+
+@needs_opus
+def test_opus_redundancy_recovers_what_the_line_lost(bench: Bench) -> None:
+    a, _ = pair(bench, SOFT, ULAW)
+    run(bench, [Phone(a, ALICE, SOFT, encoded(SOFT, tone(300, 6, 48000)), delay=jittered(3, 0.0, loss=0.1))], 6)
+    stats = bench.engine.audio_stats(a).heard
+    assert stats.concealed > 15 and stats.recovered >= stats.concealed - 2
+
+
+@needs_opus
+@pytest.mark.parametrize("junk", [b"\xff", b"\xff\xff\xff", bytes(range(200)), b"\x03\x3f", b"\x7b" * 1275])
+def test_garbage_for_opus_is_concealed_and_never_more(bench: Bench, junk: bytes) -> None:
+    a, _ = pair(bench, SOFT, ULAW)
+    payloads = encoded(SOFT, tone(300, 2, 48000))
+    payloads[20:60:3] = [junk] * len(payloads[20:60:3])
+    run(bench, [Phone(a, ALICE, SOFT, payloads)], 2)
+    stats = bench.engine.audio_stats(a).heard
+    assert stats.decoded + stats.garbage + stats.overflow >= 98
+
+
+def test_comfort_noise_fills_the_pause_that_it_announces_and_is_no_loss(bench: Bench) -> None:
+    a, b = bench.open(ALICE, ssrc=1), bench.open(BOB, ssrc=2)
+    bench.engine.set_audio(a, rate=8000, receive=[ULAW, Format(COMFORT_NOISE, 13)])
+    bench.engine.set_audio(b, rate=8000, send=LINEAR, encodes=True)
+    bench.engine.connect(a, b, a_to_b={}, b_to_a={})
+    frames = ulaw_frames(tone(800, 1))
+    for index, payload in enumerate(frames):
+        bench.engine.feed(a, rtp(index, index * 160, payload=payload), ALICE)
+        bench.wait(0.02)
+    bench.engine.feed(a, rtp(50, 50 * 160, payload_type=13, payload=bytes([50])), ALICE)
+    bench.sent()
+    for _ in range(200):  # four seconds: longer than a silence that is none
+        bench.wait(0.02)
+    noise = linear(heard(bench, b))[8000:].astype(float)
+    level = 20 * np.log10(np.sqrt(np.mean(noise**2)) / (32767 / np.sqrt(2)))
+    assert -53 < level < -47 and len(noise) == 24000
+    for index, payload in enumerate(frames):
+        bench.engine.feed(a, rtp(51 + index, (251 + index) * 160, payload=payload), ALICE)
+        bench.wait(0.02)
+    stats = bench.engine.audio_stats(a).heard
+    assert stats.concealed == 0 and stats.decoded >= 95 and stats.delay_ms < 150
+    assert np.abs(linear(heard(bench, b))[-160:]).max() > 6000
+
+
+@needs_opus
+def test_an_encoder_that_hears_silence_sends_next_to_nothing(bench: Bench) -> None:
+    a, b = bench.open(ALICE, ssrc=1), bench.open(BOB, ssrc=2)
+    quiet = Format(OPUS, 111, opus=OpusSettings(dtx=True))
+    bench.engine.set_audio(a, rate=8000, receive=[ULAW])
+    bench.engine.set_audio(b, rate=8000, send=quiet, encodes=True)
+    bench.engine.connect(a, b, a_to_b={}, b_to_a={})
+    said = np.concatenate([tone(440, 1), np.zeros(8000 * 4, np.int16), tone(440, 1)])
+    run(bench, [Phone(a, ALICE, ULAW, ulaw_frames(said))], 6)
+    got = heard(bench, b)
+    assert 100 < len(got) < 180
+    assert {(one.timestamp - got[0].timestamp) % 960 for one in got} == {0}
+    gaps = [after.timestamp - before.timestamp for before, after in pairwise(got)]
+    assert max(gaps) >= 960 * 10 and [one.marker for one in got[1:]] == [gap > 960 for gap in gaps]

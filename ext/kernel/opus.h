@@ -1,0 +1,59 @@
+/* Opus (RFC 6716, RTP by RFC 7587) by the functions of a libopus that was found at run time: none of its headers, none
+ * of it linked. The control functions are variadic, and are called so: on arm64 the two conventions differ.
+ */
+#ifndef VP_OPUS_H
+#define VP_OPUS_H
+
+#include "pcm.h"
+
+/* The addresses, in the order of media/opus.py. */
+typedef struct {
+    void *(*encoder_create)(int32_t rate, int channels, int application, int *error);
+    void (*encoder_destroy)(void *encoder);
+    int32_t (*encode)(void *encoder, const int16_t *samples, int count, unsigned char *packet, int32_t most);
+    int (*encoder_ctl)(void *encoder, int request, ...);
+    void *(*decoder_create)(int32_t rate, int channels, int *error);
+    void (*decoder_destroy)(void *decoder);
+    int (*decode)(void *decoder, const unsigned char *packet, int32_t length, int16_t *samples, int most, int fec);
+} vp_opus;
+
+enum {
+    VP_OPUS_VOIP = 2048,
+    VP_OPUS_SET_BITRATE = 4002,
+    VP_OPUS_SET_COMPLEXITY = 4010,
+    VP_OPUS_SET_FEC = 4012,
+    VP_OPUS_SET_LOSS = 4014,
+    VP_OPUS_SET_DTX = 4016,
+    VP_OPUS_PACKET_MAX = 1275,
+};
+
+/* How to encode; all zero is libopus' own choice of bit rate at complexity 0. */
+typedef struct {
+    uint32_t bitrate; /* bits a second; 0: chosen by libopus */
+    uint8_t complexity, loss_percent;
+    bool fec, dtx;
+} vp_opus_settings;
+
+/* NULL when memory is short or the rate is none of Opus. */
+static inline void *vp_opus_encoder(const vp_opus *opus, uint32_t rate, const vp_opus_settings *settings) {
+    int error = 0;
+    void *encoder = opus->encoder_create((int32_t)rate, 1, VP_OPUS_VOIP, &error);
+    if (!encoder || error)
+        return NULL;
+    if (settings->bitrate)
+        opus->encoder_ctl(encoder, VP_OPUS_SET_BITRATE, (int)settings->bitrate);
+    opus->encoder_ctl(encoder, VP_OPUS_SET_COMPLEXITY, (int)settings->complexity);
+    opus->encoder_ctl(encoder, VP_OPUS_SET_FEC, (int)settings->fec);
+    opus->encoder_ctl(encoder, VP_OPUS_SET_LOSS, (int)settings->loss_percent);
+    opus->encoder_ctl(encoder, VP_OPUS_SET_DTX, (int)settings->dtx);
+    return encoder;
+}
+
+/* Stereo is mixed down by the decoder itself. */
+static inline void *vp_opus_decoder(const vp_opus *opus, uint32_t rate) {
+    int error = 0;
+    void *decoder = opus->decoder_create((int32_t)rate, 1, &error);
+    return error ? NULL : decoder;
+}
+
+#endif
