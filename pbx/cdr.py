@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 
 from pbx.output import rfc3339
 from pbx.store.base import CdrFilter, LegName, LegRecord, TenantReader, TenantStore
+from sipcore.values import value_object
 
 Disposition = Literal["answered", "no_answer", "busy", "cancelled", "failed", "interrupted"]
 DISPOSITIONS: Final[tuple[Disposition, ...]] = (
@@ -27,7 +27,7 @@ DISPOSITIONS: Final[tuple[Disposition, ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Cause:
     """Why a leg ended: SIP status, Q.850 cause and the id of our reason."""
 
@@ -36,7 +36,7 @@ class Cause:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class LegMedia:
     """What was received from the leg's peer; `loss` a fraction of 1, `jitter` and `rtt` in milliseconds.
 
@@ -54,7 +54,7 @@ class LegMedia:
     rtt: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class LegStarted:
     """A leg began: "a" came in, "b" is an attempt. The first leg's `linked_id` is its own id."""
 
@@ -69,7 +69,7 @@ class LegStarted:
     started: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class LegAnswered:
     """The leg's peer was answered, or answered."""
 
@@ -78,7 +78,7 @@ class LegAnswered:
     codec: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class LegEnded:
     """The leg is over. Durations by the monotonic clock; without them the wallclock's difference is taken."""
 
@@ -189,7 +189,7 @@ class CdrWriter:
             self.unsaved += 1
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class CdrLeg:
     """One side of a CDR."""
 
@@ -205,7 +205,7 @@ class CdrLeg:
     rtt: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Cdr:
     """One call (its answered, otherwise its last b_leg), or in the legs view one leg."""
 

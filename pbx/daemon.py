@@ -233,7 +233,7 @@ class Daemon:
         self._trunks = Trunks(SystemEntropy())
         self._trunks.configure(self._config.tenants)
         self._trunks.attach(self._app)
-        self._app.subscribe(CdrListener(self._cdrs))
+        self._app.subscribe(CdrListener(self._cdrs), CdrListener.EVENTS)
         self._app.subscribe(EventLog(self._log.handler.limit, time.time))
         await stack.enter_async_context(self._app)
         self._announce()

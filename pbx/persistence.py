@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from pbx.cdr import Cause, CdrWriter, Disposition, LegAnswered, LegEnded, LegMedia, LegStarted
 from pbx.store.base import BindingRecord, TenantReader, TenantStore
@@ -29,6 +29,8 @@ class ReadingStores(Protocol):
 
 class CdrListener:
     """A listener of call events that feeds a `CdrWriter`."""
+
+    EVENTS: Final = frozenset({CallStarted, CallAnswered, CallEnded})
 
     def __init__(self, writer: CdrWriter) -> None:
         self._writer = writer

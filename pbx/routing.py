@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pbx.directory import Directory
 from pbx.tenants import ExtensionConfig
+from sipcore.values import value_object
 from voipat import reasons
 from voipat.reasons import Reason
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToExtension:
     """Ring the phones of an extension."""
 
     extension: ExtensionConfig
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToEcho:
     """The echo test."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class NoRoute:
     """Nowhere, and why."""
 

@@ -12,12 +12,13 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2s
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sipcore._sipfields import digest_params
 from sipcore.errors import RemoteProtocolError
+from sipcore.values import value_object
 
 if TYPE_CHECKING:
     from sipcore.entropy import Entropy
@@ -46,7 +47,7 @@ class DigestRequest(Protocol):
     def uri_text(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Verified:
     """The password of `username` was used, now and for this request."""
 
@@ -54,17 +55,17 @@ class Verified:
     algorithm: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Missing:
     """No credentials for this realm: challenge."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Stale:
     """The nonce is too old, was used with this `nc`, or is not ours: challenge with `stale=true`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Wrong:
     """Unknown user or wrong password, given with a nonce that we made for this source."""
 
@@ -256,6 +257,9 @@ def parse_digest(value: str) -> dict[str, str] | None:
     scheme = _SCHEME.match(value)
     if scheme is None:
         return None
+    plain = digest_params(value, scheme.end())
+    if plain is not None:
+        return plain
     found = _PARAMETER.findall(value[scheme.end() :])
     params = {name.lower(): _unquote(quoted) if "\\" in quoted else (quoted or token) for name, quoted, token in found}
     return params if len(params) == len(found) else None
@@ -363,7 +367,7 @@ def answer_challenge(  # noqa: PLR0913  # one argument per field of the header
     raise RemoteProtocolError("no digest challenge that we can answer", status_hint=403)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class _Exchange:
     method: str
     uri: str

@@ -6,7 +6,7 @@ ACK, glare, BYE) is in `invite_usage`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -16,6 +16,7 @@ from sipcore.flow import Flow
 from sipcore.message import Message, Request, Response
 from sipcore.routing import NextHop, next_hop
 from sipcore.uri import Uri
+from sipcore.values import value_object
 
 if TYPE_CHECKING:
     from sipcore.invite_usage import UnacknowledgedSuccess
@@ -35,7 +36,7 @@ class DialogState(Enum):
     TERMINATED = "terminated"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class DialogView:
     """A dialog as it is now. `local_uri` and `remote_uri` are From and To values without their tags' meaning:
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import NewType
 
 from sipcore.flow import Address, Flow
 from sipcore.message import Request, Response
+from sipcore.values import value_object
 
 TransactionId = NewType("TransactionId", int)
 DialogId = NewType("DialogId", int)
@@ -21,7 +21,7 @@ class Failure(Enum):
     RESOLVE = "resolve"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RequestReceived:
     """A new request that passed the gate, dialog and CSeq checks. ACK and CANCEL have events of their own.
 
@@ -37,7 +37,7 @@ class RequestReceived:
     identity: object | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class AckReceived:
     """The first ACK to our 2xx; `request.body` holds the answer of a late offer."""
 
@@ -45,7 +45,7 @@ class AckReceived:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class CancelReceived:
     """The INVITE server transaction was cancelled in time: 200 and 487 are already sent."""
 
@@ -53,7 +53,7 @@ class CancelReceived:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ResponseReceived:
     """A response to our request, provisional or final. Each 2xx of a forked INVITE is reported, with its dialog;
 
@@ -68,7 +68,7 @@ class ResponseReceived:
     sent_to: Address | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RequestFailed:
     """Our request got no final response."""
 
@@ -76,21 +76,21 @@ class RequestFailed:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class AckTimedOut:
     """No ACK came for our 2xx within 64*T1 (RFC 3261 §13.3.1.4): the transaction user sends BYE."""
 
     dialog: DialogId
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class DialogEnded:
     """The dialog is gone from the table: BYE either way, a failed early dialog, or 481/408 in it (RFC 5057)."""
 
     dialog: DialogId
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RelayReceived:
     """A request that is to be proxied and starts something: the transaction user owes `Endpoint.relay` or `respond`."""
 
@@ -100,7 +100,7 @@ class RelayReceived:
     identity: object | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RelayEnded:
     """The first final response to a proxied request has gone back; `response` is None for one of our own making."""
 
@@ -110,7 +110,7 @@ class RelayEnded:
     response: Response | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RelayedInDialog:
     """A request within a dialog that was proxied has passed: an ACK, a re-INVITE, a BYE."""
 
@@ -118,7 +118,7 @@ class RelayedInDialog:
     flow: Flow
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class MessageDropped:
     """Bytes that got no reaction, with the counter's name."""
 

@@ -7,10 +7,11 @@ what is parsed and formatted says the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, Self
 
 from sipcore._sipfields import NameAddrFields, ViaFields, parse_auth, parse_cseq, parse_host_port, parse_params
+from sipcore.values import value_object
 
 __all__ = [
     "AuthParams",
@@ -107,7 +108,7 @@ class CSeq(NamedTuple):
         return f"{self.number} {self.method}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class AuthParams:
     """A scheme and its comma-separated parameters: names in lower case, values without quotes."""
 

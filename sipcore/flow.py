@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
+
+from sipcore.values import value_object
 
 
 class Address(NamedTuple):
@@ -16,7 +18,7 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Flow:
     """One transport association.
 
@@ -34,7 +36,7 @@ class Flow:
         return self.transport != "UDP"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class TlsFlow(Flow):
     """A flow whose ends prove who they are; connections of different identities are never taken for each other.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple
@@ -32,6 +32,7 @@ from sipcore.sdp_security import (
     offered_setup,
     read_answer_security,
 )
+from sipcore.values import value_object
 
 PTIME_MS: Final = range(10, 121)
 PORTS: Final = range(1024, 65536)
@@ -44,7 +45,7 @@ _COMPANIONS: Final = frozenset(("telephone-event", "cn", "red"))
 _TIME = re.compile(r"([0-9]{1,4})(?:\.[0-9]{1,6})?\s*")
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class LocalMedia:
     """What we can do: our address and port, our formats in order of preference, `ptime` in milliseconds.
 
@@ -67,7 +68,7 @@ class FormatPair(NamedTuple):
     receive: RtpFormat
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class NegotiatedAudio:
     """What offer and answer came to, seen from our side.
 

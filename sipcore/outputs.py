@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sipcore.events import Event
 from sipcore.flow import Flow
+from sipcore.values import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Datagram:
     """One whole SIP message as it came; stream transports are framed before (`stream_parser`)."""
 
@@ -16,7 +15,7 @@ class Datagram:
     flow: Flow
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Transmit:
     """Send these bytes on this flow; a stream flow that does not exist yet is opened by the driver."""
 
@@ -24,7 +23,7 @@ class Transmit:
     flow: Flow
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Close:
     """Close this stream connection (bad framing, limits)."""
 
@@ -32,7 +31,7 @@ class Close:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Resolve:
     """Ask DNS for `host` (RFC 3263); the answer comes back through `Endpoint.resolved(query, …)`."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sipcore.errors import ParseError
+from sipcore.values import value_object
 
 # A browser with audio, video and data offers 3 streams, some 15 formats in each, and below 100 lines in a section.
 MAX_STREAMS: Final = 16
@@ -71,7 +71,7 @@ _REMEMBERED_LINES: Final = 32
 _DIRECTIONS: Final = {direction.value: direction for direction in Direction}
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RtpFormat:
     """One payload type and what it carries."""
 
@@ -148,7 +148,7 @@ class Line(NamedTuple):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Origin:
     """`o=`: who made the session, and its version (RFC 8866 §5.2). Numbers stay text: some peers use 20 digits."""
 
@@ -161,7 +161,7 @@ class Origin:
         return f"{self.username} {self.session_id} {self.version} {connection_text(self.address)}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class MediaDescription:
     """One `m=` section. `connection` is the address of its own `c=`, if it has one."""
 
@@ -190,7 +190,7 @@ class MediaDescription:
         return _remembered_formats(self.formats, self.attributes)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class SessionDescription:
     """A whole description. `connection` is the session's `c=` address."""
 

@@ -14,16 +14,17 @@ from sipcore.routing import SECURE, contact_value, via_value, wants_sips
 from sipcore.timers import Deadlines, Timers
 from sipcore.transaction import HeaderPairs
 from sipcore.transaction.table import MAGIC_COOKIE, TransactionTable
+from sipcore.values import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Admit:
     """The gate lets the request in; `identity` comes back in `RequestReceived`."""
 
     identity: object | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Refuse:
     """The gate wants this response sent, without any state (RFC 3261 §8.2.7)."""
 
@@ -32,7 +33,7 @@ class Refuse:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Answer:
     """The gate knows the answer to a request that changes nothing (OPTIONS): sent when the request is acceptable at
 
@@ -43,14 +44,14 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Relay:
     """The gate lets the request pass through us as a proxy; `identity` comes back in `RelayReceived`."""
 
     identity: object | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Drop:
     """The gate wants silence; `reason` is the counter's name."""
 

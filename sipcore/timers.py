@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import heappop, heappush
 from math import inf
 from typing import Final, Protocol
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Timers:
     """Seconds. `t1` round trip, `t2` longest retransmission interval, `t4` life of a message in the network,
 
@@ -32,10 +33,19 @@ class Timers:
     refresh: float = 60.0
     failover: float = 4.0
 
-    @property
+    @cached_property
     def timeout(self) -> float:
         """64*T1: timers B, F, H, J, L and M, and the wait for ACK."""
         return 64 * self.t1
+
+    @cached_property
+    def until_trying(self) -> float:
+        """How long a client's timer E takes to reach T2: 3.5 s with the default values (RFC 4320 §4.1)."""
+        elapsed, interval = 0.0, self.t1
+        while interval < self.t2:
+            elapsed += interval
+            interval *= 2
+        return elapsed
 
 
 class DeadlineOwner(Protocol):

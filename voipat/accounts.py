@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from sipcore.auth import ha1
+from sipcore.values import value_object
 
 DEFAULT_DIGEST = ("SHA-256", "MD5")
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Identity:
     """Somebody who authenticated: a user of a tenant."""
 
@@ -19,7 +19,7 @@ class Identity:
     user: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class TrunkIdentity(Identity):
     """A trunk of a tenant, known by where the request came from; `user` is the calling number as it was told.
 

@@ -11,7 +11,7 @@ import logging
 import re
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import translate
@@ -127,7 +127,11 @@ class App:
         self._registrar = registrar
         self._routes: list[_Route] = []
         self.recorder: Final = Recorder() if recorder is None else recorder
-        self._listeners: list[events.Listener] = [self.recorder.on_event]
+        self._listeners: list[tuple[events.Listener, frozenset[type] | None]] = [
+            (self.recorder.on_event, self.recorder.EVENTS)
+        ]
+        # By the event's class, found at its first event: most listeners want few classes.
+        self._told: dict[type, list[events.Listener]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._switch: Switch | None = None
         self._idle = asyncio.Event()
@@ -218,13 +222,18 @@ class App:
         """Send a request outside of any call; its final response, or None when there was none."""
         return await ask(self.exchange, request, flow)
 
-    def subscribe(self, listener: events.Listener) -> None:
-        """Tell `listener` every event of `voipat.events`, at once and in order."""
-        self._listeners.append(listener)
+    def subscribe(self, listener: events.Listener, kinds: Iterable[type] | None = None) -> None:
+        """Tell `listener` every event of `voipat.events`, or those of the classes in `kinds`, at once and in order."""
+        self._listeners.append((listener, None if kinds is None else frozenset(kinds)))
+        self._told.clear()
 
     def publish(self, event: events.Event) -> None:
         """Tell the listeners; one that fails costs nobody else anything."""
-        for listener in self._listeners:
+        kind = type(event)
+        told = self._told.get(kind)
+        if told is None:
+            told = self._told[kind] = [each for each, kinds in self._listeners if kinds is None or kind in kinds]
+        for listener in told:
             try:
                 listener(event)
             except Exception:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from sipcore.message import Request
 from sipcore.offer_answer import offered_formats
 from sipcore.sdp import RtpFormat, SessionDescription, parse_sdp
 from sipcore.uri import Uri
+from sipcore.values import value_object
 from voipat import events, reasons
 from voipat.accounts import Identity
 from voipat.dialing import DialTarget, Fork, resolve_targets
@@ -48,7 +48,7 @@ class CallState(Enum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Parties:
     """Who calls whom, as the CDR says it. `linked_id` is the id of the call's first leg."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sipcore.errors import ParseError, SipError
@@ -13,6 +13,7 @@ from sipcore.flow import Address, Flow
 from sipcore.message import Request
 from sipcore.routing import SECURE
 from sipcore.uri import Uri, escape_user, unescape
+from sipcore.values import value_object
 from voipat import events, reasons
 from voipat.auth_gate import ALLOW, is_anonymous
 from voipat.errors import Rejected
@@ -34,7 +35,7 @@ DEFAULT_PORT: Final = 5060
 MAX_TARGETS: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Target:
     """Where one INVITE goes: Request-URI, flow (None: find the way by the URI), whom it is for, routes."""
 

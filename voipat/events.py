@@ -6,13 +6,14 @@ A call has one leg that came in and one for each phone that was tried; `linked_i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+from sipcore.values import value_object
 
 LegName = Literal["a", "b"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Cause:
     """Why a leg ended: SIP status, Q.850 cause, our reason's id and its text."""
 
@@ -22,7 +23,7 @@ class Cause:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class MediaFigures:
     """What came from the leg's peer, and what the peer reports of what it got (None: it never did).
 
@@ -42,7 +43,7 @@ class MediaFigures:
     round_trip_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class CallStarted:
     """A leg began: "a" came in, "b" is one attempt. `direction` is "inbound" or "outbound", seen from us."""
 
@@ -57,7 +58,7 @@ class CallStarted:
     started: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class CallRinging:
     """The first 180 or 183 of the leg."""
 
@@ -67,7 +68,7 @@ class CallRinging:
     ringing: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class CallAnswered:
     """The leg was answered: by us when it came in, by the peer when it is an attempt."""
 
@@ -78,7 +79,7 @@ class CallAnswered:
     codec: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class CallEnded:
     """The leg is over. Durations are monotonic; `billable_s` is 0 without an answer."""
 
@@ -102,7 +103,7 @@ class CallEnded:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Registered:
     """A contact was registered, or refreshed."""
 
@@ -116,7 +117,7 @@ class Registered:
     is_refresh: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Unregistered:
     """A contact is gone; `why` is "removed", "expired" or "replaced"."""
 
@@ -126,7 +127,7 @@ class Unregistered:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class BindingUnreachable:
     """A registered phone left so many keep-alives in a row unanswered; calls skip it."""
 
@@ -137,7 +138,7 @@ class BindingUnreachable:
     failures: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class BindingReachable:
     """A phone that was unreachable answered, or registered again."""
 
@@ -147,7 +148,7 @@ class BindingReachable:
     received: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RequestRefused:
     """The gate let a request not in. `account` is what it said, unproven; `reason` is the id for the log."""
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sipcore.flow import Address, Flow
+from sipcore.values import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Binding:
     """One contact of an AOR, and the flow it registered on, which is where its calls go (RFC 5626, RFC 3581).
 

@@ -140,6 +140,11 @@ class Trace:
 class Recorder:
     """Records every call of one App. `observe` is the driver's hook, `on_event` a listener of `voipat.events`."""
 
+    # What `on_event` wants to hear of.
+    EVENTS: Final = frozenset(
+        {events.CallStarted, events.CallRinging, events.CallAnswered, events.CallEnded, events.RequestRefused}
+    )
+
     def __init__(self, limits: RecorderLimits | None = None) -> None:
         self.limits: Final = limits or RecorderLimits()
         self.counters: Final[Counter[str]] = Counter()

@@ -554,3 +554,66 @@ def parse_auth(str text not None):
         while i < at.end and (at.p[i] == 0x2C or at.p[i] == 0x20 or at.p[i] == 0x09):
             i += 1
     return scheme, params
+
+
+cdef inline bint is_digest_name(Py_UCS4 c) noexcept:
+    return (
+        c'a' <= c <= c'z' or c'A' <= c <= c'Z' or c'0' <= c <= c'9'
+        or c == c'_' or c == c'-' or c == c'.' or c == c'!' or c == c'%' or c == c'*' or c == c'+' or c == c'`'
+        or c == c"'" or c == c'~'
+    )
+
+
+def digest_params(str text not None, Py_ssize_t start):
+    """{name in lower case: value} of plain digest parameters from `start` on; None for anything but the plain form.
+
+    Plain is what phones write: ASCII, `name=token` or `name="no backslash"`, one comma between two, no name twice. The
+    rest is for the tolerant reader of `sipcore.auth`, which gives the same for this.
+    """
+    cdef Py_ssize_t i = start, end = len(text), begun
+    cdef Py_UCS4 c
+    cdef dict params = {}
+    cdef str name, value
+    if not text.isascii():
+        return None
+    while i < end:
+        while i < end and (text[i] == c' ' or text[i] == c'\t'):
+            i += 1
+        begun = i
+        while i < end and is_digest_name(text[i]):
+            i += 1
+        if i == begun or i >= end or text[i] != c'=' or i + 1 >= end:
+            return None
+        name = text[begun:i].lower()
+        i += 1
+        if text[i] == c'"':
+            i += 1
+            begun = i
+            while i < end and text[i] != c'"':
+                if text[i] == c'\\':
+                    return None
+                i += 1
+            if i >= end:
+                return None
+            value = text[begun:i]
+            i += 1
+        else:
+            begun = i
+            while i < end:
+                c = text[i]
+                if c == c',' or c == c' ' or c == c'\t':
+                    break
+                if c == c'"' or c < 0x20 or c == 0x7F:
+                    return None
+                i += 1
+            value = text[begun:i]
+        if name in params:
+            return None
+        params[name] = value
+        while i < end and (text[i] == c' ' or text[i] == c'\t'):
+            i += 1
+        if i < end:
+            if text[i] != c',' or i + 1 >= end:
+                return None
+            i += 1
+    return params

@@ -8,11 +8,12 @@ read block on the disk and belong in a thread.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from pbx.tenant_changes import TenantChanges
 from pbx.tenants import TenantConfig
+from sipcore.values import value_object
 
 MAX_QUERY_ROWS: Final = 10_000
 DEFAULT_QUERY_ROWS: Final = 100
@@ -63,7 +64,7 @@ class LegRecord(NamedTuple):
     rtt: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class CdrFilter:
     """Which CDRs, newest first. `before` is the (started, id) of the last row of the page before (keyset)."""
 
@@ -77,7 +78,7 @@ class CdrFilter:
     under_way: bool = False  # calls that have not ended too
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class StoreHealth:
     """Counters of the writer; `error` is the reason why it is retrying now, None when all is well."""
 

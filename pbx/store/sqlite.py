@@ -194,10 +194,15 @@ class SqliteStore:
             raise DataDirectoryError(directory, reason_of(error)) from None
         self.opening = OpeningReport(interrupted, from_spool, moved_aside)
         self._writer = Writer(database, max_pending=limit)
+        # As many as there are tenants: who asks names one of the configuration's.
+        self._handles: dict[str, SqliteTenantStore] = {}
 
     def tenant(self, domain: str) -> SqliteTenantStore:
         """The handle of one tenant."""
-        return SqliteTenantStore(self._reader, self._writer, domain)
+        handle = self._handles.get(domain)
+        if handle is None:
+            handle = self._handles[domain] = SqliteTenantStore(self._reader, self._writer, domain)
+        return handle
 
     def domains(self) -> list[str]:
         """As `StoreReader.domains`."""

@@ -28,20 +28,11 @@ TRANSITIONS: Final[Transitions] = {
 }
 
 
-def seconds_until_trying(timers: Timers) -> float:
-    """How long a client's timer E takes to reach T2: 3.5 s with the default values (RFC 4320 §4.1)."""
-    elapsed, interval = 0.0, timers.t1
-    while interval < timers.t2:
-        elapsed += interval
-        interval *= 2
-    return elapsed
-
-
 def _enter(transaction: Transaction, state: State, now: float) -> None:
     timers = transaction.timers
     if state is State.TRYING:
         transaction.expire_at = now + timers.timeout
-        transaction.repeat(seconds_until_trying(timers), now)
+        transaction.repeat(timers.until_trying, now)
     elif state is State.PROCEEDING:
         transaction.repeat_at = float("inf")
     else:

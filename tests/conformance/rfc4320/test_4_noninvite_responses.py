@@ -8,7 +8,7 @@ from sipcore.errors import LocalProtocolError
 from sipcore.events import RequestReceived
 from sipcore.timers import Timers
 from sipcore.transaction import Action, Transaction
-from sipcore.transaction.noninvite_server import NONINVITE_SERVER, seconds_until_trying
+from sipcore.transaction.noninvite_server import NONINVITE_SERVER
 from tests.clocks import run_out
 from tests.endpoints import Side, request_bytes
 
@@ -17,7 +17,7 @@ from tests.endpoints import Side, request_bytes
 def test_100_is_sent_when_timer_e_of_the_client_has_reached_t2() -> None:
     # "MUST respond to a non-INVITE request with a Status-Code of 100 if it has not otherwise responded after the
     # amount of time it takes a client transaction's Timer E to be reset to T2"
-    assert seconds_until_trying(Timers()) == 3.5
+    assert Timers().until_trying == 3.5
     transaction = Transaction(NONINVITE_SERVER, Timers(), reliable=False)
     transaction.start(0.0)
     assert run_out(transaction) == [(3.5, Action.SEND_TRYING), (32.0, Action.REPORT_TIMEOUT)]

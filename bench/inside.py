@@ -1,0 +1,223 @@
+"""What a REGISTER and a call cost in the daemon without sockets: its event loop's thread, fed by phones in the process.
+
+The whole daemon runs (store, CDRs, recorder, guard), but datagrams are handed over in memory, so that two states of
+the code can be compared in turns on a noisy machine (take the fastest round); `--profile` prints where the time goes.
+The real figures are those of `bench.signalling`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import gc
+import hashlib
+import pstats
+import re
+import signal
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from bench.rig.extensions import CALLEE, many_extensions, users
+from bench.rig.processes import free_port
+from pbx import config
+from pbx.daemon import Daemon
+from pbx.logs import LogSession
+from sipcore.flow import Address, Flow
+
+SDP: Final = (
+    b"v=0\r\no=sipp 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    b"m=audio 6000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+    b"a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+)
+_NONCE: Final = re.compile(rb'nonce="([^"]+)"')
+_COPIED: Final = re.compile(rb"^(?:Via|Record-Route|From|Call-ID|CSeq): [^\r]*\r\n", re.M)
+_TO: Final = re.compile(rb"^To: [^\r]*", re.M)
+_CONTACT: Final = re.compile(rb"^Contact: <([^>]*)>", re.M)
+
+
+def digest(user: str, method: str, uri: str, challenge: bytes) -> str:
+    found = _NONCE.search(challenge)
+    assert found is not None, challenge
+    nonce = found[1].decode()
+    ha1 = hashlib.md5(f"{user}:office.test:pass-{user}".encode()).hexdigest()
+    ha2 = hashlib.md5(f"{method}:{uri}".encode()).hexdigest()
+    response = hashlib.md5(f"{ha1}:{nonce}:00000001:abc:auth:{ha2}".encode()).hexdigest()
+    return (
+        f'Authorization: Digest username="{user}",realm="office.test",nonce="{nonce}",uri="{uri}",response="{response}"'
+        ',algorithm=MD5,cnonce="abc",qop=auth,nc=00000001\r\n'
+    )
+
+
+class Phones:
+    """A caller and a callee at the daemon's transport; `busy` is the thread's time inside the daemon."""
+
+    def __init__(self, daemon: Daemon, port: int) -> None:
+        self._driver = daemon._app.driver
+        self.local = Address("127.0.0.1", port)
+        self.caller = Flow("UDP", self.local, Address("127.0.0.1", 7001))
+        self.callee = Flow("UDP", self.local, Address("127.0.0.1", 7002))
+        self._sent: dict[Address, list[bytes]] = {self.caller.remote: [], self.callee.remote: []}
+        for transport in self._driver.transports:
+            if transport.name == "UDP":
+                transport.send = self._take  # type: ignore[method-assign]
+        self.number = 0
+        self.busy = 0.0
+
+    def _take(self, flow: Flow, data: bytes) -> None:
+        self._sent[flow.remote].append(data)
+
+    def give(self, text: str, flow: Flow, body: bytes = b"") -> None:
+        data = text.encode() + body
+        copy = Flow("UDP", self.local, Address(flow.remote.host, flow.remote.port))
+        begun = time.thread_time()
+        self._driver.receive(data, copy)
+        self.busy += time.thread_time() - begun
+
+    async def next(self, start: bytes, flow: Flow) -> bytes:
+        """The next message to `flow` that begins so; others before it are thrown away."""
+        for _ in range(200):
+            waiting = self._sent[flow.remote]
+            while waiting:
+                data = waiting.pop(0)
+                if data.startswith(start):
+                    return data
+            begun = time.thread_time()
+            await asyncio.sleep(0)
+            self.busy += time.thread_time() - begun
+        raise AssertionError(f"no {start!r}")
+
+    def head(self, method: str, uri: str, user: str, to: str, cseq: int, more: str, body: bytes = b"") -> str:
+        number = self.number
+        kind = "Content-Type: application/sdp\r\n" if body else ""
+        return (
+            f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:7001;branch=z9hG4bK-{number}-{cseq}-{method[:2]}"
+            f"{len(more)};rport\r\nMax-Forwards: 70\r\nFrom: <sip:{user}@office.test>;tag=r{number}\r\nTo: {to}\r\n"
+            f"Call-ID: {number}-7001@127.0.0.1\r\nCSeq: {cseq} {method}\r\n{more}User-Agent: load\r\n{kind}"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+
+    async def register(self, user: str, flow: Flow) -> None:
+        self.number += 1
+        uri, to = "sip:office.test", f"<sip:{user}@office.test>"
+        contact = f"Contact: <sip:{user}@127.0.0.1:{flow.remote.port};transport=UDP>\r\nExpires: 600\r\n"
+        self.give(self.head("REGISTER", uri, user, to, 1, contact), flow)
+        challenge = await self.next(b"SIP/2.0 401", flow)
+        self.give(self.head("REGISTER", uri, user, to, 2, contact + digest(user, "REGISTER", uri, challenge)), flow)
+        await self.next(b"SIP/2.0 200", flow)
+
+    async def call(self, user: str) -> None:
+        self.number += 1
+        uri, to = f"sip:{CALLEE}@office.test", f"<sip:{CALLEE}@office.test>"
+        contact = f"Contact: <sip:{user}@127.0.0.1:7001;transport=UDP>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS\r\n"
+        self.give(self.head("INVITE", uri, user, to, 1, contact, SDP), self.caller, SDP)
+        challenge = await self.next(b"SIP/2.0 401", self.caller)
+        self.give(self.head("ACK", uri, user, tagged(challenge), 1, ""), self.caller)
+        more = contact + digest(user, "INVITE", uri, challenge)
+        self.give(self.head("INVITE", uri, user, to, 2, more, SDP), self.caller, SDP)
+        invite = await self.next(b"INVITE", self.callee)
+        self.answer(invite, "180 Ringing", b"")
+        await self.next(b"SIP/2.0 180", self.caller)
+        self.answer(invite, "200 OK", SDP)
+        answered = await self.next(b"SIP/2.0 200", self.caller)
+        found = _CONTACT.search(answered)
+        assert found is not None, answered
+        target = found[1].decode()
+        self.give(self.head("ACK", target, user, tagged(answered), 2, ""), self.caller)
+        await self.next(b"ACK", self.callee)
+        self.give(self.head("BYE", target, user, tagged(answered), 3, ""), self.caller)
+        bye = await self.next(b"BYE", self.callee)
+        self.answer(bye, "200 OK", b"")
+
+    def answer(self, request: bytes, status: str, body: bytes) -> None:
+        to = tagged(request)
+        tag = "" if ";tag=" in to else f";tag=b{self.number}"
+        kind = "Content-Type: application/sdp\r\n" if body else ""
+        copied = b"".join(_COPIED.findall(request)).decode()
+        self.give(
+            f"SIP/2.0 {status}\r\n{copied}To: {to}{tag}\r\nContact: <sip:127.0.0.1:7002;transport=UDP>\r\n{kind}"
+            f"Content-Length: {len(body)}\r\n\r\n",
+            self.callee,
+            body,
+        )
+
+
+def tagged(message: bytes) -> str:
+    found = _TO.search(message)
+    assert found is not None, message
+    return found[0].decode()[4:]
+
+
+async def paced(unit: Callable[[str], Awaitable[None]], names: list[str], count: int, rate: float) -> None:
+    """`count` units one after the other, at most `rate` a second (0: as fast as they go)."""
+    begun = time.monotonic()
+    for index in range(count):
+        await unit(names[index % len(names)])
+        if rate and (early := begun + index / rate - time.monotonic()) > 0:
+            await asyncio.sleep(early)
+        elif index % 20 == 0:
+            await asyncio.sleep(0.001)  # others of the process, as they would get between two datagrams
+
+
+async def measure(daemon: Daemon, port: int, options: argparse.Namespace) -> None:
+    phones = Phones(daemon, port)
+    await phones.register(CALLEE, phones.callee)
+    names = users(200)
+
+    async def register(user: str) -> None:
+        await phones.register(user, phones.caller)
+
+    for name, unit, count in (("REGISTER", register, options.registers), ("call", phones.call, options.calls)):
+        if not count:
+            continue
+        await paced(unit, names, count // 10, options.rate)
+        profile = cProfile.Profile() if options.profile else None
+        found = []
+        for _ in range(options.runs):
+            phones.busy = 0.0
+            gc.collect()
+            if profile:
+                profile.enable()
+            await paced(unit, names, count, options.rate)
+            if profile:
+                profile.disable()
+            found.append(phones.busy / count * 1e6)
+        print(f"{name}: {min(found):.1f} µs", " ".join(f"{each:.0f}" for each in found), flush=True)
+        if profile:
+            pstats.Stats(profile).sort_stats("tottime").print_stats(options.lines)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--registers", type=int, default=2000)
+    parser.add_argument("--calls", type=int, default=500)
+    parser.add_argument("--rate", type=float, default=0)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--lines", type=int, default=60)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="voipat-bench-") as directory:
+        port = free_port()
+        path = many_extensions(Path(directory))
+        overrides = (f'server.listen=["udp://127.0.0.1:{port}"]', f"server.data={directory}/data")
+        loaded = config.load(path, (*overrides, "server.registrar.keepalive_s=0", "server.drain_s=1"))
+        log = LogSession(level="info", as_json=False)
+        daemon = Daemon(path, overrides, loaded, log)
+        running = asyncio.create_task(daemon.run())
+        while not hasattr(daemon, "_lag"):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
+        await measure(daemon, port, options)
+        signal.raise_signal(signal.SIGTERM)
+        await running
+        log.close()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
