@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pbx import config, control, output
+from pbx import cdr_export, config, control, output
 from pbx.cdr import DISPOSITIONS
 from pbx.control import ControlError, NotRunningError
 from pbx.errors import ConfigError, DataDirectoryError, PbxError
@@ -47,6 +47,7 @@ TRACE_COLUMNS: Final = ("started", "id", "tenant", "caller", "callee", "fate", "
 TIMES: Final = ("started", "answered", "ended")
 
 DEFAULT_CDR_ROWS: Final = 100
+MOST_ROWS: Final = 10**9
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 EPILOG: Final = "exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no daemon runs or no such call"
@@ -149,7 +150,9 @@ def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     cdr.add_argument("--caller", metavar="NUMBER", help="only calls from this number")
     cdr.add_argument("--callee", metavar="NUMBER", help="only calls to this number")
     cdr.add_argument("--disposition", choices=DISPOSITIONS, help="only calls that ended so")
-    cdr.add_argument("--limit", metavar="N", type=_positive, default=DEFAULT_CDR_ROWS, help="at most so many (100)")
+    cdr.add_argument("--limit", metavar="N", type=_positive, help="at most so many (100; all with --format)")
+    cdr.add_argument("--format", choices=cdr_export.FORMATS, help="for other programs: all columns, flat")
+    cdr.add_argument("--output", metavar="FILE", type=Path, help="write --format to a file (Parquet needs one)")
     for listing in (registrations, calls, trunks, cdr):
         listing.add_argument("--tenant", metavar="DOMAIN", help="only this tenant")
 
@@ -270,7 +273,13 @@ def _list(options: argparse.Namespace) -> int:
 
 def _cdr(options: argparse.Namespace) -> int:
     wanted = _given(options, "since", "until", "caller", "callee", "disposition", "tenant", "limit")
+    wanted.setdefault("limit", DEFAULT_CDR_ROWS if options.format is None else MOST_ROWS)
     rows = _rows(options, {**wanted, "legs": options.legs}, offline=_stored_cdrs)
+    if options.format is not None:
+        count = cdr_export.write(rows, options.format, options.output, sys.stdout)
+        if options.output is not None:
+            print(f"{count} rows in {output.printable(str(options.output))}", file=sys.stderr)
+        return OK
     if options.json:
         return _print(options, rows, ())
     return _print(options, map(_flat_cdr, rows), LEG_COLUMNS if options.legs else CDR_COLUMNS)

@@ -2,6 +2,7 @@
 ├─ ConfigError(problems)           the configuration was refused; `voipat check` prints it and exits with 2
 ├─ StartError                      the daemon cannot start: a port is taken, an address is not ours; exit status 1
 ├─ UnknownTenantError(domain)      nobody here serves that domain
+├─ ExportError                     rows cannot be written: no room, no such folder, a library is missing; exit status 1
 └─ StoreError                      the data directory or the database in it cannot be used
    ├─ DataDirectoryError(path)     not a directory of ours, or not ours to write
    ├─ DataDirectoryLockedError     another daemon owns it
@@ -35,6 +36,10 @@ class ConfigError(PbxError):
 
 class StartError(PbxError):
     """The daemon cannot start; the message names the listener or limit and the reason, for one line on the terminal."""
+
+
+class ExportError(PbxError):
+    """Rows cannot be written where, or as, they were asked for; the message says why and what to do."""
 
 
 class UnknownTenantError(PbxError):
