@@ -31,7 +31,7 @@ NOT_THERE: Final = 3
 
 # Columns of the tables; `--json` prints every field.
 REGISTRATION_COLUMNS: Final = (
-    *("tenant", "aor", "contact", "received", "transport", "user_agent", "expires_s", "reachable"),
+    *("tenant", "aor", "contact", "received", "transport", "vendor", "model", "firmware", "expires_s", "reachable"),
 )
 CALL_COLUMNS: Final = ("id", "tenant", "caller", "callee", "state", "started", "answered")
 CDR_COLUMNS: Final = (

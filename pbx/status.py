@@ -10,6 +10,7 @@ from typing import Final
 from pbx.output import Row, rfc3339
 from pbx.store.base import StoreHealth
 from voipat import Binding, Call
+from voipat.devices import device_of
 
 LAG_INTERVAL_S: Final = 0.25
 LAG_WINDOW_S: Final = 30.0
@@ -53,9 +54,16 @@ def registration_row(binding: Binding, wallclock: float, reachable: bool | None)
         "received": binding.received,
         "transport": binding.transport,
         "user_agent": binding.user_agent,
+        **device_fields(binding.user_agent, binding.instance),
         "expires_s": max(0, round(binding.expires_at - wallclock)),
         "reachable": reachable,
     }
+
+
+def device_fields(user_agent: str, instance: str) -> Row:
+    """What is known of a registered device."""
+    device = device_of(user_agent)
+    return {"vendor": device.vendor, "model": device.model, "firmware": device.firmware, "instance": instance}
 
 
 def call_row(call: Call) -> Row:

@@ -12,6 +12,7 @@ from typing import Final
 
 from pbx import cdr
 from pbx.output import Row
+from pbx.status import device_fields
 from pbx.store.base import BindingRecord, CdrFilter
 from pbx.store.sqlite import StoreReader
 
@@ -52,6 +53,7 @@ def registration_row(tenant: str, binding: BindingRecord, wallclock: float) -> R
         "received": binding.fields.get("received"),
         "transport": binding.fields.get("transport"),
         "user_agent": binding.fields.get("user_agent"),
+        **device_fields(str(binding.fields.get("user_agent", "")), str(binding.fields.get("instance", ""))),
         "expires_s": max(0, round(binding.expires_at - wallclock)),
         "reachable": None,
     }

@@ -19,7 +19,8 @@ With `--json` one object a line, times in UTC (RFC 3339); without it a table wit
 
 | command | fields |
 | --- | --- |
-| `registrations` | `tenant`, `aor`, `contact`, `received`, `transport`, `user_agent`, `expires_s`, \
+| `registrations` | `tenant`, `aor`, `contact`, `received`, `transport`, `user_agent`, \
+`vendor`, `model`, `firmware`, `instance`, `expires_s`, \
 `reachable` (false: it left keep-alives unanswered; null: it is not asked) |
 | `calls` | `id`, `tenant`, `caller`, `callee`, `state`, `started`, `answered` |
 | `trunks` | `tenant`, `trunk`, `host`, `transport`, `state` (`in` or `out` of service), `registration` (null: none), \

@@ -35,7 +35,7 @@ from sipcore.guard import Guard
 from sipcore.message import Request
 from sipcore.parser import parse_message
 from sipcore.timers import Timers
-from sipcore.uri import Uri, unescape
+from sipcore.uri import Uri, escape_user, unescape
 from voipat import events, reasons
 from voipat.accounts import Identity, TrunkIdentity
 from voipat.asking import ask
@@ -69,6 +69,8 @@ class Service(Protocol):
     async def stop(self) -> None: ...
 
 
+# RFC 3327, RFC 5626, RFC 5627: what a Require of a REGISTER may name.
+SUPPORTED: Final = ("path", "outbound", "gruu")
 # BYEs and their responses at the end; longer, and the peer is gone.
 CLOSE_S: Final = 1.5
 # Expired bindings are swept in batches: lookups never see them anyway.
@@ -175,7 +177,7 @@ class App:
         self.gate.is_registered = self._is_registered
         # RFC 3261 §11.2: what a response to OPTIONS should have.
         told = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
-        self.gate.capabilities = (("Allow", self.gate.allow), *told, ("Supported", "path"))
+        self.gate.capabilities = (("Allow", self.gate.allow), *told, ("Supported", ", ".join(SUPPORTED)))
         self.gate.drops_scanners = self._drops_scanners
         if self._trunk_of is not None:
             self.gate.trunk_of = self._trunk_of
@@ -186,7 +188,7 @@ class App:
             timers=self._timers,
             advertised=None if self._advertised is None else self._advertise,
             server=self._server,
-            supported=("path",),
+            supported=SUPPORTED,
             route_secret=self._route_secret,
         )
         self.exchange = Exchange(self.endpoint, self._on_request, self.recorder)
@@ -315,7 +317,7 @@ class App:
         self._idle.set()
         self.gate.draining = False
         if self._registrar is not None:
-            self._registrar.start(self._wallclock, self.publish)
+            self._registrar.start(self._wallclock, self.publish, self._entropy)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
         try:
@@ -519,6 +521,11 @@ class App:
     def _canonical(self, uri: Uri, flow: Flow) -> Uri:
         """Our own address in a URI stands for the default domain."""
         domain = self.gate.domain_of(uri, flow)
+        gruus = None if self._registrar is None else self._registrar.gruus
+        if domain is not None and gruus is not None and (found := gruus.resolve(domain, uri)) is not None:
+            # A temporary GRUU names nobody to others, and one device of a user to us.
+            user, instance = found
+            uri = uri.replace(user=escape_user(user), params={**uri.params, "gr": instance.strip("<>")})
         return uri if domain is None or domain == uri.host else uri.replace(host=domain, port=None)
 
     async def _serve(self, call: Call, handler: Handler | None) -> None:

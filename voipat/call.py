@@ -100,7 +100,7 @@ class Call:
         self.agrees = False
         self._awaits_answer = False
         self._acknowledged: asyncio.Future[None] | None = None
-        # An attempt at a gateway: the timer of its silence until it says something.
+        # An attempt at a gateway, or at a phone that has another way: the timer of its silence.
         self.is_gateway = False
         self._silence: asyncio.TimerHandle | None = None
         # Why a handler that just returns hangs up: the other side of the last bridge did.
@@ -451,11 +451,10 @@ class Call:
         reason = reasons.TRUNK_UNAVAILABLE if self.is_gateway else reason_of_failure(event.failure)
         self.end("server", reason, by_peer=True)
 
-    def expect_reaction(self, seconds: float | None) -> None:
-        """It goes to a gateway, which counts as gone when it says nothing for so long."""
-        self.is_gateway = True
+    def expect_reaction(self, seconds: float | None, reason: Reason) -> None:
+        """Who is called counts as gone, for this reason, when not even a 100 comes in so many seconds."""
         if seconds is not None:
-            self._silence = self._switch.loop.call_later(seconds, self.end, "server", reasons.TRUNK_SILENT)
+            self._silence = self._switch.loop.call_later(seconds, self.end, "server", reason)
 
     def _hear(self) -> None:
         if self._silence is not None:

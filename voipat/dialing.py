@@ -18,6 +18,7 @@ from voipat import events, reasons
 from voipat.auth_gate import ALLOW, is_anonymous
 from voipat.errors import Rejected
 from voipat.gateway import Gateway
+from voipat.gruu import device_of
 from voipat.legs import SDP, InboundLeg, OutboundLeg
 from voipat.location import Binding
 from voipat.outcomes import best_refusal
@@ -33,6 +34,8 @@ MAX_FORWARDS: Final = 70
 DEFAULT_PORT: Final = 5060
 # One INVITE must not become a storm of them.
 MAX_TARGETS: Final = 32
+# A phone that has another flow and does not even say 100 on this one is not there any more.
+FLOW_SILENCE_S: Final = 0.7
 
 
 @value_object(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Target:
     callee: str
     path: tuple[str, ...] = ()
     gateway: Gateway | None = None
+    # Other flows of the same phone (RFC 5626 §5.3), to be tried when this one leads nowhere.
+    others: tuple[Target, ...] = ()
 
 
 class Fork:
@@ -53,6 +58,7 @@ class Fork:
         self._caller = caller
         self._targets = targets[:MAX_TARGETS]
         self._open: list[Call] = []
+        self._others: dict[Call, tuple[Target, ...]] = {}
         self._refusals: list[tuple[Reason, str]] = []
         self._waiter: asyncio.Future[None] | None = None
         self._is_starting = True
@@ -112,6 +118,11 @@ class Fork:
         if attempt not in self._open:
             return
         self._open.remove(attempt)
+        others = self._others.pop(attempt, ())
+        if others and attempt.outcome is not None and attempt.outcome.reason is reasons.UNREACHABLE:
+            self._try(replace(others[0], others=others[1:]))
+            self._wake_when_done()
+            return
         assert attempt.outcome is not None, "an ended call has its outcome"
         self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
         if attempt.outcome.status >= 600:
@@ -127,6 +138,10 @@ class Fork:
             return
         if attempt.outcome is None:
             self._open.append(attempt)
+            if target.others:
+                self._others[attempt] = target.others
+        elif target.others and attempt.outcome.reason is reasons.UNREACHABLE:
+            self._try(replace(target.others[0], others=target.others[1:]))
         else:
             self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
 
@@ -162,7 +177,9 @@ def _resolve(caller: Call, target: DialTarget, skipped: list[Binding]) -> list[T
         return [Target(target.uri, target.flow, target.callee, target.routes, target)]
     if isinstance(target, str):
         if ":" not in target:
-            return _registered(caller, caller.tenant, target, skipped)
+            # Who called a GRUU of this user means one device (RFC 5627 §5.2).
+            device = device_of(caller.to) if unescape(caller.to.user or "") == target else None
+            return _registered(caller, caller.tenant, target, skipped, device)
         try:
             target = Uri.parse(target)
         except ParseError as error:
@@ -176,13 +193,17 @@ def _resolve(caller: Call, target: DialTarget, skipped: list[Binding]) -> list[T
     if domain != caller.tenant and caller.tenant:
         # H12: another tenant's users are reached as strangers' are, never through the directory.
         raise Rejected(reasons.UNKNOWN_NUMBER)
-    return _registered(caller, domain, unescape(target.user or ""), skipped)
+    return _registered(caller, domain, unescape(target.user or ""), skipped, device_of(target))
 
 
-def _registered(caller: Call, tenant: str, user: str, skipped: list[Binding]) -> list[Target]:
+def _registered(
+    caller: Call, tenant: str, user: str, skipped: list[Binding], device: str | None = None
+) -> list[Target]:
     """The phones of a user; those that do not answer are `skipped`, so that nobody waits for them."""
-    found: list[Target] = []
+    reachable: list[Binding] = []
     bindings = caller.switch.lookup(tenant, user)
+    if device is not None:
+        bindings = [binding for binding in bindings if binding.instance == device]
     if bindings and caller.to.scheme == "sips":
         # RFC 5630 §3.1: TLS on every hop, or no call.
         bindings = [binding for binding in bindings if binding.flow.transport in SECURE]
@@ -192,8 +213,22 @@ def _registered(caller: Call, tenant: str, user: str, skipped: list[Binding]) ->
         if caller.switch.is_reachable(binding) is False:
             skipped.append(binding)
         else:
-            found.append(target_of(binding))
-    return found
+            reachable.append(binding)
+    return [_with_other_flows(flows) for flows in _by_device(reachable)]
+
+
+def _by_device(bindings: Sequence[Binding]) -> list[list[Binding]]:
+    """The flows of each phone; who registered without `reg-id` has one."""
+    devices: dict[str, list[Binding]] = {}
+    for binding in bindings:
+        devices.setdefault(binding.instance if binding.reg_id else binding.key, []).append(binding)
+    return list(devices.values())
+
+
+def _with_other_flows(flows: Sequence[Binding]) -> Target:
+    """RFC 5626 §5.3: one of them at a time; the newest is the likeliest to work."""
+    first, *others = (target_of(binding) for binding in flows)
+    return replace(first, others=tuple(others)) if others else first
 
 
 def target_of(binding: Binding) -> Target:
@@ -231,7 +266,10 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     request = _invite(caller, target, forwards, leg, body)
     if target.gateway is not None:
         leg.login = target.gateway.login
-        attempt.expect_reaction(target.gateway.silence_s)
+        attempt.is_gateway = True
+        attempt.expect_reaction(target.gateway.silence_s, reasons.TRUNK_SILENT)
+    elif target.others:
+        attempt.expect_reaction(FLOW_SILENCE_S, reasons.UNREACHABLE)
     caller.adopt(attempt)
     switch.publish(
         events.CallStarted(

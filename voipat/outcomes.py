@@ -14,6 +14,7 @@ _BY_STATUS: Final = {
     407: reasons.CALLEE_CHALLENGED,
     404: reasons.CALLEE_REFUSED,
     408: reasons.UNREACHABLE,
+    430: reasons.UNREACHABLE,
     480: reasons.NO_ANSWER,
     486: reasons.BUSY,
     488: reasons.NO_COMMON_CODEC,

@@ -230,6 +230,10 @@ BAD_ADDRESS_OF_RECORD: Final = Reason(
     "VP-5006", 400, 95, "failed", "To is no SIP address",
     "A phone registers a sip or sips URI.")  # fmt: skip
 
+NO_OUTBOUND: Final = Reason(
+    "VP-5010", 439, 41, "failed", "First hop lacks outbound support",
+    "The phone wants several flows (RFC 5626), and the proxy in between keeps none: its Path has no ob.")  # fmt: skip
+
 NO_TRANSFER: Final = Reason(
     "VP-6001", 603, 29, "failed", "Transfer not offered",
     "The phone asked for a transfer by REFER, which this server does not take.")  # fmt: skip

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Final
 
+from sipcore.entropy import Entropy
 from sipcore.errors import ParseError
 from sipcore.fields import NameAddr
 from sipcore.flow import Flow
@@ -21,8 +22,10 @@ from sipcore.uri import Uri
 from voipat import events, reasons
 from voipat.accounts import DEFAULT_DIGEST, Accounts, Identity, PasswordAccounts
 from voipat.exchange import Exchange
+from voipat.gruu import Gruus
 from voipat.keepalive import KeepAlive, KeepAlivePolicy
 from voipat.location import Binding, Location, MemoryLocation
+from voipat.outbound import has_option, outbound_of
 from voipat.reasons import Reason
 
 Headers = list[tuple[str, str]]
@@ -93,9 +96,19 @@ class Registrar:
         self._date = (0, "")
         self._keepalive_policy = keepalive
         self._keepalive: KeepAlive | None = None
+        self.gruus: Gruus | None = None
 
-    def start(self, wallclock: Callable[[], float], publish: Callable[[events.Event], None]) -> None:
-        """Called by the App that serves this registrar: where time comes from, and who is told."""
+    def start(
+        self,
+        wallclock: Callable[[], float],
+        publish: Callable[[events.Event], None],
+        entropy: Entropy | None = None,
+    ) -> None:
+        """Called by the App that serves this registrar: where time comes from, and who is told.
+
+        With `entropy` phones get addresses of their own (GRUU).
+        """
+        self.gruus = None if entropy is None else Gruus(entropy, self.lookup)
         self._wallclock = wallclock
         self._publish = publish
 
@@ -145,7 +158,11 @@ class Registrar:
             return refused.reason.status, list(refused.headers), refused.reason
         except ParseError:
             return reasons.BAD_CONTACT.status, [], reasons.BAD_CONTACT
-        headers = [("Contact", _contact_value(binding, wallclock)) for binding in left]
+        gruus = self.gruus if self.gruus is not None and has_option(request, "gruu") else None
+        headers = [("Contact", _contact_value(binding, wallclock, gruus)) for binding in left]
+        if any(binding.reg_id and binding.call_id == request.call_id for binding in left):
+            # RFC 5626 §6: "the registrar MUST include the 'outbound' option-tag in a Require header field".
+            headers.append(("Require", "outbound"))
         # RFC 3327 §5.3: the UA learns of the path that was stored.
         headers += [("Path", value) for value in request.headers.get_all("Path")[:MAX_PATH]]
         headers.append(("Date", self._date_text(wallclock)))
@@ -178,7 +195,13 @@ class Registrar:
         self, request: Request, flow: Flow, tenant: str, aor: str, before: Sequence[Binding], wallclock: float
     ) -> _Change:
         change = _Change([], [], list(before))
+        is_outbound, refusal = outbound_of(request)
+        if refusal is not None:
+            raise _Refused(refusal)
         for contact in request.contacts:
+            if not is_outbound and "reg-id" in contact.params:
+                # RFC 5626 §6: "the registrar MUST ignore the reg-id parameter".
+                contact = _without_reg_id(contact)  # the same one, read differently
             self._apply(contact, request, flow, tenant, aor, change, wallclock)
         if change.saved and len(change.left) > self._policy.max_contacts:
             self._make_room(change)
@@ -313,6 +336,11 @@ def _binding(contact: NameAddr, request: Request, flow: Flow, tenant: str, aor: 
     return binding
 
 
+def _without_reg_id(contact: NameAddr) -> NameAddr:
+    params = {name: value for name, value in contact.params.items() if name != "reg-id"}
+    return NameAddr(contact.uri, contact.display_name, params)
+
+
 def _q(text: str | None) -> float:
     """RFC 3261 §25.1 qvalue; what is none counts as the default."""
     if text is None:
@@ -324,9 +352,10 @@ def _q(text: str | None) -> float:
     return value if 0.0 <= value <= 1.0 else 1.0
 
 
-def _contact_value(binding: Binding, wallclock: float) -> str:
+def _contact_value(binding: Binding, wallclock: float, gruus: Gruus | None) -> str:
     left = max(0, round(binding.expires_at - wallclock))
     q = "" if binding.q == 1.0 else f";q={binding.q:g}"
     instance = f';+sip.instance="{binding.instance}"' if binding.instance else ""
     reg_id = f";reg-id={binding.reg_id}" if binding.reg_id else ""
-    return f"<{binding.contact}>{q}{instance}{reg_id};expires={left}"
+    own = "" if gruus is None else gruus.params(binding)
+    return f"<{binding.contact}>{q}{instance}{reg_id}{own};expires={left}"

@@ -17,6 +17,7 @@ from typing import Final
 
 from sipcore.aio.driver import Driver
 from sipcore.flow import Address, Flow
+from sipcore.stun import binding_answer, is_stun
 
 RECEIVE_BUFFER: Final = 4 * 1024 * 1024
 
@@ -26,6 +27,8 @@ _SO_RCVBUFFORCE: Final = 33
 _SO_MEMINFO: Final = 55
 _MEMINFO_WORDS: Final = 9
 
+# No SIP message begins with a control character.
+_FIRST_OF_SIP: Final = 0x04
 # CRLF and CRLFCRLF keep-alives and empty datagrams: no SIP message is that short, and none of them gets an answer.
 _KEEP_ALIVE_SIZE: Final = 4
 
@@ -125,7 +128,17 @@ class UdpTransport:
         if len(data) <= _KEEP_ALIVE_SIZE:
             self._driver.counters["udp_keep_alive"] += 1
             return
+        if data[0] < _FIRST_OF_SIP and is_stun(data):
+            self._answer_stun(data, source)
+            return
         self._driver.receive(data, Flow("UDP", self.local, Address(source[0], source[1])))
+
+    def _answer_stun(self, data: bytes, source: tuple[str, int]) -> None:
+        """RFC 5626 §3.5.2: a phone asks whether its flow is still the same."""
+        self._driver.counters["udp_stun"] += 1
+        answer = binding_answer(data, source[0], source[1])
+        if answer is not None:
+            self.send(Flow("UDP", self.local, Address(source[0], source[1])), answer)
 
     def _take_errors(self) -> None:
         """Empty the socket's error queue; until then it stays readable."""
