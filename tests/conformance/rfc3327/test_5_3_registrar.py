@@ -18,7 +18,8 @@ PATHS = ("<sip:P2.visited.test;lr>", "<sip:P1.home.test;lr>")
 def register(registrar: Registrar, *paths: str) -> list[tuple[str, str]]:
     lines = [
         ("To", "<sip:alice@example.com>"), ("From", "<sip:alice@example.com>;tag=1"), ("Call-ID", "c"),
-        ("CSeq", "1 REGISTER"), ("Contact", "<sip:alice@10.0.0.1>"), ("Supported", "path"), *(("Path", path) for path in paths),
+        ("CSeq", "1 REGISTER"), ("Contact", "<sip:alice@10.0.0.1>"), ("Supported", "path"),
+        *(("Path", path) for path in paths),
     ]  # fmt: skip
     flow = Flow("UDP", Address("192.0.2.1", 5060), Address("198.51.100.7", 5060))
     return registrar.register(Request("REGISTER", "sip:example.com", lines), flow, Identity("example.com", "alice"))[1]
