@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sipcore.dead_targets import DeadTargets
 from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState
 from sipcore.errors import LocalProtocolError
 from sipcore.events import DialogId, Failure, RequestFailed, ResponseReceived, TransactionId
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 class UserAgentClient:
     """Sends requests and receives responses."""
 
-    __slots__ = ("_last_query", "_resolving", "_server", "_state", "proxy")
+    __slots__ = ("_dead", "_last_query", "_resolving", "_server", "_state", "proxy")
 
     def __init__(self, state: EndpointState, server: UserAgentServer) -> None:
         self._state = state
@@ -45,6 +46,7 @@ class UserAgentClient:
         self.proxy: ProxyCore | None = None
         self._resolving: dict[int, tuple[Transaction, NextHop]] = {}
         self._last_query = 0
+        self._dead = DeadTargets()
 
     # Requests of the transaction user
 
@@ -108,7 +110,8 @@ class UserAgentClient:
         if not answers:
             self._unresolvable(transaction, now, out)
             return
-        targets = [each if isinstance(each, Target) else Target(hop.transport, each) for each in answers]
+        found = [each if isinstance(each, Target) else Target(hop.transport, each) for each in answers]
+        targets = self._dead.last(found, now)
         request = transaction.request
         assert request is not None, "it was not sent yet"
         self._try_first(
@@ -338,6 +341,8 @@ class UserAgentClient:
     def _try_next(self, failed: Transaction, now: float, out: list[Output]) -> bool:
         """RFC 3263 §4.3: the next target, in "a new transaction", for which the old one leaves its id."""
         targets, request = failed.alternatives, failed.request
+        if targets is not None and failed.flow is not None:
+            self._dead.add(Target(failed.flow.transport, failed.flow.remote), now)
         if targets is None or request is None or failed.cancel_headers is not None or failed.forks:
             return False
         failed.alternatives = None
@@ -363,6 +368,8 @@ class UserAgentClient:
             self._server.drop("responses_stray", flow, out)
             return
         status = response.status
+        if self._dead and status != 503 and transaction.flow is not None:
+            self._dead.remove(Target(transaction.flow.transport, transaction.flow.remote))
         if status < 200:
             input_ = Input.PROVISIONAL
         elif status < 300:

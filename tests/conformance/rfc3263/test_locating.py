@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from sipcore.dead_targets import DEAD_S, MAX_DEAD, DeadTargets
 from sipcore.entropy import SeededEntropy
 from sipcore.events import Failure, RequestFailed
 from sipcore.flow import Address
-from sipcore.locate import Naptr, Record, Srv, by_weight, locate
+from sipcore.locate import Naptr, Record, Srv, Target, by_weight, locate
 from sipcore.outputs import Resolve
 from tests.endpoints import Side
 
@@ -195,3 +196,41 @@ def test_the_transport_is_asked_for_only_when_the_uri_names_one() -> None:
         side = Side()
         side.send("OPTIONS", uri=uri, flow=None)
         assert [output.transport for output in side.others if isinstance(output, Resolve)] == [transport]
+
+
+def again(side: Side, *answers: str) -> str:
+    """Where one more call goes first."""
+    side.send("INVITE", uri="sip:x@x.test", flow=None)
+    query = [output for output in side.others if isinstance(output, Resolve)][-1]
+    side.take(side.endpoint.resolved(query.query, [Address(host, 5060) for host in answers], side.now))
+    return side.sent[-1].flow.remote.host
+
+
+@pytest.mark.rfc("3263", "4.3")
+def test_the_next_call_does_not_wait_for_a_target_that_was_dead() -> None:
+    side = asking([A1, A2])
+    side.advance(4.1)
+    assert again(side, A1, A2) == A2
+    assert again(side, A1) == A1, "it is put last, never left out"
+
+
+def test_a_dead_target_has_its_place_again_after_half_a_minute() -> None:
+    side = asking([A1, A2])
+    side.advance(4.1)
+    side.advance(4.0 + DEAD_S)
+    assert again(side, A1, A2) == A1
+
+
+def test_a_dead_target_that_answers_has_its_place_again_at_once() -> None:
+    side = asking([A1, A2])
+    side.advance(4.1)
+    assert again(side, A1) == A1
+    side.receive(side.peer_response(486))
+    assert again(side, A1, A2) == A1
+
+
+def test_dead_targets_are_counted_in_bounded_memory() -> None:
+    dead = DeadTargets()
+    for number in range(3 * MAX_DEAD):
+        dead.add(Target("UDP", Address(f"10.0.{number >> 8}.{number & 255}", 5060)), float(number))
+    assert len(dead._since) == MAX_DEAD
