@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from pbx.identity import MAX_DIVERSIONS, believed_number, number_of, outbound_names
+from pbx.loop_guard import refuse_loop
 from pbx.output import Row
 from pbx.tenants import TenantConfig
 from pbx.trunk_config import TrunkConfig
@@ -169,6 +170,7 @@ class Trunks:
 
         Raises: Rejected with the last trunk's refusal, or when none is there or has room; NoAnswer, HungUp, Cancelled.
         """
+        refuse_loop(call)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         refusal = Rejected(reasons.NO_TRUNK)

@@ -158,6 +158,10 @@ class Call:
         """The first value of a header of the INVITE that came in."""
         return self._leg.request.headers.get(name) if isinstance(self._leg, InboundLeg) else None
 
+    def header_values(self, name: str) -> Sequence[str]:
+        """Every value of a header of the INVITE that came in."""
+        return self._leg.request.headers.get_all(name) if isinstance(self._leg, InboundLeg) else ()
+
     def note(self, text: str, *values: object) -> None:
         """Put a decision into the call's trace: `text` with places for `values`, as %-formatting has them."""
         self._switch.recorder.note(self._parties.id, text, *values)

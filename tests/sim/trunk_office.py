@@ -30,6 +30,8 @@ class TrunkOffice:
         self.events: list[events.Event] = []
         self.identities: list[TrunkIdentity] = []
         self.carriers: dict[str, Phone] = {}
+        # Calls from trunks are forwarded out by these, one each, instead of ringing 1001.
+        self.forwards: list[str] = []
         # Those without a host are played by the first phones of the world, whose hosts are given in order.
         self.played = [config.name for config in trunks if not config.host]
         hosts = {name: f"10.0.0.{number}" for number, name in enumerate(self.played, 1)}
@@ -79,6 +81,10 @@ class TrunkOffice:
         identity = call.identity
         if isinstance(identity, TrunkIdentity):
             self.identities.append(identity)
+            if self.forwards:
+                out = [self.forwards.pop(0)]
+                await call.bridge(await self.trunks.dial(call, out, "+4915112345678", timeout=20.0))
+                return
             with self.trunks.inbound(call):
                 await call.bridge(await call.dial("1001", timeout=20.0))
         elif call.callee.startswith("9"):

@@ -229,7 +229,10 @@ def test_registrations_are_read_from_the_store_when_no_daemon_runs(
         "received": "127.0.0.1:5070",
         "transport": "UDP",
         "user_agent": "phone/1",
-        "vendor": "", "model": "", "firmware": "", "instance": "",
+        "vendor": "",
+        "model": "",
+        "firmware": "",
+        "instance": "",
         "reachable": None,
     }
 

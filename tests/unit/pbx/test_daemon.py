@@ -163,7 +163,10 @@ def test_a_registration_row_has_the_fields_of_the_contract() -> None:
         "received": "127.0.0.1:5070",
         "transport": "UDP",
         "user_agent": "u",
-        "vendor": "", "model": "", "firmware": "", "instance": "",
+        "vendor": "",
+        "model": "",
+        "firmware": "",
+        "instance": "",
         "expires_s": 600,
         "reachable": True,
     }

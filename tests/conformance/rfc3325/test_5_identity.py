@@ -1,0 +1,171 @@
+"""RFC 3325 (and RFC 3323, RFC 5806): who a call says it is from, on each side of the edge of trust."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipcore.message import Request
+from sipcore.parser import parse_message
+from tests.sim.trunk_office import TrunkOffice, trunk
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+ALLOWED = {"caller_ids": ("+12025550100", "100*"), "caller_id": "+12025550100"}
+
+
+def received(office: TrunkOffice, name: str) -> Request:
+    """The first INVITE that a node got."""
+    for rung in office.world.network.ladder:
+        if rung.kind == "INVITE" and office.world.network.name_of(rung.destination) == name:
+            message = parse_message(rung.data)
+            assert isinstance(message, Request)
+            return message
+    raise AssertionError(f"no INVITE to {name}")
+
+
+def sent_out(seed: int, *headers: tuple[str, str], **keys: object) -> Request:
+    """What the trunk gets of a call of extension 1001 with these headers."""
+    with TrunkOffice([trunk("carrier", **keys)], seed=seed) as office:
+        office.carriers["carrier"].answers(after=0.2)
+        office.phone(1001).register().dial("9123456", headers=headers).hangs_up(after=0.5)
+        office.world.run()
+        return received(office, "carrier")
+
+
+TRUST = {"none": {"identity": "none"}, "pai": {"identity": "pai"}}
+SPOOFED = (("P-Asserted-Identity", "<sip:boss@office.test>"), ("P-Preferred-Identity", "<sip:boss@office.test>"))
+
+
+@pytest.mark.rfc("3325", "5")
+@pytest.mark.parametrize("trust", ["none", "pai"])
+def test_what_a_phone_asserts_of_itself_never_leaves(seed: int, trust: str) -> None:
+    # "If the user agent is not trusted [...] the proxy MUST remove [or replace] the P-Asserted-Identity header".
+    invite = sent_out(seed, *SPOOFED, **TRUST[trust], **ALLOWED)
+    assert b"boss" not in invite.to_bytes()
+
+
+@pytest.mark.rfc("3325", "5")
+def test_a_trusted_trunk_is_told_the_number_as_sip_and_tel(seed: int) -> None:
+    # RFC 3325 §9.1: "one value MUST be a sip or sips URI and the other MUST be a tel URI".
+    invite = sent_out(seed, identity="pai", caller_id="+12025550100")
+    asserted = invite.headers.get_all("P-Asserted-Identity")
+    assert asserted == ["<sip:+12025550100@carrier.test>", "<tel:+12025550100>"]
+    assert "Privacy" not in invite.headers
+
+
+@pytest.mark.rfc("3325", "5")
+def test_a_trunk_without_trust_is_asserted_nothing(seed: int) -> None:
+    # "Proxies MUST NOT [...] send to an untrusted element".
+    invite = sent_out(seed, identity="none")
+    assert "P-Asserted-Identity" not in invite.headers and "Privacy" not in invite.headers
+
+
+@pytest.mark.rfc("3323", "4.2")
+@pytest.mark.parametrize("privacy", ["id", "header;id", "user", "ID ; critical", "session"])
+@pytest.mark.parametrize("trust", ["none", "pai"])
+def test_a_caller_who_wants_privacy_is_anonymous_to_the_callee(seed: int, privacy: str, trust: str) -> None:
+    invite = sent_out(seed, ("Privacy", privacy), **TRUST[trust], **ALLOWED)
+    assert str(invite.from_.uri) == "sip:anonymous@anonymous.invalid"
+    assert b"1001" not in b"".join(
+        line for line in invite.to_bytes().split(b"\r\n") if line.startswith((b"From", b"Contact"))
+    )
+    if trust == "pai":
+        # RFC 3325 §7: within the trust domain the identity goes on, marked.
+        assert invite.headers.get("Privacy") == "id"
+        assert invite.headers.get("P-Asserted-Identity") == "<sip:1001@carrier.test>"
+    else:
+        assert "P-Asserted-Identity" not in invite.headers
+
+
+@pytest.mark.rfc("3323", "4.2")
+@pytest.mark.parametrize("privacy", ["none", "none;id", "history", ""])
+def test_other_privacy_values_hide_no_name(seed: int, privacy: str) -> None:
+    invite = sent_out(seed, ("Privacy", privacy), **ALLOWED)
+    assert invite.from_.uri.user == "1001"
+
+
+@pytest.mark.parametrize(
+    ("policy", "caller_ids", "shown"),
+    [
+        ("replace", ("+12025550100",), "+12025550100"),
+        ("replace", ("1001",), "1001"),
+        ("replace", ("10*",), "1001"),
+        ("pass", ("+12025550100",), "1001"),
+        ("reject", ("1001",), "1001"),
+    ],
+)
+def test_the_callers_number_is_kept_replaced_or_passed_by_policy(
+    seed: int, policy: str, caller_ids: tuple[str, ...], shown: str
+) -> None:
+    invite = sent_out(seed, caller_id="+12025550100", caller_ids=caller_ids, caller_id_policy=policy)
+    assert str(invite.from_.uri) == f"sip:{shown}@carrier.test"
+
+
+def test_a_number_that_is_not_allowed_is_403_by_policy(seed: int) -> None:
+    with TrunkOffice([trunk("carrier", caller_ids=("+1202",), caller_id_policy="reject")], seed=seed) as office:
+        call = office.phone(1001).register().dial("9123456")
+        office.world.run()
+        assert call.status == 403
+
+
+def came_in(seed: int, *headers: tuple[str, str], identity: str) -> tuple[str, Request]:
+    """(the number that we believe, what the phone gets) of a call from a trunk with these headers."""
+    with TrunkOffice([trunk("carrier", identity=identity)], seed=seed) as office:
+        office.phone(1001).register().answers(after=0.2)
+        office.world.run(until=1.0)
+        office.carriers["carrier"].dial("sip:+12025550101@127.0.0.1", headers=headers).hangs_up(after=0.5)
+        office.world.run()
+        return office.identities[0].user, received(office, "1001")
+
+
+@pytest.mark.rfc("3325", "5")
+@pytest.mark.parametrize(("identity", "believed"), [("pai", "+4930123456"), ("none", "carrier")])
+def test_an_asserted_identity_is_believed_from_a_trusted_trunk_alone(seed: int, identity: str, believed: str) -> None:
+    asserted = ("P-Asserted-Identity", '"Berlin" <sip:+4930123456@carrier.test;user=phone>, <tel:+4930123456>')
+    number, invite = came_in(seed, asserted, identity=identity)
+    assert number == believed
+    # §5: "MUST remove all the P-Asserted-Identity header field values before forwarding" to who is not trusted.
+    assert "P-Asserted-Identity" not in invite.headers
+
+
+@pytest.mark.parametrize("value", ["", "@@@", "<mailto:x@y>", "<sip:host.only>", "<" * 500])
+def test_an_assertion_that_makes_no_sense_leaves_what_from_says(seed: int, value: str) -> None:
+    assert came_in(seed, ("P-Asserted-Identity", value), identity="pai")[0] == "carrier"
+
+
+@pytest.mark.rfc("5806", "4")
+def test_a_call_that_is_forwarded_out_says_by_which_number_it_was_diverted(seed: int) -> None:
+    trunks = [trunk("carrier", identity="pai"), trunk("out", identity="pai"), trunk("plain", identity="none")]
+    with TrunkOffice(trunks, seed=seed) as office:
+        for name in ("out", "plain"):
+            office.carriers[name].answers(after=0.2)
+        office.forwards = ["out", "plain"]
+        before = ("Diversion", "<sip:+33123456@carrier.test>;reason=user-busy")
+        for _ in range(2):
+            call = office.carriers["carrier"].dial("sip:+12025550101@127.0.0.1", headers=[before]).hangs_up(after=0.5)
+            office.world.run()
+            assert call.was_answered
+        diverted = received(office, "out").headers.get_all("Diversion")
+        assert diverted == ["<sip:+12025550101@carrier.test>;reason=unknown", before[1]]
+        assert "Diversion" not in received(office, "plain").headers
+
+
+@pytest.mark.rfc("7044", "5")
+@pytest.mark.parametrize("header", ["Diversion", "History-Info"])
+@pytest.mark.parametrize(("count", "status"), [(3, 200), (30, 482)])
+def test_a_call_that_was_forwarded_too_often_goes_no_further(seed: int, header: str, count: int, status: int) -> None:
+    with TrunkOffice([trunk("carrier"), trunk("out")], seed=seed) as office:
+        office.carriers["out"].answers(after=0.2)
+        office.forwards = ["out"]
+        past = [(header, f"<sip:+4930{number}@carrier.test>") for number in range(count)]
+        call = office.carriers["carrier"].dial("sip:+12025550101@127.0.0.1", headers=past).hangs_up(after=0.5)
+        office.world.run()
+        assert call.status == status
+
+
+def test_a_circle_over_a_trunk_that_tells_nothing_of_the_past_ends_by_max_forwards(seed: int) -> None:
+    with TrunkOffice([trunk("carrier"), trunk("out")], seed=seed) as office:
+        office.forwards = ["out"]
+        call = office.carriers["carrier"].dial("sip:+12025550101@127.0.0.1", headers=[("Max-Forwards", "1")])
+        office.world.run()
+        assert call.status == 483
