@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 from sipcore.events import DialogId
 from sipcore.flow import Flow
 from sipcore.message import Message, Request, Response
+from sipcore.negotiation import Negotiation
 from sipcore.routing import NextHop, next_hop
 from sipcore.uri import Uri
 from sipcore.values import value_object
 
 if TYPE_CHECKING:
     from sipcore.invite_usage import UnacknowledgedSuccess
+    from sipcore.reliable import Provisionals
     from sipcore.transaction import Transaction
 
 # RFC 3261 §12.2, RFC 3311 §5.1, RFC 6665 §3.1, RFC 3515 §2.4.4: the Contact of these moves the remote target.
@@ -71,9 +73,12 @@ class Dialog:
         "invite_client",
         "invite_server",
         "is_uac",
+        "last_reliable",
         "local",
         "local_cseq",
         "local_tag",
+        "negotiation",
+        "provisionals",
         "remote",
         "remote_cseq",
         "remote_tag",
@@ -85,6 +90,7 @@ class Dialog:
         "state",
         "to_acknowledge",
         "unacknowledged",
+        "update_server",
         "usages",
     )
 
@@ -112,6 +118,12 @@ class Dialog:
         self.invite_client: Transaction | None = None
         self.to_acknowledge: Transaction | None = None
         self.unacknowledged: UnacknowledgedSuccess | None = None
+        # RFC 3262: reliable provisional responses of ours, and (CSeq, RSeq) of the last one that the peer sent.
+        self.provisionals: Provisionals | None = None
+        self.last_reliable: tuple[int, int] | None = None
+        # RFC 3311 §5.2: the UPDATE that waits for our response, and whose offer is pending.
+        self.update_server: Transaction | None = None
+        self.negotiation = Negotiation()
         # The BYE under way, and one that has to wait for the ACK (RFC 3261 §15).
         self.bye: Transaction | None = None
         self.deferred_bye: Transaction | None = None

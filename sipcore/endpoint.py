@@ -24,6 +24,7 @@ from sipcore.message import Request
 from sipcore.outputs import Datagram, Output
 from sipcore.parser import InvalidMessage, parse_message
 from sipcore.proxy import ProxyCore, ResponseContext, Search
+from sipcore.reliable import Provisionals
 from sipcore.state import Admit, Answer, Drop, EndpointState, Gate, Refuse, Relay, StrayGate, Verdict
 from sipcore.timers import Deadlines, Timers
 from sipcore.transaction import HeaderPairs, Transaction
@@ -166,6 +167,8 @@ class Endpoint:
                     self._client.send_deferred_bye(dialog, now, out)
             elif isinstance(owner, ResponseContext):
                 self._proxy.handle_timeout(owner, now, out)
+            elif isinstance(owner, Provisionals):
+                self._server.repeat_provisional(owner, now, out)
             elif isinstance(owner, Dialog):
                 end_dialog(self._state, owner, now, out)
         return out
@@ -185,13 +188,38 @@ class Endpoint:
         reason: str | None = None,
         headers: HeaderPairs = (),
         body: bytes = b"",
+        reliable: bool = False,
     ) -> list[Output]:
         """Answer a request. A response that comes after the final one, or after CANCEL, is dropped and counted.
 
-        Raises: LocalProtocolError for a status that SIP forbids here.
+        `reliable`: the 1xx is repeated until its PRACK comes (RFC 3262); it is anyhow when the INVITE requires that.
+        A response that must not go out before the PRACK of an earlier one is kept and sent then.
+
+        Raises: LocalProtocolError for a status that SIP forbids here, and a reliable one that the caller can't take.
         """
         out: list[Output] = []
-        self._server.respond_to(transaction, status, now, out, reason, headers, body)
+        self._server.respond_to(transaction, status, now, out, reason, headers, body, reliable=reliable)
+        return out
+
+    def is_held_back(self, transaction: TransactionId) -> bool:
+        """Whether our final response to this INVITE waits for a PRACK, so that a CANCEL may still come."""
+        return self._server.is_held_back(transaction)
+
+    def prack(
+        self,
+        dialog: DialogId,
+        transaction: TransactionId,
+        now: float,
+        *,
+        headers: HeaderPairs = (),
+        body: bytes = b"",
+    ) -> list[Output]:
+        """Acknowledge the newest reliable provisional response of a dialog, with the answer to its offer if it had one.
+
+        Raises: LocalProtocolError when there is nothing to acknowledge.
+        """
+        out: list[Output] = []
+        self._client.prack(dialog, transaction, now, out, headers, body)
         return out
 
     def relay(self, transaction: TransactionId, search: Search, now: float) -> list[Output]:

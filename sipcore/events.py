@@ -66,6 +66,8 @@ class ResponseReceived:
     flow: Flow
     dialog: DialogId | None
     sent_to: Address | None = None
+    # RFC 3262: the transaction user owes `Endpoint.prack`.
+    is_reliable: bool = False
 
 
 @value_object(frozen=True, slots=True)
@@ -74,6 +76,22 @@ class RequestFailed:
 
     transaction: TransactionId
     failure: Failure
+
+
+@value_object(frozen=True, slots=True)
+class ProvisionalAcknowledged:
+    """PRACK without a description for our reliable response; 200 is already sent."""
+
+    dialog: DialogId
+    transaction: TransactionId
+
+
+@value_object(frozen=True, slots=True)
+class PrackTimedOut:
+    """No PRACK came within 64*T1 (RFC 3262 §3): the transaction user rejects the INVITE with a 5xx."""
+
+    dialog: DialogId
+    transaction: TransactionId
 
 
 @value_object(frozen=True, slots=True)
@@ -129,6 +147,8 @@ class MessageDropped:
 Event = (
     RequestReceived
     | AckReceived
+    | ProvisionalAcknowledged
+    | PrackTimedOut
     | CancelReceived
     | ResponseReceived
     | RequestFailed

@@ -13,6 +13,7 @@ from sipcore.dialog import Dialog, DialogState
 from sipcore.events import DialogEnded
 from sipcore.flow import Flow
 from sipcore.message import Request
+from sipcore.negotiation import Pending
 from sipcore.outputs import Output
 from sipcore.state import EndpointState
 from sipcore.timers import Timers
@@ -72,7 +73,22 @@ def invite_refusal(dialog: Dialog) -> int | None:
         return 491
     if dialog.unacknowledged is not None and dialog.unacknowledged.owes_answer:
         return 491
-    return None
+    return offer_refusal(dialog)
+
+
+def update_refusal(dialog: Dialog, *, has_offer: bool) -> int | None:
+    """The status that an UPDATE must be refused with now (RFC 3311 §5.2), or None."""
+    if dialog.update_server is not None:
+        return 500
+    return offer_refusal(dialog) if has_offer else None
+
+
+def offer_refusal(dialog: Dialog) -> int | None:
+    """491 while our offer waits for its answer, 500 while the peer's does (RFC 3311 §5.2, RFC 6337 §4)."""
+    pending = dialog.negotiation.pending
+    if pending is Pending.NONE:
+        return None
+    return 491 if pending is Pending.OURS else 500
 
 
 def stop_repeating(dialog: Dialog) -> None:
@@ -80,6 +96,13 @@ def stop_repeating(dialog: Dialog) -> None:
     if dialog.unacknowledged is not None:
         dialog.unacknowledged.stop()
         dialog.unacknowledged = None
+
+
+def drop_provisionals(dialog: Dialog) -> None:
+    """The INVITE that they belong to has failed, or its dialog ends."""
+    if dialog.provisionals is not None:
+        dialog.provisionals.stop()
+        dialog.provisionals = None
 
 
 def end_dialog(state: EndpointState, dialog: Dialog, now: float, out: list[Output]) -> None:
@@ -112,6 +135,7 @@ def _end_invite(state: EndpointState, dialog: Dialog, now: float) -> None:
     dialog.has_invite = False
     dialog.expire_at = inf
     stop_repeating(dialog)
+    drop_provisionals(dialog)
     pending = dialog.invite_client
     if pending is not None and pending.state is State.PROCEEDING:
         # Nobody will cancel it any more; without this a peer that never answers would keep it for ever.

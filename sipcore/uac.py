@@ -13,7 +13,9 @@ from sipcore.flow import Address, Flow
 from sipcore.invite_usage import ENDING_STATUSES, ack_headers, end_dialog, end_early_dialogs
 from sipcore.locate import Target
 from sipcore.message import Request, Response
+from sipcore.negotiation import Pending
 from sipcore.outputs import Output, Resolve, Transmit
+from sipcore.reliable import is_next, reliable_number
 from sipcore.routing import (
     ANY_LOCAL,
     OWN_ADDRESS,
@@ -144,6 +146,9 @@ class UserAgentClient:
         if dialog is None:
             raise LocalProtocolError(f"{method} in dialog {dialog_id}, which has ended", status_hint=481)
         _check_allowed(dialog, method)
+        if method in ("INVITE", "UPDATE") and body and dialog.negotiation.pending is not Pending.NONE:
+            # RFC 3311 §5.1: no offer while another is unanswered, whosever it is.
+            raise LocalProtocolError("an offer is pending in this dialog", status_hint=491)
         if method == "BYE":
             self._bye(dialog, transaction, now, out, headers, body)
         else:
@@ -181,7 +186,30 @@ class UserAgentClient:
         if dialog is None or transaction is None or transaction.request is None:
             return
         dialog.to_acknowledge = None
+        dialog.negotiation.acknowledged()
         self._acknowledge_success(transaction, dialog, out, headers, body)
+
+    def prack(
+        self,
+        dialog_id: DialogId,
+        transaction: TransactionId,
+        now: float,
+        out: list[Output],
+        headers: HeaderPairs,
+        body: bytes,
+    ) -> None:
+        """Acknowledge the newest reliable provisional response (RFC 3262 §4).
+
+        Raises: LocalProtocolError when the dialog has none, or is gone.
+        """
+        dialog = self._state.dialogs.get(dialog_id)
+        if dialog is None or dialog.last_reliable is None:
+            raise LocalProtocolError("nothing to acknowledge by PRACK", status_hint=481)
+        _check_allowed(dialog, "PRACK")
+        cseq, rseq = dialog.last_reliable
+        self._start_in_dialog(
+            dialog, transaction, "PRACK", now, out, (("RAck", f"{rseq} {cseq} INVITE"), *headers), body
+        )
 
     def send_deferred_bye(self, dialog: Dialog, now: float, out: list[Output]) -> None:
         """The ACK that a BYE of ours waited for is there, or will not come any more (§15)."""
@@ -266,6 +294,8 @@ class UserAgentClient:
         opened = self._in_dialog(dialog, transaction, method, headers, body)
         if method == "INVITE":
             dialog.invite_client = opened
+        if body and method in ("INVITE", "UPDATE", "PRACK"):
+            dialog.negotiation.described(opened, ours=True)
         self._start(opened, self._dialog_flow(dialog), now, out)
         return opened
 
@@ -432,10 +462,11 @@ class UserAgentClient:
             if dialog is None:
                 self._pass_up_initial(transaction, response, flow, now, out)
                 return
+            if not self._takes(transaction, dialog, response):
+                return
             self._apply_to_reinvite(transaction, dialog, response, out)
         if not transaction.silent:
-            dialog_id = None if dialog is None else dialog.id
-            out.append(ResponseReceived(transaction.id, response, flow, dialog_id, _sent_to(transaction)))
+            out.append(_received(transaction, response, flow, dialog))
         if dialog is not None:
             self._apply_to_dialog(transaction, dialog, response, flow, now, out)
         if response.status >= 200 and transaction.machine is NONINVITE_CLIENT:
@@ -452,18 +483,34 @@ class UserAgentClient:
     ) -> None:
         status = response.status
         dialog = self._forked_dialog(transaction, response, flow) if 100 < status < 300 else None
+        if dialog is not None and not self._takes(transaction, dialog, response):
+            return
         if 200 <= status < 300 and dialog is not None:
             self._note_success(transaction, response)
             if dialog.state is DialogState.EARLY:
                 self._confirm(transaction, dialog, response)
             else:
                 self._end_answered(transaction, dialog, now, out)
-        dialog_id = None if dialog is None else dialog.id
-        out.append(ResponseReceived(transaction.id, response, flow, dialog_id, _sent_to(transaction)))
+        out.append(_received(transaction, response, flow, dialog))
         if status >= 300:
             end_early_dialogs(self._state, transaction, now, out)
         elif transaction.cancel_headers is not None and status < 200:
             self._cancel_now(transaction, now, out)
+
+    def _takes(self, transaction: Transaction, dialog: Dialog, response: Response) -> bool:
+        """Note what a response to INVITE says of the session; False for a reliable one that is repeated or too early.
+
+        A 1xx that is not reliable may bring a description, which is only a preview of the answer (RFC 3261 §13.2.1).
+        """
+        rseq = reliable_number(response)
+        if rseq is not None and not is_next(dialog, transaction.cseq, rseq):
+            self._state.counters["responses_repeated"] += 1
+            return False
+        if response.body and (rseq is not None or 200 <= response.status < 300):
+            dialog.negotiation.responded(transaction, ours=False)
+        if response.status >= 200:
+            dialog.negotiation.finished(transaction, is_success=response.status < 300)
+        return True
 
     def _note_success(self, transaction: Transaction, response: Response) -> None:
         if transaction.acks is None:
@@ -496,6 +543,8 @@ class UserAgentClient:
             dialog = self._state.dialogs.open_uac(transaction.request, response, flow)
             dialog.state = DialogState.EARLY
             dialog.invite_client = transaction
+            if transaction.request.body:
+                dialog.negotiation.described(transaction, ours=True)
             forks[tag or ""] = dialog
         elif dialog.state is not DialogState.TERMINATED:
             self._state.dialogs.set_flow(dialog, flow)
@@ -538,6 +587,8 @@ class UserAgentClient:
         if dialog.state is DialogState.TERMINATED:
             return
         self._state.dialogs.set_flow(dialog, flow)
+        if status >= 200 and transaction.method in ("UPDATE", "PRACK"):
+            dialog.negotiation.finished(transaction, is_success=False)
         if status < 200:
             if transaction.cancel_headers is not None:
                 self._cancel_now(transaction, now, out)
@@ -650,6 +701,7 @@ class UserAgentClient:
         dialog = transaction.dialog
         if dialog is None or dialog.state is DialogState.TERMINATED:
             return
+        dialog.negotiation.finished(transaction, is_success=False)
         if dialog.invite_client is transaction:
             dialog.invite_client = None
         if transaction is dialog.bye:
@@ -659,13 +711,20 @@ class UserAgentClient:
             self._end_usage(transaction, dialog, 408, now, out)
 
 
-def _sent_to(transaction: Transaction) -> Address | None:
-    return None if transaction.flow is None else transaction.flow.remote
+def _received(transaction: Transaction, response: Response, flow: Flow, dialog: Dialog | None) -> ResponseReceived:
+    return ResponseReceived(
+        transaction.id,
+        response,
+        flow,
+        None if dialog is None else dialog.id,
+        None if transaction.flow is None else transaction.flow.remote,
+        dialog is not None and reliable_number(response) is not None,
+    )
 
 
 def _concerns_invite(dialog: Dialog, method: str) -> bool:
     """RFC 5057 §5.1: a failed SUBSCRIBE or NOTIFY ends its own usage, which is the transaction user's to close."""
-    return dialog.has_invite and method not in SUBSCRIPTION_METHODS
+    return dialog.has_invite and method not in SUBSCRIPTION_METHODS and method != "PRACK"
 
 
 def _check_allowed(dialog: Dialog, method: str) -> None:

@@ -7,12 +7,29 @@ from typing import TYPE_CHECKING, Final
 
 from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState
 from sipcore.errors import LocalProtocolError, ParseError
-from sipcore.events import AckReceived, AckTimedOut, CancelReceived, MessageDropped, RequestReceived, TransactionId
+from sipcore.events import (
+    AckReceived,
+    AckTimedOut,
+    CancelReceived,
+    MessageDropped,
+    PrackTimedOut,
+    ProvisionalAcknowledged,
+    RequestReceived,
+    TransactionId,
+)
 from sipcore.fields import Via
 from sipcore.flow import Flow
-from sipcore.invite_usage import UnacknowledgedSuccess, end_dialog, invite_refusal, stop_repeating
+from sipcore.invite_usage import (
+    UnacknowledgedSuccess,
+    drop_provisionals,
+    end_dialog,
+    invite_refusal,
+    stop_repeating,
+    update_refusal,
+)
 from sipcore.message import Request, response_to
 from sipcore.outputs import Output, Transmit
+from sipcore.reliable import MAX_HELD, OPTION, Held, Provisionals, rack_of, takes_reliable, wants_reliable
 from sipcore.routing import reconnect_flow, response_flow, stamped_via
 from sipcore.state import Answer, Drop, EndpointState, Refuse, Relay, has_header
 from sipcore.transaction import Action, HeaderPairs, Input, State, Transaction
@@ -94,6 +111,7 @@ class UserAgentServer:
             state.counters["acks_absorbed"] += 1
             return None
         stop_repeating(dialog)
+        dialog.negotiation.acknowledged()
         out.append(AckReceived(dialog.id, request))
         return dialog
 
@@ -166,6 +184,8 @@ class UserAgentServer:
             transaction.dialog = dialog
             dialog.has_invite = request.method == "INVITE"
             dialog.invite_server = transaction if dialog.has_invite else None
+            if dialog.has_invite and request.body:
+                dialog.negotiation.described(transaction, ours=False)
         dialog_id = None if dialog is None else dialog.id
         out.append(RequestReceived(transaction.id, request, flow, dialog_id, False, identity))
 
@@ -207,12 +227,15 @@ class UserAgentServer:
         state.dialogs.set_flow(dialog, flow)
         transaction.dialog = dialog
         transaction.in_dialog = True
-        if request.method == "INVITE":
-            dialog.invite_server = transaction
-        elif request.method == "BYE":
+        if request.method == "BYE":
             self._receive_bye(dialog, transaction, now, out)
             if transaction.state is not State.TRYING:
                 return
+        elif request.method == "PRACK":
+            if not self._receive_prack(dialog, transaction, request, now, out):
+                return
+        elif request.method in ("INVITE", "UPDATE"):
+            self._receive_change(dialog, transaction, request)
         out.append(RequestReceived(transaction.id, request, flow, dialog.id, True, identity))
 
     def _notified(self, request: Request, flow: Flow) -> Dialog | None:
@@ -233,12 +256,42 @@ class UserAgentServer:
             if dialog.usages and request.method in SUBSCRIPTION_METHODS:
                 return None
             return 481, ()
-        if request.method != "INVITE":
+        if request.method == "INVITE":
+            status = invite_refusal(dialog)
+        elif request.method == "UPDATE":
+            status = update_refusal(dialog, has_offer=bool(request.body))
+        else:
             return None
-        status = invite_refusal(dialog)
         if status == 500:
             return 500, (("Retry-After", str(int(self._state.entropy.uniform(0, 11)))),)
         return None if status is None else (status, ())
+
+    def _receive_change(self, dialog: Dialog, transaction: Transaction, request: Request) -> None:
+        if request.method == "INVITE":
+            dialog.invite_server = transaction
+        else:
+            dialog.update_server = transaction
+        if request.body:
+            dialog.negotiation.described(transaction, ours=False)
+
+    def _receive_prack(
+        self, dialog: Dialog, transaction: Transaction, request: Request, now: float, out: list[Output]
+    ) -> bool:
+        """Whether the transaction user has to answer it: when it carries a description."""
+        rack, pending = rack_of(request), dialog.provisionals
+        if rack is None:
+            self.reject(transaction, 400, now, out)
+            return False
+        if pending is None or not pending.acknowledge(rack):
+            # RFC 3262 §3: no "unacknowledged reliable provisional response" matches.
+            self.reject(transaction, 481, now, out)
+            return False
+        if request.body:
+            dialog.negotiation.described(transaction, ours=False)
+            return True
+        out.append(ProvisionalAcknowledged(dialog.id, pending.transaction.id))
+        self.respond(transaction, 200, now, out)
+        return False
 
     def _receive_bye(self, dialog: Dialog, transaction: Transaction, now: float, out: list[Output]) -> None:
         # RFC 3261 §15.1.2: "MUST respond 487 to any pending requests received for that dialog".
@@ -272,10 +325,12 @@ class UserAgentServer:
         reason: str | None,
         headers: HeaderPairs,
         body: bytes,
+        *,
+        reliable: bool,
     ) -> None:
         """Send a response of the transaction user. One that comes too late is dropped and counted.
 
-        Raises: LocalProtocolError for a status that the method can not have.
+        Raises: LocalProtocolError for a status that the method can not have, and a reliable one that nobody takes.
         """
         found = self._state.transactions.get(transaction)
         if not 100 <= status <= 699 or (found is not None and found.machine.client):
@@ -286,9 +341,79 @@ class UserAgentServer:
         if 100 < status < 200 and found.machine is NONINVITE_SERVER:
             # RFC 4320 §4.1.
             raise LocalProtocolError(f"no response {status} to {found.method}")
-        self.respond(found, status, now, out, reason, headers, body)
-        if found.relay is not None and status >= 200 and self.proxy is not None:
-            self.proxy.respond(found, now, out)
+        if found.machine is not INVITE_SERVER or found.dialog is None:
+            self.respond(found, status, now, out, reason, headers, body)
+            if found.relay is not None and status >= 200 and self.proxy is not None:
+                self.proxy.respond(found, now, out)
+            return
+        reliable = 100 < status < 200 and (reliable or wants_reliable(found.request))
+        if reliable and not takes_reliable(found.request):
+            raise LocalProtocolError(f"no reliable {status} to a caller without 100rel", status_hint=421)
+        self._respond_to_invite(found, found.dialog, Held(status, reason, headers, body, reliable), now, out)
+
+    def _respond_to_invite(
+        self, transaction: Transaction, dialog: Dialog, response: Held, now: float, out: list[Output]
+    ) -> None:
+        pending = dialog.provisionals
+        if pending is not None and pending.transaction is transaction:
+            if pending.holds_back(response.status, reliable=response.reliable):
+                self._hold_back(pending, response)
+                return
+            if response.status >= 200:
+                pending.stop()
+        self._send_held(transaction, dialog, response, now, out)
+
+    def _hold_back(self, pending: Provisionals, response: Held) -> None:
+        if pending.held and pending.held[-1].status >= 200:
+            self._state.counters["responses_late"] += 1
+        elif response.status < 200 and len(pending.held) >= MAX_HELD:
+            self._state.counters["provisionals_dropped"] += 1
+        else:
+            pending.held.append(response)
+
+    def _send_held(
+        self, transaction: Transaction, dialog: Dialog, response: Held, now: float, out: list[Output]
+    ) -> None:
+        status, reason, headers, body, reliable = response
+        if not reliable:
+            self.respond(transaction, status, now, out, reason, headers, body)
+            return
+        pending = dialog.provisionals
+        if pending is None or pending.transaction is not transaction:
+            pending = dialog.provisionals = Provisionals(dialog, transaction, self._state.entropy)
+        if transaction.state not in (State.TRYING, State.PROCEEDING):
+            self._state.counters["responses_late"] += 1
+            return
+        pending.rseq += 1
+        headers = [*headers, ("Require", OPTION), ("RSeq", str(pending.rseq))]
+        self.respond(transaction, status, now, out, reason, headers, body)
+        if body:
+            dialog.negotiation.responded(transaction, ours=True)
+        pending.sent(transaction.data, now, has_description=bool(body))
+        self._state.deadlines.schedule(pending)
+
+    def _release(self, dialog: Dialog, now: float, out: list[Output]) -> None:
+        """What waited for the PRACK goes out, up to the next reliable response."""
+        pending = dialog.provisionals
+        while pending is not None and pending.held and not pending.unacknowledged:
+            self._send_held(pending.transaction, dialog, pending.held.popleft(), now, out)
+
+    def is_held_back(self, transaction: TransactionId) -> bool:
+        """Whether a final response waits for a PRACK."""
+        found = self._state.transactions.get(transaction)
+        dialog = None if found is None else found.dialog
+        pending = None if dialog is None else dialog.provisionals
+        return bool(pending is not None and pending.held and pending.held[-1].status >= 200)
+
+    def repeat_provisional(self, pending: Provisionals, now: float, out: list[Output]) -> None:
+        """Send the reliable response once more, or give up."""
+        transaction = pending.transaction
+        if now < pending.expire_at and transaction.flow is not None:
+            out.append(Transmit(pending.unacknowledged, transaction.flow))
+            pending.repeated(now)
+            return
+        pending.stop()
+        out.append(PrackTimedOut(pending.dialog.id, transaction.id))
 
     def respond(
         self,
@@ -330,8 +455,12 @@ class UserAgentServer:
         assert request is not None, "only transactions without a final response are rejected"
         actions = transaction.step(Input.FAILURE, now)
         self._fill(transaction, request, status, None, headers, b"")
-        if transaction.dialog is not None and transaction.dialog.invite_server is transaction:
-            transaction.dialog.invite_server = None
+        dialog = transaction.dialog
+        if dialog is not None:
+            dialog.negotiation.finished(transaction, is_success=False)
+            if dialog.invite_server is transaction:
+                dialog.invite_server = None
+                drop_provisionals(dialog)
         transaction.request = None
         self.perform(transaction, actions, now, out)
 
@@ -385,6 +514,8 @@ class UserAgentServer:
             if status >= 200:
                 end_dialog(state, dialog, now, out)
             return
+        if status >= 200:
+            self._note_final(dialog, transaction, status, body, now, out)
         if 200 <= status <= 299 and request.method in TARGET_REFRESH and request.to.tag:
             dialog.refresh_target(request)
         if request.method in SUBSCRIPTION_CREATING and not transaction.in_dialog and status >= 200:
@@ -403,6 +534,19 @@ class UserAgentServer:
             self._confirm(dialog, transaction, request, body, now)
         elif not transaction.in_dialog:
             end_dialog(state, dialog, now, out)
+
+    def _note_final(
+        self, dialog: Dialog, transaction: Transaction, status: int, body: bytes, now: float, out: list[Output]
+    ) -> None:
+        method = transaction.method
+        if method == "INVITE" and body and status < 300:
+            dialog.negotiation.responded(transaction, ours=True)
+        if method in ("INVITE", "UPDATE", "PRACK"):
+            dialog.negotiation.finished(transaction, is_success=status < 300)
+        if dialog.update_server is transaction:
+            dialog.update_server = None
+        if method == "PRACK":
+            self._release(dialog, now, out)
 
     def _confirm(self, dialog: Dialog, transaction: Transaction, request: Request, body: bytes, now: float) -> None:
         state = self._state

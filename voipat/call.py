@@ -403,6 +403,10 @@ class Call:
         """The caller gave up."""
         self.end("caller", reasons.CALLER_GAVE_UP, by_peer=True)
 
+    def on_prack_timeout(self) -> None:
+        """The caller never acknowledged a reliable response (RFC 3262 §3)."""
+        self.end("server", reasons.NO_PRACK)
+
     def on_request(self, event: RequestReceived) -> None:
         """A request within the dialog."""
         receive_in_dialog(self, event)

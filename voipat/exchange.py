@@ -21,6 +21,8 @@ from sipcore.events import (
     DialogId,
     Event,
     MessageDropped,
+    PrackTimedOut,
+    ProvisionalAcknowledged,
     RelayedInDialog,
     RelayEnded,
     RelayReceived,
@@ -65,6 +67,8 @@ class Cancellable(Protocol):
     """An INVITE that has no final response yet."""
 
     def on_cancel(self) -> None: ...
+
+    def on_prack_timeout(self) -> None: ...
 
 
 class Exchange:
@@ -173,6 +177,12 @@ class Exchange:
         elif isinstance(event, RelayReceived | RelayEnded | RelayedInDialog):
             if self.on_relayed is not None:
                 self.on_relayed(event)
+        elif isinstance(event, PrackTimedOut):
+            invite = self.invites.get(event.transaction)
+            if invite is not None:
+                invite.on_prack_timeout()
+        elif isinstance(event, ProvisionalAcknowledged):
+            self.counters["provisionals_acknowledged"] += 1
         elif not isinstance(event, MessageDropped):
             self._in_dialog(event)
         elif self._recorder is not None:

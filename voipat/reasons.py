@@ -210,6 +210,13 @@ DIALOG_LOST: Final = Reason(
 ALL_REFUSED: Final = Reason(
     "VP-4010", 200, 31, "cancelled", "Another phone refused for all",
     "One phone of the extension refused with a 6xx, which stops the others too.")  # fmt: skip
+NO_PRACK: Final = Reason(
+    "VP-4011", 504, 102, "failed", "Caller never acknowledged our progress",
+    "No PRACK came for a reliable provisional response within 32 seconds (RFC 3262).")  # fmt: skip
+SESSION_EXPIRED: Final = Reason(
+    "VP-4012", 408, 102, "failed", "Session not refreshed",
+    "The session timer (RFC 4028) ran out: the peer did not refresh the call, or did not answer our refresh. "
+    "The phone is gone, or something on the way lost the dialog.")  # fmt: skip
 
 CONTACT_STAR: Final = Reason(
     "VP-5001", 400, 95, "failed", "Contact * needs Expires 0",
