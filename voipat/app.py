@@ -48,7 +48,7 @@ from voipat.legs import InboundLeg
 from voipat.listeners import Listeners, MachineNetwork
 from voipat.location import Binding
 from voipat.media_leg import MediaPlane
-from voipat.network import Network, SocketNetwork
+from voipat.network import NamingNetwork, Network, SocketNetwork
 from voipat.overload import Overload
 from voipat.proxy import Proxy
 from voipat.recorder import Recorder
@@ -287,6 +287,8 @@ class App:
         # A simulated network has no DNS but its own.
         self._resolver = Resolver(self._entropy) if isinstance(self._network, MachineNetwork) else None
         resolve = None if self._resolver is None else self._resolver.resolve
+        if isinstance(self._network, NamingNetwork):
+            resolve = self._network.resolving(lambda query, found: self.driver.resolved(query, found))
         driver = Driver(self.endpoint, on_event=self.exchange.on_event, loop=loop, resolve=resolve)
         if self._resolver is not None:
             self._resolver.attach(driver)

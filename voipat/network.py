@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from sipcore.aio import addresses
 from sipcore.aio.driver import Driver, Transport
@@ -11,6 +11,7 @@ from sipcore.aio.tcp import open_tcp
 from sipcore.aio.tls import TlsSource
 from sipcore.aio.udp import open_udp
 from sipcore.flow import Address
+from sipcore.outputs import Resolve
 
 
 class Network(Protocol):
@@ -18,6 +19,14 @@ class Network(Protocol):
 
     async def open(self, driver: Driver, url: str) -> Transport:
         """Raises: OSError, ValueError."""
+
+
+@runtime_checkable
+class NamingNetwork(Protocol):
+    """A network with a DNS of its own: a simulated one."""
+
+    def resolving(self, answered: Callable[[int, Sequence[Address]], None]) -> Callable[[Resolve], None]:
+        """Who looks names up, and tells `answered` what each question led to."""
 
 
 class MachineAddresses:

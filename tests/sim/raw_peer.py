@@ -29,7 +29,7 @@ class RawPeer:
         self.received: list[Request] = []
         self.statuses: list[int] = []
         self._world = world
-        self._answer = answer
+        self.answer = answer
         world.network.name(host, name)
         world.network.bind(self.address, self._receive)
 
@@ -62,7 +62,7 @@ class RawPeer:
             self.statuses.append(message.status)
             return
         self.received.append(message)
-        found = None if self._answer is None or message.method == "ACK" else self._answer(message)
+        found = None if self.answer is None or message.method == "ACK" else self.answer(message)
         if found is None:
             return
         status, headers = found

@@ -7,12 +7,14 @@ Nothing here opens a socket. Every message is recorded in the ladder at the time
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sipcore.aio.resolver import BUDGET_S
 from sipcore.entropy import Entropy
 from sipcore.flow import Address, Flow
+from sipcore.outputs import Resolve
 from voipat.network import parse_listen
 from voipat.testing.ladder import Ladder, Rung
 from voipat.testing.streams import SimTcp
@@ -82,6 +84,9 @@ class SimNetwork:
         self._hosts: dict[str, Callable[[bytes, Address, Address], None]] = {}
         self._listeners: dict[Address, SimTcp] = {}
         self._next_ephemeral = 49152
+        # Its DNS: the addresses of names, and seconds until an answer; None: it never answers.
+        self.names: dict[str, Sequence[Address]] = {}
+        self.dns_delay: float | None = 0.0
 
     # Nodes and ways
 
@@ -126,6 +131,18 @@ class SimNetwork:
     def _add_fault(self, fault: Fault) -> Fault:
         self._faults.append(fault)
         return fault
+
+    def resolving(self, answered: Callable[[int, Sequence[Address]], None]) -> Callable[[Resolve], None]:
+        """The look-ups of one node: `names`, after `dns_delay`, and nothing when that is longer than anybody waits."""
+
+        def resolve(question: Resolve) -> None:
+            delay = self.dns_delay
+            if delay is None or delay > BUDGET_S:
+                self.loop.call_later(BUDGET_S, answered, question.query, ())
+            else:
+                self.loop.call_later(delay, answered, question.query, self.names.get(question.host, ()))
+
+        return resolve
 
     # Datagrams
 
