@@ -33,6 +33,7 @@ from sipcore.events import RequestReceived, ResponseReceived
 from sipcore.flow import Address, Flow
 from sipcore.guard import Guard
 from sipcore.message import Request
+from sipcore.outputs import Resolve
 from sipcore.parser import parse_message
 from sipcore.timers import Timers
 from sipcore.uri import Uri, escape_user, unescape
@@ -286,7 +287,7 @@ class App:
             self._engine = Engine(port_range=self._media_range)
         # A simulated network has no DNS but its own.
         self._resolver = Resolver(self._entropy) if isinstance(self._network, MachineNetwork) else None
-        resolve = None if self._resolver is None else self._resolver.resolve
+        resolve: Callable[[Resolve], None] | None = None if self._resolver is None else self._resolver.resolve
         if isinstance(self._network, NamingNetwork):
             resolve = self._network.resolving(lambda query, found: self.driver.resolved(query, found))
         driver = Driver(self.endpoint, on_event=self.exchange.on_event, loop=loop, resolve=resolve)
