@@ -10,6 +10,7 @@ from sipcore.flow import Address, Flow
 from sipcore.message import Request
 from voipat import events
 from voipat.accounts import Identity
+from voipat.devices import device_of
 from voipat.location import Binding, MemoryLocation
 from voipat.reasons import Reason
 from voipat.registrar import Registrar, RegistrarPolicy
@@ -253,3 +254,11 @@ def test_bindings_are_found_by_user_and_by_aor() -> None:
     desk.register("<sip:a@10.0.0.1>")
     for user, count in (("alice", 1), ("sip:alice@EXAMPLE.com", 1), ("bob", 0), ("sip:alice@other.example", 0)):
         assert asyncio.run(bindings_by(desk.registrar, user)) == count
+
+
+def test_a_user_agent_of_ten_kilobytes_is_cut_and_harms_nothing() -> None:
+    desk = Desk()
+    status, _, _ = desk.register("<sip:alice@10.0.0.1>", headers=(("User-Agent", "snom370/8.4.35 " + "x" * 10_000),))
+    (binding,) = desk.registrar.lookup("example.com", "alice")
+    assert status == 200 and len(binding.user_agent) == 128
+    assert device_of(binding.user_agent).model == "370"
