@@ -21,7 +21,7 @@ CRYPTO_ON: int
 FLIGHT_MAX: int
 
 class EncodedAudio:
-    def __init__(self, codes: bytes) -> None: ...
+    def __init__(self, codes: bytes, lengths: list[int] | None = None) -> None: ...
     def __len__(self) -> int: ...
 
 class Core:
@@ -42,6 +42,7 @@ class Core:
         window: float,
         payload_types: Collection[int] | None,
         telephone_event: int,
+        event_rate: int,
         clock_rate: int,
         rtcp_mux: bool,
     ) -> None: ...

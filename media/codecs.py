@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from media._dsp import alaw_encode, ulaw_encode
+from media._dsp import Encoder, alaw_encode, ulaw_encode
 from media.errors import CodecMissingError
 from media.opus import maybe_opus
 
@@ -90,19 +90,51 @@ class Format:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoder:
-    """How linear samples become the codes of one codec, and its code for silence."""
+class PromptEncoder:
+    """How samples at `rate` become a prompt of one codec: its octets and, where these are no samples, the lengths of
+    its payloads of 20 ms; and the octet that fills up the last packet."""
 
-    encode: Callable[[NDArray[np.int16]], bytes]
-    silence: int
+    rate: int
+    encode: Callable[[NDArray[np.int16]], tuple[bytes, list[int] | None]]
+    silence: int = 0
 
 
-_ENCODERS: Final = {"PCMU": Encoder(ulaw_encode, 0xFF), "PCMA": Encoder(alaw_encode, 0xD5)}
+def _octets(encode: Callable[[NDArray[np.int16]], bytes]) -> Callable[[NDArray[np.int16]], tuple[bytes, None]]:
+    return lambda samples: (encode(samples), None)
 
 
-def encoder(name: str) -> Encoder:
+def _payloads(codec: Codec, samples: NDArray[np.int16]) -> list[bytes]:
+    """Those of 20 ms each, the last one filled up."""
+    assert codec.kind is not None, "it can be encoded"
+    stream = Encoder(codec.kind, codec.rate, maybe_opus() or (), (32000, 8, 0, False, False))
+    frame = codec.rate // 50
+    padded = np.concatenate([samples, np.zeros(-len(samples) % frame, np.int16)])
+    return [stream.encode(padded[at : at + frame]) for at in range(0, len(padded), frame)]
+
+
+def _encode_g722(samples: NDArray[np.int16]) -> tuple[bytes, None]:
+    return b"".join(_payloads(G722, samples)), None
+
+
+def _encode_opus(samples: NDArray[np.int16]) -> tuple[bytes, list[int]]:
+    payloads = [payload or _OPUS_NOTHING for payload in _payloads(OPUS, samples)]
+    return b"".join(payloads), [len(payload) for payload in payloads]
+
+
+# RFC 6716 §3.1: SILK at 8 kHz, 20 ms, mono, and no data: concealed by the decoder.
+_OPUS_NOTHING: Final = b"\x08"
+
+_PROMPT_ENCODERS: Final = {
+    "PCMU": PromptEncoder(8000, _octets(ulaw_encode), 0xFF),
+    "PCMA": PromptEncoder(8000, _octets(alaw_encode), 0xD5),
+    "G722": PromptEncoder(16000, _encode_g722, 0xFA),
+    "OPUS": PromptEncoder(48000, _encode_opus),
+}
+
+
+def encoder(name: str) -> PromptEncoder:
     """The encoder of a codec by its SDP name. Raises: CodecMissingError."""
-    found = _ENCODERS.get(name.upper())
-    if found is None:
+    found = _PROMPT_ENCODERS.get(name.upper())
+    if found is None or (name.upper() == "OPUS" and not OPUS.is_available):
         raise CodecMissingError(f"nothing can be played in {name}")
     return found

@@ -222,6 +222,7 @@ class Engine:
         remote_rtcp: Pair | None = None,
         payload_types: Collection[int] | None = None,
         telephone_event: int | None = None,
+        event_rate: int | None = None,
         clock_rate: int = 8000,
         latch_window: float = LATCH_WINDOW,
         signalling: Pair | None = None,
@@ -230,12 +231,22 @@ class Engine:
         """Take what an offer or answer said, and learn the source anew for `latch_window` seconds (0: never).
 
         `payload_types` are those that the far side may send (None: any); `telephone_event` is the one of them that
-        carries digits. `signalling` is the address that the far side's SIP comes from: RTP from that host is preferred
-        to a stranger's. Call it at each offer or answer, and when a call is answered: learning ends with the window.
+        carries digits, `event_rate` its clock where that is not `clock_rate`. `signalling` is the address that the far
+        side's SIP comes from: RTP from that host is preferred to a stranger's. Call it at each offer or answer, and
+        when a call is answered: learning ends with the window.
         """
         event = -1 if telephone_event is None else telephone_event
         self._core.set_remote(
-            port.id, remote, remote_rtcp, signalling, latch_window, payload_types, event, clock_rate, rtcp_mux
+            port.id,
+            remote,
+            remote_rtcp,
+            signalling,
+            latch_window,
+            payload_types,
+            event,
+            event_rate or 0,
+            clock_rate,
+            rtcp_mux,
         )
 
     def close_port(self, port: Port) -> None:

@@ -25,7 +25,6 @@ Source = str | os.PathLike[str] | Tone | Sequence["Source"]
 
 Item = str | Tone
 
-SAMPLE_RATE: Final = 8000
 FRESH_SECONDS: Final = 1.0
 CACHE_OCTETS: Final = 64 * 1024 * 1024
 
@@ -130,11 +129,11 @@ def _stamp(item: Item) -> tuple[int, int]:
 
 
 def _encode(item: Item, codec: str) -> EncodedAudio:
-    encode = encoder(codec).encode
+    form = encoder(codec)
     if isinstance(item, Tone):
-        return EncodedAudio(encode(tone_samples(item, SAMPLE_RATE)))
+        return EncodedAudio(*form.encode(tone_samples(item, form.rate)))
     sound = read_wav(read_file(item), item)
-    samples = resample(sound.samples, sound.rate, SAMPLE_RATE)
+    samples = resample(sound.samples, sound.rate, form.rate)
     if not len(samples):
         samples = sound.samples[:1]
-    return EncodedAudio(encode(samples))
+    return EncodedAudio(*form.encode(samples))

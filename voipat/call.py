@@ -25,8 +25,9 @@ from voipat.accounts import Identity
 from voipat.dialing import DialTarget, Fork, resolve_targets
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected
 from voipat.in_dialog import agree_on_codec, receive_in_dialog
+from voipat.leg_audio import with_own
 from voipat.legs import InboundLeg, OutboundLeg
-from voipat.media_leg import OWN_FORMATS, MediaLeg
+from voipat.media_leg import MediaLeg
 from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_status
 from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
 from voipat.reasons import Reason
@@ -549,13 +550,14 @@ class Call:
         self._awaits_answer = True
 
     def offered(self) -> Sequence[RtpFormat]:
-        """What a phone that we dial for this call is offered: the caller's codecs. Raises: Rejected."""
+        """What a phone that we dial for this call is offered: the caller's codecs, then our own. Raises: Rejected."""
+        own = self._switch.media.formats
         if self.media is not None and self.media.negotiated is not None:
-            return self.media.formats
+            return with_own(self.media.formats, own)
         if self.offer is None:
-            return OWN_FORMATS
+            return own
         try:
-            return offered_formats(self.offer)
+            return with_own(offered_formats(self.offer), own)
         except NegotiationError as error:
             raise Rejected(reasons.NO_COMMON_CODEC) from error
 
@@ -584,14 +586,23 @@ class Call:
         if self.early_answer:
             return self.early_answer
         media = self.open_media()
-        formats = self._formats or OWN_FORMATS
+        formats = self._formats or self._switch.media.formats
         if self.offer is None:
             self._awaits_answer = True
             return media.offer(formats)
         try:
-            return media.answer(self.offer, formats)
+            return self._answer_with(media, self.offer, formats)
         except NegotiationError as error:
             raise Rejected(reasons.NO_COMMON_CODEC) from error
+
+    def _answer_with(self, media: MediaLeg, offer: SessionDescription, formats: Sequence[RtpFormat]) -> bytes:
+        """The other side's codecs; when the offer has none of them, our own, and the call is transcoded."""
+        try:
+            return media.answer(offer, formats)
+        except NegotiationError:
+            if formats is self._switch.media.formats:
+                raise
+            return media.answer(offer, self._switch.media.formats)
 
     async def _wait_for_ack(self) -> None:
         waiter = self._acknowledged = self._waiter()

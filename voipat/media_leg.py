@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from media import CodecMissingError, EncodedAudio, Engine, Port, PortStats, StaleHandleError
 from media.codecs import encoder
@@ -15,18 +15,12 @@ from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferA
 from sipcore.routing import UNSPECIFIED, is_ip_literal
 from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
 from voipat.events import MediaFigures
+from voipat.leg_audio import DEFAULT_CODECS, LegAudio, own_formats
 
 if TYPE_CHECKING:
     from voipat.call import Call
 
 logger: Final = logging.getLogger("voipat")
-
-OWN_FORMATS: Final = (
-    RtpFormat(0, "PCMU", 8000),
-    RtpFormat(8, "PCMA", 8000),
-    RtpFormat(101, "telephone-event", 8000, fmtp="0-16"),
-)
-
 
 # Which of our addresses leads to the rest of the world (RFC 5737: nobody's address; nothing is sent).
 _ELSEWHERE: Final = "203.0.113.1"
@@ -48,8 +42,11 @@ class MediaPlane:
         bind: str,
         advertised: str | None = None,
         source: Callable[[str], str | None] | None = None,
+        codecs: Sequence[str] = DEFAULT_CODECS,
     ) -> None:
+        """`codecs` are those that we take by ourselves, in order of preference. Raises: CodecMissingError."""
         self.engine: Final = engine
+        self.formats: Final = own_formats(codecs)
         self._entropy = entropy
         self._bind = bind
         self._advertised = advertised
@@ -98,11 +95,12 @@ class MediaLeg:
         self._session = OfferAnswer(session_id)
         self._signalling = signalling
         self.negotiated: NegotiatedAudio | None = None
+        self.audio: Final = LegAudio(plane.engine, port)
         self._is_open = True
 
     def offer(self, formats: Sequence[RtpFormat] = (), direction: Direction = Direction.SENDRECV) -> bytes:
         """Our offer; without formats those in use, or our own."""
-        return self._session.make_offer(self._local(formats or self.formats or OWN_FORMATS, direction))
+        return self._session.make_offer(self._local(formats or self.formats or self._plane.formats, direction))
 
     def answer(
         self, offer: SessionDescription, formats: Sequence[RtpFormat], direction: Direction = Direction.SENDRECV
@@ -114,7 +112,7 @@ class MediaLeg:
 
     def preview(self, offer: SessionDescription) -> NegotiatedAudio:
         """What an answer to the offer would mean; nothing changes. Raises: NegotiationError."""
-        local = self._local(self.formats or OWN_FORMATS, Direction.SENDRECV)
+        local = self._local(self.formats or self._plane.formats, Direction.SENDRECV)
         return make_answer(offer, local, session_id=0, version=0)[1]
 
     def read_answer(self, body: bytes) -> None:
@@ -142,15 +140,48 @@ class MediaLeg:
             self._apply(self.negotiated)
 
     def connect(self, other: MediaLeg) -> None:
-        """Relay between the two, each codec under the number its receiver wrote."""
-        if self._is_open and other._is_open:
-            self._engine.connect(
-                self.port, other.port, a_to_b=_payload_map(self, other), b_to_a=_payload_map(other, self)
-            )
+        """Join the two: relayed when they share a codec, each under the number its receiver wrote; else transcoded."""
+        if not (self._is_open and other._is_open):
+            return
+        there, back = _payload_map(self, other), _payload_map(other, self)
+        translated = _translation(self, other), _translation(other, self)
+        if _shares_codec(self, there) and _shares_codec(other, back):
+            self._relay_only(other)
+        elif translated[0] and translated[1]:
+            self._relay_only(other)
+            there |= translated[0].types
+            back |= translated[1].types
+        else:
+            self._transcode(other)
+            translated = None, None
+            there, back = {**there, **_event_map(self, other)}, {**back, **_event_map(other, self)}
+        self._engine.connect(
+            self.port,
+            other.port,
+            a_to_b=there,
+            b_to_a=back,
+            a_translated=translated[0] and translated[0].how,
+            b_translated=translated[1] and translated[1].how,
+        )
+
+    def _relay_only(self, other: MediaLeg) -> None:
+        self.audio.release("transcode")
+        other.audio.release("transcode")
+
+    def _transcode(self, other: MediaLeg) -> None:
+        """Both exchange frames at the lower of their rates: the higher one's upper band would be empty."""
+        try:
+            rate = min(self.audio.natural_rate, other.audio.natural_rate)
+            self.audio.want("transcode", rate)
+            other.audio.want("transcode", rate)
+        except CodecMissingError as error:
+            logger.warning("no audio between %s and %s: %s", self.codec, other.codec, error)
+            self._relay_only(other)
 
     def disconnect(self) -> None:
         """End the relay."""
         if self._is_open:
+            self.audio.release("transcode")
             self._engine.disconnect(self.port)
 
     def echo(self) -> None:
@@ -222,9 +253,11 @@ class MediaLeg:
             remote_rtcp=None if is_nowhere else negotiated.remote_rtcp,
             payload_types=[pair.receive.payload_type for pair in self._pairs()],
             telephone_event=None if digits is None else digits.receive.payload_type,
+            event_rate=None if digits is None else digits.receive.clock_rate,
             clock_rate=negotiated.formats[0].receive.clock_rate,
             signalling=self._signalling,
         )
+        self.audio.negotiated(negotiated)
         if negotiated.held or was_held:
             self._engine.hold(self.port, negotiated.held)
 
@@ -255,3 +288,31 @@ def _payload_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
         if match is not None:
             found[pair.receive.payload_type] = match.send.payload_type
     return found
+
+
+def _event_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
+    """Digits that are pressed anew: their clocks may differ."""
+    mine = source.negotiated and source.negotiated.telephone_event
+    theirs = target.negotiated and target.negotiated.telephone_event
+    return {mine.receive.payload_type: theirs.send.payload_type} if mine and theirs else {}
+
+
+def _shares_codec(source: MediaLeg, payload_map: Mapping[int, int]) -> bool:
+    """Whether what `source` sends first of all is passed on as it is."""
+    pairs = source._pairs()
+    return bool(pairs) and pairs[0].receive.payload_type in payload_map
+
+
+class _Translation(NamedTuple):
+    types: dict[int, int]
+    how: tuple[int, str]
+
+
+def _translation(source: MediaLeg, target: MediaLeg) -> _Translation | None:
+    """Between the two laws of G.711, octet by octet in the relay."""
+    mine, theirs = source._pairs(), target._pairs()
+    if not mine or not theirs or {source.codec, target.codec} != {"PCMU", "PCMA"}:
+        return None
+    number = mine[0].receive.payload_type
+    law = "to_alaw" if target.codec == "PCMA" else "to_ulaw"
+    return _Translation({number: theirs[0].send.payload_type}, (number, law))

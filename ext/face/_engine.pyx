@@ -67,18 +67,26 @@ cdef class EncodedAudio:
 
     cdef vp_prompt *prompt  # one reference is ours, released in __dealloc__
 
-    def __cinit__(self, const uint8_t[::1] codes):
+    def __cinit__(self, const uint8_t[::1] codes, list lengths=None):
+        """`lengths` are those of the payloads of 20 ms that lie in `codes`, for a codec whose octets are no samples."""
         if codes.shape[0] == 0 or codes.shape[0] > 1 << 30:
             raise ValueError(f"{codes.shape[0]} octets are no prompt")
-        self.prompt = vp_prompt_new(&codes[0], <uint32_t>codes.shape[0])
+        cdef uint32_t frame = 0, length
+        if lengths is not None and (sum(lengths) != codes.shape[0] or max(lengths) > VP_PAYLOAD_MAX or min(lengths) < 1):
+            raise ValueError("the payloads and their lengths differ")
+        self.prompt = vp_prompt_new(&codes[0], <uint32_t>codes.shape[0], 0 if lengths is None else <uint32_t>len(lengths))
         if self.prompt is NULL:
             raise MemoryError
+        for length in lengths or ():
+            vp_prompt_set_frame(self.prompt, frame, length)
+            frame += 1
 
     def __dealloc__(self):
         vp_prompt_release(self.prompt)
 
     def __len__(self):
-        return self.prompt.length
+        """Octets of memory."""
+        return self.prompt.octets
 
 
 cdef vp_playlist *make_list(object prompts, uint32_t turns) except NULL:
@@ -325,7 +333,7 @@ cdef class Core:
         return self.give(self.homes[slot], &command)
 
     def set_remote(self, uint64_t handle, object remote, object rtcp, object signalling, double window,
-                   object payload_types, int telephone_event, uint32_t clock_rate, bint rtcp_mux):
+                   object payload_types, int telephone_event, uint32_t event_rate, uint32_t clock_rate, bint rtcp_mux):
         """What an offer or answer said about the far side."""
         cdef int64_t slot = self.slot_of(handle)
         cdef vp_command command
@@ -337,6 +345,7 @@ cdef class Core:
         parse_address(&command.remote.signalling, signalling)
         command.remote.window = <uint64_t>(window * SECOND)
         command.remote.telephone_event = telephone_event
+        command.remote.event_rate = event_rate if event_rate else clock_rate
         command.remote.clock_rate = clock_rate
         command.remote.rtcp_mux = rtcp_mux
         if payload_types is None:

@@ -66,10 +66,11 @@ cdef extern from "rtcp.h" nogil:
 cdef extern from "player.h" nogil:
     enum: VP_LIST_MAX
     ctypedef struct vp_prompt:
-        uint32_t length
+        uint32_t octets
     ctypedef struct vp_playlist:
         pass
-    vp_prompt *vp_prompt_new(const uint8_t *codes, uint32_t length)
+    vp_prompt *vp_prompt_new(const uint8_t *codes, uint32_t octets, uint32_t frames)
+    void vp_prompt_set_frame(vp_prompt *prompt, uint32_t frame, uint32_t length)
     void vp_prompt_release(vp_prompt *prompt)
     vp_playlist *vp_playlist_new(uint32_t count, uint32_t turns)
     void vp_playlist_set(vp_playlist *list, uint32_t index, vp_prompt *prompt)
@@ -88,7 +89,9 @@ cdef extern from "opus.h" nogil:
 
 
 cdef extern from "codec.h" nogil:
-    enum: VP_CODECS
+    enum:
+        VP_CODECS
+        VP_PAYLOAD_MAX
     ctypedef struct vp_format:
         uint8_t kind
         uint8_t payload_type
@@ -260,6 +263,7 @@ cdef extern from "command.h" nogil:
         uint64_t window
         uint32_t clock_rate
         int16_t telephone_event
+        uint32_t event_rate
         bint rtcp_mux
         uint8_t *accepted
     ctypedef struct vp_play:

@@ -40,6 +40,7 @@ typedef struct {
     uint64_t window; /* 0: the signalled address alone */
     uint32_t clock_rate;
     int16_t telephone_event;
+    uint32_t event_rate;
     bool rtcp_mux;
     uint8_t accepted[16];
 } vp_remote;
@@ -99,6 +100,7 @@ static inline void vp_port_open(vp_port *port, uint32_t slot, const vp_open *ope
     port->rtcp_fd = open->rtcp_fd;
     port->clock_rate = 8000;
     port->telephone_event = -1;
+    port->event_rate = 8000;
     port->sender.ssrc = open->ssrc;
     port->sender.sequence = open->sequence;
     port->sender.timestamp = open->timestamp;
@@ -117,6 +119,7 @@ static inline void vp_port_set_remote(vp_port *port, const vp_remote *remote, ui
     port->rtcp_remote = remote->rtcp;
     port->clock_rate = remote->clock_rate;
     port->telephone_event = remote->telephone_event;
+    port->event_rate = remote->event_rate;
     port->rtcp_mux = remote->rtcp_mux;
     memcpy(port->accepted, remote->accepted, sizeof port->accepted);
     vp_port_heard(port, now);
@@ -157,7 +160,7 @@ static inline void vp_port_play(vp_port *port, vp_context *context, const vp_pla
 
 static inline void vp_port_press(vp_port *port, vp_context *context, const vp_keypad *keys) {
     vp_event event = {.port = port->id, .kind = VP_EVENT_KEYED, .value = port->keypad.id};
-    if (port->keypad.count)
+    if (port->keypad.count && port->keypad.id)
         vp_post(context, &event);
     port->keypad = *keys;
 }

@@ -135,6 +135,13 @@ static inline bool vp_intake_put(
     return true;
 }
 
+/* A packet of the stream that is no audio, a telephone-event: no loss where it was. */
+static inline void vp_intake_skip(vp_intake *intake, const vp_rtp *rtp, uint32_t epoch, uint64_t now) {
+    vp_rtp empty = {.timestamp = rtp->timestamp, .sequence = rtp->sequence, .payload_type = VP_SKIPPED};
+    if (epoch == intake->epoch && intake->jitter.known)
+        vp_jitter_put(&intake->jitter, &empty, now);
+}
+
 static inline uint32_t vp_intake_units(const vp_intake *intake, uint32_t samples) {
     return (uint32_t)((uint64_t)samples * intake->jitter.clock_rate / intake->rate);
 }
@@ -282,6 +289,11 @@ static inline void vp_intake_starve(vp_intake *intake, vp_intake_counters *count
     vp_intake_conceal(intake, samples);
 }
 
+static inline void vp_intake_pass(vp_intake *intake, vp_slot *slot) {
+    vp_jitter_drop(&intake->jitter, slot);
+    intake->jitter.next++;
+}
+
 /* Puts at least one sample into the queue, or takes a step towards that; `samples` are wanted. */
 static inline void vp_intake_fill(vp_intake *intake, vp_intake_counters *counters, uint32_t samples) {
     vp_slot *oldest = intake->playing ? vp_jitter_oldest(&intake->jitter) : NULL;
@@ -289,6 +301,8 @@ static inline void vp_intake_fill(vp_intake *intake, vp_intake_counters *counter
         vp_intake_starve(intake, counters, samples);
     else if (oldest->sequence != intake->jitter.next)
         vp_intake_lose(intake, counters, oldest);
+    else if (oldest->payload_type == VP_SKIPPED)
+        vp_intake_pass(intake, oldest);
     else if (oldest->timestamp == intake->expected || !vp_intake_pause(intake, oldest, samples))
         vp_intake_decode(intake, counters, oldest);
 }
@@ -296,7 +310,7 @@ static inline void vp_intake_fill(vp_intake *intake, vp_intake_counters *counter
 /* The first packet waits until the delay is what the target asks for. */
 static inline void vp_intake_begin(vp_intake *intake, uint64_t now) {
     vp_slot *oldest = vp_jitter_oldest(&intake->jitter);
-    if (!oldest || vp_jitter_delay_ms(&intake->jitter, oldest->timestamp, now) < (int32_t)intake->jitter.target_ms)
+    if (!oldest || !intake->jitter.has_transit || vp_jitter_delay_ms(&intake->jitter, oldest->timestamp, now) < (int32_t)intake->jitter.target_ms)
         return;
     intake->jitter.next = oldest->sequence;
     intake->expected = oldest->timestamp;
@@ -314,6 +328,7 @@ static inline void vp_intake_settle(vp_intake *intake, vp_intake_counters *count
         return;
     vp_slot *next = vp_jitter_oldest(&intake->jitter);
     while (intake->queued < span && next && next->sequence == intake->jitter.next && next->timestamp == intake->expected
+           && next->payload_type != VP_SKIPPED
            && vp_intake_room(intake) > intake->rate / 1000 * VP_PACKET_MS_MAX) {
         vp_intake_decode(intake, counters, next);
         next = vp_jitter_oldest(&intake->jitter);

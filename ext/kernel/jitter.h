@@ -160,6 +160,9 @@ static inline bool vp_slot_fill(vp_slot *slot, const vp_rtp *rtp) {
     return true;
 }
 
+/* A packet that is no audio (VP_SKIPPED) keeps its place in the sequence and says nothing about the line. */
+enum { VP_SKIPPED = 0xff };
+
 static inline vp_jitter_verdict vp_jitter_put(vp_jitter *jitter, const vp_rtp *rtp, uint64_t now) {
     vp_slot *slot = &jitter->slots[rtp->sequence % VP_JITTER_SLOTS];
     if (!jitter->known) {
@@ -170,7 +173,8 @@ static inline vp_jitter_verdict vp_jitter_put(vp_jitter *jitter, const vp_rtp *r
     }
     if (slot->filled && slot->sequence == rtp->sequence)
         return VP_JITTER_DUPLICATE;
-    vp_jitter_learn(jitter, rtp->timestamp, now);
+    if (rtp->payload_type != VP_SKIPPED)
+        vp_jitter_learn(jitter, rtp->timestamp, now);
     uint32_t dropped = vp_jitter_make_room(jitter, rtp->sequence);
     if (!vp_slot_fill(slot, rtp))
         return VP_JITTER_NO_MEMORY;

@@ -30,6 +30,14 @@ typedef struct {
     uint8_t keys[VP_KEYS_MAX]; /* event codes */
 } vp_keypad;
 
+/* One more key, of 100 ms; lost when there are too many already, which no finger does. */
+static inline void vp_keypad_add(vp_keypad *keypad, uint8_t key, uint8_t payload_type) {
+    if (keypad->at >= keypad->count)
+        *keypad = (vp_keypad){.on = 5, .off = VP_KEY_OFF_MIN, .payload_type = payload_type, .sequence = keypad->sequence};
+    if (keypad->count < VP_KEYS_MAX)
+        keypad->keys[keypad->count++] = key;
+}
+
 static inline bool vp_keypad_done(const vp_keypad *keypad) { return keypad->at >= keypad->count; }
 
 /* One tick further: true when a packet is due, whose payload is written. */

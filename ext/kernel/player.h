@@ -2,7 +2,8 @@
  *
  * A prompt is encoded once for a codec and never written again. It is held by the face and by every list it stands in;
  * who lets go last frees it, on whichever thread that is. A list belongs to the command that brings it, then to the
- * player, and is freed when it has ended. One octet is one sample: G.711.
+ * player, and is freed when it has ended. Positions are in units of 1/8000 s: an octet of G.711 or G.722; of any other codec
+a prompt is a row of payloads of 20 ms, each VP_FRAME units.
  */
 #ifndef VP_PLAYER_H
 #define VP_PLAYER_H
@@ -19,7 +20,10 @@ enum {
 
 typedef struct {
     uint32_t references; /* atomic */
-    uint32_t length;     /* octets, at least one */
+    uint32_t length;     /* units, at least one */
+    uint32_t octets;
+    uint32_t frames;     /* payloads; 0: every octet is a unit */
+    uint32_t *ends;      /* owned: of each payload, in `codes` */
     uint8_t codes[];
 } vp_prompt;
 
@@ -35,7 +39,7 @@ typedef enum { VP_PLAYED_NOT_YET, VP_PLAYED_FINISHED, VP_PLAYED_STOPPED, VP_PLAY
 typedef struct {
     vp_playlist *list; /* owned; NULL: nothing is played */
     uint32_t id;
-    uint32_t index, offset, turn; /* the next octet: prompt of the list, octet of the prompt, turns done */
+    uint32_t index, offset, turn; /* the next unit: prompt of the list, unit of the prompt, turns done */
     uint32_t samples;             /* played until now */
     uint32_t timestamp;
     uint16_t sequence;
@@ -43,23 +47,37 @@ typedef struct {
     uint8_t payload_type;
     uint8_t silence; /* the codec's code for it */
     uint8_t ending;  /* vp_played: over, and the event is to be posted */
-    bool over;       /* the last octet was sent */
+    bool over;       /* the last unit was sent */
 } vp_player;
 
-/* With one reference, the caller's; NULL when memory is short. */
-static inline vp_prompt *vp_prompt_new(const uint8_t *codes, uint32_t length) {
-    vp_prompt *prompt = malloc(sizeof *prompt + length);
+/* With one reference, the caller's; NULL when memory is short. With `frames`, vp_prompt_set_frame is called for each, in
+ * order, before it is played. */
+static inline vp_prompt *vp_prompt_new(const uint8_t *codes, uint32_t octets, uint32_t frames) {
+    vp_prompt *prompt = calloc(1, sizeof *prompt + octets);
     if (!prompt)
         return NULL;
+    prompt->ends = frames ? calloc(frames, sizeof *prompt->ends) : NULL;
+    if (frames && !prompt->ends) {
+        free(prompt);
+        return NULL;
+    }
     prompt->references = 1;
-    prompt->length = length;
-    memcpy(prompt->codes, codes, length);
+    prompt->octets = octets;
+    prompt->frames = frames;
+    prompt->length = frames ? frames * VP_FRAME : octets;
+    memcpy(prompt->codes, codes, octets);
     return prompt;
 }
 
+static inline void vp_prompt_set_frame(vp_prompt *prompt, uint32_t frame, uint32_t length) {
+    prompt->ends[frame] = (frame ? prompt->ends[frame - 1] : 0) + length;
+}
+
 static inline void vp_prompt_release(vp_prompt *prompt) {
-    if (prompt && __atomic_sub_fetch(&prompt->references, 1, __ATOMIC_ACQ_REL) == 0)
-        free(prompt);
+    if (!prompt || __atomic_sub_fetch(&prompt->references, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    free(prompt->ends);
+    free(prompt);
 }
 
 /* Without prompts yet. */
@@ -111,10 +129,24 @@ static inline void vp_player_seek(vp_player *player, uint32_t octets) {
     }
 }
 
-/* Writes the next VP_FRAME octets, the end filled up with silence; how many of them are of the list, 0 when it is over. */
+/* A whole payload; where a seek has left the player within one, it is that one. */
+static inline uint32_t vp_player_payload(vp_player *player, const vp_prompt *prompt, uint8_t *codes) {
+    uint32_t frame = player->offset / VP_FRAME, start = frame ? prompt->ends[frame - 1] : 0;
+    uint32_t octets = prompt->ends[frame] - start;
+    memcpy(codes, prompt->codes + start, octets);
+    vp_player_advance(player, VP_FRAME - player->offset % VP_FRAME);
+    player->samples += VP_FRAME;
+    return octets;
+}
+
+/* Writes the payload of the next 20 ms, the end filled up with silence; how many octets it has, 0 when it is over. A list
+ * is of one codec. */
 static inline uint32_t vp_player_frame(vp_player *player, uint8_t *codes) {
     uint32_t filled = 0;
-    while (filled < VP_FRAME && !player->over) {
+    const vp_prompt *first = player->list->prompts[player->index];
+    if (!player->over && first->frames)
+        return vp_player_payload(player, first, codes);
+    while (filled < VP_FRAME && !player->over && !player->list->prompts[player->index]->frames) {
         uint32_t taken = vp_player_take(player, VP_FRAME - filled);
         memcpy(codes + filled, player->list->prompts[player->index]->codes + player->offset, taken);
         vp_player_advance(player, taken);
@@ -122,7 +154,7 @@ static inline uint32_t vp_player_frame(vp_player *player, uint8_t *codes) {
     }
     memset(codes + filled, player->silence, VP_FRAME - filled);
     player->samples += filled;
-    return filled;
+    return filled ? VP_FRAME : 0;
 }
 
 #endif

@@ -103,6 +103,7 @@ struct vp_port {
     uint32_t slot, position; /* in the engine's table, in the worker's list */
     uint32_t clock_rate;
     int16_t telephone_event; /* payload type, -1 when not negotiated */
+    uint32_t event_rate;     /* its clock: with Opus many phones have it at 8000 all the same */
     bool echo, held, muted, rtcp_mux, connected, timed_out;
     bool speaking;     /* a prompt or digits: nothing is relayed to it meanwhile */
     bool producing;    /* in the worker's list of those that do something at each tick: speak, or have audio */
@@ -195,11 +196,24 @@ static inline bool vp_port_accepts(const vp_port *port, uint8_t payload_type) {
     return port->accepted[payload_type >> 3] & 1 << (payload_type & 7);
 }
 
+/* The peer has another codec, so that its packets are made here: the events of this port are not relayed into them. */
+static inline bool vp_port_is_transcoded(const vp_port *port) {
+    return port->peer && port->peer->audio && port->peer->audio->encodes;
+}
+
+/* A digit that has ended is pressed anew for a transcoded peer, in its own clock and between its own packets. */
+static inline void vp_port_pass_digit(vp_port *port, uint8_t digit) {
+    uint8_t payload_type = port->telephone_event < 0 ? VP_NO_ROUTE : port->route[port->telephone_event];
+    if (!port->muted && vp_port_is_transcoded(port) && payload_type != VP_NO_ROUTE)
+        vp_keypad_add(&port->peer->keypad, digit, payload_type);
+}
+
 static inline void vp_port_post_digits(vp_port *port, vp_context *context, const vp_digit *digits, int count) {
     for (int i = 0; i < count; i++) {
         vp_event event = {.port = port->id, .kind = VP_EVENT_DIGIT, .value = digits[i].event};
-        event.duration = (uint32_t)((uint64_t)digits[i].duration * 1000 / port->clock_rate);
+        event.duration = (uint32_t)((uint64_t)digits[i].duration * 1000 / port->event_rate);
         VP_ADD(port->counters.digits, 1);
+        vp_port_pass_digit(port, digits[i].event);
         vp_post(context, &event);
     }
 }
@@ -299,6 +313,9 @@ static inline vp_port *vp_port_next(vp_port *port, vp_rtp *rtp, bool taken) {
     }
     if (port->echo)
         return port;
+    bool is_event = rtp->payload_type == port->telephone_event;
+    if (is_event && vp_port_is_transcoded(port))
+        return NULL; /* its digits were passed on */
     if (!port->peer || port->route[rtp->payload_type] == VP_NO_ROUTE) {
         if (!taken)
             vp_count_drop(port, port->peer ? VP_DROP_UNMAPPED : VP_DROP_NO_ROUTE);
@@ -474,6 +491,8 @@ static inline vp_port *vp_port_receive(
     }
     if (!vp_port_admits(port, context, source, &rtp) || !vp_port_measures(port, context, &rtp))
         return NULL;
+    if (port->audio && rtp.payload_type == port->telephone_event)
+        vp_intake_skip(&port->audio->heard, &rtp, port->stream.epoch, context->now);
     bool taken = port->audio
         && vp_intake_put(&port->audio->heard, &port->audio_counters.heard, &rtp, port->stream.epoch, context->now);
     bool translates = port->translation && rtp.payload_type == port->translated;
@@ -509,11 +528,11 @@ static inline size_t vp_port_emit(
 /* All packets of an event carry the timestamp of its start; the sender's clock goes on meanwhile. */
 static inline size_t vp_port_produce_key(vp_port *port, vp_context *context, uint8_t *packet) {
     vp_keypad *keypad = &port->keypad;
-    uint32_t units = port->clock_rate / 50;
+    uint32_t units = port->event_rate / 50, audio_units = port->clock_rate / 50;
     bool due = vp_keypad_tick(keypad, packet + VP_RTP_HEADER, units);
     if (vp_keypad_done(keypad)) {
         vp_event event = {.port = port->id, .kind = VP_EVENT_KEYED, .value = keypad->id};
-        if (vp_post(context, &event))
+        if (!keypad->id || vp_post(context, &event))
             keypad->count = 0;
         return 0;
     }
@@ -523,19 +542,20 @@ static inline size_t vp_port_produce_key(vp_port *port, vp_context *context, uin
     size_t length = vp_port_emit(port, context, packet, &rtp, VP_SOURCE_KEYPAD, keypad->id << 6 | keypad->at);
     if (length) {
         keypad->sequence++;
-        port->sender.timestamp = rtp.timestamp + (keypad->tick - 1u) * units;
+        port->sender.timestamp = rtp.timestamp + (keypad->tick - 1u) * audio_units;
     }
     return length;
 }
 
 static inline size_t vp_port_produce_prompt(vp_port *port, vp_context *context, uint8_t *packet) {
     vp_player *player = &port->player;
-    if (player->ending || !vp_player_frame(player, packet + VP_RTP_HEADER)) {
+    uint32_t octets = player->ending ? 0 : vp_player_frame(player, packet + VP_RTP_HEADER);
+    if (!octets) {
         vp_port_end_play(port, context, VP_PLAYED_FINISHED);
         return 0;
     }
-    vp_rtp rtp = {.payload_length = VP_FRAME, .payload_type = player->payload_type, .sequence = player->sequence,
-                  .timestamp = player->timestamp};
+    vp_rtp rtp = {.payload_length = (uint16_t)octets, .payload_type = player->payload_type,
+                  .sequence = player->sequence, .timestamp = player->timestamp * (port->clock_rate / 8000)};
     size_t length = vp_port_emit(port, context, packet, &rtp, VP_SOURCE_PLAYER, player->id);
     player->sequence = (uint16_t)(player->sequence + (length != 0));
     player->timestamp += VP_FRAME;

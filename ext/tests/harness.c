@@ -38,7 +38,7 @@ static void open_port(vp_worker *worker, uint32_t slot, int rtp_fd, int rtcp_fd)
 
 static void set_remote(vp_worker *worker, uint32_t slot, const char *host, uint16_t port) {
     vp_command command = {.kind = VP_COMMAND_REMOTE, .slot = slot};
-    command.remote = (vp_remote){.window = draw() % 4 * VP_SECOND, .clock_rate = 8000, .telephone_event = 101};
+    command.remote = (vp_remote){.window = draw() % 4 * VP_SECOND, .clock_rate = 8000, .event_rate = 8000, .telephone_event = 101};
     vp_address_parse(&command.remote.sdp, host, port);
     if (draw() % 4 == 0)
         vp_address_parse(&command.remote.signalling, "10.0.0.9", 5060);
@@ -59,8 +59,11 @@ static vp_prompt *prompts[PROMPTS];
 static void make_prompts(void) {
     uint8_t codes[1000];
     memset(codes, 0x7f, sizeof codes);
-    for (uint32_t i = 0; i < PROMPTS; i++)
-        expect((prompts[i] = vp_prompt_new(codes, 1 + draw() % sizeof codes)) != NULL, "no memory");
+    for (uint32_t i = 1; i < PROMPTS; i++)
+        expect((prompts[i] = vp_prompt_new(codes, 1 + draw() % sizeof codes, 0)) != NULL, "no memory");
+    expect((prompts[0] = vp_prompt_new(codes, 60, 3)) != NULL, "no memory"); /* of a codec with payloads */
+    for (uint32_t i = 0; i < 3; i++)
+        vp_prompt_set_frame(prompts[0], i, 20);
 }
 
 static void drop_prompts(void) {
