@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -110,7 +111,7 @@ def test_a_digit_crosses_a_transcoded_call_in_the_clock_of_the_other_side(plane:
     assert len({each[4:8] for each in events}) == 1
     assert [struct.unpack_from("!H", each, 14)[0] for each in events] == [960, 1920, 2880, 3840, 4800, 4800, 4800]
     stamps = [struct.unpack_from("!I", each, 4)[0] for each in sent]
-    assert all((after - before) % 2**32 < 960 * 12 for before, after in zip(stamps, stamps[1:], strict=False))
+    assert all((after - before) % 2**32 < 960 * 12 for before, after in pairwise(stamps))
     decoder = Decoder(4, 8000, maybe_opus() or ())
     parts = [decoder.decode(each[12:]) or b"" for each in sent if each[1] & 0x7F == 111]
     assert loudest(np.frombuffer(b"".join(parts), np.int16), 8000) == 500
@@ -132,7 +133,7 @@ def test_a_prompt_is_played_in_opus_and_in_g722(plane: MediaPlane) -> None:
         assert len(sent) == 75
         step = 960 if form == SOFT else 160
         stamps = [struct.unpack_from("!I", each, 4)[0] for each in sent]
-        assert all((after - before) % 2**32 == step for before, after in zip(stamps, stamps[1:], strict=False))
+        assert all((after - before) % 2**32 == step for before, after in pairwise(stamps))
         decoder = Decoder(kind, rate, maybe_opus() or ())
         heard = np.frombuffer(b"".join(decoder.decode(each[12:]) or b"" for each in sent), np.int16)
         assert abs(loudest(heard, rate) - 900) <= 2
