@@ -256,6 +256,7 @@ class Engine:
         self._secured.pop(port.id, None)
         if self._clock:
             self._leaving[port.id] = port
+        self._settle_recordings()
         self._numbers[port.address].rest(port.rtp_port, self._core.now())
 
     # Media
@@ -425,7 +426,7 @@ class Engine:
     def stop_recording(self, port: Port, recording: Recording) -> None:
         """What is recorded until now is all. Raises: StaleHandleError, when the end of the port has stopped it."""
         self._core.detach(port.id, recording.number, False)
-        self._recorder.hurry()
+        self._settle_recordings()
 
     def tap(
         self,
@@ -456,6 +457,13 @@ class Engine:
     def untap(self, port: Port, one: Tap | Speaking) -> None:
         """End a tap or a speech. Raises: StaleHandleError."""
         self._core.detach(port.id, one.number, isinstance(one, Speaking))
+
+    def _settle_recordings(self) -> None:
+        """A recording may have ended: its file is closed at once. On the manual clock nobody else would."""
+        if len(self._recorder):
+            self._recorder.hurry()
+            if self._clock:
+                self._recorder.pump()
 
     def _next_number(self) -> int:
         self._numbered = self._numbered % 0xFFFFFFFF + 1

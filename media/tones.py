@@ -1,4 +1,4 @@
-"""Tones as the telephone network makes them: one or more sines for a time, and the signals of some countries.
+"""Tones as the telephone network makes them: one or more sines for a time, and the signals of sixty countries.
 
 A signal is a sequence of tones that is repeated; a tone without frequencies is the pause in it. Levels are dBm0 of the
 whole tone (ITU-T E.180 §6 asks for -10 ± 5); frequencies and cadences are those of ITU-T E.180 supplement 2.
@@ -14,6 +14,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from media.tone_table import TABLE, information
 
 # G.711: a sine of full scale has +3.14 dBm0 (A-law) or +3.17 dBm0 (µ-law).
 FULL_SCALE_DBM0: Final = 3.14
@@ -49,6 +51,9 @@ class Tone:
         """Its sines; none for silence."""
         return self.frequency if isinstance(self.frequency, tuple) else (self.frequency,)
 
+
+# A steady tone is that long and then begins anew, with a fade that nobody hears.
+STEADY_SECONDS: Final = 10.0
 
 Signal = tuple[Tone, ...]
 
@@ -96,59 +101,28 @@ class Signals:
     ringback: Signal
     busy: Signal
     congestion: Signal
+    information: Signal
 
 
-def _on_off(frequency: float | tuple[float, ...], on: float, off: float) -> Signal:
-    return (Tone(frequency, on), pause(off))
+def _signal(text: str) -> Signal:
+    """A signal as the table writes it."""
+    return tuple(_tone(*part.partition("/")[::2]) for part in text.split(","))
 
 
-def _steady(frequency: float | tuple[float, ...]) -> Signal:
-    return (Tone(frequency, 10.0),)
+def _tone(frequency: str, milliseconds: str) -> Tone:
+    seconds = float(milliseconds) / 1000 if milliseconds else STEADY_SECONDS
+    if frequency == "0":
+        return pause(seconds)
+    carrier, is_swelling, rate = frequency.partition("*")
+    if is_swelling:
+        return Tone((float(carrier) - float(rate) / 2, float(carrier) + float(rate) / 2), seconds)
+    sines = tuple(float(hertz) for hertz in frequency.split("+"))
+    return Tone(sines if len(sines) > 1 else sines[0], seconds)
 
 
-SIGNALS: Final[Mapping[str, Signals]] = MappingProxyType(
-    {
-        "au": Signals(
-            dial=_steady((413.0, 438.0)),
-            ringback=(*_on_off((413.0, 438.0), 0.4, 0.2), *_on_off((413.0, 438.0), 0.4, 2.0)),
-            busy=_on_off(425.0, 0.375, 0.375),
-            congestion=_on_off(425.0, 0.375, 0.375),
-        ),
-        "de": Signals(
-            dial=_steady(425.0),
-            ringback=_on_off(425.0, 1.0, 4.0),
-            busy=_on_off(425.0, 0.48, 0.48),
-            congestion=_on_off(425.0, 0.24, 0.24),
-        ),
-        "es": Signals(
-            dial=_steady(425.0),
-            ringback=_on_off(425.0, 1.5, 3.0),
-            busy=_on_off(425.0, 0.2, 0.2),
-            congestion=(*_on_off(425.0, 0.2, 0.2), *_on_off(425.0, 0.2, 0.6)),
-        ),
-        "fr": Signals(
-            dial=_steady(440.0),
-            ringback=_on_off(440.0, 1.5, 3.5),
-            busy=_on_off(440.0, 0.5, 0.5),
-            congestion=_on_off(440.0, 0.25, 0.25),
-        ),
-        "gb": Signals(
-            dial=_steady((350.0, 440.0)),
-            ringback=(*_on_off((400.0, 450.0), 0.4, 0.2), *_on_off((400.0, 450.0), 0.4, 2.0)),
-            busy=_on_off(400.0, 0.375, 0.375),
-            congestion=(*_on_off(400.0, 0.4, 0.35), *_on_off(400.0, 0.225, 0.525)),
-        ),
-        "jp": Signals(
-            dial=_steady(400.0),
-            ringback=_on_off((384.0, 416.0), 1.0, 2.0),
-            busy=_on_off(400.0, 0.5, 0.5),
-            congestion=_on_off(400.0, 0.5, 0.5),
-        ),
-        "us": Signals(
-            dial=_steady((350.0, 440.0)),
-            ringback=_on_off((440.0, 480.0), 2.0, 4.0),
-            busy=_on_off((480.0, 620.0), 0.5, 0.5),
-            congestion=_on_off((480.0, 620.0), 0.25, 0.25),
-        ),
-    }
-)
+def _signals(country: str) -> Signals:
+    dial, ringback, busy, congestion = (_signal(text) for text in TABLE[country][:4])
+    return Signals(dial, ringback, busy, congestion, _signal(information(country)))
+
+
+SIGNALS: Final[Mapping[str, Signals]] = MappingProxyType({country: _signals(country) for country in TABLE})

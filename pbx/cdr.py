@@ -136,6 +136,12 @@ class CdrWriter:
         if leg is not None and leg.answered is None:
             self._save(leg._replace(answered=fact.answered, codec=fact.codec))
 
+    def recorded(self, leg_id: str, recording: str) -> None:
+        """Journal where the leg is recorded; the latest recording counts."""
+        leg = self._open.get(leg_id)
+        if leg is not None:
+            self._save(leg._replace(recording=recording))
+
     def ended(self, fact: LegEnded) -> None:
         """Complete the leg's CDR. A second end of the same leg is nothing."""
         leg = self._open.pop(fact.id, None)
@@ -156,7 +162,7 @@ class CdrWriter:
                 cause_sip=fact.cause.sip,
                 cause_q850=fact.cause.q850,
                 cause_id=fact.cause.id,
-                recording=fact.recording,
+                recording=fact.recording or leg.recording,
                 mos=fact.media.mos,
                 codec=fact.media.codec or leg.codec,
                 packets=fact.media.packets,

@@ -12,9 +12,13 @@ from voipat.events import (
     BindingUnreachable,
     CallAnswered,
     CallEnded,
+    CallEvent,
     CallRinging,
     CallStarted,
     Event,
+    RecordingEnded,
+    RecordingEvent,
+    RecordingStarted,
     Registered,
     RequestRefused,
     Unregistered,
@@ -68,6 +72,12 @@ def log_event(event: Event) -> None:
             logger.warning("phone unreachable", extra={**_where(event), **unanswered})
         case BindingReachable():
             logger.info("phone reachable again", extra={**_where(event), "contact": event.contact})
+        case RecordingStarted():
+            logger.info("recording started", extra={**_ids(event), "path": event.path})
+        case RecordingEnded():
+            facts = {"path": event.path, "seconds": round(event.seconds, 2), "problem": event.problem or None}
+            level = logging.WARNING if event.is_partial else logging.INFO
+            logger.log(level, "recording ended", extra={**_ids(event), **facts})
         case RequestRefused():
             refused: dict[str, object] = {"account": event.account, "status": event.status, "reason": event.reason}
             source: dict[str, object] = {CAUSE_FIELD: _cause(event), "source": event.source}
@@ -98,7 +108,7 @@ def _call(event: CallStarted | CallAnswered | CallEnded, message: str, **fields:
     logger.info(message, extra={**_ids(event), **fields})
 
 
-def _ids(event: CallStarted | CallRinging | CallAnswered | CallEnded) -> dict[str, object]:
+def _ids(event: CallEvent | RecordingEvent) -> dict[str, object]:
     ids: dict[str, object] = {CAUSE_FIELD: _cause(event), "tenant": event.tenant, "call": event.id}
     if event.linked_id != event.id:
         ids["linked"] = event.linked_id

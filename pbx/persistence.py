@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 
 from pbx.cdr import Cause, CdrWriter, Disposition, LegAnswered, LegEnded, LegMedia, LegStarted
 from pbx.store.base import BindingRecord, TenantReader, TenantStore
-from voipat.events import CallAnswered, CallEnded, CallStarted, Event
+from voipat.events import CallAnswered, CallEnded, CallStarted, Event, RecordingStarted
 from voipat.location import Binding, MemoryLocation
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ class CdrListener:
                 self._writer.started(_started(event))
             case CallAnswered():
                 self._writer.answered(LegAnswered(event.id, event.answered, event.codec))
+            case RecordingStarted():
+                self._writer.recorded(event.id, event.path)
             case CallEnded():
                 self._writer.ended(_ended(event))
 

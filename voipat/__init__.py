@@ -9,6 +9,7 @@ from media import (
     PromptTooLargeError,
 )
 from media.prompts import Source
+from media.tap import AudioFrame
 from media.tones import SIGNALS, Signals, Tone, pause
 from sipcore.errors import NegotiationError, ProtocolError, SipError
 from voipat import events, reasons
@@ -25,14 +26,18 @@ from voipat.proxy import Decision, Forward, Proxy, ProxyRequest, Reject, to_regi
 from voipat.reasons import Reason
 from voipat.registrar import Registrar, RegistrarPolicy
 from voipat.speech import Clock, Date, Digits, Duration, Letters, Money, Number, PromptSet
+from voipat.taking import AudioStream, CallRecording, RecordingStore, Voice
 
 __all__ = [
     "SIGNALS",
     "Accounts",
     "App",
+    "AudioFrame",
+    "AudioStream",
     "Binding",
     "Call",
     "CallOutcome",
+    "CallRecording",
     "CallState",
     "Cancelled",
     "Clock",
@@ -67,6 +72,7 @@ __all__ = [
     "Proxy",
     "ProxyRequest",
     "Reason",
+    "RecordingStore",
     "Registrar",
     "RegistrarPolicy",
     "Reject",
@@ -77,6 +83,7 @@ __all__ = [
     "Source",
     "Tone",
     "TrunkIdentity",
+    "Voice",
     "__version__",
     "events",
     "pause",

@@ -7,12 +7,16 @@ first decides: later ends of the same call are nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
+from os import PathLike
 from typing import TYPE_CHECKING, Final
 
 from media import MediaError
 from media.prompts import Source
+from media.recorder import Channels
+from media.tap import DropPolicy, TapSide
 from sipcore.errors import NegotiationError, ParseError
 from sipcore.events import RequestFailed, RequestReceived, ResponseReceived
 from sipcore.message import Request
@@ -33,6 +37,7 @@ from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digi
 from voipat.reasons import Reason
 from voipat.speech import PromptSet, Said
 from voipat.switch import Switch
+from voipat.taking import AudioStream, CallRecording, FileAt, RecordingStore, Samples, Voice, speak
 
 if TYPE_CHECKING:
     from voipat.bridge import Bridge
@@ -87,6 +92,7 @@ class Call:
         # What `say` takes its words from; a flow may set another language.
         self.prompts: PromptSet = switch.prompts
         self._playback: CallAudio | None = None
+        self.recordings = 0  # begun until now; for the modules of this package
         self._started_now = switch.loop.time()
         self._answered_now: float | None = None
         self._waiters: set[asyncio.Future[None]] = set()
@@ -298,6 +304,41 @@ class Call:
         Raises: ValueError for what is no digit, HungUp, Cancelled.
         """
         await self.playback.send_digits(digits, duration=duration, pause_s=pause)
+
+    def record(
+        self,
+        store: RecordingStore | str | PathLike[str],
+        *,
+        stereo: bool = True,
+        stop_digit: str = "",
+        max_seconds: float | None = None,
+    ) -> CallRecording:
+        """Record the call, as `async with call.record("note.wav", stop_digit="#") as recording`.
+
+        Left is what its peer says, right what the peer is told; without `stereo` both are one channel. To a path it is
+        a WAV file, to a store what that makes of it. It ends with the block, the call, a digit of `stop_digit` or after
+        `max_seconds`; `await recording.finished()` waits for that. A full disk ends it and not the call: the
+        recording is partial then, and RecordingEnded says so. Answers the call. Raises: CodecMissingError, HungUp.
+        """
+        where = FileAt(store) if isinstance(store, str | PathLike) else store
+        channels: Channels = "stereo" if stereo else "mixed"
+        return CallRecording(self, where, channels=channels, stop_digit=stop_digit, max_seconds=max_seconds)
+
+    def audio(self, *, rate: int = 16000, side: TapSide = "heard", drop: DropPolicy = "oldest") -> AudioStream:
+        """What the peer says, 20 ms at a time: `async for frame in call.audio(rate=16000)`. Raises there: HungUp.
+
+        A program that is too slow misses the oldest or the newest frames, as `drop` says, and `frame.lost` tells how
+        many; the call does not notice. Answers the call. Raises: ValueError; CodecMissingError there.
+        """
+        return AudioStream(self, rate=rate, side=side, drop=drop)
+
+    def voice(self, *, rate: int = 16000) -> Voice:
+        """A way to say samples: `async with call.voice() as voice: mark = await voice.write(samples)`."""
+        return Voice(self, rate=rate)
+
+    async def speak(self, frames: Samples | Iterable[Samples] | AsyncIterable[Samples], *, rate: int = 16000) -> None:
+        """Say 16-bit samples, or pieces of them as they come, and return when they were sent. Raises: HungUp."""
+        await speak(self, frames, rate=rate)
 
     @property
     def playback(self) -> CallAudio:

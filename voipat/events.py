@@ -160,6 +160,32 @@ class RequestRefused:
     call_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordingStarted:
+    """A call is recorded from now on; `path` is what its store calls the recording."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    path: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingEnded:
+    """The recording is on the disk. `is_partial`: something is missing of it, and `problem` says why."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    path: str
+    ended: float
+    seconds: float
+    is_partial: bool
+    problem: str
+
+
+RecordingEvent = RecordingStarted | RecordingEnded
 CallEvent = CallStarted | CallRinging | CallAnswered | CallEnded
-Event = CallEvent | Registered | Unregistered | BindingUnreachable | BindingReachable | RequestRefused
+Event = CallEvent | RecordingEvent | Registered | Unregistered | BindingUnreachable | BindingReachable | RequestRefused
 Listener = Callable[[Event], None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from media import DigitReceived, DigitsSent, EncodedAudio, PlaybackFinished
@@ -40,6 +40,8 @@ class CallAudio:
         self._listeners: set[asyncio.Future[None]] = set()
         self._running: dict[int, asyncio.Future[None]] = {}
         self._reasons: dict[int, PlayedReason] = {}
+        # Who is asked first; True: the digit was meant for it and for nobody else.
+        self.digit_listeners: list[Callable[[str], bool]] = []
 
     # Events
 
@@ -52,7 +54,14 @@ class CallAudio:
         elif isinstance(event, DigitsSent):
             self._finish(event.number, "finished")
 
+    def on_info_digit(self, digit: str) -> None:
+        """A digit that came in an INFO (application/dtmf-relay, application/dtmf); what is no digit is left out."""
+        if len(digit) == 1 and digit in DIGITS:
+            self._on_digit(digit)
+
     def _on_digit(self, digit: str) -> None:
+        if any(listener(digit) for listener in tuple(self.digit_listeners)):
+            return
         if self._call.bridge_ is not None and not self._listeners:
             return
         self._waiting.append(digit)

@@ -341,8 +341,9 @@ static inline void vp_port_translate(const vp_port *port, uint8_t *packet, const
 
 /* Gives the packet the identity of `out`; NULL (counted) when it must not leave. */
 static inline vp_port *vp_port_stamp(vp_port *port, vp_port *out, vp_context *context, uint8_t *packet, vp_rtp *rtp) {
-    if (out->held || out->speaking || !vp_latch_destination(&out->latch)) {
-        vp_count_drop(port, out->held ? VP_DROP_HELD : out->speaking ? VP_DROP_PLAYING : VP_DROP_NO_DESTINATION);
+    bool speaks = out->speaking || (out->audio && out->audio->source && out->audio->says);
+    if (out->held || speaks || !vp_latch_destination(&out->latch)) {
+        vp_count_drop(port, out->held ? VP_DROP_HELD : speaks ? VP_DROP_PLAYING : VP_DROP_NO_DESTINATION);
         return NULL;
     }
     if (vp_sender_stamp(&out->sender, rtp, port->slot, port->stream.epoch, context->now, out->clock_rate)) {

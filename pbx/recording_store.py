@@ -1,0 +1,52 @@
+"""Where the PBX keeps recordings: a directory per tenant, every file sealed (P-20)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from media.recording_file import RecordingFile
+from media.sealed import Format, RandomBytes, SealedReader, SealedWriter
+from pbx.recording_keys import FileTenantKeys
+
+SUFFIX: Final = ".sealed"
+
+
+class SealedRecordings:
+    """voipat.RecordingStore in the data directory; a recording's key is kept apart and can be destroyed by itself."""
+
+    def __init__(self, directory: Path, keys: FileTenantKeys, random_bytes: RandomBytes) -> None:
+        self._directory = directory
+        self._keys = keys
+        self._random_bytes = random_bytes
+
+    def place(self, tenant: str, name: str) -> str:
+        """The file's path."""
+        return str(self._path(tenant, name))
+
+    def create(self, tenant: str, name: str, form: Format) -> RecordingFile:
+        """A new sealed file. Blocks on the disk. Raises: OSError, RecordingKeyError."""
+        return SealedWriter(
+            self._path(tenant, name),
+            self._keys,
+            tenant=tenant,
+            object_id=name,
+            form=form,
+            random_bytes=self._random_bytes,
+        )
+
+    def open(self, tenant: str, name: str) -> SealedReader:
+        """Read a recording of that tenant. Blocks on the disk. Raises: RecordingError."""
+        return SealedReader(self._path(tenant, name), self._keys)
+
+    def destroy(self, tenant: str, name: str) -> bool:
+        """Destroy the key and remove the file; False when there was neither. Blocks on the disk."""
+        had_key = self._keys.destroy(tenant, name)
+        path = self._path(tenant, name)
+        had_file = path.exists()
+        path.unlink(missing_ok=True)
+        return had_key or had_file
+
+    def _path(self, tenant: str, name: str) -> Path:
+        return self._directory / f"t-{quote(tenant, safe='')}" / f"{quote(name, safe='')}{SUFFIX}"
