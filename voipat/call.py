@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from os import PathLike
 from typing import TYPE_CHECKING, Final

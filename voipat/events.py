@@ -160,7 +160,7 @@ class RequestRefused:
     call_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RecordingStarted:
     """A call is recorded from now on; `path` is what its store calls the recording."""
 
@@ -171,7 +171,7 @@ class RecordingStarted:
     started: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class RecordingEnded:
     """The recording is on the disk. `is_partial`: something is missing of it, and `problem` says why."""
 
