@@ -49,6 +49,7 @@ class Endpoint:
     answer that the gate never sees: requests that cannot be read, or of calls that nobody knows. `advertised`
     gives the address that the peer on a flow can reach us at (Via, Contact). `supported` are the option tags
     a Require may name. `symmetric` answers UDP requests to their source port even without `rport` (RFC 3581).
+    `large_by_tcp` sends requests over 1300 bytes by TCP where a URI said UDP (`sipcore.large_requests`).
     `route_secret` signs the Record-Route of what is proxied; without one dialogs do not outlive the process.
     """
 
@@ -66,6 +67,7 @@ class Endpoint:
         server: str = "voipat",
         supported: Sequence[str] = (),
         symmetric: bool = True,
+        large_by_tcp: bool = True,
         route_secret: bytes = b"",
     ) -> None:
         deadlines = Deadlines()
@@ -77,6 +79,7 @@ class Endpoint:
             server=server,
             supported=frozenset(option.lower() for option in supported),
             symmetric=symmetric,
+            large_by_tcp=large_by_tcp,
             max_transactions=limits.max_transactions,
             deadlines=deadlines,
             transactions=TransactionTable(deadlines, timers),

@@ -83,6 +83,8 @@ class EndpointState:
     locals: dict[str, list[Address]]
     source: Callable[[str], str | None] | None = None
     answers_stray: StrayGate | None = None
+    # RFC 3261 §18.1.1: requests over 1300 bytes leave UDP.
+    large_by_tcp: bool = True
     # Our SUBSCRIBEs by Call-ID and From tag: the NOTIFY that comes for one, maybe before its 2xx, makes the dialog.
     subscribing: dict[tuple[str, str], Request] = field(default_factory=dict)
 

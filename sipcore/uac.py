@@ -11,6 +11,7 @@ from sipcore.errors import LocalProtocolError
 from sipcore.events import DialogId, Failure, RequestFailed, ResponseReceived, TransactionId
 from sipcore.flow import Address, Flow
 from sipcore.invite_usage import ENDING_STATUSES, ack_headers, end_dialog, end_early_dialogs
+from sipcore.large_requests import LargeRequests
 from sipcore.locate import Target
 from sipcore.message import Request, Response
 from sipcore.negotiation import Pending
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
 class UserAgentClient:
     """Sends requests and receives responses."""
 
-    __slots__ = ("_dead", "_last_query", "_resolving", "_server", "_state", "proxy")
+    __slots__ = ("_dead", "_large", "_last_query", "_resolving", "_server", "_state", "proxy")
 
     def __init__(self, state: EndpointState, server: UserAgentServer) -> None:
         self._state = state
         self._server = server
+        self._large = LargeRequests(state)
         # Set by the endpoint, whose proxy is made of this.
         self.proxy: ProxyCore | None = None
         self._resolving: dict[int, tuple[Transaction, NextHop]] = {}
@@ -97,7 +99,7 @@ class UserAgentClient:
             raise LocalProtocolError(f"{uri.scheme}: says no next hop", status_hint=416)
         hop = next_hop(uri)
         if hop.is_literal:
-            self._start(opened, new_flow(hop, ANY_LOCAL, hop.address), now, out)
+            self._start(opened, new_flow(hop, ANY_LOCAL, hop.address), now, out, hop)
             return
         query = self.new_query()
         self._resolving[query] = opened, hop
@@ -250,21 +252,43 @@ class UserAgentClient:
         transaction.cseq = number
         return transaction
 
-    def _start(self, transaction: Transaction, flow: Flow, now: float, out: list[Output]) -> None:
+    def _start(
+        self, transaction: Transaction, flow: Flow, now: float, out: list[Output], hop: NextHop | None = None
+    ) -> None:
+        """Send a request for the first time; with `hop`, to where a URI leads, its size may change the transport."""
         state = self._state
         request = transaction.request
         assert request is not None, "a transaction is started once, with its request"
+        adds_contact = transaction.relay is None and "Contact" not in request.headers
         flow = state.with_local(flow)
-        if transaction.relay is not None:
-            branch = self._dress(transaction, flow)
-        else:
-            branch = state.new_branch()
-            self._address(transaction, request, flow, branch)
-        assert transaction.request is not None, "dressing leaves a request"
-        transaction.data = transaction.request.to_bytes()
+        branch = self._write(transaction, request, flow)
+        if hop is not None and transaction.method != "REGISTER":
+            by_tcp = self._large.by_tcp(flow, len(transaction.data), now)
+            if by_tcp is not None:
+                self._leave_way_back(transaction, hop, flow, adds_contact=adds_contact)
+                if adds_contact:
+                    request.headers.remove("Contact")
+                flow = by_tcp
+                branch = self._write(transaction, request, flow)
         transaction.reliable = flow.reliable
         out.append(Transmit(transaction.data, flow))
         state.transactions.open_client(transaction, branch, flow, now)
+
+    def _write(self, transaction: Transaction, request: Request, flow: Flow) -> str:
+        """The bytes of the request as it goes by `flow`; returns its branch."""
+        if transaction.relay is not None:
+            branch = self._dress(transaction, flow)
+        else:
+            branch = self._state.new_branch()
+            self._address(transaction, request, flow, branch)
+        assert transaction.request is not None, "dressing leaves a request"
+        transaction.data = transaction.request.to_bytes()
+        return branch
+
+    def _leave_way_back(self, transaction: Transaction, hop: NextHop, flow: Flow, *, adds_contact: bool) -> None:
+        others = transaction.alternatives.targets if transaction.alternatives is not None else ()
+        targets = [Target(flow.transport, flow.remote), *others]
+        transaction.alternatives = Alternatives(hop, targets, adds_contact, after_refusal=True)
 
     def _dress(self, transaction: Transaction, flow: Flow) -> str:
         assert self.proxy is not None, "only a proxy sends for others"
@@ -362,19 +386,27 @@ class UserAgentClient:
         (transport, address), *rest = targets.targets
         hop = targets.hop._replace(transport=transport)
         if rest:
-            transaction.alternatives = targets._replace(targets=rest)
-        self._start(transaction, new_flow(hop, ANY_LOCAL, address), now, out)
+            transaction.alternatives = targets._replace(targets=rest, after_refusal=False)
+        flow = new_flow(hop, ANY_LOCAL, address)
+        self._start(transaction, flow, now, out, None if targets.after_refusal else hop)
         if rest:
             transaction.expire_at = min(transaction.expire_at, now + self._state.timers.failover)
             self._state.transactions.settle(transaction)
 
-    def _try_next(self, failed: Transaction, now: float, out: list[Output]) -> bool:
+    def _try_next(self, failed: Transaction, now: float, out: list[Output], *, unreachable: bool = False) -> bool:
         """RFC 3263 §4.3: the next target, in "a new transaction", for which the old one leaves its id."""
         targets, request = failed.alternatives, failed.request
         if targets is not None and failed.flow is not None:
             self._dead.add(Target(failed.flow.transport, failed.flow.remote), now)
         if targets is None or request is None or failed.cancel_headers is not None or failed.forks:
             return False
+        if targets.after_refusal and not unreachable:
+            # RFC 3261 §18.1.1 goes back to UDP for a connection that is refused, not for what came over it.
+            targets = targets._replace(targets=targets.targets[1:], after_refusal=False)
+            if not targets.targets:
+                return False
+        elif targets.after_refusal:
+            self._large.refused(targets.targets[0].address, now)
         failed.alternatives = None
         id_ = failed.id
         self._state.transactions.give_up_id(failed)
@@ -448,7 +480,9 @@ class UserAgentClient:
             elif action is Action.REPORT_TIMEOUT:
                 if not self._try_next(transaction, now, out):
                     self._fail(transaction, Failure.TIMEOUT, now, out)
-            elif action is Action.REPORT_TRANSPORT_ERROR and not self._try_next(transaction, now, out):
+            elif action is Action.REPORT_TRANSPORT_ERROR and not self._try_next(
+                transaction, now, out, unreachable=True
+            ):
                 self._fail(transaction, Failure.TRANSPORT, now, out)
         if self._state.transactions.settle(transaction) and transaction.forks is not None:
             end_early_dialogs(self._state, transaction, now, out)

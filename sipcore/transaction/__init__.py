@@ -96,11 +96,15 @@ class Machine:
 
 
 class Alternatives(NamedTuple):
-    """Targets of a request that are left to try, and whether its Contact is ours to write for each."""
+    """Targets of a request that are left to try, and whether its Contact is ours to write for each.
+
+    With `after_refusal` the first one is for UDP, should the TCP connection be refused that only the size asked for.
+    """
 
     hop: NextHop
     targets: Sequence[Target]
     adds_contact: bool
+    after_refusal: bool = False
 
 
 class Transaction:
