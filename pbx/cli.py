@@ -43,6 +43,7 @@ LEG_COLUMNS: Final = (
     *("codec", "packets", "loss", "jitter", "mos", "loss_out", "jitter_out", "mos_out", "rtt"),
 )
 TRUNK_COLUMNS: Final = ("tenant", "trunk", "host", "state", "registration", "calls", "max_calls", "failures", "last")
+BAN_COLUMNS: Final = ("source", "account", "left_s")
 TRACE_COLUMNS: Final = ("started", "id", "tenant", "caller", "callee", "fate", "cause", "entries")
 TIMES: Final = ("started", "answered", "ended")
 
@@ -159,6 +160,8 @@ def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _add_verbs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _asking(commands, "stats", _stats, "what the daemon counts, as one object")
+    bans = _asking(commands, "bans", _bans, "the sources that get no answer for now: too many wrong passwords")
+    bans.add_argument("--lift", metavar="SOURCE", help="end the bans of this address")
     reload = _asking(commands, "reload", _reload, "read the configuration again; a bad one changes nothing")
     reload.add_argument("--check", action="store_true", help="only say what would change")
     drain = _asking(commands, "drain", _drain, "take no new calls, end when the last one has (as SIGTERM)")
@@ -287,6 +290,15 @@ def _cdr(options: argparse.Namespace) -> int:
 
 def _stats(options: argparse.Namespace) -> int:
     return _print_objects(options, _rows(options, {}))
+
+
+def _bans(options: argparse.Namespace) -> int:
+    rows = _rows(options, _given(options, "lift"))
+    if options.lift is None or options.json:
+        return _print(options, rows, BAN_COLUMNS)
+    for row in rows:
+        print(f"lifted the bans of {output.printable(str(row.get('source')))}")
+    return OK
 
 
 def _reload(options: argparse.Namespace) -> int:

@@ -27,6 +27,12 @@ class Running(Protocol):
 
     def stats(self) -> Row: ...
 
+    def bans(self) -> Iterable[Row]: ...
+
+    def lift_ban(self, source: str) -> bool:
+        """Lift the bans of a source; False when there is none."""
+        ...
+
     def hang_up(self, call: str) -> bool:
         """End the call; False when there is none of this id."""
         ...
@@ -68,6 +74,7 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "trunks": commands.trunks,
         "cdr": commands.cdr,
         "stats": commands.stats,
+        "bans": commands.bans,
         "reload": commands.reload,
         "drain": commands.drain,
         "hangup": commands.hangup,
@@ -100,6 +107,16 @@ class _Commands:
 
     async def stats(self, arguments: Arguments) -> AsyncIterator[Row]:
         yield self._running.stats()
+
+    async def bans(self, arguments: Arguments) -> AsyncIterator[Row]:
+        source = arguments.get("lift")
+        if source is None:
+            for row in self._running.bans():
+                yield row
+        elif self._running.lift_ban(str(source)):
+            yield {"source": str(source), "lifted": True}
+        else:
+            raise ControlError(f"{source} is not banned", exit_status=NOT_FOUND)
 
     async def reload(self, arguments: Arguments) -> AsyncIterator[Row]:
         try:

@@ -115,6 +115,8 @@ class ServerConfig:
     listen: tuple[str, ...] = ("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060")
     media: MediaConfig = MediaConfig()
     advertised: str | None = None
+    local_networks: tuple[str, ...] = ()
+    large_by_tcp: bool = True
     default_tenant: str | None = None
     drain_s: float = 30.0
     media_timeout_s: float = 30.0
@@ -228,7 +230,17 @@ def load_tls(config: Config, now: float) -> LoadedTls | None:
 
 def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
     """The keys that differ and that a reload cannot change in a running daemon."""
-    fixed = ("listen", "media", "media_timeout_s", "advertised", "data", "guard", "registrar")
+    fixed: tuple[str, ...] = (
+        "listen",
+        "media",
+        "media_timeout_s",
+        "advertised",
+        "local_networks",
+        "large_by_tcp",
+        "data",
+        "guard",
+        "registrar",
+    )
     keys = [f"server.{key}" for key in fixed if getattr(old.server, key) != getattr(new.server, key)]
     if old.server.log.format != new.server.log.format:
         keys.append("server.log.format")
@@ -268,6 +280,8 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         listen=listen,
         media=table.take("media", parse_media, default.media),
         advertised=table.take("advertised", ip_address, "") or advertised,
+        local_networks=table.take_list("local_networks", network, ()),
+        large_by_tcp=table.take("large_by_tcp", flag, True),
         default_tenant=table.take("default_tenant", text_of, "").lower() or None,
         drain_s=table.take("drain_s", seconds(0, 86400), default.drain_s),
         media_timeout_s=table.take("media_timeout_s", seconds(0, 86400), default.media_timeout_s),

@@ -106,6 +106,7 @@ class Daemon:
     _network: ListeningNetwork
     _tls: LiveTls | None
     _recorder: Recorder
+    _guard: Guard
     _trunks: Trunks
     _app: App
     _lag: status.LoopLag
@@ -215,6 +216,8 @@ class Daemon:
         self._registrar = Registrar(
             accounts=self._directory, location=self._location, keepalive=_keepalive_of(server.registrar)
         )
+        trusted = [ip_network(text) for text in server.guard.trusted]
+        self._guard = Guard(GuardPolicy(ban=server.guard.ban), trusted=trusted)
         self._app = App(
             listen=server.listen,
             registrar=self._registrar,
@@ -223,10 +226,12 @@ class Daemon:
             entropy=SystemEntropy(),
             wallclock=time.time,
             network=self._network,
-            guard=Guard(GuardPolicy(ban=server.guard.ban), trusted=[ip_network(text) for text in server.guard.trusted]),
+            guard=self._guard,
             recorder=self._recorder,
             drops_scanners=server.guard.scanners,
             advertised=server.advertised,
+            local_networks=[ip_network(text) for text in server.local_networks],
+            large_by_tcp=server.large_by_tcp,
             server=f"voipat/{__version__}",
         )
         Switchboard(self._directory, Admission(self._capacity.calls)).attach(self._app)
@@ -351,6 +356,18 @@ class Daemon:
         """The trunks, by their state."""
         return self._trunks.status(tenant)
 
+    def bans(self) -> Iterable[Row]:
+        """The bans in force."""
+        return [status.ban_row(*ban) for ban in self._guard.banned(self._app.driver.now())]
+
+    def lift_ban(self, source: str) -> bool:
+        """Lifts the bans of a source; False when there is none."""
+        banned = any(each == source for each, _, _ in self._guard.banned(self._app.driver.now()))
+        if banned:
+            self._guard.forgive(source)
+            logger.info("ban lifted", extra={"source": source})
+        return banned
+
     def hang_up(self, call: str) -> bool:
         """Ends the call; False when there is none of this id."""
         found = self._app.call(call)
@@ -404,6 +421,7 @@ class Daemon:
             **self._log.counters,
             "control_refused": self._control.refused,
             "loop_lag_s": round(self._lag.worst_s, 4),
+            "bans": len(self._guard.banned(app.driver.now())),
             "overload_shed": round(app.overload.shed, 2),
             "overload_late_s": round(app.overload.late_s, 4),
             "rss_kb": limits.resident_kb(),

@@ -66,6 +66,11 @@ def device_fields(user_agent: str, instance: str) -> Row:
     return {"vendor": device.vendor, "model": device.model, "firmware": device.firmware, "instance": instance}
 
 
+def ban_row(source: str, account: str, left_s: float) -> Row:
+    """A ban: of the whole source, or of one account there (a source that others are registered from)."""
+    return {"source": source, "account": account or None, "left_s": max(1, round(left_s))}
+
+
 def call_row(call: Call) -> Row:
     """A call with the fields of the contract."""
     return {

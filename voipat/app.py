@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import translate
+from ipaddress import IPv4Network, IPv6Network
 from math import inf
 from time import time as system_wallclock  # noqa: TID251  # the default of embedders; everything else passes its own
 from types import MappingProxyType, TracebackType
@@ -39,6 +40,7 @@ from sipcore.timers import Timers
 from sipcore.uri import Uri, escape_user, unescape
 from voipat import events, reasons
 from voipat.accounts import Identity, TrunkIdentity
+from voipat.advertising import Advertising
 from voipat.asking import ask
 from voipat.auth_gate import Gate
 from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
@@ -91,7 +93,8 @@ class App:
     `listen`: URLs like "udp://127.0.0.1:5060"; 0.0.0.0 and [::] stand for every address of the machine, followed as
     they change. `media`: "ADDRESS:LOW-HIGH" for the engine that is made when none is given; of a given engine only the
     address counts, and it is not closed here; a wildcard stands for the address that the call's signalling came to.
-    `advertised`: the address to write into SIP and SDP where it is not the local one.
+    `advertised`: the address to write into SIP and SDP where it is not the local one; peers in `local_networks` are
+    told the local one all the same. `large_by_tcp`: requests over 1300 bytes leave UDP (RFC 3261 §18.1.1).
     `own_hosts`: more names of ours that stand for the default domain.
     `prompts`: what `Call.say` says; the shipped English set when none is given.
     `proxy`: lets the calls of its tenants pass through instead of ending them here; `route_secret` (32 octets) signs
@@ -113,6 +116,8 @@ class App:
         recorder: Recorder | None = None,
         drops_scanners: bool = True,
         advertised: str | None = None,
+        local_networks: Sequence[IPv4Network | IPv6Network] = (),
+        large_by_tcp: bool = True,
         own_hosts: Sequence[str] = (),
         server: str = "voipat",
         prompts: PromptSet | None = None,
@@ -126,7 +131,8 @@ class App:
         self._entropy = entropy or SystemEntropy()
         self._wallclock = wallclock or system_wallclock
         self._network: Network = network or SocketNetwork()
-        self._advertised = advertised
+        self._advertising = Advertising(advertised, local_networks)
+        self._large_by_tcp = large_by_tcp
         self._registrar = registrar
         self._routes: list[_Route] = []
         self.recorder: Final = Recorder() if recorder is None else recorder
@@ -187,7 +193,8 @@ class App:
             gate=self.gate,
             answers_stray=self.gate.answers_stray,
             timers=self._timers,
-            advertised=None if self._advertised is None else self._advertise,
+            advertised=None if self._advertising.public is None else self._advertise,
+            large_by_tcp=self._large_by_tcp,
             server=self._server,
             supported=SUPPORTED,
             route_secret=self._route_secret,
@@ -303,7 +310,7 @@ class App:
                 self._engine,
                 self._entropy,
                 bind=self._media_address,
-                advertised=self._advertised,
+                advertising=self._advertising,
                 source=self._network.source_address if isinstance(self._network, MachineNetwork) else None,
             ),
             entropy=self._entropy,
@@ -595,7 +602,7 @@ class App:
         return () if self._registrar is None else self._registrar.lookup(tenant, user)
 
     def _advertise(self, flow: Flow) -> Address:
-        return Address(self._advertised or flow.local.host, flow.local.port)
+        return Address(self._advertising.towards(flow.remote.host, flow.local.host), flow.local.port)
 
     def _schedule_expiry(self) -> None:
         """Set the timer for the earliest expiry, unless one that is no later is set."""

@@ -19,6 +19,7 @@ from sipcore.flow import Address, Flow
 from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, make_answer
 from sipcore.routing import UNSPECIFIED, is_ip_literal
 from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
+from voipat.advertising import Advertising
 from voipat.events import MediaFigures
 from voipat.leg_audio import DEFAULT_CODECS, LegAudio, own_formats
 
@@ -30,6 +31,9 @@ logger: Final = logging.getLogger("voipat")
 # Which of our addresses leads to the rest of the world (RFC 5737: nobody's address; nothing is sent).
 _ELSEWHERE: Final = "203.0.113.1"
 _LOOPBACK: Final = "127.0.0.1"
+
+
+_NOTHING_ADVERTISED: Final = Advertising(None)
 
 
 class MediaPlane:
@@ -45,7 +49,7 @@ class MediaPlane:
         entropy: Entropy,
         *,
         bind: str,
-        advertised: str | None = None,
+        advertising: Advertising = _NOTHING_ADVERTISED,
         source: Callable[[str], str | None] | None = None,
         codecs: Sequence[str] = DEFAULT_CODECS,
     ) -> None:
@@ -54,7 +58,7 @@ class MediaPlane:
         self.formats: Final = own_formats(codecs)
         self._entropy = entropy
         self._bind = bind
-        self._advertised = advertised
+        self._advertising = advertising
         self._source = source
         self.owners: Final[dict[int, Call]] = {}
         self.prompts: Final = PromptCache()
@@ -84,7 +88,8 @@ class MediaPlane:
         )
         self.owners[port.id] = call
         signalling = None if flow is None else flow.remote
-        return MediaLeg(self, port, self._advertised or bind, entropy.uint32(), signalling)
+        peer = call.to.host if signalling is None else signalling.host
+        return MediaLeg(self, port, self._advertising.towards(peer, bind), entropy.uint32(), signalling)
 
 
 class MediaLeg:

@@ -55,6 +55,12 @@ class FakeDaemon:
     def trunks(self, tenant: str | None) -> Iterable[Row]:
         return [{"trunk": "carrier", "tenant": tenant}]
 
+    def bans(self) -> Iterable[Row]:
+        return [{"source": "192.0.2.1", "account": None, "left_s": 60}]
+
+    def lift_ban(self, source: str) -> bool:
+        return source == "192.0.2.1"
+
     def stats(self) -> Row:
         return {"calls": len(self.calls_up)}
 
@@ -105,6 +111,14 @@ def test_hangup_of_an_unknown_call_exits_with_3() -> None:
     with pytest.raises(ControlError) as caught:
         answer("hangup", id="c2")
     assert caught.value.exit_status == 3
+
+
+def test_bans_are_listed_and_lifted_and_an_unknown_source_exits_with_3() -> None:
+    assert answer("bans") == [{"source": "192.0.2.1", "account": None, "left_s": 60}]
+    assert answer("bans", lift="192.0.2.1") == [{"source": "192.0.2.1", "lifted": True}]
+    with pytest.raises(ControlError) as refused:
+        answer("bans", lift="192.0.2.2")
+    assert refused.value.exit_status == 3
 
 
 def test_a_refused_reload_exits_with_2() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_network
 
 import pytest
 
@@ -113,6 +114,26 @@ def test_the_advertised_address_overrides_both() -> None:
                 return described(await ask("127.0.0.2", port))
 
     assert asyncio.run(run()) == ("203.0.113.7", "203.0.113.7")
+
+
+def test_a_phone_of_a_local_network_is_told_the_local_address_in_contact_and_description() -> None:
+    async def run() -> list[tuple[str, str]]:
+        told = []
+        with Engine(port_range=(21000, 21099)) as engine:
+            for network in ("127.0.0.0/8", "10.0.0.0/8"):
+                port = free_port()
+                app = make_app(
+                    FewAddresses("127.0.0.2"),
+                    port,
+                    engine,
+                    advertised="203.0.113.7",
+                    local_networks=[ip_network(network)],
+                )
+                async with app:
+                    told.append(described(await ask("127.0.0.2", port)))
+        return told
+
+    assert asyncio.run(run()) == [("127.0.0.2", "127.0.0.2"), ("203.0.113.7", "203.0.113.7")]
 
 
 def test_an_address_that_comes_is_opened_and_one_that_goes_is_closed() -> None:
