@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import pytest
 
@@ -66,13 +66,21 @@ async def ask(host: str, port: int, *, method: str = "INVITE", tag: str = "a1") 
                 return response
 
 
-def make_app(network: SocketNetwork, port: int, engine: Engine, *, advertised: str | None = None) -> App:
+def make_app(
+    network: SocketNetwork,
+    port: int,
+    engine: Engine,
+    *,
+    advertised: str | None = None,
+    local_networks: Sequence[IPv4Network | IPv6Network] = (),
+) -> App:
     app = App(
         listen=f"udp://0.0.0.0:{port}",
         media="0.0.0.0:20000-29999",
         engine=engine,
         network=network,
         advertised=advertised,
+        local_networks=local_networks,
     )
 
     @app.on_call("*", public=True)
