@@ -30,7 +30,8 @@ class Switchboard:
         # The snapshot of this moment: a reload changes nothing for a call that is under way.
         directory = self._directory.current
         caller = directory.extension(call.tenant, call.caller)
-        limit = None if caller is None else caller.max_calls
+        # Who is transferred has its place already: that of the call that it is transferred out of.
+        limit = None if caller is None or call.transferred_by is not None else caller.max_calls
         with (
             self.admission.call(),
             self.admission.extension(call.tenant, call.caller, limit, reasons.CALLER_LIMIT),

@@ -175,6 +175,11 @@ class CdrWriter:
             )
         )
 
+    def joined(self, linked_id: str, by: str) -> None:
+        """An attended transfer made one call of two: the legs under way of `linked_id` belong to the call `by` now."""
+        for leg in [leg for leg in self._open.values() if leg.linked_id == linked_id and linked_id != by]:
+            self._save(leg._replace(linked_id=by))
+
     def discard(self, leg_id: str) -> None:
         """Take back a leg that should leave no CDR."""
         leg = self._open.pop(leg_id, None)

@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 
 from pbx.cdr import Cause, CdrWriter, Disposition, LegAnswered, LegEnded, LegMedia, LegStarted
 from pbx.store.base import BindingRecord, TenantReader, TenantStore
-from voipat.events import CallAnswered, CallEnded, CallStarted, Event, RecordingStarted
+from voipat.events import CallAnswered, CallEnded, CallStarted, CallTransferred, Event, RecordingStarted
 from voipat.location import Binding, MemoryLocation
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ class CdrListener:
                 self._writer.recorded(event.id, event.path)
             case CallEnded():
                 self._writer.ended(_ended(event))
+            case CallTransferred() if event.joined:
+                self._writer.joined(event.joined, event.linked_id)
 
 
 class BindingKeeper:

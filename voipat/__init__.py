@@ -17,7 +17,7 @@ from voipat._version import __version__
 from voipat.accounts import Accounts, Identity, PasswordAccounts, TrunkIdentity
 from voipat.app import App
 from voipat.call import Call, CallState
-from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected
+from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
 from voipat.gateway import Gateway, Login
 from voipat.keepalive import KeepAlivePolicy
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
@@ -82,6 +82,7 @@ __all__ = [
     "SocketNetwork",
     "Source",
     "Tone",
+    "Transferred",
     "TrunkIdentity",
     "Voice",
     "__version__",

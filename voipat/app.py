@@ -11,7 +11,7 @@ import logging
 import re
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import translate
@@ -19,7 +19,7 @@ from ipaddress import IPv4Network, IPv6Network
 from math import inf
 from time import time as system_wallclock  # noqa: TID251  # the default of embedders; everything else passes its own
 from types import MappingProxyType, TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from media import Engine, MediaTimeout, SourceLatched
 from sipcore.aio.driver import Driver
@@ -36,6 +36,7 @@ from sipcore.guard import Guard
 from sipcore.message import Request
 from sipcore.outputs import Resolve
 from sipcore.parser import parse_message
+from sipcore.refer import Replaces, replaces_of
 from sipcore.timers import Timers
 from sipcore.uri import Uri, escape_user, unescape
 from voipat import events, reasons
@@ -45,7 +46,7 @@ from voipat.asking import ask
 from voipat.auth_gate import Gate
 from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
 from voipat.call import Call, CallState, Parties, read_offer
-from voipat.errors import CallOutcome
+from voipat.errors import CallOutcome, Rejected
 from voipat.exchange import Exchange
 from voipat.legs import InboundLeg
 from voipat.listeners import Listeners, MachineNetwork
@@ -54,14 +55,16 @@ from voipat.media_leg import MediaPlane
 from voipat.network import NamingNetwork, Network, SocketNetwork
 from voipat.overload import Overload
 from voipat.proxy import Proxy
+from voipat.reasons import Reason
 from voipat.recorder import Recorder
 from voipat.registrar import Registrar
 from voipat.speech import PromptSet
-from voipat.switch import Switch
+from voipat.switch import Handler, ReferPolicy, Switch
+from voipat.transfer import find_replaced, replaces_handler
 
 logger: Final = logging.getLogger("voipat")
 
-Handler = Callable[[Call], Awaitable[object]]
+ReplacesPolicy = Callable[[Call, Call], Reason | None]
 
 
 class Service(Protocol):
@@ -73,7 +76,7 @@ class Service(Protocol):
 
 
 # RFC 3327, RFC 5626, RFC 5627: what a Require of a REGISTER may name.
-SUPPORTED: Final = ("path", "outbound", "gruu")
+SUPPORTED: Final = ("path", "outbound", "gruu", "replaces", "norefersub")
 # BYEs and their responses at the end; longer, and the peer is gone.
 CLOSE_S: Final = 1.5
 # Expired bindings are swept in batches: lookups never see them anyway.
@@ -99,6 +102,8 @@ class App:
     `prompts`: what `Call.say` says; the shipped English set when none is given.
     `proxy`: lets the calls of its tenants pass through instead of ending them here; `route_secret` (32 octets) signs
     its Record-Route, and the same one after a restart keeps the dialogs of before.
+    `on_refer`: asked with the phone's call and the target when a phone transfers; a Reason refuses. `on_replaces`:
+    asked with the new call and the one whose place it wants (pickup, attended transfer); a Reason refuses.
     """
 
     def __init__(  # noqa: PLR0913  # the composition: every part by name
@@ -123,6 +128,8 @@ class App:
         prompts: PromptSet | None = None,
         proxy: Proxy | None = None,
         route_secret: bytes = b"",
+        on_refer: ReferPolicy | None = None,
+        on_replaces: ReplacesPolicy | None = None,
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._media_address, self._media_range = _parse_media(media)
@@ -160,6 +167,8 @@ class App:
         self._prompts = prompts or PromptSet()
         self._proxy = proxy
         self._route_secret = route_secret
+        self._on_refer = on_refer
+        self._on_replaces = on_replaces
         self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
         self._compose()
 
@@ -320,6 +329,11 @@ class App:
             is_reachable=_unknown if self._registrar is None else self._registrar.is_reachable,
             domain_of=self.gate.domain_of,
             recorder=self.recorder,
+            spawn=self._spawn,
+            handler_of=self._handler_of,
+            run_handler=self._run_handler,
+            forget=self._forget,
+            on_refer=self._on_refer,
             prompts=self._prompts,
         )
         if self._proxy is not None:
@@ -490,12 +504,40 @@ class App:
         except ParseError:
             self.exchange.refuse(event, reasons.BAD_DESCRIPTION)
             return
+        replaced = None
+        if "Replaces" in request.headers:
+            replaced = self._replaced(self._switch, event)
+            if replaced is None:
+                return
         call = self._new_call(self._switch, event)
         call.offer = offer
         self._switch.calls[call.id] = call
         self.exchange.invites[event.transaction] = call
         self._idle.clear()
-        self._tasks.create_task(self._serve(call, self._handler(call)))
+        handler = self._handler(call) if replaced is None else self._replaces(call, *replaced)
+        self._tasks.create_task(self._serve(call, handler))
+
+    def _replaced(self, switch: Switch, event: RequestReceived) -> tuple[Call, Replaces] | None:
+        """The call whose place an INVITE wants, of its own tenant; None when it was refused."""
+        try:
+            replaces = replaces_of(event.request)
+        except ParseError:
+            self.exchange.refuse(event, reasons.BAD_REFER)
+            return None
+        identity = event.identity
+        known = isinstance(identity, Identity) and not isinstance(identity, TrunkIdentity)
+        found = None
+        if replaces is not None and isinstance(identity, Identity) and known:
+            found = find_replaced(switch, identity.tenant, replaces)
+        if found is None or replaces is None:
+            self.exchange.refuse(event, reasons.NO_SUCH_CALL)
+            return None
+        return found, replaces
+
+    def _replaces(self, call: Call, replaced: Call, replaces: Replaces) -> Handler:
+        refusal = None if self._on_replaces is None else self._on_replaces(call, replaced)
+        handler = replaces_handler(replaced, replaces) if refusal is None else refusal
+        return _rejects(handler) if isinstance(handler, Reason) else handler
 
     def _new_call(self, switch: Switch, event: RequestReceived) -> Call:
         request = event.request
@@ -538,30 +580,42 @@ class App:
             uri = uri.replace(user=escape_user(user), params={**uri.params, "gr": instance.strip("<>")})
         return uri if domain is None or domain == uri.host else uri.replace(host=domain, port=None)
 
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        assert self._tasks is not None, "calls live between start and end"
+        self._idle.clear()
+        return self._tasks.create_task(coroutine)
+
     async def _serve(self, call: Call, handler: Handler | None) -> None:
-        """The boundary of one call: whatever its handler does ends here."""
         call.task = asyncio.current_task()
+        await self._run_handler(call, handler)
+
+    async def _run_handler(self, call: Call, handler: Handler | None) -> CallOutcome | None:
+        """The boundary of one call: whatever its handler does ends here; a call that is another's by now stays up."""
         outcome: CallOutcome | None = None
+        failure: Reason | None = None
         try:
             if call.state is not CallState.ENDED:
                 await (handler or _reject_unknown)(call)
         except CallOutcome as raised:
             outcome = raised
         except asyncio.CancelledError:
-            call.end("server", reasons.SHUTDOWN, by_handler=True)
+            failure = reasons.SHUTDOWN
         except Exception:
             self.exchange.counters["handler_errors"] += 1
             logger.exception(
                 "the handler of a call failed",
                 extra={"call": call.id, "tenant": call.tenant, "call_id": call.call_id},
             )
-            call.end("server", reasons.INTERNAL_ERROR, by_handler=True)
-        finally:
+            failure = reasons.INTERNAL_ERROR
+        if call.task is asyncio.current_task():
+            if failure is not None:
+                call.end("server", failure, by_handler=True)
             call.settle(outcome)
             self._forget(call)
-            if outcome is not None:
-                # The traceback holds this frame, and the frame the outcome: only the collector would find them.
-                outcome.__traceback__ = None
+        if outcome is not None:
+            # The traceback holds this frame, and the frame the outcome: only the collector would find them.
+            outcome.__traceback__ = None
+        return outcome if failure is None else Rejected(failure)
 
     def _forget(self, call: Call) -> None:
         assert self._switch is not None, "calls end before the App"
@@ -570,9 +624,16 @@ class App:
             self._idle.set()
 
     def _handler(self, call: Call) -> Handler | None:
-        text = f"{call.to.scheme}:{_user_of(call.to)}@{call.to.host}"
+        return self._handler_for(call.to, is_known=call.identity is not None)
+
+    def _handler_of(self, call: Call) -> Handler | None:
+        """The handler of a transferred call, which has the rights of who transferred it."""
+        return self._handler_for(call.to, is_known=True)
+
+    def _handler_for(self, to: Uri, *, is_known: bool) -> Handler | None:
+        text = f"{to.scheme}:{_user_of(to)}@{to.host}"
         for route in self._routes:
-            if route.pattern.match(text) and (route.public or call.identity is not None):
+            if route.pattern.match(text) and (route.public or is_known):
                 return route.handler
         return None
 
@@ -628,6 +689,13 @@ def _accepts_sdp(request: Request) -> bool:
         return True
     types = {value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")}
     return not types.isdisjoint(("application/sdp", "application/*", "*/*"))
+
+
+def _rejects(reason: Reason) -> Handler:
+    async def reject(call: Call) -> None:
+        await call.reject(reason)
+
+    return reject
 
 
 async def _reject_unknown(call: Call) -> None:

@@ -1,11 +1,17 @@
-"""Two calls joined: their ports relayed, changes of the session and INFO carried from one to the other."""
+"""Two calls joined: their ports relayed, changes of the session and INFO carried from one to the other.
+
+The handler of the a_leg waits in `over`. A transfer keeps the bridge up while the new target rings, and parts it when
+somebody else takes a side.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from voipat.call import Call
+    from voipat.transfer import Transfer
 
 
 class Bridge:
@@ -14,6 +20,10 @@ class Bridge:
     def __init__(self, a_leg: Call, b_leg: Call) -> None:
         self.a_leg: Final = a_leg
         self.b_leg: Final = b_leg
+        self.transfer: Transfer | None = None
+        # Whose place was taken, or who left when the other one went to somebody else.
+        self.leaver: Call | None = None
+        self._waiter: asyncio.Future[None] | None = None
         a_leg.bridge_ = b_leg.bridge_ = self
         for call in (a_leg, b_leg):
             if call.media is not None:
@@ -25,12 +35,41 @@ class Bridge:
 
     def connect(self) -> None:
         """Relay the media, as both sides describe it now."""
-        if self.a_leg.media is not None and self.b_leg.media is not None:
+        if self.a_leg.media is not None and self.b_leg.media is not None and self.a_leg.bridge_ is self:
             self.a_leg.media.connect(self.b_leg.media)
 
+    async def over(self) -> None:
+        """Wait until either has ended, but for one that has asked for a transfer; or until they are parted."""
+        while not self._is_over():
+            waiter = self._waiter = self.a_leg.new_waiter()
+            self.b_leg.wakes(waiter)
+            try:
+                await waiter
+            finally:
+                self.a_leg.no_longer_wakes(waiter)
+                self.b_leg.no_longer_wakes(waiter)
+                self._waiter = None
+
+    def wake(self) -> None:
+        """Something changed: look whether it is over."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def part(self, leaver: Call) -> None:
+        """The other one goes to somebody else; `leaver` stays alone until it is hung up."""
+        self.leaver, self.transfer = leaver, None
+        self.disconnect()
+        self.wake()
+
     def disconnect(self) -> None:
-        """Part them."""
+        """Part them, unless they are with somebody else already."""
         for call in (self.a_leg, self.b_leg):
-            call.bridge_ = None
-            if call.media is not None:
-                call.media.disconnect()
+            if call.bridge_ is self:
+                call.bridge_ = None
+                if call.media is not None:
+                    call.media.disconnect()
+
+    def _is_over(self) -> bool:
+        if self.leaver is not None or self.a_leg.outcome is not None:
+            return True
+        return self.b_leg.outcome is not None and self.transfer is None

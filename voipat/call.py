@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterable, Iterable, Sequence
 from enum import Enum
 from os import PathLike
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from media import MediaError
 from media.prompts import Source
@@ -21,12 +21,12 @@ from sipcore.events import RequestFailed, RequestReceived, ResponseReceived
 from sipcore.message import Request
 from sipcore.offer_answer import offered_formats
 from sipcore.sdp import RtpFormat, SessionDescription, parse_sdp
-from sipcore.uri import Uri
+from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
 from voipat import events, reasons
-from voipat.accounts import Identity
+from voipat.accounts import Identity, TrunkIdentity
 from voipat.dialing import DialTarget, Fork, resolve_targets
-from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected
+from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
 from voipat.in_dialog import agree_on_codec, receive_in_dialog
 from voipat.leg_audio import with_own
 from voipat.legs import InboundLeg, OutboundLeg
@@ -37,9 +37,11 @@ from voipat.reasons import Reason
 from voipat.speech import PromptSet, Said
 from voipat.switch import Switch
 from voipat.taking import AudioStream, CallRecording, FileAt, RecordingStore, Samples, Voice, speak
+from voipat.transfer import transfer
 
 if TYPE_CHECKING:
     from voipat.bridge import Bridge
+    from voipat.transfer import Progress, Referral, Transfer
 
 DEFAULT_RING_S: Final = 30.0
 
@@ -64,6 +66,17 @@ class Parties:
     callee: str
 
 
+@value_object(frozen=True, slots=True)
+class Role:
+    """Who calls whom, as a handler sees it."""
+
+    to: Uri
+    from_: Uri
+    caller: str
+    callee: str
+    transferred_by: str | None = None
+
+
 class Call:
     """A call as its handler sees it. Made by the App, or by `dial`."""
 
@@ -73,8 +86,8 @@ class Call:
         self._switch = switch
         self._leg = leg
         self._parties = parties
-        self.to: Final = to
-        self.from_: Final = caller
+        # Who calls whom, as handlers see it: a transfer changes it, never the CDR's parties.
+        self.role = Role(to, caller, parties.caller, parties.callee)
         self.display_name: str | None = None
         self.identity: Identity | None = None
         self.state = CallState.TRYING
@@ -109,6 +122,10 @@ class Call:
         # An attempt at a gateway, or at a phone that has another way: the timer of its silence.
         self.is_gateway = False
         self._silence: asyncio.TimerHandle | None = None
+        # While somebody transfers this call; the subscriptions of those who transferred its peer; a REFER of ours.
+        self.transfer_: Transfer | None = None
+        self.refers: list[Progress] = []
+        self.referral_: Referral | None = None
         # Why a handler that just returns hangs up: the other side of the last bridge did.
         self._aftermath: tuple[str, Reason] | None = None
 
@@ -129,12 +146,40 @@ class Call:
         return self._parties.tenant
 
     @property
+    def to(self) -> Uri:
+        """Whom the call is for."""
+        return self.role.to
+
+    @property
+    def from_(self) -> Uri:
+        return self.role.from_
+
+    @property
     def caller(self) -> str:
-        return self._parties.caller
+        return self.role.caller
 
     @property
     def callee(self) -> str:
-        return self._parties.callee
+        return self.role.callee
+
+    @property
+    def own_number(self) -> str:
+        """The user whose phone this leg goes to."""
+        return self._parties.caller if self.direction == "inbound" else self._parties.callee
+
+    @property
+    def transferred_by(self) -> str | None:
+        """The user who transferred the call to its present target; None for a call that nobody transferred."""
+        return self.role.transferred_by
+
+    @property
+    def may_refer(self) -> bool:
+        """Whether its peer is a phone of ours, which may ask for a transfer: never a stranger, never a trunk."""
+        if not self.tenant or self.is_gateway:
+            return False
+        if isinstance(self._leg, OutboundLeg):
+            return self._leg.flow is not None
+        return self.identity is not None and not isinstance(self.identity, TrunkIdentity)
 
     @property
     def direction(self) -> str:
@@ -187,6 +232,9 @@ class Call:
     async def answer(self) -> None:
         """Take the call. Raises: HungUp, Cancelled; Rejected when there is no port or no codec."""
         self._check()
+        if self._is_led():
+            assert self.transfer_ is not None, "asked for just now"
+            self.transfer_.commit()
         if self.state is CallState.ANSWERED or not isinstance(self._leg, InboundLeg):
             return
         body = self._description()
@@ -197,13 +245,29 @@ class Call:
 
     async def reject(self, reason: Reason = reasons.DECLINED, *, status: int | None = None) -> None:
         """Refuse the call; the caller gets the reason's status or `status`."""
+        if self._is_led():
+            raise Rejected(reason, status=status)
         self.end("server", reason, status=status, by_handler=True)
 
     async def hangup(self, reason: Reason = reasons.NORMAL_CLEARING) -> None:
         """End the call: BYE, or a refusal when it was not answered."""
         if self.state is not CallState.ANSWERED and reason is reasons.NORMAL_CLEARING:
             reason = reasons.NOT_TAKEN
+        if self._is_led():
+            raise Rejected(reasons.NOT_TAKEN if reason is reasons.NORMAL_CLEARING else reason)
         self.end("server", reason, by_handler=True)
+
+    async def transfer(
+        self, target: str | Uri | Call, *, how: Literal["refer", "bridge"] = "refer", timeout: float = 30.0
+    ) -> None:
+        """Send the caller on to a number, a URI, or the peer of another call.
+
+        "refer" asks the caller's phone to call the target itself, and waits `timeout` seconds for how that went; a peer
+        that does not take REFER, as most trunks, is connected here, and so it always is with "bridge": the handler of
+        the target's number then runs as if the number had been dialled, and this returns when it does.
+        Raises: Rejected when the target does not take the call, HungUp, Cancelled.
+        """
+        await transfer(self, target, how=how, timeout=timeout)
 
     async def dial(self, targets: DialTarget | Sequence[DialTarget], *, timeout: float = DEFAULT_RING_S) -> Call:
         """Ring all targets together until one answers; that call, to be bridged. The others are cancelled.
@@ -230,25 +294,27 @@ class Call:
             fork.close()
 
     async def bridge(self, other: Call) -> CallOutcome:
-        """Join two calls until either ends; returns how the other ended. Raises: HungUp when this one did."""
+        """Join two calls until either ends; returns how the other ended.
+
+        Raises: HungUp when this one did, Transferred when it went to another handler meanwhile.
+        """
         from voipat.bridge import Bridge
 
         self._check()
         await self.answer()
         bridge = Bridge(self, other)
-        waiter = self._waiter()
-        other._waiters.add(waiter)
         try:
             bridge.connect()
             if self.early_answer:
                 agree_on_codec(self)
-            if other.state is not CallState.ENDED:
-                await waiter
+            await bridge.over()
         finally:
-            self._waiters.discard(waiter)
-            other._waiters.discard(waiter)
             bridge.disconnect()
         self._check()
+        if bridge.leaver is self:
+            await self.hung_up()
+        if bridge.leaver is not None:
+            raise Transferred(reasons.TRANSFERRED)
         assert other.outcome is not None, "one of two ended, and it was not this one"
         self._aftermath = (other.hangup_by or "server", other.outcome.reason)
         return other.outcome
@@ -488,6 +554,8 @@ class Call:
         response = event.response
         self._hear()
         if response.status < 200:
+            if event.dialog is not None and isinstance(self._leg, OutboundLeg):
+                self._leg.early.add(event.dialog)
             self._on_progress(response.status, response.body)
         elif response.status < 300:
             self._on_answer(event)
@@ -548,7 +616,42 @@ class Call:
             return reasons.NO_COMMON_CODEC
         return None
 
-    # For `dial` and `bridge`
+    # For `dial`, `bridge` and transfers
+
+    def new_waiter(self) -> asyncio.Future[None]:
+        """A future that is done at the latest when the call ends."""
+        return self._waiter()
+
+    def wakes(self, waiter: asyncio.Future[None]) -> None:
+        """The end of this call wakes the waiter too."""
+        self._waiters.add(waiter)
+
+    def no_longer_wakes(self, waiter: asyncio.Future[None]) -> None:
+        """It has no use for it."""
+        self._waiters.discard(waiter)
+
+    def prefer(self, formats: Sequence[RtpFormat]) -> None:
+        """Answer with these codecs, when the offer has them."""
+        self._formats = formats
+
+    def take_role(self, target: Uri, *, by: Call) -> None:
+        """Be, for the next handler, a caller who has dialled `target`, sent there by the peer of `by`."""
+        flow = self._leg.flow
+        domain = None if flow is None else self._switch.domain_of(target, flow)
+        to = target if domain is None else target.replace(host=domain, port=None)
+        from_, number = self.from_, self.own_number
+        if isinstance(self._leg, OutboundLeg):
+            from_ = Uri("sip", escape_user(number), self.tenant or self.from_.host)
+            self.display_name = None
+        try:
+            callee = unescape(to.user) if to.user else to.host
+        except ParseError:
+            callee = to.user or to.host
+        self.role = Role(to, from_, number, callee, by.own_number)
+
+    def adopt_again(self, attempt: Call) -> None:
+        """Own a call that is up already until it ends."""
+        self._attempts.append(attempt)
 
     def adopt(self, attempt: Call) -> None:
         """Count an attempt of this call, and own it until it ends."""
@@ -562,6 +665,8 @@ class Call:
 
     def relay_progress(self, attempt: Call, status: int, *, has_media: bool) -> None:
         """Pass a provisional response on to the caller, with the attempt's early media when it has some."""
+        if self.transfer_ is not None:
+            self.transfer_.tell(status)
         if self.state in (CallState.ANSWERED, CallState.ENDED) or not isinstance(self._leg, InboundLeg):
             return
         source = self._told[1]
@@ -669,6 +774,11 @@ class Call:
         self._answered_now = self._switch.loop.time()
         codec = None if self.media is None else self.media.codec
         self._switch.publish(events.CallAnswered(self.id, self.linked_id, self.tenant, self.answered, codec))
+
+    def _is_led(self) -> bool:
+        """Whether who calls this is the handler of a target that has not taken the call yet."""
+        led = self.transfer_
+        return led is not None and led.task is asyncio.current_task(self._switch.loop)
 
     def _waiter(self) -> asyncio.Future[None]:
         waiter: asyncio.Future[None] = self._switch.loop.create_future()

@@ -63,6 +63,12 @@ class Fork:
         self._waiter: asyncio.Future[None] | None = None
         self._is_starting = True
         self.winner: Call | None = None
+        self.is_claimed = False
+
+    @property
+    def caller(self) -> Call:
+        """For whom it rings."""
+        return self._caller
 
     @property
     def size(self) -> int:
@@ -105,10 +111,28 @@ class Fork:
         """A phone answered: the first one wins."""
         if attempt in self._open:
             self._open.remove(attempt)
-        if self.winner is not None or self._caller.ended is not None:
+        if self.winner is not None or self.is_claimed or self._caller.ended is not None:
             attempt.end("server", reasons.COMPLETED_ELSEWHERE)
             return
         self.winner = attempt
+        self._cancel_all(reasons.COMPLETED_ELSEWHERE)
+        self._wake_when_done()
+
+    async def pick_up(self, call: Call) -> None:
+        """Somebody else takes the call, by a call of his own (RFC 3891). Raises: Rejected for who comes second."""
+        if self.is_claimed or self.winner is not None or self._caller.ended is not None:
+            raise Rejected(reasons.BUSY)
+        self.is_claimed = True
+        try:
+            call.prefer(self._caller.offered())
+            await call.answer()
+        finally:
+            self.is_claimed = False
+        if self._caller.outcome is not None:
+            call.end("server", reasons.CALLER_GAVE_UP)
+            return
+        self.winner = call
+        self._caller.adopt_again(call)
         self._cancel_all(reasons.COMPLETED_ELSEWHERE)
         self._wake_when_done()
 

@@ -2,7 +2,8 @@
 ├─ Rejected(reason, status)        the callee, or we in its place, said no
 │  └─ NoAnswer                     nobody picked up in time
 ├─ Cancelled                       the caller gave up before the answer
-└─ HungUp(by, reason)              somebody ended the call
+├─ HungUp(by, reason)              somebody ended the call
+└─ Transferred                     the call goes on with another handler
 
 They unwind a handler: one that it does not catch decides the response or the BYE, by its `reason`.
 """
@@ -42,6 +43,10 @@ class Cancelled(CallOutcome):
     """The caller gave up before the answer."""
 
     by = "caller"
+
+
+class Transferred(CallOutcome):
+    """The call was transferred: another handler has it, and this one has nothing left to do with it."""
 
 
 class HungUp(CallOutcome):

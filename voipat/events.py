@@ -185,7 +185,24 @@ class RecordingEnded:
     problem: str
 
 
+@value_object(frozen=True, slots=True)
+class CallTransferred:
+    """The leg `id` talks to somebody else now. `transferor` is the leg that asked for it; `joined` the `linked_id` of
+
+    another call whose legs belong to `linked_id` from now on (an attended transfer), "" when there is none.
+    """
+
+    id: str
+    linked_id: str
+    tenant: str
+    transferor: str
+    transferee: str
+    target: str
+    moved: float
+    joined: str = ""
+
+
 RecordingEvent = RecordingStarted | RecordingEnded
-CallEvent = CallStarted | CallRinging | CallAnswered | CallEnded
+CallEvent = CallStarted | CallRinging | CallAnswered | CallEnded | CallTransferred
 Event = CallEvent | RecordingEvent | Registered | Unregistered | BindingUnreachable | BindingReachable | RequestRefused
 Listener = Callable[[Event], None]

@@ -17,6 +17,7 @@ from voipat.auth_gate import ALLOW
 from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
 from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
+from voipat.transfer import receive_refer, receive_subscribe
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -39,7 +40,14 @@ def receive_in_dialog(call: Call, event: RequestReceived) -> None:
     elif method == "OPTIONS":
         exchange.respond(event.transaction, 200, (("Allow", ALLOW), ("Accept", ACCEPTED)))
     elif method == "REFER":
-        exchange.refuse(event, reasons.NO_TRANSFER)
+        receive_refer(call, event)
+    elif method == "NOTIFY" and call.referral_ is not None:
+        call.referral_.notified(event)
+    elif method == "SUBSCRIBE":
+        if not receive_subscribe(call, event):
+            exchange.refuse(event, reasons.UNKNOWN_PACKAGE, (("Allow-Events", "refer"),))
+    elif method == "NOTIFY":
+        exchange.refuse(event, reasons.NO_SUCH_SUBSCRIPTION)
     else:
         exchange.refuse(event, reasons.METHOD_NOT_ALLOWED, (("Allow", ALLOW),))
 

@@ -29,6 +29,10 @@ class InboundLeg:
         self.call_id: Final = event.request.call_id
         self.is_final = False
 
+    def has_dialog(self, dialog: DialogId) -> bool:
+        """Whether it is this leg's."""
+        return dialog == self.dialog
+
     def provisional(self, status: int, body: bytes = b"") -> None:
         """180, 183 and the like."""
         headers = (SDP,) if body else ()
@@ -70,6 +74,8 @@ class OutboundLeg:
         self.flow: Final = flow
         self.call_id = ""
         self.dialog: DialogId | None = None
+        # Those that provisional responses made, for who picks the call up (RFC 3891).
+        self.early: set[DialogId] = set()
         self._transaction: TransactionId | None = None
         # Set for a gateway that we have credentials for, until they were given once.
         self.login: Login | None = None
@@ -93,9 +99,14 @@ class OutboundLeg:
         self._transaction = self._exchange.send(requester, again, self.flow)
         return True
 
+    def has_dialog(self, dialog: DialogId) -> bool:
+        """Whether it is this leg's, answered or not."""
+        return dialog == self.dialog or dialog in self.early
+
     def confirm(self, user: DialogUser, dialog: DialogId) -> None:
         """The 2xx is here: ACK."""
         self.dialog = dialog
+        self.early.clear()
         self._transaction = None
         self._exchange.dialogs[dialog] = user
         self._exchange.ack(dialog)

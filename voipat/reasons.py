@@ -242,8 +242,8 @@ NO_OUTBOUND: Final = Reason(
     "The phone wants several flows (RFC 5626), and the proxy in between keeps none: its Path has no ob.")  # fmt: skip
 
 NO_TRANSFER: Final = Reason(
-    "VP-6001", 603, 29, "failed", "Transfer not offered",
-    "The phone asked for a transfer by REFER, which this server does not take.")  # fmt: skip
+    "VP-6001", 603, 29, "failed", "Transfer not allowed",
+    "A REFER is taken from phones of ours, in a call with somebody, for a target of their own tenant.")  # fmt: skip
 CHANGE_REFUSED: Final = Reason(
     "VP-6002", 488, 88, "failed", "Change of the session refused",
     "The other side refused the change; the session stays as it was.")  # fmt: skip
@@ -260,6 +260,21 @@ NO_SUCH_CALL: Final = Reason(
 END_NOT_SEEN: Final = Reason(
     "VP-7001", 200, 16, "answered", "End of the call not seen",
     "The BYE of a proxied call did not pass here; the call was closed by its age.")  # fmt: skip
+BAD_REFER: Final = Reason(
+    "VP-6006", 400, 95, "failed", "Unusable transfer",
+    "The Refer-To or Replaces of the request, or the body of a NOTIFY about it, cannot be read.")  # fmt: skip
+TRANSFERRED: Final = Reason(
+    "VP-6007", 200, 16, "answered", "Transferred",
+    "The call goes on without this phone, which transferred it or whose place was taken.")  # fmt: skip
+TRANSFER_FAILED: Final = Reason(
+    "VP-6008", 480, 31, "failed", "Transfer failed",
+    "The phone that was asked to call somebody else says that it did not reach the target.")  # fmt: skip
+UNKNOWN_PACKAGE: Final = Reason(
+    "VP-6009", 489, 95, "failed", "Unknown event package",
+    "Nobody can be told of these events here; Allow-Events lists those that there are.")  # fmt: skip
+NO_SUCH_SUBSCRIPTION: Final = Reason(
+    "VP-6010", 481, 101, "failed", "No such subscription",
+    "The NOTIFY or SUBSCRIBE belongs to no subscription that is known here.")  # fmt: skip
 
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
     {value.id: value for value in list(globals().values()) if isinstance(value, Reason)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sipcore.entropy import Entropy
 from sipcore.flow import Flow
@@ -20,13 +20,20 @@ from voipat.speech import PromptSet
 
 if TYPE_CHECKING:
     from voipat.call import Call
+    from voipat.errors import CallOutcome
+    from voipat.reasons import Reason
+
+Handler = Callable[["Call"], Awaitable[object]]
+ReferPolicy = Callable[["Call", Uri], "Reason | None"]
 
 
 @dataclass(slots=True)
 class Switch:
     """`lookup` gives the bindings of (tenant, user); `domain_of` the tenant of a URI.
 
-    `is_reachable` says whether the phone of a binding answers; None when nobody asks it.
+    `is_reachable` says whether the phone of a binding answers; None when nobody asks it. `handler_of` gives the handler
+    of a call by whom it is for; `run_handler` runs one to its end and says how it ended; `forget` takes a call out of
+    `calls`; `on_refer` is asked about a transfer that a phone wants.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -39,6 +46,11 @@ class Switch:
     is_reachable: Callable[[Binding], bool | None]
     domain_of: Callable[[Uri, Flow], str | None]
     recorder: Recorder
+    spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    handler_of: Callable[[Call], Handler | None]
+    run_handler: Callable[[Call, Handler | None], Coroutine[Any, Any, CallOutcome | None]]
+    forget: Callable[[Call], None]
+    on_refer: ReferPolicy | None = None
     prompts: PromptSet = field(default_factory=PromptSet)
     calls: dict[str, Call] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)

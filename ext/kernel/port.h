@@ -346,7 +346,9 @@ static inline vp_port *vp_port_stamp(vp_port *port, vp_port *out, vp_context *co
         vp_count_drop(port, out->held ? VP_DROP_HELD : speaks ? VP_DROP_PLAYING : VP_DROP_NO_DESTINATION);
         return NULL;
     }
-    if (vp_sender_stamp(&out->sender, rtp, port->slot, port->stream.epoch, context->now, out->clock_rate)) {
+    /* A slot that was freed and taken again in the middle of a transfer feeds another stream. */
+    uint32_t epoch = port->stream.epoch ^ (uint32_t)(port->id >> 20) * 2654435761u;
+    if (vp_sender_stamp(&out->sender, rtp, port->slot, epoch, context->now, out->clock_rate)) {
         vp_count_drop(port, VP_DROP_LATE);
         return NULL;
     }

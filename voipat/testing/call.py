@@ -22,7 +22,9 @@ from sipcore.events import DialogId, TransactionId
 from sipcore.flow import Address
 from sipcore.message import Request, Response
 from sipcore.offer_answer import LocalMedia, NegotiatedAudio, OfferAnswer
+from sipcore.refer import ReferTo, Replaces, sipfrag_status
 from sipcore.sdp import Direction, RtpFormat, parse_sdp
+from sipcore.transaction import HeaderPairs
 from sipcore.uri import Uri
 from voipat.testing.audio import FRAME_SECONDS, Recorder, Talker
 
@@ -70,12 +72,16 @@ class PhoneCall:
         self.ended_at: float | None = None
         self.ended_by: str | None = None
         self.unmet: list[str] = []
+        self.refer_statuses: list[int] = []
+        self.transfer_statuses: list[int] = []
+        self.transferred_to: str | None = None
         self.audio: NegotiatedAudio | None = None
         self.held_by_peer = False
         self.heard = Recorder()
         self.dialog: DialogId | None = None
         self._invite: TransactionId | None = None
         self._cancelled = False
+        self._tells: Callable[[int], None] | None = None
         self._media = Address(phone.address.host, phone._next_rtp_port())
         self._offers = OfferAnswer(phone.entropy.uint32() >> 1)
         self._local = LocalMedia(self._media.host, self._media.port, FORMATS)
@@ -114,6 +120,10 @@ class PhoneCall:
         """Whether its script has something left to do, or the call is up."""
         return not self.is_over or (self._script is not None and not self._script.done())
 
+    def then_tells(self, tell: Callable[[int], None]) -> None:
+        """Tell somebody the statuses of this outgoing call."""
+        self._tells = tell
+
     # What it does, step by step
 
     def waits(self, seconds: float) -> PhoneCall:
@@ -144,7 +154,32 @@ class PhoneCall:
         """Expect a tone; early media counts."""
         return self._then(lambda: self._listen(hertz, within))
 
+    def transfers(self, target: str, *, after: float = 0.0) -> PhoneCall:
+        """Send the peer to somebody else, a number or a URI (blind), and hang up when it has arrived there."""
+        return self._then(lambda: self._when_answered(after, lambda: self.refer(self.phone.uri_of(target))))
+
+    def transfers_to(self, other: PhoneCall, *, after: float = 0.0) -> PhoneCall:
+        """Join the peers of this call and of `other`, answered or still ringing."""
+        return self._then(lambda: self._when_answered(after, lambda: self.refer(other.remote, other)))
+
     # The same, at once
+
+    def refer(self, target: Uri, other: PhoneCall | None = None, *, headers: HeaderPairs = ()) -> None:
+        """Send REFER within the call; what comes of it is in `refer_statuses` and `transfer_statuses`."""
+        if self.dialog is None or self.is_over:
+            return
+        replaces = None if other is None else other.replaces()
+        lines = (("Refer-To", str(ReferTo(target, replaces))), *headers)
+        self.phone.request_in(self.dialog, "REFER", lambda status: self.refer_statuses.append(status), headers=lines)
+
+    def replaces(self) -> Replaces | None:
+        """What takes the place of this phone's side of the call: to be read by the server."""
+        if self.dialog is not None and (view := self.phone.endpoint.dialog(self.dialog)) is not None:
+            return Replaces.of(view)
+        ringing = [response for response in self.responses if response.to.tag]
+        if self.request is None or not ringing:
+            return None
+        return Replaces(self.request.call_id, ringing[-1].to.tag or "", self.request.from_.tag or "")
 
     def hang_up(self) -> None:
         """Send BYE; a call that rings is given up or refused."""
@@ -215,6 +250,8 @@ class PhoneCall:
             return
         self.statuses.append(response.status)
         self.responses.append(response)
+        if self._tells is not None and response.status != 100:
+            self._tells(response.status)
         if response.status < 200:
             self._on_provisional(response)
         elif response.status < 300:
@@ -340,6 +377,12 @@ class PhoneCall:
         self._over.set()
         self._stop_talking()
         self.phone._forget(self)
+
+    def _on_notify(self, request: Request) -> None:
+        try:
+            self.transfer_statuses.append(sipfrag_status(request.body))
+        except ParseError as error:
+            self._miss(str(error))
 
     # Talking and listening
 

@@ -15,7 +15,7 @@ from sipcore.aio.driver import Driver
 from sipcore.auth import answer_challenge
 from sipcore.endpoint import Admit, Drop, Endpoint, Verdict
 from sipcore.entropy import Entropy
-from sipcore.errors import RemoteProtocolError
+from sipcore.errors import LocalProtocolError, RemoteProtocolError
 from sipcore.events import (
     AckReceived,
     AckTimedOut,
@@ -31,13 +31,15 @@ from sipcore.events import (
 from sipcore.flow import Address, Flow
 from sipcore.message import Request, Response
 from sipcore.outputs import Output
+from sipcore.refer import SIPFRAG, refer_to_of, sipfrag
+from sipcore.transaction import HeaderPairs
 from sipcore.uri import Uri
 from voipat.testing.call import SDP_TYPE, PhoneCall
 
 if TYPE_CHECKING:
     from voipat.testing.world import SimWorld
 
-ALLOW: Final = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO")
+ALLOW: Final = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, MESSAGE")
 
 # A phone refreshes its registration well before it runs out.
 REFRESH_AT: Final = 0.8
@@ -92,6 +94,7 @@ class Phone:
         self._password = password
         self._ha1s = ha1s
         self._server = server
+        self._accepts_refer = False
         self._on_call: Callable[[PhoneCall], object] | None = None
         self._waiting: dict[TransactionId, OnResponse] = {}
         self._ringing: dict[TransactionId, PhoneCall] = {}
@@ -112,8 +115,7 @@ class Phone:
 
         With `late_offer` the INVITE has no SDP: the other side offers, and our ACK answers.
         """
-        uri = Uri.parse(target if ":" in target else f"sip:{target}@{self.uri.host}")
-        call = PhoneCall(self, uri, is_outgoing=True)
+        call = PhoneCall(self, self.uri_of(target), is_outgoing=True)
         call.headers = tuple(headers)
         call.late_offer = late_offer
         self.calls.append(call)
@@ -157,7 +159,41 @@ class Phone:
         params = {"transport": "tcp"} if self._server is not None and self._server.transport == "TCP" else {}
         return Uri("sip", self.uri.user, self.address.host, self.address.port, params=params)
 
+    def uri_of(self, target: str) -> Uri:
+        """A SIP URI, or a number in the phone's own domain."""
+        return Uri.parse(target if ":" in target else f"sip:{target}@{self.uri.host}")
+
+    def request_in(
+        self,
+        dialog: DialogId,
+        method: str,
+        then: Callable[[int], object],
+        *,
+        headers: HeaderPairs = (),
+        body: bytes = b"",
+    ) -> None:
+        """Send a request within a dialog and tell `then` its final status, 408 without one."""
+        transaction = self.endpoint.new_transaction()
+
+        def received(response: Response | None, _: DialogId | None) -> None:
+            if response is None or response.status >= 200:
+                then(408 if response is None else response.status)
+
+        self._waiting[transaction] = received
+        try:
+            self._execute(
+                lambda now: self.endpoint.send_in_dialog(dialog, transaction, method, now, headers=headers, body=body)
+            )
+        except LocalProtocolError as error:
+            del self._waiting[transaction]
+            then(error.status_hint)
+
     # What it does with incoming calls
+
+    def accepts_refer(self) -> Phone:
+        """Do what a REFER of the server asks: call the target, and tell how it goes."""
+        self._accepts_refer = True
+        return self
 
     def answers(self, *, after: float = 1.0, hangs_up_after: float | None = None, early_media: bool = False) -> Phone:
         """Ring, answer after so many seconds, and hang up so many seconds later."""
@@ -380,10 +416,32 @@ class Phone:
             self._on_invite(event)
         elif call is not None and (method == "INVITE" or (method == "UPDATE" and event.request.body)):
             call._on_offer(event.transaction, event.request)
+        elif call is not None and method == "REFER":
+            self._on_refer(call, event)
         else:
             if call is not None and method == "BYE":
                 call._on_bye(event.request)
+            elif call is not None and method == "NOTIFY":
+                call._on_notify(event.request)
             self._execute(lambda now: self.endpoint.respond(event.transaction, 200, now))
+
+    def _on_refer(self, call: PhoneCall, event: RequestReceived) -> None:
+        dialog = event.dialog
+        if not self._accepts_refer or dialog is None:
+            self._execute(lambda now: self.endpoint.respond(event.transaction, 603, now))
+            return
+        self._execute(lambda now: self.endpoint.respond(event.transaction, 202, now))
+        target = refer_to_of(event.request)
+        call.transferred_to = str(target.uri)
+        self._notify_refer(dialog, 100)
+        headers = () if target.replaces is None else (("Replaces", str(target.replaces)),)
+        onward = self.dial(str(target.uri), headers=headers)
+        onward.then_tells(lambda status: self._notify_refer(dialog, status))
+
+    def _notify_refer(self, dialog: DialogId, status: int) -> None:
+        state = "active;expires=60" if status < 200 else "terminated;reason=noresource"
+        headers = (("Event", "refer"), ("Subscription-State", state), ("Content-Type", SIPFRAG))
+        self.request_in(dialog, "NOTIFY", lambda _status: None, headers=headers, body=sipfrag(status))
 
     def _on_invite(self, event: RequestReceived) -> None:
         call = PhoneCall(self, event.request.from_.uri, is_outgoing=False)

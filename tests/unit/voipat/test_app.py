@@ -56,7 +56,10 @@ def test_options_says_what_we_take() -> None:
         world.run(until=1.0)
         assert "200 OK (OPTIONS)" in world.ladder()
         (sent,) = [rung.data for rung in world.network.ladder if b"200 OK" in rung.data]
-        assert b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REGISTER" in sent
+        assert (
+            b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, " in sent
+            and b"REGISTER" in sent
+        )
         assert b"Accept: application/sdp" in sent and b"Supported:" in sent
 
 
@@ -72,7 +75,10 @@ def test_a_known_method_that_is_not_taken_is_405_and_an_unknown_one_501() -> Non
 @pytest.mark.parametrize(
     ("method", "headers", "response"),
     [
-        ("REFER", [("Refer-To", "<sip:carol@example.com>")], "603 Decline (REFER)"),
+        ("REFER", [("Refer-To", "<sip:carol@example.com>")], "202 Accepted (REFER)"),
+        ("REFER", [("Refer-To", "<sip:carol@example.com;method=BYE>")], "603 Decline (REFER)"),
+        ("SUBSCRIBE", [("Event", "what")], "489 Bad Event (SUBSCRIBE)"),
+        ("NOTIFY", [("Event", "what")], "481 Call/Transaction Does Not Exist (NOTIFY)"),
         ("INFO", [("Info-Package", "dtmf")], "469 Bad Info Package (INFO)"),
         ("OPTIONS", [], "200 OK (OPTIONS)"),
         ("UPDATE", [], "200 OK (UPDATE)"),
