@@ -142,7 +142,14 @@ class Recorder:
 
     # What `on_event` wants to hear of.
     EVENTS: Final = frozenset(
-        {events.CallStarted, events.CallRinging, events.CallAnswered, events.CallEnded, events.RequestRefused}
+        {
+            events.CallStarted,
+            events.CallRinging,
+            events.CallAnswered,
+            events.CallTransferred,
+            events.CallEnded,
+            events.RequestRefused,
+        }
     )
 
     def __init__(self, limits: RecorderLimits | None = None) -> None:
@@ -257,7 +264,7 @@ class Recorder:
             self._started(event)
         elif isinstance(event, events.RequestRefused):
             self._refused(event)
-        elif isinstance(event, (events.CallRinging, events.CallAnswered, events.CallEnded)):
+        elif isinstance(event, (events.CallRinging, events.CallAnswered, events.CallTransferred, events.CallEnded)):
             trace = self._by_leg.get(event.id)
             if trace is not None:
                 self._decide(trace, event)
