@@ -30,7 +30,7 @@ class ReadingStores(Protocol):
 class CdrListener:
     """A listener of call events that feeds a `CdrWriter`."""
 
-    EVENTS: Final = frozenset({CallStarted, CallAnswered, CallEnded, RecordingStarted})
+    EVENTS: Final = frozenset({CallStarted, CallAnswered, CallTransferred, CallEnded, RecordingStarted})
 
     def __init__(self, writer: CdrWriter) -> None:
         self._writer = writer
