@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from audio_line import Phone, run, tone
 from media_bench import Bench
-from test_recorder import codes, power
+from test_recordings import codes, power
 
 from media import Port, StaleHandleError
 from media._dsp import ulaw_decode
