@@ -1,5 +1,8 @@
 from collections.abc import Collection, Iterable, Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from media.stats import RawIntake, RawStats
 
 RawFormat = tuple[int, int, int, int, int, tuple[int, int, int, bool, bool]]
@@ -9,6 +12,8 @@ EVENT_LATCHED: int
 EVENT_DIGIT: int
 EVENT_PLAYED: int
 EVENT_KEYED: int
+EVENT_SPEAKING: int
+GAIN_ONE: int
 DROP_REASONS: int
 LIST_MAX: int
 FORMATS_MAX: int
@@ -23,6 +28,10 @@ FLIGHT_MAX: int
 class EncodedAudio:
     def __init__(self, codes: bytes, lengths: list[int] | None = None) -> None: ...
     def __len__(self) -> int: ...
+
+class Room:
+    worker: int
+    def __init__(self, rate: int, worker: int) -> None: ...
 
 class Core:
     def __init__(self, capacity: int, workers: int, manual: bool, media_timeout: float, events: int) -> None: ...
@@ -96,6 +105,8 @@ class Core:
         send: RawFormat | None,
         encodes: bool,
     ) -> None: ...
+    def mix(self, handle: int, room: Room | None, gain: int, muted: bool) -> None: ...
+    def announce(self, handle: int, samples: NDArray[np.int16]) -> None: ...
     def drop_audio(self, handle: int) -> None: ...
     def attach_sink(self, handle: int, sink: int) -> None: ...
     def attach_source(self, handle: int, source: int) -> None: ...

@@ -22,6 +22,7 @@ from media._engine import (
     EVENT_KEYED,
     EVENT_LATCHED,
     EVENT_PLAYED,
+    EVENT_SPEAKING,
     KEY_OFF_MIN,
     KEY_ON_MAX,
     KEYS_MAX,
@@ -39,6 +40,7 @@ from media.events import (
     MediaTimeout,
     PlaybackFinished,
     SourceLatched,
+    SpeakingChanged,
 )
 from media.keys import (
     AES_CM_80,
@@ -49,6 +51,7 @@ from media.keys import (
     send_policy,
     session_address,
 )
+from media.mixer import Mixer
 from media.opus import maybe_opus
 from media.port import Port, PortNumbers
 from media.recorder import BATCH_SECONDS, Channels, OnFinished, OpenFile, Recorder, Recording, make_tape
@@ -129,6 +132,7 @@ class Engine:
         self._recorder = Recorder(threaded=clock is None)
         self._recorded = 0.0
         self._opened = 0
+        self._rooms = 0
         self._numbered = 0  # playbacks and runs of digits, so that their events name them
         capacity = min(_SLOTS, 2 * (high - low + 1))
         self._core = Core(capacity, workers, clock is not None, media_timeout, EVENT_RING)
@@ -392,6 +396,11 @@ class Engine:
             encodes,
         )
 
+    def mixer(self, rate: int = 16000) -> Mixer:
+        """A new room at this rate (8000, 16000, 48000); rooms take turns on the workers. Raises: ValueError."""
+        self._rooms += 1
+        return Mixer(self._core, rate, self._rooms % self._workers)
+
     def drop_audio(self, port: Port) -> None:
         """Decode no more; who listened is let go."""
         self._core.drop_audio(port.id)
@@ -556,6 +565,8 @@ class Engine:
             return SourceLatched(port, address)
         if kind == EVENT_PLAYED:
             return PlaybackFinished(port, value, PLAYED_REASONS[detail - 1], duration)
+        if kind == EVENT_SPEAKING:
+            return SpeakingChanged(port, bool(value))
         if kind == EVENT_KEYED:
             return DigitsSent(port, value)
         return MediaTimeout(port)

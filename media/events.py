@@ -51,6 +51,14 @@ class PlaybackFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakingChanged:
+    """A member of a conference began to speak, or was silent for half a second."""
+
+    port: Port
+    speaking: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DigitsSent:
     """The digits of one `send_digits` are out, with the pause after the last."""
 
@@ -67,4 +75,6 @@ class FlightReceived:
     source: tuple[str, int]
 
 
-MediaEvent = FlightReceived | MediaTimeout | SourceLatched | DigitReceived | PlaybackFinished | DigitsSent
+MediaEvent = (
+    FlightReceived | MediaTimeout | SourceLatched | DigitReceived | PlaybackFinished | DigitsSent | SpeakingChanged
+)

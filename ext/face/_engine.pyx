@@ -5,7 +5,7 @@ one thread, the owner of the engine: they are the only producer of commands and 
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC
@@ -32,6 +32,8 @@ EVENT_LATCHED = VP_EVENT_LATCHED
 EVENT_DIGIT = VP_EVENT_DIGIT
 EVENT_PLAYED = VP_EVENT_PLAYED
 EVENT_KEYED = VP_EVENT_KEYED
+EVENT_SPEAKING = VP_EVENT_SPEAKING
+GAIN_ONE = VP_GAIN_ONE
 DROP_REASONS = VP_DROP_REASONS
 LIST_MAX = VP_LIST_MAX
 FORMATS_MAX = VP_FORMATS
@@ -107,6 +109,24 @@ cdef vp_playlist *make_list(object prompts, uint32_t turns) except NULL:
         audio = <EncodedAudio>all_of_it[index]
         vp_playlist_set(made, index, audio.prompt)
     return made
+
+
+cdef class Room:
+    """A mixer's memory: its members hold it too. All of them are on one worker."""
+
+    cdef vp_mixer *mixer  # one reference is ours, released in __dealloc__
+    cdef readonly int worker
+
+    def __cinit__(self, uint32_t rate, int worker):
+        if rate not in (8000, 16000, 48000):
+            raise ValueError(f"{rate} samples a second: a room has 8000, 16000 or 48000")
+        self.mixer = vp_mixer_new(rate)
+        if self.mixer is NULL:
+            raise MemoryError
+        self.worker = worker
+
+    def __dealloc__(self):
+        vp_mixer_release(self.mixer)
 
 
 cdef int fill_formats(vp_format *formats, object described, const vp_opus *opus) except -1:
@@ -592,6 +612,44 @@ cdef class Core:
             self.give(self.homes[slot], &command)
         except BaseException:
             vp_audio_free(command.audio)
+            raise
+
+    def mix(self, uint64_t handle, Room room, int32_t gain, bint muted):
+        """The port, which has audio of the room's rate, is in this room, or in none."""
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_command command
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot = VP_COMMAND_MIX, <uint32_t>slot
+        if room is not None:
+            if not 0 <= gain <= VP_GAIN_MAX:
+                raise ValueError(f"a gain of {gain}/{VP_GAIN_ONE} is above {VP_GAIN_MAX}")
+            if not 0 <= room.worker < <int>self.worker_count:
+                raise ValueError(f"no worker {room.worker}")
+            if self.homes[slot] != room.worker:
+                self.move(slot, <uint8_t>room.worker)
+            vp_mixer_hold(room.mixer)
+            command.mix.mixer, command.mix.gain, command.mix.muted = room.mixer, gain, muted
+        try:
+            self.give(self.homes[slot], &command)
+        except BaseException:
+            vp_mixer_release(command.mix.mixer)
+            raise
+
+    def announce(self, uint64_t handle, const int16_t[::1] samples):
+        """Samples of the room's rate to everybody in the room that this port is in."""
+        cdef int64_t slot = self.slot_of(handle)
+        cdef vp_command command
+        if not 0 < samples.shape[0] <= 1 << 27:
+            raise ValueError(f"{samples.shape[0]} samples are no announcement")
+        memset(&command, 0, sizeof(command))
+        command.kind, command.slot = VP_COMMAND_ANNOUNCE, <uint32_t>slot
+        command.notice = vp_notice_new(&samples[0], <uint32_t>samples.shape[0])
+        if command.notice is NULL:
+            raise MemoryError
+        try:
+            self.give(self.homes[slot], &command)
+        except BaseException:
+            vp_notice_release(command.notice)
             raise
 
     def drop_audio(self, uint64_t handle):

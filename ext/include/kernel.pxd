@@ -118,6 +118,21 @@ cdef extern from "intake.h" nogil:
         uint32_t target_ms
 
 
+cdef extern from "mixer.h" nogil:
+    enum:
+        VP_GAIN_ONE
+        VP_GAIN_MAX
+    ctypedef struct vp_mixer:
+        uint32_t rate
+    ctypedef struct vp_notice:
+        pass
+    vp_mixer *vp_mixer_new(uint32_t rate)
+    void vp_mixer_hold(vp_mixer *mixer)
+    void vp_mixer_release(vp_mixer *mixer)
+    vp_notice *vp_notice_new(const int16_t *samples, uint32_t count)
+    void vp_notice_release(vp_notice *notice)
+
+
 cdef extern from "audio.h" nogil:
     enum:
         VP_HEARD
@@ -173,6 +188,7 @@ cdef extern from "port.h" nogil:
         VP_EVENT_DIGIT
         VP_EVENT_PLAYED
         VP_EVENT_KEYED
+        VP_EVENT_SPEAKING
         VP_PRODUCED
         VP_FLIGHT_MAX
         VP_DROP_SRTP_SEND
@@ -245,6 +261,8 @@ cdef extern from "command.h" nogil:
         VP_COMMAND_UNSINK
         VP_COMMAND_SOURCE
         VP_COMMAND_UNSOURCE
+        VP_COMMAND_MIX
+        VP_COMMAND_ANNOUNCE
         VP_COMMAND_CLOSE
         VP_COMMAND_MOVE
         VP_COMMAND_ADOPT
@@ -295,6 +313,10 @@ cdef extern from "command.h" nogil:
         uint8_t *map
         uint8_t translated
         uint8_t translation
+    ctypedef struct vp_mix:
+        vp_mixer *mixer
+        int32_t gain
+        bint muted
     ctypedef struct vp_command:
         uint8_t kind
         bint enabled
@@ -311,6 +333,8 @@ cdef extern from "command.h" nogil:
         vp_source *source
         uint32_t attachment
         vp_route route
+        vp_mix mix
+        vp_notice *notice
 
 
 cdef extern from "socket.h" nogil:

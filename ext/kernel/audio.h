@@ -16,6 +16,7 @@
 #define VP_AUDIO_H
 
 #include "intake.h"
+#include "mixer.h"
 
 typedef enum { VP_HEARD = 1, VP_SAID = 2 } vp_side;
 
@@ -57,6 +58,7 @@ typedef struct {
     vp_intake *said;   /* owned; made when a sink wants to know what a relay or a prompt sends */
     vp_sink *sinks;    /* owned */
     vp_source *source; /* owned */
+    vp_membership member; /* of a conference */
     vp_encoder encoder;
     vp_resampler outlet; /* to the encoder's rate */
     int16_t *pending;    /* owned: samples that wait for their packet to be full */
@@ -93,6 +95,7 @@ static inline void vp_audio_free(vp_audio *audio) {
     vp_intake_free(&audio->heard);
     if (audio->has_encoder)
         vp_encoder_free(&audio->encoder);
+    vp_mixer_release(audio->member.mixer);
     vp_resampler_free(&audio->outlet);
     free(audio->pending);
     free(audio);
@@ -140,6 +143,10 @@ failed:
 static inline void vp_audio_inherit(vp_audio *audio, vp_audio *before) {
     audio->sinks = before->sinks;
     audio->source = before->source;
+    if (before->rate == audio->rate) {
+        audio->member = before->member;
+        before->member.mixer = NULL;
+    }
     audio->sequence = before->sequence;
     audio->timestamp = before->timestamp;
     audio->epoch = before->epoch + 1;
@@ -221,6 +228,24 @@ static inline void vp_audio_say(vp_audio *audio, const int16_t *samples) {
     if (audio->waiting <= most)
         audio->waiting += vp_resample(&audio->outlet, samples, vp_audio_samples(audio), audio->pending + audio->waiting);
     vp_audio_tell(audio, VP_SAID, samples);
+}
+
+/* As vp_audio_say, for one of many who hear the same `samples` and whose packets are made elsewhere. */
+static inline void vp_audio_say_shared(vp_audio *audio, const int16_t *samples) {
+    audio->has_said = audio->says = true;
+    audio->waiting = 0;
+    vp_audio_tell(audio, VP_SAID, samples);
+}
+
+/* The header of a packet that was made elsewhere: 0 when its time passes without one. */
+static inline uint32_t vp_audio_shared_packet(vp_audio *audio, int length, vp_rtp *rtp) {
+    const vp_format *format = &audio->encoder.format;
+    *rtp = (vp_rtp){.timestamp = audio->timestamp, .sequence = audio->sequence, .payload_type = format->payload_type,
+                    .payload_length = (uint16_t)(length > 0 ? length : 0), .marker = audio->skipped};
+    audio->timestamp += format->clock_rate / 1000 * format->ptime_ms;
+    audio->skipped = length <= 0;
+    audio->sequence = (uint16_t)(audio->sequence + (length > 0));
+    return rtp->payload_length;
 }
 
 /* Nothing is said at this tick: what comes next is a new start, with the time that passed in its timestamp. */

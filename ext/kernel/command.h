@@ -22,6 +22,8 @@ typedef enum {
     VP_COMMAND_UNSINK,
     VP_COMMAND_SOURCE,
     VP_COMMAND_UNSOURCE,
+    VP_COMMAND_MIX,      /* into this mixer, or other values in it; none: out */
+    VP_COMMAND_ANNOUNCE, /* to the mixer that the port is in */
     VP_COMMAND_CLOSE,
     VP_COMMAND_MOVE,  /* to worker `other`: let go of the port */
     VP_COMMAND_ADOPT, /* take a port that another worker has let go */
@@ -74,6 +76,12 @@ typedef struct {
 } vp_route;
 
 typedef struct {
+    vp_mixer *mixer; /* a reference comes with it */
+    int32_t gain;
+    bool muted;
+} vp_mix;
+
+typedef struct {
     uint8_t kind;
     bool enabled;
     uint32_t slot, other;
@@ -89,6 +97,8 @@ typedef struct {
         vp_source *source;
         uint32_t attachment; /* UNSINK, UNSOURCE: the id */
         vp_route route;
+        vp_mix mix;
+        vp_notice *notice; /* the mixer's from here on */
     };
 } vp_command;
 
@@ -200,6 +210,30 @@ static inline void vp_port_set_audio(vp_port *port, vp_audio *audio) {
     vp_audio_free(before);
 }
 
+/* A port without audio, or with another rate than the mixer's, is in none. */
+static inline void vp_port_mix(vp_port *port, const vp_mix *mix) {
+    vp_audio *audio = port->audio;
+    if (!audio || (mix->mixer && audio->rate != mix->mixer->rate)) {
+        vp_mixer_release(mix->mixer);
+        return;
+    }
+    vp_membership *member = &audio->member;
+    vp_mixer_release(member->mixer);
+    if (!mix->mixer)
+        *member = (vp_membership){0};
+    member->mixer = mix->mixer;
+    member->gain = mix->gain;
+    member->muted = mix->muted;
+    member->adds = false;
+}
+
+static inline void vp_port_announce(vp_port *port, vp_notice *notice) {
+    if (port->audio && port->audio->member.mixer)
+        vp_mixer_announce(port->audio->member.mixer, notice);
+    else
+        vp_notice_release(notice);
+}
+
 static inline void vp_port_attach_sink(vp_port *port, vp_sink *sink) {
     if (port->audio)
         vp_audio_attach_sink(port->audio, sink);
@@ -253,6 +287,12 @@ static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command
         break;
     case VP_COMMAND_AUDIO:
         vp_port_set_audio(port, command->audio);
+        break;
+    case VP_COMMAND_MIX:
+        vp_port_mix(port, &command->mix);
+        break;
+    case VP_COMMAND_ANNOUNCE:
+        vp_port_announce(port, command->notice);
         break;
     case VP_COMMAND_SINK:
         vp_port_attach_sink(port, command->sink);

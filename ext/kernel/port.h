@@ -65,7 +65,7 @@ typedef enum {
     VP_DROP_REASONS
 } vp_drop;
 
-typedef enum { VP_EVENT_TIMEOUT = 1, VP_EVENT_LATCHED, VP_EVENT_DIGIT, VP_EVENT_PLAYED, VP_EVENT_KEYED } vp_event_kind;
+typedef enum { VP_EVENT_TIMEOUT = 1, VP_EVENT_LATCHED, VP_EVENT_DIGIT, VP_EVENT_PLAYED, VP_EVENT_KEYED, VP_EVENT_SPEAKING } vp_event_kind;
 
 typedef struct {
     uint64_t port;
@@ -139,6 +139,7 @@ typedef struct {
     vp_ring *events;
     vp_ring *flights;
     uint64_t *events_lost;
+    uint32_t turn; /* of the ticks in which ports listen */
     bool urgent; /* an event was posted that a person waits for */
 } vp_context;
 
@@ -566,24 +567,52 @@ static inline size_t vp_port_produce_prompt(vp_port *port, vp_context *context, 
 }
 
 /* The first half of a tick, before any port produces: what the far side says now. */
-static inline void vp_port_listen(vp_port *port, const vp_context *context) {
-    vp_audio_listen(port->audio, &port->audio_counters, context->now);
+static inline void vp_port_listen(vp_port *port, vp_context *context) {
+    vp_audio *audio = port->audio;
+    vp_audio_listen(audio, &port->audio_counters, context->now);
+    if (!audio->member.mixer || !vp_mixer_add(&audio->member, audio->frame, context->turn))
+        return;
+    vp_event event = {.port = port->id, .kind = VP_EVENT_SPEAKING, .value = audio->member.speaks};
+    vp_post(context, &event);
+}
+
+/* A member of a conference: the sum of the others, its own encoding only while it speaks. A packet that is shared is
+ * written at once; its length, else 0. */
+static inline size_t vp_port_say_mixed(vp_port *port, const vp_context *context, uint8_t *packet) {
+    int16_t heard[VP_PCM_FRAME];
+    vp_rtp rtp;
+    vp_audio *audio = port->audio;
+    vp_mixer_begin(audio->member.mixer, context->turn);
+    vp_mixer_hear(&audio->member, audio->frame, heard);
+    vp_encoding *encoding = vp_mixer_share(&audio->member, &audio->encoder.format);
+    if (!encoding) {
+        vp_audio_say(audio, heard);
+        return 0;
+    }
+    vp_audio_say_shared(audio, heard);
+    if (!encoding->full || !vp_audio_shared_packet(audio, encoding->length, &rtp))
+        return 0;
+    memcpy(packet + VP_RTP_HEADER, encoding->payload, rtp.payload_length);
+    return vp_port_emit(port, context, packet, &rtp, VP_SOURCE_AUDIO, audio->epoch);
 }
 
 /* The samples that go to the far side at this tick: of the source, else of the peer when it has another codec. */
-static inline void vp_port_say(vp_port *port) {
+static inline size_t vp_port_say(vp_port *port, const vp_context *context, uint8_t *packet) {
     static const int16_t silence[VP_PCM_FRAME];
     int16_t given[VP_PCM_FRAME + 1];
     vp_audio *audio = port->audio;
     vp_port *peer = port->peer;
     if (!audio->has_encoder)
-        return;
+        return 0;
     if (vp_audio_ask_source(audio, given))
         vp_audio_say(audio, given);
+    else if (audio->member.mixer)
+        return vp_port_say_mixed(port, context, packet);
     else if (audio->encodes && peer && peer->audio && peer->audio->heard.heard && peer->audio->rate == audio->rate)
         vp_audio_say(audio, peer->muted ? silence : peer->audio->frame);
     else
         vp_audio_pause(audio);
+    return 0;
 }
 
 /* A packet of what was said, or 0 when none is full. */
@@ -610,9 +639,9 @@ static inline size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t
     if (port->speaking)
         vp_audio_pause(port->audio);
     else
-        vp_port_say(port);
+        length = vp_port_say(port, context, packet);
     vp_audio_overhear(port->audio, &port->audio_counters, context->now);
-    return port->speaking ? length : vp_port_produce_audio(port, context, packet);
+    return port->speaking || length ? length : vp_port_produce_audio(port, context, packet);
 }
 
 /* Ticks that came too late to make up for: a pause to the listener, nothing is lost. */

@@ -334,6 +334,7 @@ static inline void vp_worker_listen(vp_worker *worker) {
     if (!worker->listens)
         return;
     worker->listens = false;
+    worker->context.turn++;
     for (uint32_t i = 0; i < worker->producing_count; i++) {
         vp_port *port = &worker->ports[worker->producing[i]];
         if (!port->audio)

@@ -205,10 +205,28 @@ static void set_audio(vp_worker *worker, uint32_t slot) {
     give(worker, (vp_command){.kind = VP_COMMAND_AUDIO, .slot = slot, .audio = audio});
 }
 
+static vp_mixer *rooms[2];
+
+static void mix(vp_worker *worker, uint32_t slot) {
+    vp_command command = {.kind = VP_COMMAND_MIX, .slot = slot};
+    command.mix = (vp_mix){.mixer = draw() % 5 ? rooms[draw() % 2] : NULL, .gain = (int32_t)(draw() % VP_GAIN_MAX),
+                           .muted = draw() % 3 == 0};
+    if (command.mix.mixer)
+        vp_mixer_hold(command.mix.mixer);
+    give(worker, command);
+    if (draw() % 3)
+        return;
+    int16_t samples[3000];
+    memset(samples, (int)draw() & 0xff, sizeof samples);
+    vp_notice *notice = vp_notice_new(samples, 1 + draw() % 3000);
+    expect(notice != NULL, "no memory");
+    give(worker, (vp_command){.kind = VP_COMMAND_ANNOUNCE, .slot = slot, .notice = notice});
+}
+
 static void random_command(vp_worker *worker) {
     static const uint8_t kinds[] = {VP_COMMAND_UNROUTE, VP_COMMAND_ECHO, VP_COMMAND_HOLD, VP_COMMAND_MUTE};
     uint32_t slot = draw() % PORTS, other = (slot + 1 + draw() % (PORTS - 1)) % PORTS;
-    switch (draw() % 16) {
+    switch (draw() % 18) {
     case 12:
         set_crypto(worker, slot);
         break;
@@ -232,6 +250,10 @@ static void random_command(vp_worker *worker) {
     case 13:
     case 15:
         set_audio(worker, slot);
+        break;
+    case 16:
+    case 17:
+        mix(worker, slot);
         break;
     case 14:
         attach(worker, slot);
@@ -343,6 +365,8 @@ static int run_kernels(uint64_t count, uint64_t seed) {
     state = seed * 0x9e3779b97f4a7c15ULL | 1;
     expect(!vp_worker_init(worker, 0, ports, PORTS, true, 30 * VP_SECOND, -1, &armed, 1024), "no memory");
     make_prompts();
+    for (int i = 0; i < 2; i++)
+        expect((rooms[i] = vp_mixer_new(rates[i])) != NULL, "no memory");
     worker->context.now = VP_SECOND;
     for (uint32_t slot = 0; slot < PORTS; slot++)
         open_port(worker, slot, -1, -1);
@@ -366,6 +390,10 @@ static int run_kernels(uint64_t count, uint64_t seed) {
     expect(worker->producing_count == 0, "a port still plays");
     for (uint32_t i = 0; i < PROMPTS; i++)
         expect(prompts[i]->references == 1, "a prompt is still held");
+    for (int i = 0; i < 2; i++) {
+        expect(rooms[i]->references == 1, "a room is still held");
+        vp_mixer_release(rooms[i]);
+    }
     drop_prompts();
     vp_worker_free(worker);
     free(worker);
