@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from media import CodecMissingError, EncodedAudio, Engine, Port, PortStats, StaleHandleError
-from media.codecs import Format as MediaFormat
-from media.codecs import encoder, maybe_codec
+from media.codecs import encoder
 from media.prompts import PromptCache
 from media.recorder import Channels, OnFinished, Recording
 from media.recording_file import RecordingFile
@@ -107,7 +106,6 @@ class MediaLeg:
         self.negotiated: NegotiatedAudio | None = None
         self.audio: Final = LegAudio(plane.engine, port)
         self._is_open = True
-        self._listens = False
 
     def offer(self, formats: Sequence[RtpFormat] = (), direction: Direction = Direction.SENDRECV) -> bytes:
         """Our offer; without formats those in use, or our own."""
@@ -270,25 +268,11 @@ class MediaLeg:
             self._engine.untap(self.port, one)
 
     def _listen(self) -> int:
-        """Have the port decode from now on, whatever is negotiated later; the rate that suits its codec."""
+        """Have samples from now on, whatever is negotiated later; the rate that suits the codec."""
         if not self._is_open or self.negotiated is None:
             raise CodecMissingError("nothing was negotiated to listen to")
-        if not self._listens:
-            self._set_audio(self.negotiated)
-            self._listens = True
-        return self._rate(self.negotiated)
-
-    def _rate(self, negotiated: NegotiatedAudio) -> int:
-        found = _decodable(negotiated.formats[0].receive)
-        return 8000 if found is None else max(8000, min(found.codec.rate, 16000))
-
-    def _set_audio(self, negotiated: NegotiatedAudio) -> None:
-        receive = [found for pair in negotiated.formats if (found := _decodable(pair.receive)) is not None]
-        told = [found for pair in negotiated.formats if (found := _decodable(pair.send)) is not None]
-        if not receive or not told:
-            raise CodecMissingError(f"{negotiated.formats[0].receive.name} is passed on and cannot be listened to")
-        rate = self._rate(negotiated)
-        self._engine.set_audio(self.port, rate=rate, receive=receive, told=told, send=told[0])
+        self.audio.want("listening")
+        return min(self.audio.natural_rate, 16000)
 
     def close(self) -> MediaFigures:
         """Give the port back; its last figures."""
@@ -334,13 +318,6 @@ class MediaLeg:
         self.audio.negotiated(negotiated)
         if negotiated.held or was_held:
             self._engine.hold(self.port, negotiated.held)
-        if self._listens:
-            try:
-                self._set_audio(negotiated)
-            except CodecMissingError as error:
-                self._engine.drop_audio(self.port)
-                self._listens = False
-                logger.warning("nobody listens to port %d any more: %s", self.port.rtp_port, error)
 
 
 def media_figures(stats: PortStats, codec: str | None) -> MediaFigures:
@@ -359,11 +336,6 @@ def media_figures(stats: PortStats, codec: str | None) -> MediaFigures:
         mos_out=None if said is None else round(said.mos, 2),
         round_trip_ms=stats.rtcp.round_trip_ms,
     )
-
-
-def _decodable(form: RtpFormat) -> MediaFormat | None:
-    codec = maybe_codec(form.name, form.clock_rate)
-    return None if codec is None or codec.kind is None else MediaFormat(codec, form.payload_type)
 
 
 def _payload_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:

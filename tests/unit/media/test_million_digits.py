@@ -74,7 +74,7 @@ def test_a_million_digits_are_found_once_each_under_loss_doubling_and_reordering
 
 
 def compared(sent: list[str], found: list[str]) -> tuple[int, int]:
-    """Digits of `sent` that are missing in `found`, and those of `found` that were never sent; both keep their order."""
+    """Digits of `sent` that are missing in `found`, and those of `found` that were never sent; in order."""
     missed = extra = at = 0
     for digit in found:
         ahead = next((n for n in range(8) if at + n < len(sent) and sent[at + n] == digit), None)
