@@ -1,25 +1,63 @@
-"""What the PBX does with a call: admission, routing, ring, bridge. Written on the public call API alone.
+"""What the PBX does with a call: who it is from, where it goes, whether there is room; the flows do the rest.
 
-Outcomes need no code here: what `dial` raises unwinds the handler and becomes the caller's response, cause and CDR.
+Outcomes need no code here: what a flow raises unwinds the handler and becomes the caller's response, cause and CDR.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, Protocol
 
-from pbx.admission import Admission
-from pbx.directory import LiveDirectory
-from pbx.routing import NoRoute, ToEcho, ToExtension, route
-from pbx.tenants import ExtensionConfig
-from voipat import App, Call, Rejected, reasons
+from pbx.admission import SERVER, Admission, Limit
+from pbx.decisions import FromExtension, FromTrunk, NoRoute, Source, ToTrunks
+from pbx.directory import Directory, LiveDirectory
+from pbx.flows.registry import built_in
+from pbx.flows.visit import Chance, Desk, Flows, TrunkDialer, Visit
+from pbx.pace import Pace
+from pbx.prompts import Prompts
+from pbx.routing import route
+from pbx.tenant_state import LiveState
+from pbx.tenants import TenantConfig
+from sipcore.entropy import SystemEntropy
+from voipat import App, Call, Rejected, TrunkIdentity, reasons
+
+# What a caller who hides is called by phones and carriers (RFC 3323 §4.1.1.3).
+_HIDDEN: Final = frozenset(("", "anonymous", "unknown", "unavailable", "restricted"))
+
+
+class TrunkLines(TrunkDialer, Protocol):
+    """The trunks, as the switchboard needs them."""
+
+    def inbound(self, call: Call) -> AbstractContextManager[None]: ...
 
 
 class Switchboard:
     """Handles every call of the App it is attached to."""
 
-    def __init__(self, directory: LiveDirectory, admission: Admission | None = None) -> None:
+    def __init__(
+        self,
+        directory: LiveDirectory,
+        admission: Admission | None = None,
+        *,
+        trunks: TrunkLines | None = None,
+        state: LiveState | None = None,
+        prompts: Prompts | None = None,
+        chance: Chance | None = None,
+    ) -> None:
         self._directory: Final = directory
+        self._trunks: Final = trunks
+        self._pace: Final = Pace()
         self.admission: Final = admission or Admission()
+        self.state: Final = state or LiveState()
+        self.desk: Final = Desk(
+            self.state, self.admission, built_in(), chance or SystemEntropy(), trunks, prompts or Prompts()
+        )
+
+    @property
+    def flows(self) -> Flows:
+        """Where a service registers the targets that it takes."""
+        return self.desk.flows
 
     def attach(self, app: App) -> None:
         """Take the calls to every URI."""
@@ -29,26 +67,58 @@ class Switchboard:
         """One call from its INVITE to its end. Raises: CallOutcome."""
         # The snapshot of this moment: a reload changes nothing for a call that is under way.
         directory = self._directory.current
-        caller = directory.extension(call.tenant, call.caller)
-        # Who is transferred has its place already: that of the call that it is transferred out of.
-        limit = None if caller is None or call.transferred_by is not None else caller.max_calls
-        with (
-            self.admission.call(),
-            self.admission.extension(call.tenant, call.caller, limit, reasons.CALLER_LIMIT),
-        ):
+        if not directory.serves(call.tenant):
+            raise Rejected(reasons.UNKNOWN_NUMBER)
+        source, number, host = _asked(call)
+        decision = route(
+            directory, call.tenant, number, call.started, source, host=host, state=self.state.tenant(call.tenant)
+        )
+        caller = source.number if isinstance(source, FromExtension) else ""
+        is_emergency = isinstance(decision.target, ToTrunks) and decision.target.emergency
+        with self._places(call, directory, caller, free=is_emergency):
             call.note("admitted as call %d of %s", self.admission.calls, self.admission.max_calls or "any number")
-            match route(directory, call.tenant, call.callee if call.to.user else "", call.to.host):
-                case ToExtension(extension):
-                    call.note("routed to extension %s", extension.number)
-                    await self._ring(call, extension)
-                case ToEcho():
-                    call.note("routed to the echo test")
-                    await call.echo()
-                case NoRoute(reason):
-                    call.note("routed nowhere: %s %s", reason.id, reason.text)
-                    raise Rejected(reason)
+            if decision.marked:
+                call.note("the caller shows a number of ours and comes from outside")
+            if isinstance(decision.target, NoRoute):
+                reason = decision.target.reason
+                call.note("routed nowhere: %s %s", reason.id, reason.text)
+            await Visit(call, self.desk, directory, caller).go(decision)
 
-    async def _ring(self, call: Call, extension: ExtensionConfig) -> None:
-        with self.admission.extension(call.tenant, extension.number, extension.max_calls, reasons.CALLEE_LIMIT):
-            b_leg = await call.dial(extension.number, timeout=extension.ring_s)
-            await call.bridge(b_leg)
+    @contextmanager
+    def _places(self, call: Call, directory: Directory, caller: str, *, free: bool) -> Iterator[None]:
+        """The call's place under the limits of server, tenant, trunk and caller; an emergency call is only counted."""
+        tenant = directory.tenant(call.tenant)
+        # Who is transferred has its place already: that of the call that it is transferred out of.
+        unlimited = free or call.transferred_by is not None
+        limits = _limits(tenant, caller, 0 if free else self.admission.max_calls, free=unlimited)
+        rate = tenant.plan.limits.calls_per_second
+        if not free and rate is not None and not self._pace.take(tenant.domain, rate, call.started):
+            raise Rejected(reasons.TENANT_RATE)
+        if self._trunks is None or not isinstance(call.identity, TrunkIdentity):
+            with self.admission.places(*limits):
+                yield
+            return
+        with self._trunks.inbound(call), self.admission.places(*limits):
+            yield
+
+
+def _asked(call: Call) -> tuple[Source, str, str | None]:
+    """Who calls, what was dialled, and the host that it was dialled at."""
+    identity = call.identity
+    if isinstance(identity, TrunkIdentity):
+        number = "" if identity.user.lower() in _HIDDEN else identity.user
+        return FromTrunk(identity.trunk, number), identity.did, None
+    return FromExtension(call.caller), call.callee if call.to.user else "", call.to.host
+
+
+def _limits(tenant: TenantConfig, caller: str, server: int, *, free: bool) -> list[Limit]:
+    extension = tenant.extensions.get(caller)
+    own = None if extension is None or free else extension.max_calls
+    of_tenant = None if free else tenant.plan.limits.max_calls
+    found = [
+        Limit(SERVER, server or None, reasons.SERVER_FULL),
+        Limit((tenant.domain,), of_tenant, reasons.TENANT_LIMIT),
+    ]
+    if caller:
+        found.append(Limit((tenant.domain, "extension", caller), own, reasons.CALLER_LIMIT))
+    return found

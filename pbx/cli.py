@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -103,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_listings(commands)
     _add_verbs(commands)
     _add_questions(commands)
+    _add_route(commands)
     return parser
 
 
@@ -187,6 +189,21 @@ def _add_questions(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     explain.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def _add_route(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    route = _asking(commands, "route", _route, "what would happen to a call: every rule that is tried, and why")
+    route.add_argument("number", metavar="NUMBER", help="as it would be dialled")
+    route.add_argument(
+        "--from",
+        metavar="WHO",
+        dest="caller",
+        required=True,
+        help="an extension, or trunk:NAME: it comes in",
+    )
+    route.add_argument("--caller-number", metavar="NUMBER", help="with trunk:NAME: who calls; without: anonymous")
+    route.add_argument("--at", metavar="TIME", help="such as 2026-12-25T10:00, in the tenant's zone; without: now")
+    route.add_argument("--tenant", metavar="DOMAIN", help="without: the default tenant")
+
+
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
@@ -246,11 +263,15 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from pbx.dial_plan import warnings_of
+
     checked = config.load(options.file, options.settings)
     certificates = config.load_tls(checked, datetime.now(UTC).timestamp())  # noqa: TID251  the operator's clock
     if certificates is not None and certificates.expired:
         raise ConfigError(certificates.expired)
     for warning in certificates.warnings if certificates is not None else ():
+        print(f"warning: {output.printable(warning)}", file=sys.stderr)
+    for warning in (text for tenant in checked.tenants for text in warnings_of(tenant)):
         print(f"warning: {output.printable(warning)}", file=sys.stderr)
     extensions = sum(len(tenant.extensions) for tenant in checked.tenants)
     print(f"{options.file}: ok, {len(checked.tenants)} tenants, {extensions} extensions")
@@ -360,6 +381,35 @@ def _print_trace(options: argparse.Namespace, rows: Sequence[Row]) -> int:
     for line in map(output.json_line, rows) if options.json else trace.lines(rows, messages=options.messages):
         print(line)
     return OK
+
+
+def _route(options: argparse.Namespace) -> int:
+    wanted = {
+        **_given(options, "number", "caller_number", "at", "tenant"),
+        "from": options.caller,
+        "now": datetime.now(UTC).timestamp(),  # noqa: TID251  the operator's clock
+    }
+    offline = None if options.config is None else partial(_route_offline, options.config)
+    for row in _rows(options, wanted, offline=offline):
+        if options.json:
+            print(output.json_line(row))
+        elif row.get("rule") == "outcome":
+            print(f"-> {output.printable(str(row.get('why')))}")
+        else:
+            mark = "+" if row.get("took") else "-"
+            print(f" {mark} {output.printable(str(row.get('rule')))}: {output.printable(str(row.get('why')))}")
+    return OK
+
+
+def _route_offline(path: Path, data: Path, arguments: dict[str, object]) -> Iterator[Row]:
+    """By the configuration alone: what was set by hand is in a store that no daemon reads now."""
+    from pbx.directory import Directory
+    from pbx.route_question import question_of, route_rows
+    from pbx.tenant_state import LiveState
+
+    loaded = config.load(path)
+    directory = Directory(loaded.tenants, default_tenant=loaded.server.default_tenant)
+    return route_rows(directory, LiveState(), question_of(arguments))
 
 
 def _explain(options: argparse.Namespace) -> int:

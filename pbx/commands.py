@@ -11,6 +11,7 @@ from pbx.cdr import CdrSource
 from pbx.control import Arguments, Command, ControlError
 from pbx.errors import ConfigError, PbxError
 from pbx.output import Row
+from pbx.route_question import Question, question_of
 
 NOT_FOUND: Final = 3
 DEFAULT_TRACES: Final = 100
@@ -39,6 +40,10 @@ class Running(Protocol):
 
     async def reload(self, *, check: bool) -> Row:
         """Raises: ConfigError."""
+        ...
+
+    def route(self, question: Question) -> Iterable[Row]:
+        """What would happen to a call, rule by rule."""
         ...
 
     def drain(self) -> Row:
@@ -79,6 +84,7 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "drain": commands.drain,
         "hangup": commands.hangup,
         "trace": commands.trace,
+        "route": commands.route,
     }
 
 
@@ -131,6 +137,10 @@ class _Commands:
         if arguments.get("wait"):
             await self._running.ended()
             yield {"ended": True}
+
+    async def route(self, arguments: Arguments) -> AsyncIterator[Row]:
+        for row in self._running.route(question_of(arguments)):
+            yield row
 
     async def hangup(self, arguments: Arguments) -> AsyncIterator[Row]:
         call = str(arguments.get("id"))

@@ -118,6 +118,7 @@ class ServerConfig:
     local_networks: tuple[str, ...] = ()
     large_by_tcp: bool = True
     default_tenant: str | None = None
+    prompts: Path | None = None
     drain_s: float = 30.0
     media_timeout_s: float = 30.0
     trace: bool = True
@@ -240,6 +241,7 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
         "data",
         "guard",
         "registrar",
+        "prompts",
     )
     keys = [f"server.{key}" for key in fixed if getattr(old.server, key) != getattr(new.server, key)]
     if old.server.log.format != new.server.log.format:
@@ -283,6 +285,7 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         local_networks=table.take_list("local_networks", network, ()),
         large_by_tcp=table.take("large_by_tcp", flag, True),
         default_tenant=table.take("default_tenant", text_of, "").lower() or None,
+        prompts=Path(prompts) if (prompts := table.take("prompts", _directory, "")) else None,
         drain_s=table.take("drain_s", seconds(0, 86400), default.drain_s),
         media_timeout_s=table.take("media_timeout_s", seconds(0, 86400), default.media_timeout_s),
         trace=table.take("trace", flag, default.trace),

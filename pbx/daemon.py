@@ -32,14 +32,18 @@ from pbx.changes import reload_row
 from pbx.commands import commands_of
 from pbx.config import Config, RegistrarConfig
 from pbx.control import ControlServer
+from pbx.dial_plan import warnings_of
 from pbx.directory import Directory, LiveDirectory
 from pbx.errors import ConfigError, StartError
 from pbx.event_log import EventLog
 from pbx.listeners import ListeningNetwork
 from pbx.logs import LogSession
 from pbx.output import Row
-from pbx.persistence import BindingKeeper, CdrListener, restore_bindings
+from pbx.persistence import BindingKeeper, CdrListener, restore_bindings, restored_state
+from pbx.prompts import Prompts
+from pbx.route_question import Question, route_rows
 from pbx.store.sqlite import SqliteStore
+from pbx.tenant_state import LiveState
 from pbx.tls import LiveTls, LoadedTls
 from pbx.trunks import Trunks
 from sipcore.aio.tcp import TcpLimits
@@ -108,6 +112,8 @@ class Daemon:
     _recorder: Recorder
     _guard: Guard
     _trunks: Trunks
+    _state: LiveState
+    _board: Switchboard
     _app: App
     _lag: status.LoopLag
 
@@ -234,14 +240,23 @@ class Daemon:
             large_by_tcp=server.large_by_tcp,
             server=f"voipat/{__version__}",
         )
-        Switchboard(self._directory, Admission(self._capacity.calls)).attach(self._app)
         self._trunks = Trunks(SystemEntropy())
+        self._state = restored_state(self._store, self._directory.current.tenants)
+        admission = Admission(self._capacity.calls)
+        prompts = Prompts(server.prompts)
+        self._board = Switchboard(
+            self._directory, admission, trunks=self._trunks, state=self._state, prompts=prompts, chance=SystemEntropy()
+        )
+        self._board.attach(self._app)
+        self._app.gate.emergency_numbers = self._directory.current.emergency_numbers
         self._trunks.configure(self._config.tenants)
         self._trunks.attach(self._app)
         self._app.subscribe(CdrListener(self._cdrs), CdrListener.EVENTS)
         self._app.subscribe(EventLog(self._log.handler.limit, time.time))
         await stack.enter_async_context(self._app)
         self._announce()
+        for warning in (text for tenant in self._config.tenants for text in warnings_of(tenant)):
+            self._warn(warning)
 
     def _configure_recorder(self, loaded: Config) -> None:
         muted = frozenset(tenant.domain for tenant in loaded.tenants if not tenant.trace)
@@ -335,6 +350,7 @@ class Daemon:
                 await asyncio.to_thread(self._store.save_tenants, loaded.tenants)
                 self._directory.swap(_directory_of(loaded))
                 self._trunks.configure(loaded.tenants)
+                self._app.gate.emergency_numbers = self._directory.current.emergency_numbers
                 self._log.set_level(loaded.server.log.level)
                 self._configure_recorder(loaded)
                 self._config = loaded
@@ -367,6 +383,10 @@ class Daemon:
             self._guard.forgive(source)
             logger.info("ban lifted", extra={"source": source})
         return banned
+
+    def route(self, question: Question) -> Iterable[Row]:
+        """What would happen to a call, by the routing that calls take and what is set by hand now."""
+        return route_rows(self._directory.current, self._state, question)
 
     def hang_up(self, call: str) -> bool:
         """Ends the call; False when there is none of this id."""

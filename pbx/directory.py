@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from pbx.dial_plan import DialPlan
 from pbx.errors import UnknownTenantError
 from pbx.tenants import ExtensionConfig, TenantConfig
 
@@ -16,10 +17,11 @@ from pbx.tenants import ExtensionConfig, TenantConfig
 class Directory:
     """An immutable snapshot of every tenant."""
 
-    __slots__ = ("_tenants", "default_tenant")
+    __slots__ = ("_plans", "_tenants", "default_tenant")
 
     def __init__(self, tenants: Iterable[TenantConfig] = (), *, default_tenant: str | None = None) -> None:
         self._tenants = {tenant.domain: tenant for tenant in tenants}
+        self._plans = {domain: DialPlan(tenant) for domain, tenant in self._tenants.items()}
         self.default_tenant = default_tenant
 
     @property
@@ -36,6 +38,16 @@ class Directory:
         if tenant is None:
             raise UnknownTenantError(domain)
         return tenant
+
+    def plan(self, domain: str) -> DialPlan:
+        """The dial plan of a tenant that is served, by its canonical name."""
+        return self._plans[domain]
+
+    @property
+    def emergency_numbers(self) -> frozenset[str]:
+        """What anybody here dials for help, with and without an access code."""
+        found = (tenant.plan.emergency for tenant in self._tenants.values())
+        return frozenset(access + number for one in found for number in one.numbers for access in ("", *one.access))
 
     def serves(self, domain: str) -> bool:
         """Whether `domain` is one of ours."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol, cast
 
 from pbx.cdr import Cause, CdrWriter, Disposition, LegAnswered, LegEnded, LegMedia, LegStarted
-from pbx.store.base import BindingRecord, TenantReader, TenantStore
+from pbx.store.base import BindingRecord, Store, TenantReader, TenantStore
+from pbx.tenant_state import LiveState
 from voipat.events import CallAnswered, CallEnded, CallStarted, CallTransferred, Event, RecordingStarted
 from voipat.location import Binding, MemoryLocation
 
@@ -25,6 +26,25 @@ class ReadingStores(Protocol):
     """The part of `Store` that `stored_bindings` needs."""
 
     def tenant(self, domain: str) -> TenantReader: ...
+
+
+class StoredState:
+    """A `StateKeeper` that writes to the store."""
+
+    def __init__(self, store: WritingStores) -> None:
+        self._store = store
+
+    def save_state(self, tenant: str, owner: str, key: str, value: str | None) -> None:
+        """Keep it, within the group commit."""
+        self._store.tenant(tenant).save_state(owner, key, value)
+
+
+def restored_state(store: Store, domains: Iterable[str]) -> LiveState:
+    """The state as it was when the last daemon ended. Blocks on the disk."""
+    state = LiveState(StoredState(store))
+    for domain in domains:
+        state.restore(domain, store.tenant(domain).load_state())
+    return state
 
 
 class CdrListener:

@@ -30,7 +30,9 @@ class Reason:
 
     def header(self) -> tuple[str, str]:
         """The header of a BYE or CANCEL (RFC 3326)."""
-        return "Reason", f'Q.850;cause={self.q850};text="{self.id} {self.text}"'
+        value = f'Q.850;cause={self.q850};text="{self.id} {self.text}"'
+        # RFC 3326 §3.1: a phone that reads this shows no missed call.
+        return "Reason", f'SIP;cause=200;text="Call completed elsewhere", {value}' if self.id == "VP-4002" else value
 
 
 AUTHENTICATION_REQUIRED: Final = Reason(
@@ -179,6 +181,39 @@ CALL_LOOP: Final = Reason(
 TENANT_LIMIT: Final = Reason(
     "VP-3210", 503, 34, "failed", "Call limit of the tenant reached",
     "The tenant has as many calls up as it may.")  # fmt: skip
+
+DO_NOT_DISTURB: Final = Reason(
+    "VP-3301", 486, 17, "busy", "Do not disturb",
+    "The called extension has set do-not-disturb, by a code, the command line or its configuration.")  # fmt: skip
+BUSY_LEVEL: Final = Reason(
+    "VP-3302", 486, 17, "busy", "Busy on another call",
+    "The called extension has as many calls up as its busy_level.")  # fmt: skip
+CLASS_OF_SERVICE: Final = Reason(
+    "VP-3303", 403, 57, "failed", "Not allowed to call there",
+    "The class of service of the extension, or of the one that forwards, or the tenant's limits do not allow the "
+    "number; `voipat route` says which rule. Other countries need limits.international.")  # fmt: skip
+CALLER_BLOCKED: Final = Reason(
+    "VP-3304", 603, 21, "failed", "Caller blocked",
+    "The caller's number is on the block list, or is one of the tenant's own and came from outside.")  # fmt: skip
+ANONYMOUS_REFUSED: Final = Reason(
+    "VP-3305", 433, 21, "failed", "Anonymous calls are refused",
+    "The caller hides its number, and screening.anonymous is reject (RFC 5079).")  # fmt: skip
+OUTSIDE_LIMIT: Final = Reason(
+    "VP-3306", 403, 57, "failed", "Limit of outside calls reached",
+    "The extension or its tenant has as many outside calls up, in this minute or today, as its limits allow. Emergency "
+    "calls are never counted.")  # fmt: skip
+TENANT_RATE: Final = Reason(
+    "VP-3307", 503, 42, "failed", "Too many calls of the tenant",
+    "The tenant starts more calls in a second than limits.calls_per_second; others are not touched.")  # fmt: skip
+SERVICE_MISSING: Final = Reason(
+    "VP-3308", 501, 79, "failed", "Service not installed",
+    "The number is that of a service which this server does not run.")  # fmt: skip
+WRONG_FEATURE_USE: Final = Reason(
+    "VP-3309", 484, 28, "failed", "Incomplete feature code",
+    "The feature code needs a number after it that this extension may call, such as *72 and the target.")  # fmt: skip
+TURNED_AWAY: Final = Reason(
+    "VP-3310", 480, 31, "failed", "Ended by the dial plan",
+    "The dial plan hangs up here: a menu's, group's or number's target is hangup.")  # fmt: skip
 
 NORMAL_CLEARING: Final = Reason(
     "VP-4001", 200, 16, "answered", "Normal call clearing",

@@ -23,8 +23,16 @@ def _quality_columns(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE cdrs ADD COLUMN {name} FLOAT")
 
 
+def _tenant_state(connection: Connection) -> None:
+    """3: what was set while the PBX ran."""
+    connection.exec_driver_sql(
+        "CREATE TABLE tenant_state (tenant VARCHAR NOT NULL, owner VARCHAR NOT NULL, key VARCHAR NOT NULL, "
+        "value VARCHAR NOT NULL, PRIMARY KEY (tenant, owner, key)) WITHOUT ROWID"
+    )
+
+
 # From version → the step to the next one.
-STEPS: Final[Mapping[int, Step]] = MappingProxyType({1: _quality_columns})
+STEPS: Final[Mapping[int, Step]] = MappingProxyType({1: _quality_columns, 2: _tenant_state})
 
 
 def migrate(connection: Connection, version: int, *, steps: Mapping[int, Step] = STEPS) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Pri
 
 from pbx.retention import RetentionClass
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 metadata = MetaData()
 
@@ -42,6 +42,19 @@ extensions = Table(
     Column("settings", String, nullable=False),  # JSON, without secrets
     Column("secrets", LargeBinary, nullable=False),  # JSON of HA1 by algorithm, sealed
     PrimaryKeyConstraint("tenant", "number"),
+    info={"retention": RetentionClass.CONFIGURATION},
+    sqlite_with_rowid=False,
+)
+
+# What was set while the PBX ran: forwards, do-not-disturb, hours turned over by hand, what limits have seen.
+tenant_state = Table(
+    "tenant_state",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("owner", String, nullable=False),  # "1001", "times/office", "tenant"
+    Column("key", String, nullable=False),
+    Column("value", String, nullable=False),
+    PrimaryKeyConstraint("tenant", "owner", "key"),
     info={"retention": RetentionClass.CONFIGURATION},
     sqlite_with_rowid=False,
 )

@@ -112,6 +112,12 @@ class SqliteTenantReader:
         counted = select(func.count()).select_from(schema.bindings).where(self._is_mine(schema.bindings))
         return int(self._reader.read(lambda connection: connection.scalar(counted)) or 0)
 
+    def load_state(self) -> list[tuple[str, str, str]]:
+        """What was set by hand: (owner, key, value)."""
+        table = schema.tenant_state
+        wanted = select(table.c.owner, table.c.key, table.c.value).where(self._is_mine(table))
+        return self._reader.read(lambda connection: [tuple(row) for row in connection.execute(wanted)])
+
     def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
         """The legs of each call, newest call first, its first leg in front; the filter is on that one."""
         return self._reader.read(lambda connection: cdr_queries.calls(connection, self.domain, wanted))
@@ -139,6 +145,11 @@ class SqliteTenantStore(SqliteTenantReader):
     def remove_binding(self, aor: str, key: str) -> bool:
         """Remove the binding within 50 ms; False when the queue is full."""
         return self._writer.put("bindings", (self.domain, aor, key), None)
+
+    def save_state(self, owner: str, key: str, value: str | None) -> bool:
+        """Keep a value within 50 ms, None to forget it; False when the queue is full."""
+        row = None if value is None else {"tenant": self.domain, "owner": owner, "key": key, "value": value}
+        return self._writer.put("tenant_state", (self.domain, owner, key), row)
 
     def save_leg(self, leg: LegRecord) -> bool:
         """Write the leg's CDR as it is now within 50 ms; False when the queue is full."""

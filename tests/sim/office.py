@@ -44,6 +44,12 @@ class MemoryStore:
     def load_bindings(self) -> list[BindingRecord]:
         return []
 
+    def load_state(self) -> list[tuple[str, str, str]]:
+        return []
+
+    def save_state(self, owner: str, key: str, value: str | None) -> bool:
+        return True
+
     def save_leg(self, leg: LegRecord) -> bool:
         self.rows[leg.id] = leg
         return True

@@ -12,6 +12,7 @@ from pbx.commands import commands_of
 from pbx.control import ControlError
 from pbx.errors import ConfigError
 from pbx.output import Row
+from pbx.route_question import Question
 from pbx.store.base import BindingRecord, CdrFilter, LegRecord, TenantReader
 
 
@@ -28,6 +29,9 @@ class Legs:
 
     def domains(self) -> Sequence[str]:
         return [self.domain]
+
+    def load_state(self) -> list[tuple[str, str, str]]:
+        return []
 
     def load_bindings(self) -> list[BindingRecord]:
         return []
@@ -77,6 +81,9 @@ class FakeDaemon:
         if not check:
             raise ConfigError([])
         return {"applied": False}
+
+    def route(self, question: Question) -> Iterable[Row]:
+        return [{"number": question.number, "from": question.caller}]
 
     def drain(self) -> Row:
         return {"draining": True}

@@ -46,7 +46,12 @@ def test_the_example_says_what_the_contract_says() -> None:
         registrar=RegistrarConfig(keepalive_s=0.0),
         log=LogConfig(level="info"),
     )
-    (tenant,) = office.tenants
+    tenant, shop = office.tenants
+    assert (shop.domain, shop.digest, list(shop.extensions)) == (
+        "shop.test",
+        ("SHA-256", "MD5"),
+        ["1001", "1002", "1003"],
+    )
     assert (tenant.domain, tenant.digest, tenant.features.echo) == ("office.test", ("MD5",), "*43")
     assert list(tenant.extensions) == [str(number) for number in range(1001, 1011)]
     for number, extension in tenant.extensions.items():
@@ -231,7 +236,7 @@ def test_own_passwords_may_be_opened_to_a_network() -> None:
 def test_of_many_sample_passwords_only_some_are_told_one_by_one() -> None:
     problems = faults(OFFICE.read_text(), "server.listen=udp://0.0.0.0:5060")
     assert len(problems) == 4
-    assert "extension 1004 and 6 after it" in problems[3]
+    assert "extension 1004 and 9 after it" in problems[3]
 
 
 def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:

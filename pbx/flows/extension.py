@@ -1,0 +1,50 @@
+"""Ring an extension; busy, no answer and unreachable go where it says, else the caller is told."""
+
+from __future__ import annotations
+
+from pbx.decisions import ToExtension, ToMailbox
+from pbx.flows.visit import Visit
+from pbx.routing import on_cause
+from pbx.tenants import ExtensionConfig
+from voipat import Call, NoAnswer, Rejected, reasons
+
+_BUSY = frozenset(reason.id for reason in (reasons.BUSY, reasons.CALLEE_LIMIT, reasons.DECLINED, reasons.BUSY_LEVEL))
+_NOT_FOR_US = frozenset(reason.id for reason in (reasons.NO_COMMON_CODEC, reasons.NO_MEDIA_PORT, reasons.TOO_MANY_HOPS))
+
+
+async def ring_extension(visit: Visit, target: ToExtension) -> None:
+    """Ring, bridge, or go on. Raises: CallOutcome."""
+    extension = target.extension
+    try:
+        await _ring(visit, extension)
+        return
+    except Rejected as refused:
+        if visit.call.state.value == "ended" or refused.reason.id in _NOT_FOR_US:
+            raise
+        outcome = refused
+    cause = cause_of(outcome)
+    visit.call.note("%s: %s %s", extension.number, cause, outcome.reason.id)
+    tenant, hops = visit.call.tenant, visit.hops
+    decision = on_cause(visit.directory, tenant, extension, cause, visit.at, hops, visit.state)
+    # A mailbox that nobody serves is none.
+    if decision is None or (isinstance(decision.target, ToMailbox) and visit.desk.flows.find(decision.target) is None):
+        raise outcome
+    visit.hops += 1
+    await visit.go(decision)
+
+
+async def _ring(visit: Visit, extension: ExtensionConfig) -> None:
+    call, admission = visit.call, visit.desk.admission
+    level = extension.busy_level
+    if level is not None and admission.calls_of(call.tenant, extension.number) >= level:
+        raise Rejected(reasons.BUSY_LEVEL)
+    with admission.extension(call.tenant, extension.number, extension.max_calls, reasons.CALLEE_LIMIT):
+        b_leg: Call = await call.dial(extension.number, timeout=extension.ring_s)
+        await call.bridge(b_leg)
+
+
+def cause_of(refused: Rejected) -> str:
+    """Which forward a refusal asks for."""
+    if refused.reason.id in _BUSY:
+        return "busy"
+    return "no_answer" if isinstance(refused, NoAnswer) or refused.reason is reasons.NO_ANSWER else "unreachable"

@@ -1,0 +1,35 @@
+"""Calls to the outside: within the limits of who pays, by the first trunk that takes them; emergency calls always."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+from pbx.decisions import ToTrunks
+from pbx.flows.visit import Visit
+from pbx.outside import outside_place
+from voipat import Call, Rejected, reasons
+
+RING_S: Final = 120.0
+
+
+async def call_out(visit: Visit, target: ToTrunks) -> None:
+    """Call the number and bridge. Raises: CallOutcome."""
+    with place_outside(visit, target):
+        await visit.call.bridge(await dial_out(visit, target, timeout=RING_S))
+
+
+async def dial_out(visit: Visit, target: ToTrunks, *, timeout: float) -> Call:
+    """The answered call to a number outside; its place is the caller's to take. Raises: CallOutcome."""
+    trunks = visit.desk.trunks
+    if trunks is None:
+        raise Rejected(reasons.NO_TRUNK)
+    caller_id = target.caller_id or None
+    return await trunks.dial(visit.call, target.trunks, target.number, timeout=timeout, caller_id=caller_id)
+
+
+def place_outside(visit: Visit, target: ToTrunks) -> AbstractContextManager[None]:
+    """The place of the call under the limits of who pays it; an emergency call needs none. Raises: Rejected."""
+    if target.emergency:
+        return nullcontext()
+    return outside_place(visit.desk.admission, visit.tenant, visit.state, target.payer, visit.at)

@@ -1,0 +1,36 @@
+"""The flows that are part of every PBX."""
+
+from __future__ import annotations
+
+from pbx.decisions import (
+    ToAnnouncement,
+    ToEcho,
+    ToExtension,
+    ToFeature,
+    ToGroup,
+    ToMenu,
+    ToOverride,
+    ToTrunks,
+)
+from pbx.flows.extension import ring_extension
+from pbx.flows.menu import run_menu
+from pbx.flows.outbound import call_out
+from pbx.flows.ring_group import ring_group
+from pbx.flows.simple import announce, echo, override, set_feature
+from pbx.flows.visit import Flows
+
+
+def built_in() -> Flows:
+    """Targets that have a flow; mailboxes, queues, conferences, parking and pickup come with their services."""
+    return Flows(
+        {
+            ToExtension: ring_extension,
+            ToEcho: echo,
+            ToGroup: ring_group,
+            ToMenu: run_menu,
+            ToAnnouncement: announce,
+            ToFeature: set_feature,
+            ToOverride: override,
+            ToTrunks: call_out,
+        }
+    )
