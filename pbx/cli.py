@@ -105,6 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_verbs(commands)
     _add_questions(commands)
     _add_route(commands)
+    _add_objects(commands)
     return parser
 
 
@@ -202,6 +203,24 @@ def _add_route(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     route.add_argument("--caller-number", metavar="NUMBER", help="with trunk:NAME: who calls; without: anonymous")
     route.add_argument("--at", metavar="TIME", help="such as 2026-12-25T10:00, in the tenant's zone; without: now")
     route.add_argument("--tenant", metavar="DOMAIN", help="without: the default tenant")
+
+
+def _add_objects(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    listed = _asking(commands, "list", _list_objects, "the objects of a kind: extension, menu, ring_group, route, …")
+    listed.add_argument("kind", metavar="KIND", help="an unknown one is answered with all that there are")
+    shown = _asking(commands, "show", _show, "one object with all its keys, secrets left out")
+    shown.add_argument(
+        "object", metavar="OBJECT", help="as `voipat list` names it: office.test/1001, office.test/menu/500"
+    )
+    changed = _asking(commands, "set", _set, "change a key of an object, or what a phone sets by a code")
+    changed.add_argument("object", metavar="OBJECT", help="as for show")
+    changed.add_argument("setting", metavar="KEY=VALUE", help="dnd=on, forward.busy=1002, ring_s=20; KEY alone: unset")
+    applied = _asking(commands, "apply", _apply, "make the tenants those of a file; prints what changes")
+    applied.add_argument("file", metavar="FILE", type=Path, help="a configuration; its [server] is not looked at")
+    applied.add_argument("--check", action="store_true", help="only say what would change")
+    exported = _asking(commands, "export", _export, "the tenants as a file for apply; it has secrets in it")
+    for one in (listed, exported):
+        one.add_argument("--tenant", metavar="DOMAIN", help="only this tenant")
 
 
 def _command(
@@ -412,6 +431,62 @@ def _route_offline(path: Path, data: Path, arguments: dict[str, object]) -> Iter
     return route_rows(directory, LiveState(), question_of(arguments))
 
 
+def _list_objects(options: argparse.Namespace) -> int:
+    rows = list(_object_rows(options, _given(options, "kind", "tenant")))
+    columns = list(dict.fromkeys(key for row in rows for key in row if key != "tenant"))
+    return _print(options, rows, columns)
+
+
+def _show(options: argparse.Namespace) -> int:
+    return _print_objects(options, _object_rows(options, _given(options, "object")))
+
+
+def _set(options: argparse.Namespace) -> int:
+    key, equals, value = options.setting.partition("=")
+    wanted = {"object": options.object, "key": key, **({"value": value} if equals else {})}
+    return _print_objects(options, _object_rows(options, wanted))
+
+
+def _apply(options: argparse.Namespace) -> int:
+    try:
+        text = options.file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ControlError(f"{options.file}: cannot be read: {error}", exit_status=USAGE) from error
+    wanted = {"text": text, "file": str(options.file), "check": options.check}
+    for row in _object_rows(options, wanted):
+        if options.json:
+            print(output.json_line(row))
+        else:
+            _print_changes(row)
+    return OK
+
+
+def _export(options: argparse.Namespace) -> int:
+    for row in _object_rows(options, _given(options, "tenant")):
+        print(output.json_line(row) if options.json else row.get("line"))
+    return OK
+
+
+def _object_rows(options: argparse.Namespace, arguments: dict[str, object]) -> Iterator[Row]:
+    return _rows(options, arguments, offline=partial(_stored_objects, options.name))
+
+
+def _stored_objects(command: str, data: Path, arguments: dict[str, object]) -> Iterator[Row]:
+    """By the store, whose daemon is down."""
+    import asyncio
+
+    from pbx.object_commands import StoredBook, object_rows
+
+    async def collect() -> list[Row]:
+        return [row async for row in object_rows(book, command, arguments)]
+
+    book = StoredBook(data, lambda: datetime.now(UTC).timestamp())  # noqa: TID251  the operator's clock
+    try:
+        yield from asyncio.run(collect())
+    finally:
+        book.close()
+
+
 def _explain(options: argparse.Namespace) -> int:
     from voipat.reasons import REASONS
 
@@ -505,7 +580,9 @@ def _print_objects(options: argparse.Namespace, rows: Iterable[Row]) -> int:
 
 
 def _print_changes(row: Row) -> None:
-    print("reloaded" if row.get("applied") else "checked, nothing changed")
+    print(
+        ("applied" if "needs_restart" not in row else "reloaded") if row.get("applied") else "checked, nothing changed"
+    )
     for kind in ("added", "changed", "removed", "needs_restart"):
         names = row.get(kind)
         for name in names if isinstance(names, list) else ():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from pbx import stored
 from pbx.cdr import CdrSource
 from pbx.control import Arguments, Command, ControlError
 from pbx.errors import ConfigError, PbxError
+from pbx.object_commands import COMMANDS, Book, object_rows
 from pbx.output import Row
 from pbx.route_question import Question, question_of
 
@@ -17,7 +19,7 @@ NOT_FOUND: Final = 3
 DEFAULT_TRACES: Final = 100
 
 
-class Running(Protocol):
+class Running(Book, Protocol):
     """A running daemon, as its operator sees it."""
 
     def registrations(self, tenant: str | None) -> Iterable[Row]: ...
@@ -85,6 +87,7 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "hangup": commands.hangup,
         "trace": commands.trace,
         "route": commands.route,
+        **{name: partial(object_rows, running, name) for name in COMMANDS},
     }
 
 

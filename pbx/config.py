@@ -356,7 +356,7 @@ def _directory(value: object) -> str:
 
 def _check_default_tenant(server: ServerConfig, tenants: Iterable[TenantConfig], table: Table) -> None:
     domains = [tenant.domain for tenant in tenants]
-    if server.default_tenant is not None and server.default_tenant not in domains:
+    if domains and server.default_tenant is not None and server.default_tenant not in domains:
         known = ", ".join(repr(domain) for domain in domains) or "none yet"
         table.refuse("default_tenant", f"{shown(server.default_tenant)} is no tenant, known: {known}")
 
@@ -470,10 +470,17 @@ def _override_names(document: Mapping[str, Any], key: str) -> list[str | int]:
     return names
 
 
+def _called(table: object) -> object:
+    """What names one of a list of tables."""
+    if not isinstance(table, dict):
+        return None
+    return table.get("domain") or table.get("number") or table.get("name")
+
+
 def _element(tables: Sequence[Any], rest: str) -> tuple[int, str] | None:
     """Index and name of the table whose domain or number begins the dotted key `rest`."""
     for index, table in enumerate(tables):
-        name = (table.get("domain") or table.get("number")) if isinstance(table, dict) else None
+        name = _called(table)
         if isinstance(name, str) and rest.startswith(f"{name}."):
             return index, name
     return None

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -44,6 +45,7 @@ from pbx.prompts import Prompts
 from pbx.route_question import Question, route_rows
 from pbx.store.sqlite import SqliteStore
 from pbx.tenant_state import LiveState
+from pbx.tenants import TenantConfig
 from pbx.tls import LiveTls, LoadedTls
 from pbx.trunks import Trunks
 from sipcore.aio.tcp import TcpLimits
@@ -191,7 +193,12 @@ class Daemon:
 
     def _open_store(self) -> SqliteStore:
         store = SqliteStore.open(self._config.server.data, wallclock=time.time)
-        store.save_tenants(self._config.tenants)
+        if self._config.tenants:
+            store.save_tenants(self._config.tenants)
+        else:
+            # The store is the truth of the tenants; a file that names none leaves it so.
+            self._config = self._at_start = replace(self._config, tenants=store.load_tenants())
+            self._directory.swap(_directory_of(self._config))
         opening = store.opening
         if opening.moved_aside is not None:
             self._warn(f"the database was damaged and moved aside: {opening.moved_aside}")
@@ -339,23 +346,50 @@ class Daemon:
         Raises: ConfigError, and then nothing has changed.
         """
         async with self._reloading:
-            loaded = await asyncio.to_thread(config.load, self._path, self._overrides)
-            certificates = await asyncio.to_thread(_certificates, loaded)
-            row = reload_row(self._config, loaded, started=self._at_start, applied=not check)
-            if self._tls is not None and certificates is not None and self._tls.differs(certificates):
-                row = {**row, "certificates": "new"}
-            if not check:
-                if self._tls is not None and certificates is not None:
-                    self._tls.use(certificates)
-                await asyncio.to_thread(self._store.save_tenants, loaded.tenants)
-                self._directory.swap(_directory_of(loaded))
-                self._trunks.configure(loaded.tenants)
-                self._app.gate.emergency_numbers = self._directory.current.emergency_numbers
-                self._log.set_level(loaded.server.log.level)
-                self._configure_recorder(loaded)
-                self._config = loaded
-                logger.info("configuration reloaded", extra=dict(row))
-            return row
+            loaded = self._with_stored(await asyncio.to_thread(config.load, self._path, self._overrides))
+            return await self._replace(loaded, check=check)
+
+    async def put(self, tenants: Sequence[TenantConfig]) -> None:
+        """Puts other tenants in force. Raises: ConfigError, and then nothing has changed."""
+        async with self._reloading:
+            await self._replace(replace(self._config, tenants=tuple(tenants)), check=False)
+
+    @property
+    def tenants(self) -> Sequence[TenantConfig]:
+        """The tenants in force."""
+        return self._config.tenants
+
+    @property
+    def state(self) -> LiveState:
+        """What was set by hand."""
+        return self._state
+
+    @property
+    def listen(self) -> Sequence[str]:
+        """Where we listen."""
+        return self._config.server.listen
+
+    async def _replace(self, loaded: Config, *, check: bool) -> Row:
+        certificates = await asyncio.to_thread(_certificates, loaded)
+        row = reload_row(self._config, loaded, started=self._at_start, applied=not check)
+        if self._tls is not None and certificates is not None and self._tls.differs(certificates):
+            row = {**row, "certificates": "new"}
+        if not check:
+            await asyncio.to_thread(self._store.save_tenants, loaded.tenants)
+            if self._tls is not None and certificates is not None:
+                self._tls.use(certificates)
+            self._directory.swap(_directory_of(loaded))
+            self._trunks.configure(loaded.tenants)
+            self._app.gate.emergency_numbers = self._directory.current.emergency_numbers
+            self._log.set_level(loaded.server.log.level)
+            self._configure_recorder(loaded)
+            self._config = loaded
+            logger.info("configuration reloaded", extra=dict(row))
+        return row
+
+    def _with_stored(self, loaded: Config) -> Config:
+        """A file without tenants leaves those of the store in force."""
+        return loaded if loaded.tenants else replace(loaded, tenants=self._store.load_tenants())
 
     def registrations(self, tenant: str | None) -> Iterable[Row]:
         """The bindings in force."""

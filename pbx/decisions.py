@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from pbx.objects.groups import Announcement, Conference, Menu, Park, Queue, RingGroup
 from pbx.objects.times import Times
 from pbx.tenants import ExtensionConfig
+from sipcore.values import value_object
 from voipat.reasons import Reason
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class FromExtension:
     """The call is a phone's of the tenant."""
 
     number: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class FromTrunk:
     """The call came in by a trunk; `number` is the caller's, "" when it hides."""
 
@@ -26,14 +26,14 @@ class FromTrunk:
     number: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class FromMenu:
     """Digits of a caller in a menu, who may dial extensions only."""
 
     menu: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class OnBehalf:
     """The plan itself sends the call on: a forward of an extension ("" is the tenant's own: a menu, a group, a DID).
 
@@ -47,54 +47,54 @@ class OnBehalf:
 Source = FromExtension | FromTrunk | FromMenu | OnBehalf
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToExtension:
     """Ring the phones of an extension."""
 
     extension: ExtensionConfig
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToEcho:
     """The echo test."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToGroup:
     """A ring group."""
 
     group: RingGroup
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToMenu:
     """A menu."""
 
     menu: Menu
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToQueue:
     """A queue."""
 
     queue: Queue
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToConference:
     """A conference room."""
 
     conference: Conference
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToAnnouncement:
     """A prompt."""
 
     announcement: Announcement
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToMailbox:
     """Leave a message for an extension."""
 
@@ -102,21 +102,21 @@ class ToMailbox:
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToVoicemail:
     """Hear one's messages; without a number the mailbox is asked for."""
 
     number: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToPark:
     """Park the call."""
 
     park: Park
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToParkSlot:
     """Take a parked call back."""
 
@@ -124,14 +124,14 @@ class ToParkSlot:
     slot: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToPickup:
     """Take a call that rings elsewhere: at `number`, or anywhere in the caller's group."""
 
     number: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToFeature:
     """Set something of the caller's extension: a feature code with its argument."""
 
@@ -139,14 +139,14 @@ class ToFeature:
     argument: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToOverride:
     """Turn open hours over by hand."""
 
     times: Times
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ToTrunks:
     """Out by the first of these trunks that takes it."""
 
@@ -157,12 +157,12 @@ class ToTrunks:
     payer: str = ""  # the extension whose limits it counts against; "" is the tenant alone
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class HangUp:
     """The plan ends the call here."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class NoRoute:
     """Nowhere, and why."""
 
@@ -190,7 +190,7 @@ Target = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Step:
     """One rule that was tried: whether it took the number, and why or why not."""
 
@@ -199,7 +199,7 @@ class Step:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Decision:
     """Where the call goes, and the rules in the order in which they were tried."""
 

@@ -197,7 +197,8 @@ def _read_secret(table: Table, number: str, domain: str, digest: tuple[str, ...]
 
 def _read_ha1(table: Table, digest: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     pairs = []
-    for algorithm in DIGESTS:
+    # In the order of `digest`, as those that are made of a password.
+    for algorithm in (*digest, *(name for name in DIGESTS if name not in digest)):
         length = HA1_LENGTH[algorithm]
         convert = text_like(f"[0-9a-fA-F]{{{length}}}", f"{length} hexadecimal digits")
         value = table.take(algorithm, convert, "", secret=True)

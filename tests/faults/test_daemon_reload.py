@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.rig.processes import wait_until
+from pbx import control
 from tests.faults.running_daemon import OFFICE, RunningDaemon
 
 pytestmark = pytest.mark.slow
@@ -28,8 +30,8 @@ def append(daemon: RunningDaemon, text: str) -> None:
 
 
 def test_a_new_extension_is_there_after_reload_and_check_only_says_so(daemon: RunningDaemon) -> None:
-    append(daemon, '\n1011 = "pass-1011"\n')
-    wanted = {"added": ["office.test/1011"], "changed": [], "removed": [], "needs_restart": []}
+    append(daemon, '\n1011 = "shop-1011"\n')
+    wanted = {"added": ["shop.test/1011"], "changed": [], "removed": [], "needs_restart": []}
     assert daemon.rows("reload", "--check") == [{"applied": False, **wanted}]
     assert daemon.rows("reload") == [{"applied": True, **wanted}]
     assert daemon.rows("reload") == [{"applied": True, **wanted, "added": []}]
@@ -48,7 +50,50 @@ def test_a_bad_file_is_refused_with_its_line_and_the_old_configuration_stays(dae
 
 
 def test_sighup_reloads(daemon: RunningDaemon) -> None:
-    append(daemon, '\n1011 = "pass-1011"\n')
+    append(daemon, '\n1011 = "shop-1011"\n')
     daemon.signal(signal.SIGHUP)
     wait_until(lambda: "configuration reloaded" in daemon.output, 5, "the reload is logged")
     assert daemon.rows("reload", "--check")[0]["added"] == []
+
+
+def test_each_of_fifty_bad_files_is_refused_with_its_line_and_nothing_changes(daemon: RunningDaemon) -> None:
+    """Every key in turn gets a value that no key takes."""
+    text = daemon.config.read_text()
+    lines = text.split("\n")
+    keys = [place for place, line in enumerate(lines) if re.match(r"[a-z0-9_-]+ = ", line)]
+    chosen = keys[:: max(1, len(keys) // 50)][:50]
+    assert len(chosen) == 50
+    before = list(control.request(daemon.data, "export", {}))
+    for place in chosen:
+        name = lines[place].partition(" = ")[0]
+        bad = [*lines[:place], f"{name} = {{ zzz = [1979-05-27] }}", *lines[place + 1 :]]
+        daemon.config.write_text("\n".join(bad))
+        with pytest.raises(control.ControlError) as refused:
+            list(control.request(daemon.data, "reload", {}))
+        assert refused.value.exit_status == 2
+        assert f"{daemon.config}:{place + 1}: " in str(refused.value), (name, str(refused.value))
+    assert list(control.request(daemon.data, "export", {})) == before
+    daemon.config.write_text(text)
+    assert daemon.rows("reload")[0]["changed"] == []
+
+
+def test_applied_tenants_are_in_force_at_once_and_survive_a_restart(tmp_path: Path) -> None:
+    """A configuration that names no tenant leaves those of the store."""
+    config = tmp_path / "server.toml"
+    config.write_text('[server]\nmedia = "127.0.0.1:20000-29999"\n')
+    first = RunningDaemon(tmp_path, config=config).ready()
+    try:
+        assert "office.test/1001" in first.rows("apply", str(OFFICE))[0]["added"]
+        assert first.rows("set", "office.test/1006", "dnd=on")[0]["dnd"] == "on"
+        assert first.rows("apply", str(OFFICE)) == [{"applied": True, "added": [], "changed": [], "removed": []}]
+        exported = first.ask("export").stdout
+    finally:
+        first.close()
+    second = RunningDaemon(tmp_path, config=config).ready()
+    try:
+        assert second.ask("export").stdout == exported
+        assert second.rows("show", "office.test/1006")[0]["dnd"] == "on"
+        outcome = second.rows("route", "1006", "--from", "1005", "--tenant", "office.test")[-1]
+        assert (outcome["status"], outcome["reason"]) == (486, "VP-3301")
+    finally:
+        second.close()
