@@ -90,7 +90,7 @@ def test_wireshark_reads_the_same_messages_in_the_same_order(tmp_path: Path, ser
     assert kinds_of_packets(packets) == kinds_of_rows(told)
     assert Counter(kinds_of_rows(told))["200 BYE"] == 2 and "401 INVITE" in kinds_of_rows(told)
     assert all(malformed == "" and checksum in ("1", "Good") for *_, malformed, checksum in packets)
-    assert any("routed to extension 1002" in comment for *_, comment, _, _ in packets)
+    assert any("goes to extension 1002" in comment for *_, comment, _, _ in packets)
     digest = re.search(rb'response="([^"]+)"', file.read_bytes())
     assert digest is not None and set(digest[1]) == {ord("x")}
 

@@ -74,7 +74,7 @@ def test_decisions_stand_between_the_messages(seed: int) -> None:
         office.world.run()
         text = "\n".join(line for _, line in ladder(only_trace(office, Fate.ENDED)))
         for decision in (
-            *("1001 calls 1002 of office.test", "· admitted as call 1", "· routed to extension 1002"),
+            *("1001 calls 1002 of office.test", "· admitted as call 1", "· goes to extension 1002"),
             *(" rings 1 contacts for 30 s", " has media port ", " answered, PCMU", " has media from 10.0.0.1:"),
             " ended by caller: answered, 200 VP-4001 Normal call clearing",
         ):
