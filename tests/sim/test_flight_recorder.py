@@ -79,7 +79,7 @@ def test_decisions_stand_between_the_messages(seed: int) -> None:
             " ended by caller: answered, 200 VP-4001 Normal call clearing",
         ):
             assert decision in text, text
-        assert text.index("routed to") < text.index("voipat → 10.0.0.2:5060  INVITE")
+        assert text.index("goes to extension") < text.index("voipat → 10.0.0.2:5060  INVITE")
 
 
 def test_a_wrong_password_is_told_to_the_operator_alone(seed: int) -> None:
