@@ -30,9 +30,7 @@ class Reason:
 
     def header(self) -> tuple[str, str]:
         """The header of a BYE or CANCEL (RFC 3326)."""
-        value = f'Q.850;cause={self.q850};text="{self.id} {self.text}"'
-        # RFC 3326 §3.1: a phone that reads this shows no missed call.
-        return "Reason", f'SIP;cause=200;text="Call completed elsewhere", {value}' if self.id == "VP-4002" else value
+        return "Reason", f'Q.850;cause={self.q850};text="{self.id} {self.text}"'
 
 
 AUTHENTICATION_REQUIRED: Final = Reason(
