@@ -571,8 +571,11 @@ class UserAgentServer:
                 self._send_trying(transaction, out)
             elif action is Action.REPORT_TIMEOUT:
                 self._state.counters["server_transactions_timed_out"] += 1
-                if transaction.method == "BYE" and transaction.dialog is not None:
-                    end_dialog(self._state, transaction.dialog, now, out)
+                dialog = transaction.dialog
+                made_it = transaction.method in SUBSCRIPTION_CREATING and not transaction.in_dialog
+                if dialog is not None and (made_it or transaction.method == "BYE"):
+                    # Nobody answered in time: a SUBSCRIBE or REFER leaves no dialog, and a BYE ends its own anyway.
+                    end_dialog(self._state, dialog, now, out)
         self._state.transactions.settle(transaction)
 
     def _send_trying(self, transaction: Transaction, out: list[Output]) -> None:

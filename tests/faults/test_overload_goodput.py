@@ -12,6 +12,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_goodput_under_three_times_the_load_stays_near_the_peak(tmp_path: Path, soak: bool) -> None:
-    seconds = 30 if soak else 6
+    if not soak:
+        pytest.skip("a measurement: `make soak` takes it, a shared machine cannot")
+    seconds = 30
     at_peak, overloaded, ratio = overload.measure(tmp_path, rate=200, factor=3, seconds=seconds)
     assert ratio.value >= 0.8, (at_peak, overloaded)
