@@ -109,7 +109,7 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """The `[server]` table."""
+    """The `[server]` table. `session_expires_s` and `min_se_s`: the session timer of each leg (RFC 4028; 0: none)."""
 
     data: Path
     listen: tuple[str, ...] = ("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060")
@@ -121,6 +121,8 @@ class ServerConfig:
     prompts: Path | None = None
     drain_s: float = 30.0
     media_timeout_s: float = 30.0
+    session_expires_s: int = 1800
+    min_se_s: int = 90
     trace: bool = True
     guard: GuardConfig = GuardConfig()
     registrar: RegistrarConfig = RegistrarConfig()
@@ -235,6 +237,8 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
         "listen",
         "media",
         "media_timeout_s",
+        "session_expires_s",
+        "min_se_s",
         "advertised",
         "local_networks",
         "large_by_tcp",
@@ -288,6 +292,8 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         prompts=Path(prompts) if (prompts := table.take("prompts", _directory, "")) else None,
         drain_s=table.take("drain_s", seconds(0, 86400), default.drain_s),
         media_timeout_s=table.take("media_timeout_s", seconds(0, 86400), default.media_timeout_s),
+        session_expires_s=table.take("session_expires_s", _session_expires, default.session_expires_s),
+        min_se_s=table.take("min_se_s", _min_se, default.min_se_s),
         trace=table.take("trace", flag, default.trace),
         guard=_read_guard(table.table("guard")),
         registrar=_read_registrar(table.table("registrar")),
@@ -296,6 +302,18 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
     )
     table.finish()
     return server
+
+
+def _session_expires(value: object) -> int:
+    """0 for no timer of ours, else what RFC 4028 §4 allows."""
+    found = int(seconds(0, 86400)(value))
+    if 0 < found < 90:
+        raise ValueError("0 (no timer) or seconds from 90, the smallest that RFC 4028 allows, to 86400")
+    return found
+
+
+def _min_se(value: object) -> int:
+    return int(seconds(90, 86400)(value))
 
 
 def _read_tls(table: Table) -> TlsConfig:

@@ -51,6 +51,7 @@ from pbx.trunks import Trunks
 from sipcore.aio.tcp import TcpLimits
 from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
+from sipcore.session_timer import SessionPolicy
 from voipat import App, CallState, KeepAlivePolicy, MemoryLocation, Registrar, reasons
 from voipat._version import __version__
 from voipat.recorder import Recorder
@@ -246,6 +247,7 @@ class Daemon:
             local_networks=[ip_network(text) for text in server.local_networks],
             large_by_tcp=server.large_by_tcp,
             server=f"voipat/{__version__}",
+            session=SessionPolicy(server.session_expires_s, server.min_se_s),
         )
         self._trunks = Trunks(SystemEntropy())
         self._state = restored_state(self._store, self._directory.current.tenants)

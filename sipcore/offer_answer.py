@@ -110,6 +110,11 @@ class OfferAnswer:
         streams[self._stream] = _offered_audio(local, self._security)
         return self._send(_describe(local, self._session_id, self._version, streams))
 
+    def repeat_offer(self) -> bytes:
+        """What we last said, as an offer: a refresh changes nothing, `o=` included (RFC 4028 §7.4)."""
+        assert self._offered is not None, "there is no session to refresh before its description"
+        return self.make_offer(self._offered)
+
     def make_answer(self, offer: SessionDescription, local: LocalMedia) -> tuple[bytes, NegotiatedAudio]:
         """Our answer and what it means. Raises: NegotiationError; the session then stays as it was."""
         description, negotiated = _answer(
@@ -117,6 +122,9 @@ class OfferAnswer:
         )
         self._stream = negotiated.stream
         self._agreed(negotiated)
+        events = negotiated.telephone_event
+        pairs = negotiated.formats if events is None else (*negotiated.formats, events)
+        self._offered = replace(local, formats=tuple(pair.receive for pair in pairs), direction=negotiated.direction)
         return self._send(description), negotiated
 
     def preview(self, offer: SessionDescription, local: LocalMedia) -> NegotiatedAudio:

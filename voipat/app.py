@@ -37,6 +37,7 @@ from sipcore.message import Request
 from sipcore.outputs import Resolve
 from sipcore.parser import parse_message
 from sipcore.refer import Replaces, replaces_of
+from sipcore.session_timer import SessionPolicy, TooSmall, grant
 from sipcore.timers import Timers
 from sipcore.uri import Uri, escape_user, unescape
 from voipat import events, reasons
@@ -76,7 +77,7 @@ class Service(Protocol):
 
 
 # RFC 3327, RFC 5626, RFC 5627: what a Require of a REGISTER may name.
-SUPPORTED: Final = ("path", "outbound", "gruu", "replaces", "norefersub")
+SUPPORTED: Final = ("path", "outbound", "gruu", "replaces", "norefersub", "100rel", "timer")
 # BYEs and their responses at the end; longer, and the peer is gone.
 CLOSE_S: Final = 1.5
 # Expired bindings are swept in batches: lookups never see them anyway.
@@ -99,6 +100,7 @@ class App:
     `advertised`: the address to write into SIP and SDP where it is not the local one; peers in `local_networks` are
     told the local one all the same. `large_by_tcp`: requests over 1300 bytes leave UDP (RFC 3261 §18.1.1).
     `own_hosts`: more names of ours that stand for the default domain.
+    `session`: the session timer that each leg asks for (RFC 4028).
     `prompts`: what `Call.say` says; the shipped English set when none is given.
     `proxy`: lets the calls of its tenants pass through instead of ending them here; `route_secret` (32 octets) signs
     its Record-Route, and the same one after a restart keeps the dialogs of before.
@@ -130,6 +132,7 @@ class App:
         route_secret: bytes = b"",
         on_refer: ReferPolicy | None = None,
         on_replaces: ReplacesPolicy | None = None,
+        session: SessionPolicy | None = None,
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._media_address, self._media_range = _parse_media(media)
@@ -165,6 +168,7 @@ class App:
         self._trunk_of: Callable[[Flow, Request], TrunkIdentity | None] | None = None
         self._services: list[Service] = []
         self._prompts = prompts or PromptSet()
+        self._session = session or SessionPolicy()
         self._proxy = proxy
         self._route_secret = route_secret
         self._on_refer = on_refer
@@ -335,6 +339,7 @@ class App:
             forget=self._forget,
             on_refer=self._on_refer,
             prompts=self._prompts,
+            session=self._session,
         )
         if self._proxy is not None:
             self._proxy.attach(self._switch)
@@ -495,6 +500,9 @@ class App:
         request = event.request
         if not _accepts_sdp(request):
             self.exchange.refuse(event, reasons.UNACCEPTABLE_ANSWER)
+            return
+        if isinstance(verdict := grant(request, self._session), TooSmall):
+            self.exchange.refuse(event, reasons.SESSION_TOO_SHORT, (("Min-SE", str(verdict.min_se)),))
             return
         try:
             offer = read_offer(session_description(request))

@@ -24,7 +24,7 @@ from voipat.accounts import Accounts, Identity, TrunkIdentity
 from voipat.overload import Kind, Overload
 from voipat.reasons import Reason
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY"
 RETRY_AFTER_S = 10
 
 # What scanners of SIPVicious and its like write into User-Agent when nobody changed it, in lower case.

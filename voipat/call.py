@@ -34,6 +34,7 @@ from voipat.media_leg import MediaLeg
 from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_status
 from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
 from voipat.reasons import Reason
+from voipat.session_refresh import SessionRefresh
 from voipat.speech import PromptSet, Said
 from voipat.switch import Switch
 from voipat.taking import AudioStream, CallRecording, FileAt, RecordingStore, Samples, Voice, speak
@@ -101,6 +102,8 @@ class Call:
         self.bridge_: Bridge | None = None
         self.fork: Fork | None = None
         self.task: asyncio.Task[None] | None = None
+        # Its session timer (RFC 4028), from the answer on.
+        self.session: Final = SessionRefresh(self, switch.session)
         # What `say` takes its words from; a flow may set another language.
         self.prompts: PromptSet = switch.prompts
         self._playback: CallAudio | None = None
@@ -238,7 +241,7 @@ class Call:
         if self.state is CallState.ANSWERED or not isinstance(self._leg, InboundLeg):
             return
         body = self._description()
-        self._leg.accept(self, body)
+        self._leg.accept(self, body, self.session.granted(self._leg.request))
         self._mark_answered()
         if self._awaits_answer:
             await self._wait_for_ack()
@@ -435,6 +438,7 @@ class Call:
             return
         was_answered = self.state is CallState.ANSWERED
         self._hear()
+        self.session.close()
         self.state = CallState.ENDED
         self.ended = self._switch.wallclock()
         self.hangup_by = by
@@ -521,6 +525,8 @@ class Call:
     def on_ack(self, request: Request) -> None:
         """ACK to our 200; with the answer when we had made the offer."""
         self.was_acknowledged = True
+        if isinstance(self._leg, InboundLeg):
+            self._leg.acknowledged()
         if self.early_answer:
             agree_on_codec(self)
         if not self._awaits_answer or self.media is None:
@@ -556,10 +562,11 @@ class Call:
         if response.status < 200:
             if event.dialog is not None and isinstance(self._leg, OutboundLeg):
                 self._leg.early.add(event.dialog)
+            self._acknowledge_progress(event)
             self._on_progress(response.status, response.body)
         elif response.status < 300:
             self._on_answer(event)
-        elif not self._answer_challenge(event):
+        elif not self._answer_challenge(event) and not self._ask_longer(event):
             reason = (reason_of_gateway if self.is_gateway else reason_of_status)(response.status)
             self.end("callee", reason, status=response.status, by_peer=True)
 
@@ -584,6 +591,17 @@ class Call:
             return False
         return leg.answer_challenge(self, event, self._switch.entropy)
 
+    def _ask_longer(self, event: ResponseReceived) -> bool:
+        leg = self._leg
+        if not isinstance(leg, OutboundLeg) or self.state is CallState.ENDED or not self.session.raised(event.response):
+            return False
+        return leg.ask_longer(self, self.session.request_headers())
+
+    def _acknowledge_progress(self, event: ResponseReceived) -> None:
+        """PRACK, for a response that wants one (RFC 3262): all our INVITEs offer, so that it says nothing more."""
+        if event.is_reliable and event.dialog is not None:
+            self._switch.exchange.prack(event.dialog)
+
     def _on_progress(self, status: int, body: bytes) -> None:
         if status == 100 or self.state is CallState.ENDED:
             return
@@ -595,6 +613,7 @@ class Call:
     def _on_answer(self, event: ResponseReceived) -> None:
         assert isinstance(self._leg, OutboundLeg) and event.dialog is not None, "only an INVITE of ours is answered"
         self._leg.confirm(self, event.dialog)
+        self.session.agreed(event.response)
         if event.response.body:
             problem = self._read_answer(event.response.body)
         else:

@@ -287,7 +287,7 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     attempt = Call(switch, leg, parties, to=target.uri, caller=caller.from_)
     formats = caller.offered()
     body = attempt.open_media().offer(formats)
-    request = _invite(caller, target, forwards, leg, body)
+    request = _invite(caller, target, forwards, leg, body, attempt.session.request_headers())
     if target.gateway is not None:
         leg.login = target.gateway.login
         attempt.is_gateway = True
@@ -317,7 +317,14 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     return attempt
 
 
-def _invite(caller: Call, target: Target, forwards: int, leg: OutboundLeg, body: bytes) -> Request:
+def _invite(  # each a part of the message
+    caller: Call,
+    target: Target,
+    forwards: int,
+    leg: OutboundLeg,
+    body: bytes,
+    session: tuple[tuple[str, str], ...],
+) -> Request:
     """Nothing of the caller's own message but the name: topology hiding (RFC 7092)."""
     host = caller.tenant or caller.from_.host
     # RFC 3323 §4.1.1.3: a caller who hides stays hidden.
@@ -335,6 +342,7 @@ def _invite(caller: Call, target: Target, forwards: int, leg: OutboundLeg, body:
         ("To", str(to)),
         ("Call-ID", leg.call_id),
         ("Allow", ALLOW),
+        *session,
         *more,
         SDP,
     ]

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from sipcore.aio.driver import Driver
 from sipcore.endpoint import Endpoint
+from sipcore.errors import LocalProtocolError
 from sipcore.events import (
     AckReceived,
     AckTimedOut,
@@ -152,6 +153,15 @@ class Exchange:
         driver = self.driver
         headers = (("Content-Type", "application/sdp"),) if body else ()
         driver.execute(self.endpoint.ack(dialog, driver.now(), headers=headers, body=body))
+
+    def prack(self, dialog: DialogId) -> None:
+        """Acknowledge a reliable provisional response; nothing when the dialog is gone meanwhile."""
+        driver = self.driver
+        transaction = self.endpoint.new_transaction()
+        try:
+            driver.execute(self.endpoint.prack(dialog, transaction, driver.now()))
+        except LocalProtocolError:
+            self.counters["pracks_late"] += 1
 
     def bye(self, dialog: DialogId, reason: Reason) -> None:
         """Hang up."""

@@ -17,6 +17,7 @@ from voipat.auth_gate import ALLOW
 from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
 from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
+from voipat.session_refresh import glare_pause
 from voipat.transfer import receive_refer, receive_subscribe
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def receive_in_dialog(call: Call, event: RequestReceived) -> None:
         exchange.respond(event.transaction, 200)
     elif method in ("INVITE", "UPDATE"):
         _receive_change(call, event)
+    elif method == "PRACK":
+        _receive_prack(call, event)
     elif method == "INFO":
         _receive_info(call, event)
     elif method == "OPTIONS":
@@ -83,8 +86,33 @@ class _Unheard:
         """Nothing to do."""
 
 
+def _receive_prack(call: Call, event: RequestReceived) -> None:
+    """A PRACK with an offer (RFC 3262 §5), answered by the session as it is."""
+    exchange, media = call.switch.exchange, call.media
+    if media is None:
+        exchange.refuse(event, reasons.CHANGE_REFUSED)
+        return
+    try:
+        body = media.answer(parse_sdp(session_description(event.request)), media.formats)
+    except (UnsupportedBodyError, ParseError, NegotiationError):
+        exchange.refuse(event, reasons.CHANGE_REFUSED)
+        return
+    exchange.respond(event.transaction, 200, (SDP,), body)
+
+
+def _accept(call: Call, event: RequestReceived, body: bytes = b"") -> None:
+    """200 to a change; it refreshes the session of this leg too."""
+    described = (SDP,) if body else ()
+    session = call.session.granted(event.request)
+    call.switch.exchange.respond(event.transaction, 200, (("Allow", ALLOW), *session, *described), body)
+
+
 def _receive_change(call: Call, event: RequestReceived) -> None:
     exchange = call.switch.exchange
+    too_small = call.session.refusal(event.request)
+    if too_small is not None:
+        exchange.refuse(event, reasons.SESSION_TOO_SHORT, (("Min-SE", str(too_small)),))
+        return
     if call.answered is None or call.media is None:
         exchange.refuse(event, reasons.CHANGE_PENDING)
         return
@@ -107,12 +135,11 @@ def _receive_change(call: Call, event: RequestReceived) -> None:
 
 def _answer_without_offer(call: Call, media: MediaLeg, event: RequestReceived) -> None:
     """A refresh: UPDATE without a body, or a re-INVITE that wants our offer, which is the session as it is."""
-    exchange = call.switch.exchange
     if event.request.method == "UPDATE":
-        exchange.respond(event.transaction, 200, (("Allow", ALLOW),))
+        _accept(call, event)
         return
     call.await_answer()
-    exchange.respond(event.transaction, 200, (("Allow", ALLOW), SDP), media.offer())
+    _accept(call, event, media.offer())
 
 
 def _take_change(
@@ -126,9 +153,14 @@ def _take_change(
     change = _Change(call, media, other, other.media, event, offer)
     body = other.media.offer(offered_formats(offer), wanted.direction.reversed)
     try:
-        call.switch.exchange.send_in_dialog(change, other.leg.dialog, "INVITE", (SDP,), body)
+        call.switch.exchange.send_in_dialog(change, other.leg.dialog, "INVITE", (*change_headers(other), SDP), body)
     except LocalProtocolError:
         call.switch.exchange.refuse(event, reasons.CHANGE_PENDING)
+
+
+def change_headers(call: Call) -> tuple[tuple[str, str], ...]:
+    """What a re-INVITE or UPDATE of ours says besides its description."""
+    return (("Allow", ALLOW), *call.session.request_headers())
 
 
 def _concerns_one_side(media: MediaLeg, wanted: NegotiatedAudio) -> bool:
@@ -150,7 +182,7 @@ def _answer(call: Call, media: MediaLeg, event: RequestReceived, offer: SessionD
         return
     if call.bridge_ is not None:
         call.bridge_.connect()
-    exchange.respond(event.transaction, 200, (("Allow", ALLOW), SDP), body)
+    _accept(call, event, body)
 
 
 def agree_on_codec(call: Call) -> None:
@@ -170,7 +202,8 @@ def agree_on_codec(call: Call) -> None:
     wanted = [each for mine in other.formats for each in offered if each.matches(mine)]
     call.agrees = True
     try:
-        call.switch.exchange.send_in_dialog(_Agreement(call, media), dialog, "INVITE", (SDP,), media.offer(wanted))
+        headers = (*change_headers(call), SDP)
+        call.switch.exchange.send_in_dialog(_Agreement(call, media), dialog, "INVITE", headers, media.offer(wanted))
     except LocalProtocolError:
         # The caller changes the session itself at this moment: what it wants goes to the other side anyway.
         call.agrees = False
@@ -196,12 +229,11 @@ class _Agreement:
             return
         call.agrees = False
         if status == 491:
-            # RFC 3261 §14.1: who did not make the Call-ID waits up to 2 seconds.
-            switch = call.switch
-            switch.loop.call_later(switch.entropy.uniform(0.0, 2.0), agree_on_codec, call)
+            call.switch.loop.call_later(glare_pause(call), agree_on_codec, call)
             return
         if status < 300 and event.dialog is not None:
             call.switch.exchange.ack(event.dialog)
+            call.session.agreed(event.response)
             try:
                 self._media.read_answer(event.response.body)
             except (ParseError, NegotiationError):
@@ -245,6 +277,7 @@ class _Change:
             return
         assert event.dialog is not None, "a re-INVITE is answered in its dialog"
         exchange.ack(event.dialog)
+        self._other.session.agreed(event.response)
         try:
             self._other_media.read_answer(event.response.body)
             negotiated = self._other_media.negotiated
@@ -255,7 +288,7 @@ class _Change:
             return
         if self._call.bridge_ is not None:
             self._call.bridge_.connect()
-        exchange.respond(self._event.transaction, 200, (("Allow", ALLOW), SDP), body)
+        _accept(self._call, self._event, body)
 
     def on_failure(self, event: RequestFailed) -> None:
         """The other side is silent; its dialog ends, and the call with it."""

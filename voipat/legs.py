@@ -38,13 +38,19 @@ class InboundLeg:
         headers = (SDP,) if body else ()
         self._exchange.respond(self.event.transaction, status, headers, body)
 
-    def accept(self, user: DialogUser, body: bytes) -> None:
+    def accept(self, user: DialogUser, body: bytes, session: tuple[tuple[str, str], ...] = ()) -> None:
         """200 with our description."""
         self.is_final = True
         exchange = self._exchange
-        exchange.invites.pop(self.event.transaction, None)
         exchange.dialogs[self.dialog] = user
-        exchange.respond(self.event.transaction, 200, (("Allow", ALLOW), SDP), body)
+        exchange.respond(self.event.transaction, 200, (("Allow", ALLOW), *session, SDP), body)
+        if not exchange.endpoint.is_held_back(self.event.transaction):
+            # A 2xx that waits for a PRACK can still be cancelled.
+            exchange.invites.pop(self.event.transaction, None)
+
+    def acknowledged(self) -> None:
+        """The ACK is here: no CANCEL comes any more."""
+        self._exchange.invites.pop(self.event.transaction, None)
 
     def end(self, reason: Reason, status: int) -> None:
         """BYE, or the final response."""
@@ -83,19 +89,33 @@ class OutboundLeg:
 
     def invite(self, requester: Requester, request: Request) -> None:
         """Send the INVITE. Raises: LocalProtocolError."""
-        if self.login is not None:
-            self._request = request
+        self._request = request
         self._transaction = self._exchange.send(requester, request, self.flow)
 
     def answer_challenge(self, requester: Requester, event: ResponseReceived, entropy: Entropy) -> bool:
         """Send the INVITE again with credentials, once; False when there are none for this challenge."""
         login, request = self.login, self._request
-        self.login = self._request = None
+        self.login = None
         if login is None or request is None or event.response.status not in (401, 407):
             return False
         again = with_credentials(request, event, login, entropy)
         if again is None:
             return False
+        self._request = again
+        self._transaction = self._exchange.send(requester, again, self.flow)
+        return True
+
+    def ask_longer(self, requester: Requester, headers: tuple[tuple[str, str], ...]) -> bool:
+        """Send the INVITE again with another session interval (RFC 4028 §7.3); False when it is settled."""
+        request = self._request
+        if request is None or self._transaction is None:
+            return False
+        again = request.copy()
+        again.headers.remove("Via")
+        again.headers.set("CSeq", f"{request.cseq.number + 1} {request.method}")
+        for name, value in headers:
+            again.headers.set(name, value)
+        self._request = again
         self._transaction = self._exchange.send(requester, again, self.flow)
         return True
 
@@ -107,7 +127,7 @@ class OutboundLeg:
         """The 2xx is here: ACK."""
         self.dialog = dialog
         self.early.clear()
-        self._transaction = None
+        self._transaction = self._request = None
         self._exchange.dialogs[dialog] = user
         self._exchange.ack(dialog)
 
@@ -121,4 +141,4 @@ class OutboundLeg:
 
     def forget(self) -> None:
         """The peer ended it: nothing is owed any more."""
-        self._transaction = None
+        self._transaction = self._request = None

@@ -119,6 +119,10 @@ class MediaLeg:
         self._apply(negotiated)
         return body
 
+    def offer_unchanged(self) -> bytes:
+        """What we last said, as an offer."""
+        return self._session.repeat_offer()
+
     def preview(self, offer: SessionDescription) -> NegotiatedAudio:
         """What an answer to the offer would mean; nothing changes. Raises: NegotiationError."""
         local = self._local(self.formats or self._plane.formats, Direction.SENDRECV)
@@ -146,7 +150,7 @@ class MediaLeg:
     def relearn(self) -> None:
         """Let the port learn its source anew: the call was answered."""
         if self.negotiated is not None:
-            self._apply(self.negotiated)
+            self._apply(self.negotiated, anew=True)
 
     def connect(self, other: MediaLeg) -> None:
         """Join the two: relayed when they share a codec, each under the number its receiver wrote; else transcoded."""
@@ -297,11 +301,15 @@ class MediaLeg:
             return ()
         return found.formats if found.telephone_event is None else (*found.formats, found.telephone_event)
 
-    def _apply(self, negotiated: NegotiatedAudio) -> None:
+    def _apply(self, negotiated: NegotiatedAudio, *, anew: bool = False) -> None:
         if not self._is_open:
             return
-        was_held = self.negotiated is not None and self.negotiated.held
+        before = self.negotiated
+        was_held = before is not None and before.held
         self.negotiated = negotiated
+        if before == negotiated and not anew:
+            # A refresh: the stream goes on as it is (RFC 4028 §7.4).
+            return
         digits = negotiated.telephone_event
         # RFC 3264 §8.4: c=0.0.0.0 is hold in the manner of RFC 2543, and no place to send to.
         is_nowhere = negotiated.remote.host in UNSPECIFIED

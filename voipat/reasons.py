@@ -308,6 +308,10 @@ UNKNOWN_PACKAGE: Final = Reason(
 NO_SUCH_SUBSCRIPTION: Final = Reason(
     "VP-6010", 481, 101, "failed", "No such subscription",
     "The NOTIFY or SUBSCRIBE belongs to no subscription that is known here.")  # fmt: skip
+SESSION_TOO_SHORT: Final = Reason(
+    "VP-6011", 422, 95, "failed", "Session interval too small",
+    "The request wants its session refreshed more often than the server allows; the response names the shortest "
+    "interval in Min-SE (RFC 4028). See server.min_se_s.")  # fmt: skip
 
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
     {value.id: value for value in list(globals().values()) if isinstance(value, Reason)}

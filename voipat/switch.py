@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipcore.entropy import Entropy
 from sipcore.flow import Flow
+from sipcore.session_timer import SessionPolicy
 from sipcore.uri import Uri
 from voipat.events import Event
 from voipat.exchange import Exchange
@@ -54,3 +55,4 @@ class Switch:
     prompts: PromptSet = field(default_factory=PromptSet)
     calls: dict[str, Call] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
+    session: SessionPolicy = field(default_factory=SessionPolicy)

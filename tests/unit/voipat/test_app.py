@@ -57,7 +57,7 @@ def test_options_says_what_we_take() -> None:
         assert "200 OK (OPTIONS)" in world.ladder()
         (sent,) = [rung.data for rung in world.network.ladder if b"200 OK" in rung.data]
         assert (
-            b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, " in sent
+            b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, " in sent
             and b"REGISTER" in sent
         )
         assert b"Accept: application/sdp" in sent and b"Supported:" in sent
