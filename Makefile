@@ -8,7 +8,7 @@ PRODUCT := voipat sipcore media pbx
 SOURCES := $(PRODUCT) tests bench fuzz tools examples setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env run test check sim fuzz soak bench bench-peers docs clean help peers peer-asterisk prompts dev debug
+.PHONY: env run test check sim fuzz mutate soak bench bench-peers docs clean help peers peer-asterisk prompts dev debug
 .DEFAULT_GOAL := help
 
 $(VENV)/.env: pyproject.toml tools/bootstrap.sh
@@ -54,6 +54,9 @@ sim: dev  ## call flows in virtual time; SEED=n replays one
 
 fuzz: dev  ## mutated SIP, SDP, RTP and RTCP; then the same under the sanitizers
 	@$(PY) tools/fuzz_all.py --full
+
+mutate: dev  ## change the state machines, dialogs and offer/answer bit by bit: does a test notice? ONLY=dialog for a part
+	@nice -n 10 $(PY) -m tools.mutate $(if $(ONLY),--only $(ONLY))
 
 soak: dev peers  ## what takes long: kills, load, churn
 	@$(PY) -m pytest tests/soak tests/interop -m "slow or not slow" --soak
