@@ -305,3 +305,75 @@ class TestOfferAnswer:
         with pytest.raises(NegotiationError):
             session.make_answer(sdp("m=audio 5000 RTP/AVP 18"), OURS)
         assert session.make_offer(OURS) == first
+
+
+@pytest.mark.parametrize(
+    "rate", [1000, 6000, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 90000, 96000, 192000]
+)
+def test_every_clock_that_some_codec_has_may_be_offered_beside_ours(rate: int) -> None:
+    _, negotiated = answer(sdp("m=audio 5000 RTP/AVP 0 96", f"a=rtpmap:96 some-codec/{rate}"))
+    assert [pair.send for pair in negotiated.formats] == [PCMU]
+
+
+@pytest.mark.parametrize("port", [1024, 65535])
+def test_the_first_and_the_last_port_are_ports(port: int) -> None:
+    _, negotiated = answer(sdp(f"m=audio {port} RTP/AVP 0"))
+    assert (negotiated.remote.port, negotiated.remote_rtcp.port) == (port, min(port + 1, 65535))
+
+
+@pytest.mark.parametrize("name", ["telephone-event", "CN", "red"])
+def test_what_accompanies_a_codec_makes_no_stream(name: str) -> None:
+    local = replace(OURS, formats=(RtpFormat(96, name, 8000),))
+    with pytest.raises(NegotiationError, match="no codec in common"):
+        answer(sdp("m=audio 4000 RTP/AVP 96", f"a=rtpmap:96 {name}/8000"), local)
+
+
+def test_of_two_audio_streams_the_first_is_taken() -> None:
+    body, negotiated = answer(sdp("m=audio 4000 RTP/AVP 0", "m=audio 4002 RTP/AVP 0"))
+    assert (negotiated.stream, negotiated.remote.port, [each.port for each in body.media]) == (0, 4000, [20000, 0])
+
+
+@pytest.mark.rfc("3264", "6")
+def test_an_answer_with_port_zero_says_that_it_rejects() -> None:
+    """RFC 3264 §6: "If a stream is rejected, the offerer and answerer MUST NOT generate media (or RTCP packets) for
+    that stream"; for us the call has then failed."""
+    with pytest.raises(NegotiationError, match="rejects the audio stream"):
+        read_answer(OURS, sdp("m=audio 0 RTP/AVP 0"))
+    with pytest.raises(NegotiationError, match="fewer streams"):
+        read_answer(OURS, sdp("m=audio 4000 RTP/AVP 0"), stream=1)
+
+
+@pytest.mark.parametrize(
+    ("offered", "line", "muxed"),
+    [(True, "a=rtcp-mux", True), (True, "a=x", False), (False, "a=rtcp-mux", False), (False, "a=x", False)],
+)
+def test_rtcp_is_multiplexed_when_both_said_so(offered: bool, line: str, muxed: bool) -> None:
+    negotiated = read_answer(replace(OURS, rtcp_mux=offered), sdp("m=audio 4000 RTP/AVP 0", line))
+    assert negotiated.rtcp_mux is muxed
+
+
+def test_what_was_multiplexed_once_stays_so_in_our_offers() -> None:
+    session = OfferAnswer(7)
+    assert b"rtcp-mux" in session.make_offer(replace(OURS, rtcp_mux=True))
+    assert session.read_answer(sdp("m=audio 4000 RTP/AVP 0", "a=rtcp-mux")).rtcp_mux
+    assert b"rtcp-mux" in session.make_offer(OURS)
+    assert session.read_answer(sdp("m=audio 4000 RTP/AVP 0")).rtcp_mux
+
+
+def test_a_preview_says_what_the_answer_will_mean_and_changes_nothing() -> None:
+    session, offer = OfferAnswer(7), sdp("m=audio 0 RTP/AVP 0", *AUDIO, "a=rtcp-mux")
+    first = session.make_offer(OURS)
+    seen = session.preview(offer, OURS)
+    assert session.make_offer(OURS) == first
+    assert session.make_answer(offer, OURS)[1] == seen
+    assert (seen.stream, seen.rtcp_mux) == (1, True)
+
+
+def test_the_answer_repeats_that_rtcp_may_be_of_reduced_size() -> None:
+    assert answer(sdp("m=audio 4000 RTP/AVP 0", "a=rtcp-rsize"))[0].media[0].attribute("rtcp-rsize") is not None
+    assert answer(sdp("m=audio 4000 RTP/AVP 0"))[0].media[0].attribute("rtcp-rsize") is None
+
+
+def test_a_number_that_stands_twice_is_one_format() -> None:
+    body, negotiated = answer(sdp("m=audio 4000 RTP/AVP 0 8 0"))
+    assert (body.media[0].formats, len(negotiated.formats)) == (("0", "8"), 2)

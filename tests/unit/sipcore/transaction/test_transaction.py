@@ -6,12 +6,14 @@ from math import inf
 
 import pytest
 
+from sipcore.routing import next_hop
 from sipcore.timers import Timers
-from sipcore.transaction import Action, Input, Machine, State, Transaction
+from sipcore.transaction import Action, Alternatives, Input, Machine, State, Transaction
 from sipcore.transaction.invite_client import INVITE_CLIENT
 from sipcore.transaction.invite_server import INVITE_SERVER
 from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
+from sipcore.uri import Uri
 
 MACHINES = [INVITE_CLIENT, NONINVITE_CLIENT, INVITE_SERVER, NONINVITE_SERVER]
 
@@ -85,3 +87,35 @@ def test_give_up_after_leaves_a_nearer_end_alone() -> None:
     transaction.start(0.0)
     transaction.give_up_after(100.0, 0.0)
     assert transaction.next_deadline() == 32.0
+
+
+def test_a_new_transaction_knows_nothing_yet() -> None:
+    new = Transaction(INVITE_CLIENT, Timers(), reliable=False)
+    assert (new.id, new.key, new.method, new.cseq, new.data, new.local_tag) == (0, (), "", 0, b"", "")
+    assert (new.silent, new.in_dialog, new.next_deadline()) == (False, False, inf)
+
+
+def test_the_first_target_was_not_refused_by_anyone() -> None:
+    hop = next_hop(Uri.parse("sip:10.0.0.1"))
+    assert Alternatives(hop, (), adds_contact=True).after_refusal is False
+
+
+@pytest.mark.rfc("3261", "17.1.1.2")
+def test_of_two_timers_the_nearer_is_due_and_the_end_beats_a_repetition() -> None:
+    """RFC 3261 §17.1.1.2: "If the client transaction is still in the "Calling" state when timer B fires, the client
+    transaction SHOULD inform the TU that a timeout has occurred"; no repetition goes out at that moment."""
+    transaction = Transaction(INVITE_CLIENT, Timers(), reliable=False)
+    transaction.start(0.0)
+    assert (transaction.next_deadline(), transaction.expire_at) == (0.5, 32.0)
+    transaction.repeat(32.0, 0.0)
+    assert transaction.handle_timeout(32.0) == (Action.REPORT_TIMEOUT,)
+    assert transaction.state is State.TERMINATED
+
+
+def test_give_up_after_ends_a_state_that_nothing_else_would() -> None:
+    transaction = Transaction(INVITE_CLIENT, Timers(), reliable=True)
+    transaction.start(0.0)
+    transaction.step(Input.PROVISIONAL, 1.0)
+    assert transaction.next_deadline() == inf
+    transaction.give_up_after(10.0, 1.0)
+    assert transaction.next_deadline() == 11.0
