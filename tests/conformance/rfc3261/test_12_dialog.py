@@ -122,6 +122,9 @@ def test_only_target_refresh_requests_move_the_remote_target_and_only_when_accep
         assert target() == expected, (method, status)
 
 
+# RFC 6141 §4.7: "If a UA receives a reliable provisional response or a 2xx response to a target-refresh request, the UA
+# MUST replace the dialog's remote target URI with the URI from the Contact header field in that response".
+@pytest.mark.rfc("6141", "4.7")
 @pytest.mark.rfc("3261", "12.2.1.2")
 def test_the_contact_of_a_2xx_to_our_reinvite_moves_the_remote_target() -> None:
     side = Side()
