@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from voipat import Tone
+from voipat import Tone, pause
 
 Prompt = str | tuple[Tone, ...]
 
@@ -22,7 +22,12 @@ FALLBACK: Final = "en"
 ASK: Final = (Tone(440.0, 0.4),)
 DONE: Final = (Tone(660.0, 0.15), Tone(880.0, 0.25))
 WRONG: Final = (Tone((480.0, 620.0), 0.4),)
-_TONES: Final[Mapping[str, tuple[Tone, ...]]] = MappingProxyType({"done": DONE, "wrong": WRONG})
+# Played over and over while somebody waits: three soft notes and a rest.
+MUSIC: Final = (
+    *(Tone(hertz, 0.6, level_dbm0=-24.0) for hertz in (523.0, 659.0, 784.0)),
+    pause(1.4),
+)
+_TONES: Final[Mapping[str, tuple[Tone, ...]]] = MappingProxyType({"done": DONE, "wrong": WRONG, "music": MUSIC})
 
 
 class Prompts:

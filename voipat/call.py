@@ -7,10 +7,11 @@ first decides: later ends of the same call are nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncIterable, Coroutine, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from os import PathLike
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from media import MediaError
 from media.prompts import Source
@@ -23,7 +24,7 @@ from sipcore.offer_answer import offered_formats
 from sipcore.sdp import RtpFormat, SessionDescription, parse_sdp
 from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
-from voipat import events, reasons
+from voipat import events, reasons, waiting
 from voipat.accounts import Identity, TrunkIdentity
 from voipat.dialing import DialTarget, Fork, resolve_targets
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
@@ -414,6 +415,31 @@ class Call:
         if self._playback is None:
             self._playback = CallAudio(self)
         return self._playback
+
+    async def until(self, event: asyncio.Future[Any], *, timeout: float) -> bool:
+        """Wait for something outside of the call; False after `timeout` seconds without it. Raises: HungUp."""
+        return await waiting.until(self, event, timeout)
+
+    def meanwhile(self, what: Coroutine[Any, Any, object]) -> AbstractAsyncContextManager[None]:
+        """Let something go on during a block: `async with call.meanwhile(call.play(music, loop=True))`."""
+        return waiting.meanwhile(self, what)
+
+    def ringing_at(self, number: str) -> Sequence[Call]:
+        """The calls that ring at the phones of a user of this tenant now, the oldest first."""
+        return waiting.ringing_at(self, number)
+
+    async def pick_up(self, ringing: Call) -> None:
+        """Take a call that rings elsewhere and stay in it. Raises: Rejected for who comes second, HungUp."""
+        await waiting.pick_up(self, ringing)
+
+    async def hand_over(self, to: Call) -> None:
+        """Talk with a caller who came for this call and waits in `hung_up`; its end is his. Raises: as `bridge`."""
+        await waiting.hand_over(self, to)
+
+    @property
+    def transferor(self) -> Call | None:
+        """The call of who transfers this one, until a target has taken it; None when nobody does."""
+        return None if self.transfer_ is None else self.transfer_.transferor
 
     async def hung_up(self) -> None:
         """Wait for the end. Raises: HungUp."""

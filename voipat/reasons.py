@@ -212,6 +212,18 @@ WRONG_FEATURE_USE: Final = Reason(
 TURNED_AWAY: Final = Reason(
     "VP-3310", 480, 31, "failed", "Ended by the dial plan",
     "The dial plan hangs up here: a menu's, group's or number's target is hangup.")  # fmt: skip
+PARK_FULL: Final = Reason(
+    "VP-3321", 486, 17, "busy", "All parking places are taken",
+    "Every slot of the park has a call, as many as it has; the call stays with who wanted to park it.")  # fmt: skip
+NOTHING_PARKED: Final = Reason(
+    "VP-3322", 404, 1, "failed", "No call is parked there",
+    "The slot is empty: the call was taken by somebody else, has ended, or went back to who parked it.")  # fmt: skip
+NOTHING_TO_PICK_UP: Final = Reason(
+    "VP-3323", 404, 1, "failed", "No call rings there",
+    "No phone of the pickup group, or of the extension, rings now.")  # fmt: skip
+PICKUP_REFUSED: Final = Reason(
+    "VP-3324", 403, 57, "failed", "Not of your pickup group",
+    "Only extensions of the same pickup_group take each other's calls.")  # fmt: skip
 
 NORMAL_CLEARING: Final = Reason(
     "VP-4001", 200, 16, "answered", "Normal call clearing",

@@ -10,18 +10,23 @@ from pbx.decisions import (
     ToGroup,
     ToMenu,
     ToOverride,
+    ToPark,
+    ToParkSlot,
+    ToPickup,
     ToTrunks,
 )
 from pbx.flows.extension import ring_extension
 from pbx.flows.menu import run_menu
 from pbx.flows.outbound import call_out
+from pbx.flows.parking import park, unpark
+from pbx.flows.pickup import pick_up
 from pbx.flows.ring_group import ring_group
 from pbx.flows.simple import announce, echo, override, set_feature
 from pbx.flows.visit import Flows
 
 
 def built_in() -> Flows:
-    """Targets that have a flow; mailboxes, queues, conferences, parking and pickup come with their services."""
+    """Targets that have a flow; mailboxes, queues and conferences come with their services."""
     return Flows(
         {
             ToExtension: ring_extension,
@@ -32,5 +37,8 @@ def built_in() -> Flows:
             ToFeature: set_feature,
             ToOverride: override,
             ToTrunks: call_out,
+            ToPark: park,
+            ToParkSlot: unpark,
+            ToPickup: pick_up,
         }
     )

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from pbx.admission import Admission
 from pbx.decisions import Decision, HangUp, NoRoute, OnBehalf, Target, describe
 from pbx.directory import Directory
+from pbx.parking import Parking
 from pbx.prompts import Prompt, Prompts
 from pbx.routing import MAX_HOPS, target_of
 from pbx.tenant_state import LiveState, TenantState
@@ -60,6 +61,7 @@ class Desk:
     chance: Chance
     trunks: TrunkDialer | None = None
     prompts: Prompts = field(default_factory=Prompts)
+    parking: Parking = field(default_factory=Parking)
     # Who of a rollover group was rung last, by tenant and group.
     last_rung: dict[tuple[str, str], str] = field(default_factory=dict)
 

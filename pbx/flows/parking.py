@@ -1,0 +1,65 @@
+"""Parking: a call waits with music in a slot until somebody dials the slot, or goes back to who parked it.
+
+The usual way is a blind transfer to the number of the park: its handler runs for the caller who is parked, and the
+parker, still on the line, is told the slot. Who dials the number himself is told his own slot; when he then completes
+an attended transfer, the other one gets that slot.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from pbx.decisions import ToPark, ToParkSlot
+from pbx.flows.visit import Visit
+from pbx.objects.groups import Park
+from pbx.parking import Parked
+from voipat import CallOutcome, Digits, Rejected, reasons
+
+
+async def park(visit: Visit, target: ToPark) -> None:
+    """Wait in a slot; after `timeout_s` ring who parked the call. Raises: CallOutcome."""
+    call = visit.call
+    parker = call.transferred_by or visit.caller
+    with visit.desk.parking.place(call, target.park, parker) as parked:
+        call.note("parked at %s by %s", parked.slot, parker or "nobody")
+        await _tell_slot(visit, parked)
+        if await _waits(visit, target.park, parked):
+            await call.hand_over(parked.taken.result())
+            return
+    call.note("nobody took it from %s in %g s", parked.slot, target.park.timeout_s)
+    if call.transferred_by is None:
+        # Who parked himself has nobody to go back to.
+        await call.say("goodbye")
+        return
+    await visit.follow(parker)
+
+
+async def unpark(visit: Visit, target: ToParkSlot) -> None:
+    """Take the call that waits in a slot. Raises: CallOutcome."""
+    call = visit.call
+    await call.answer()
+    if visit.desk.parking.take(call.tenant, target.slot, call):
+        await call.hung_up()
+    await call.say("park/empty")
+    raise Rejected(reasons.NOTHING_PARKED)
+
+
+async def _tell_slot(visit: Visit, parked: Parked) -> None:
+    """Tell the parker the slot before the call is taken off him; who has hung up already does not wait for it."""
+    transferor = visit.call.transferor
+    if transferor is None:
+        await visit.call.say("park/slot", Digits(parked.slot))
+    else:
+        with suppress(CallOutcome):
+            await transferor.say("park/slot", Digits(parked.slot))
+    visit.desk.parking.said(parked)
+    await visit.call.answer()
+
+
+async def _waits(visit: Visit, park: Park, parked: Parked) -> bool:
+    """Music until somebody has come for the call. Raises: CallOutcome."""
+    call = visit.call
+    async with call.meanwhile(call.play(visit.prompt(park.music), loop=True)):
+        if not await call.until(parked.taken, timeout=park.timeout_s):
+            return False
+    return True
