@@ -37,6 +37,7 @@ from pbx.dial_plan import warnings_of
 from pbx.directory import Directory, LiveDirectory
 from pbx.errors import ConfigError, StartError
 from pbx.event_log import EventLog
+from pbx.lamps import Lamps
 from pbx.listeners import ListeningNetwork
 from pbx.logs import LogSession
 from pbx.output import Row
@@ -118,6 +119,7 @@ class Daemon:
     _state: LiveState
     _board: Switchboard
     _app: App
+    _lamps: Lamps
     _lag: status.LoopLag
 
     def __init__(self, path: Path, overrides: tuple[str, ...], loaded: Config, log: LogSession) -> None:
@@ -257,6 +259,8 @@ class Daemon:
             self._directory, admission, trunks=self._trunks, state=self._state, prompts=prompts, chance=SystemEntropy()
         )
         self._board.attach(self._app)
+        self._lamps = Lamps(self._directory)
+        self._lamps.attach(self._app)
         self._app.gate.emergency_numbers = self._directory.current.emergency_numbers
         self._trunks.configure(self._config.tenants)
         self._trunks.attach(self._app)

@@ -17,15 +17,19 @@ from voipat._version import __version__
 from voipat.accounts import Accounts, Identity, PasswordAccounts, TrunkIdentity
 from voipat.app import App
 from voipat.call import Call, CallState
+from voipat.dialog_info import DialogInfo, DialogLamps, DialogState
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
 from voipat.gateway import Gateway, Login
 from voipat.keepalive import KeepAlivePolicy
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
+from voipat.message_summary import Mailbox, message_summary
+from voipat.messages import Message
 from voipat.network import Network, SocketNetwork
 from voipat.proxy import Decision, Forward, Proxy, ProxyRequest, Reject, to_registered
 from voipat.reasons import Reason
 from voipat.registrar import Registrar, RegistrarPolicy
 from voipat.speech import Clock, Date, Digits, Duration, Letters, Money, Number, PromptSet
+from voipat.subscriptions import Notifier, Resource
 from voipat.taking import AudioStream, CallRecording, RecordingStore, Voice
 
 __all__ = [
@@ -44,6 +48,9 @@ __all__ = [
     "CodecMissingError",
     "Date",
     "Decision",
+    "DialogInfo",
+    "DialogLamps",
+    "DialogState",
     "Digits",
     "Duration",
     "Forward",
@@ -55,12 +62,15 @@ __all__ = [
     "Location",
     "LocationObserver",
     "Login",
+    "Mailbox",
     "MediaError",
     "MemoryLocation",
+    "Message",
     "Money",
     "NegotiationError",
     "Network",
     "NoAnswer",
+    "Notifier",
     "Number",
     "PasswordAccounts",
     "PromptCorruptError",
@@ -77,6 +87,7 @@ __all__ = [
     "RegistrarPolicy",
     "Reject",
     "Rejected",
+    "Resource",
     "Signals",
     "SipError",
     "SocketNetwork",
@@ -87,6 +98,7 @@ __all__ = [
     "Voice",
     "__version__",
     "events",
+    "message_summary",
     "pause",
     "reasons",
     "to_registered",

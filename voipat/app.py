@@ -53,6 +53,7 @@ from voipat.legs import InboundLeg
 from voipat.listeners import Listeners, MachineNetwork
 from voipat.location import Binding
 from voipat.media_leg import MediaPlane
+from voipat.messages import Message, MessageHandler, Messages, text_message
 from voipat.network import NamingNetwork, Network, SocketNetwork
 from voipat.overload import Overload
 from voipat.proxy import Proxy
@@ -60,6 +61,7 @@ from voipat.reasons import Reason
 from voipat.recorder import Recorder
 from voipat.registrar import Registrar
 from voipat.speech import PromptSet
+from voipat.subscriptions import Notifier, Subscriptions
 from voipat.switch import Handler, ReferPolicy, Switch
 from voipat.transfer import find_replaced, replaces_handler
 
@@ -172,6 +174,9 @@ class App:
         self._proxy = proxy
         self._route_secret = route_secret
         self._on_refer = on_refer
+        self.subscriptions: Final = Subscriptions(
+            lambda event: self.gate.domain_of(event.request.uri, event.flow), self._lookup
+        )
         self._on_replaces = on_replaces
         self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
         self._compose()
@@ -195,9 +200,7 @@ class App:
         )
         self.overload = self.gate.overload = Overload(self._entropy)
         self.gate.is_registered = self._is_registered
-        # RFC 3261 §11.2: what a response to OPTIONS should have.
-        told = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
-        self.gate.capabilities = (("Allow", self.gate.allow), *told, ("Supported", ", ".join(SUPPORTED)))
+        self.gate.capabilities = self._capabilities()
         self.gate.drops_scanners = self._drops_scanners
         if self._trunk_of is not None:
             self.gate.trunk_of = self._trunk_of
@@ -213,10 +216,22 @@ class App:
             route_secret=self._route_secret,
         )
         self.exchange = Exchange(self.endpoint, self._on_request, self.recorder)
+        self.messages = Messages(self.exchange, self._lookup, self._beside_calls)
         if self._proxy is not None:
             self.gate.proxies = self._proxy.serves
             self.gate.proxies_strangers = self._proxy.public
             self.exchange.on_relayed = self._proxy.on_event
+
+    def _capabilities(self) -> tuple[tuple[str, str], ...]:
+        """RFC 3261 §11.2: what a response to OPTIONS should have."""
+        return (
+            ("Allow", self.gate.allow),
+            ("Accept", ACCEPTED),
+            ("Accept-Encoding", "identity"),
+            ("Accept-Language", "en"),
+            ("Supported", ", ".join(SUPPORTED)),
+            ("Allow-Events", self.subscriptions.packages),
+        )
 
     # Handlers and listeners
 
@@ -232,6 +247,20 @@ class App:
             return handler
 
         return register
+
+    def on_message(self, handler: MessageHandler) -> MessageHandler:
+        """Let a function take the messages of users: None when it is delivered, else why not. Without one they go to
+
+        the phones of their recipient; a function may call `deliver` for that.
+        """
+        self.messages.handler = handler
+        return handler
+
+    def notifier(self, notifier: Notifier) -> Notifier:
+        """Let users watch something: an event package (RFC 6665)."""
+        self.subscriptions.add(notifier)
+        self.gate.capabilities = self._capabilities()
+        return notifier
 
     def identify_trunks(self, trunk_of: Callable[[Flow, Request], TrunkIdentity | None]) -> None:
         """Let calls in without credentials that `trunk_of` knows by where they came from, as `call.identity`."""
@@ -296,6 +325,7 @@ class App:
         if self._switch is not None:
             mine.update(self._switch.counters)
         mine.update(self.overload.counters)
+        mine.update(self.subscriptions.counters)
         return MappingProxyType(mine)
 
     # Life
@@ -363,6 +393,7 @@ class App:
         self._schedule_expiry()
         if self._registrar is not None:
             self._registrar.keep_alive(self.exchange, loop)
+        self.subscriptions.start(self.exchange, loop)
         for service in self._services:
             await service.start(self)
         return self
@@ -374,6 +405,7 @@ class App:
         self.gate.draining = True
         for service in reversed(self._services):
             await service.stop()
+        self.subscriptions.stop()
         for call in self.calls:
             call.end("server", reasons.SHUTDOWN)
         assert self._tasks is not None, "entered before"
@@ -473,8 +505,23 @@ class App:
             self._receive_invite(event)
         elif method == "REGISTER":
             self._receive_register(event)
+        elif method == "SUBSCRIBE" and isinstance(event.identity, Identity):
+            self.subscriptions.receive(event)
+        elif method == "MESSAGE" and isinstance(event.identity, Identity):
+            self.messages.receive(event, event.identity, self._canonical(event.request.uri, event.flow))
+        elif method == "REFER":
+            # RFC 3515 lets anybody be referred; what a user of ours may transfer is a call of his.
+            self.exchange.refuse(event, reasons.NO_TRANSFER)
         else:
             self.exchange.refuse(event, reasons.METHOD_NOT_ALLOWED, (("Allow", self.gate.allow),))
+
+    async def deliver(self, message: Message) -> Reason | None:
+        """Send a message to every phone of its recipient; None when one took it, else why none did."""
+        return await self.messages.deliver(message)
+
+    async def send_message(self, tenant: str, sender: str, recipient: str, text: str) -> Reason | None:
+        """Send text to the phones of a user; None when one took it, else why none did. Raises: ValueError, too long."""
+        return await self.messages.deliver(text_message(tenant, sender, recipient, text))
 
     def _receive_register(self, event: RequestReceived) -> None:
         assert self._registrar is not None and isinstance(event.identity, Identity), "the gate admits no other"
@@ -484,6 +531,9 @@ class App:
         elif self.gate.guard is not None:
             self._note_registration(event)
         self.exchange.respond(event.transaction, status, headers)
+        if reason is None:
+            phones = self._registrar.lookup(event.identity.tenant, event.identity.user)
+            self.subscriptions.tell_phones([each for each in phones if each.flow == event.flow])
         if event.flow.reliable:
             self.driver.authenticated(event.flow)
         self._schedule_expiry()
@@ -591,6 +641,11 @@ class App:
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         assert self._tasks is not None, "calls live between start and end"
         self._idle.clear()
+        return self._tasks.create_task(coroutine)
+
+    def _beside_calls(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Work that a drain does not wait for."""
+        assert self._tasks is not None, "requests come between start and end"
         return self._tasks.create_task(coroutine)
 
     async def _serve(self, call: Call, handler: Handler | None) -> None:

@@ -1,7 +1,8 @@
 """The gate: asked about every new request before any state is made of it (security.md H8-H12).
 
 Default deny. Without credentials only these pass: OPTIONS to ourselves, requests within a dialog (the endpoint
-knows the dialog or answers 481), and INVITE to a handler that was registered with `public=True`.
+knows the dialog or answers 481), and INVITE to a handler that was registered with `public=True`. SUBSCRIBE, MESSAGE,
+PUBLISH and REFER are a user's: whom their From names has to prove it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from voipat.accounts import Accounts, Identity, TrunkIdentity
 from voipat.overload import Kind, Overload
 from voipat.reasons import Reason
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, MESSAGE, PUBLISH"
 RETRY_AFTER_S = 10
+# What users of ours may ask for outside of a call, as whoever they have proven to be.
+FOR_USERS: Final = frozenset(("SUBSCRIBE", "MESSAGE", "PUBLISH", "REFER"))
 
 # What scanners of SIPVicious and its like write into User-Agent when nobody changed it, in lower case.
 SCANNERS: Final = (
@@ -83,12 +86,18 @@ class Gate:
             return refusal
         if method == "OPTIONS":
             return self._options(request, flow)
-        if self.draining:
-            return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
-        return self._invite(request, flow, now)
+        if method in FOR_USERS:
+            return self._draining(request, flow) or self._authenticate(request, request.from_.uri, flow, now)
+        return self._draining(request, flow) or self._invite(request, flow, now)
+
+    def _draining(self, request: Request, flow: Flow) -> Refuse | None:
+        if not self.draining:
+            return None
+        return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
 
     def _unusable(self, request: Request, flow: Flow) -> Verdict | None:
-        if request.method not in ("INVITE", "OPTIONS"):
+        is_for_users = request.method in FOR_USERS and self._accounts is not None
+        if request.method not in ("INVITE", "OPTIONS") and not is_for_users:
             # RFC 3261 §21.5.2: 501 is for a method that is not recognized at all.
             reason = reasons.METHOD_NOT_ALLOWED if request.method in METHODS else reasons.METHOD_UNKNOWN
             return self._refuse(request, flow, reason, ("Allow", self.allow))
@@ -168,8 +177,8 @@ class Gate:
         return self._authenticate(request, uri, flow, now)
 
     def _options(self, request: Request, flow: Flow) -> Verdict:
-        if self.draining:
-            return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
+        if (draining := self._draining(request, flow)) is not None:
+            return draining
         if self.is_own(request.uri.host, flow) or self.domain_of(request.uri, flow) is not None:
             return Answer(200, self.capabilities)
         return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)

@@ -17,6 +17,7 @@ from voipat.auth_gate import ALLOW
 from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
 from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
+from voipat.messages import receive_in_call
 from voipat.session_refresh import glare_pause
 from voipat.transfer import receive_refer, receive_subscribe
 
@@ -44,6 +45,8 @@ def receive_in_dialog(call: Call, event: RequestReceived) -> None:
         exchange.respond(event.transaction, 200, (("Allow", ALLOW), ("Accept", ACCEPTED)))
     elif method == "REFER":
         receive_refer(call, event)
+    elif method == "MESSAGE":
+        receive_in_call(call, event)
     elif method == "NOTIFY" and call.referral_ is not None:
         call.referral_.notified(event)
     elif method == "SUBSCRIBE":

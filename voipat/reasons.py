@@ -325,6 +325,31 @@ SESSION_TOO_SHORT: Final = Reason(
     "The request wants its session refreshed more often than the server allows; the response names the shortest "
     "interval in Min-SE (RFC 4028). See server.min_se_s.")  # fmt: skip
 
+BAD_SUBSCRIBE: Final = Reason(
+    "VP-6023", 400, 95, "failed", "Unusable SUBSCRIBE",
+    "The Event or Expires of the SUBSCRIBE cannot be read.")  # fmt: skip
+TOO_MANY_SUBSCRIPTIONS: Final = Reason(
+    "VP-6012", 503, 42, "failed", "Too many subscriptions",
+    "The watcher, the watched user or the server has as many subscriptions as it may.")  # fmt: skip
+UNACCEPTABLE_STATE: Final = Reason(
+    "VP-6013", 406, 79, "failed", "State not accepted",
+    "The SUBSCRIBE has an Accept header without the type that the package's state is sent in.")  # fmt: skip
+MESSAGE_TOO_LARGE: Final = Reason(
+    "VP-6014", 413, 95, "failed", "Message too large",
+    "A MESSAGE has at most 1300 bytes of body (RFC 3428).")  # fmt: skip
+UNKNOWN_MESSAGE_TYPE: Final = Reason(
+    "VP-6015", 415, 79, "failed", "Unsupported message type",
+    "A MESSAGE is text, HTML, CPIM or a sign of composing; Accept lists the types.")  # fmt: skip
+MESSAGE_NOT_TAKEN: Final = Reason(
+    "VP-6016", 480, 20, "failed", "Message not taken",
+    "Phones are registered, but none took the message in time.")  # fmt: skip
+NO_MESSAGE_PARTNER: Final = Reason(
+    "VP-6017", 405, 97, "failed", "Nobody to send the message to",
+    "The call that the MESSAGE came in has no other side.")  # fmt: skip
+TOO_MANY_MESSAGES: Final = Reason(
+    "VP-6018", 503, 42, "failed", "Too many messages",
+    "As many messages are under way as the server carries at once.")  # fmt: skip
+
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
     {value.id: value for value in list(globals().values()) if isinstance(value, Reason)}
 )

@@ -10,7 +10,9 @@ from collections import defaultdict
 from pbx.calls import Switchboard
 from pbx.cdr import Cdr, CdrWriter, call_view
 from pbx.directory import Directory, LiveDirectory
+from pbx.lamps import Lamps, Mailboxes
 from pbx.objects.features import FeaturesConfig
+from pbx.objects.people import Mailbox
 from pbx.persistence import CdrListener
 from pbx.store.base import BindingRecord, CdrFilter, LegRecord
 from pbx.tenants import ExtensionConfig, TenantConfig, ha1_of
@@ -79,6 +81,7 @@ class Office:
         extensions: int = 10,
         ring_s: float = 30.0,
         keepalive: KeepAlivePolicy | None = None,
+        mailboxes: Mailboxes | None = None,
         **conditions: float,
     ) -> None:
         self.store = MemoryStore(DOMAIN)
@@ -86,8 +89,9 @@ class Office:
         self.refused: list[events.RequestRefused] = []
         self.reachability: list[events.BindingUnreachable | events.BindingReachable] = []
         self.keepalive = keepalive
-        self.directory = LiveDirectory(_directory(extensions, ring_s))
+        self.directory = LiveDirectory(_directory(extensions, ring_s, has_mailboxes=mailboxes is not None))
         self.switchboard = Switchboard(self.directory)
+        self.lamps = Lamps(self.directory, mailboxes) if mailboxes is not None else None
         self.app: App
         self.world = SimWorld(self._make_app, seed=seed, **conditions)
 
@@ -135,6 +139,8 @@ class Office:
         self.app.subscribe(CdrListener(self.cdr_writer))
         self.app.subscribe(self._note)
         self.switchboard.attach(self.app)
+        if self.lamps is not None:
+            self.lamps.attach(self.app)
         world.watch("voipat", self.app.endpoint)
         return self.app
 
@@ -145,13 +151,14 @@ class Office:
             self.reachability.append(event)
 
 
-def _directory(extensions: int, ring_s: float) -> Directory:
+def _directory(extensions: int, ring_s: float, *, has_mailboxes: bool) -> Directory:
     numbers = [str(FIRST_EXTENSION + index) for index in range(extensions)]
     configs = {
         number: ExtensionConfig(
             number,
             digest=("MD5",),
             ring_s=ring_s,
+            mailbox=Mailbox() if has_mailboxes else None,
             ha1=(("MD5", ha1_of(number, DOMAIN, f"pass-{number}", "MD5")),),
         )
         for number in numbers

@@ -95,6 +95,9 @@ class Phone:
         self._ha1s = ha1s
         self._server = server
         self._accepts_refer = False
+        self.notified: list[Request] = []
+        self.messages: list[Request] = []
+        self._watching: set[DialogId] = set()
         self._on_call: Callable[[PhoneCall], object] | None = None
         self._waiting: dict[TransactionId, OnResponse] = {}
         self._ringing: dict[TransactionId, PhoneCall] = {}
@@ -187,6 +190,72 @@ class Phone:
         except LocalProtocolError as error:
             del self._waiting[transaction]
             then(error.status_hint)
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        then: Callable[[Response | None], object] = lambda response: None,
+        *,
+        headers: HeaderPairs = (),
+        body: bytes = b"",
+    ) -> Request:
+        """Send a request outside of a dialog, with credentials when they are asked for; `then` has the last response.
+
+        A SUBSCRIBE's NOTIFYs are in `notified`.
+        """
+        uri, call_id, tag = self.uri_of(target), self.entropy.token(12), self.entropy.token(6)
+
+        def send(challenge: Response | None) -> Request:
+            lines = [
+                ("From", f"<{self.uri}>;tag={tag}"),
+                ("To", f"<{uri}>"),
+                ("Call-ID", call_id),
+                ("CSeq", f"{1 if challenge is None else 2} {method}"),
+                ("Contact", f"<{self.contact}>"),
+                *headers,
+            ]
+            request = Request(method, uri, lines, body)
+            if challenge is not None and not self._authenticated(request, challenge):
+                then(challenge)
+            else:
+                self._send(request, lambda response, dialog: received(response, again=challenge is None))
+                if method == "SUBSCRIBE":
+                    self.endpoint.expect_notify(request)
+            return request
+
+        def received(response: Response | None, *, again: bool) -> None:
+            if response is not None and response.status < 200:
+                return
+            if response is not None and response.status in (401, 407) and again:
+                send(response)
+            else:
+                then(response)
+
+        return send(None)
+
+    def subscribe(self, package: str, target: str, *, expires: int = 3600, headers: HeaderPairs = ()) -> list[int]:
+        """Watch somebody; the statuses of the answers are in the list, the NOTIFYs in `notified`."""
+        statuses: list[int] = []
+        self.request(
+            "SUBSCRIBE",
+            target,
+            lambda response: statuses.append(408 if response is None else response.status),
+            headers=(("Event", package), ("Expires", str(expires)), *headers),
+        )
+        return statuses
+
+    def says(self, target: str, text: str, *, headers: HeaderPairs = (("Content-Type", "text/plain"),)) -> list[int]:
+        """Send a MESSAGE; the status of its answer is in the list."""
+        statuses: list[int] = []
+        self.request(
+            "MESSAGE",
+            target,
+            lambda response: statuses.append(408 if response is None else response.status),
+            headers=headers,
+            body=text.encode(),
+        )
+        return statuses
 
     # What it does with incoming calls
 
@@ -423,7 +492,15 @@ class Phone:
                 call._on_bye(event.request)
             elif call is not None and method == "NOTIFY":
                 call._on_notify(event.request)
+            elif method == "NOTIFY":
+                self.notified.append(event.request)
+                if event.dialog is not None and event.dialog not in self._watching:
+                    self._watching.add(event.dialog)
+                    self.endpoint.open_usage(event.dialog)
+            elif method == "MESSAGE":
+                self.messages.append(event.request)
             self._execute(lambda now: self.endpoint.respond(event.transaction, 200, now))
+            self._stop_watching(event)
 
     def _on_refer(self, call: PhoneCall, event: RequestReceived) -> None:
         dialog = event.dialog
@@ -471,6 +548,14 @@ class Phone:
             await call._play()
         if manners.hang_up_after is not None:
             await call._later(manners.hang_up_after, call.hang_up)
+
+    def _stop_watching(self, event: RequestReceived) -> None:
+        """The last NOTIFY of a subscription takes its dialog with it."""
+        state = event.request.headers.get("Subscription-State") or ""
+        dialog = event.dialog
+        if dialog is not None and dialog in self._watching and state.startswith("terminated"):
+            self._watching.discard(dialog)
+            self._execute(lambda now: self.endpoint.close_usage(dialog, now))
 
     async def _close(self) -> None:
         self.stop_refreshing()

@@ -108,11 +108,15 @@ def test_a_foreign_domain_is_not_served(method: str) -> None:
     assert isinstance(verdict, Refuse) and verdict.status == 403
 
 
-@pytest.mark.parametrize(
-    "method", ["MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER", "UPDATE", "INFO", "PRACK", "BYE"]
-)
-def test_other_methods_get_405_and_what_is_allowed(method: str) -> None:
+@pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE", "PUBLISH", "REFER"])
+def test_what_is_for_users_needs_credentials(method: str) -> None:
     # CVE-2021-37624: MESSAGE without credentials.
+    verdict = Door().knock(method)
+    assert isinstance(verdict, Refuse) and verdict.status == 401
+
+
+@pytest.mark.parametrize("method", ["NOTIFY", "UPDATE", "INFO", "PRACK", "BYE"])
+def test_other_methods_get_405_and_what_is_allowed(method: str) -> None:
     verdict = Door().knock(method)
     assert isinstance(verdict, Refuse) and verdict.status == 405
     assert "REGISTER" in dict(verdict.headers)["Allow"]

@@ -1,0 +1,380 @@
+"""Who watches what: SUBSCRIBE answered and NOTIFYs sent for the event packages of an App (RFC 6665).
+
+A `Notifier` says what a resource's state is; an App tells the watchers. Watchers are of the resource's own tenant. All
+that they can make grow has a limit and an answer, and however often states change, NOTIFYs leave at a bounded rate,
+each with the newest state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from sipcore.errors import ParseError
+from sipcore.events import DialogId, RequestFailed, RequestReceived, ResponseReceived
+from sipcore.fields import NameAddr
+from sipcore.message import Request
+from sipcore.subscription import EventField
+from sipcore.uri import Uri, escape_user, unescape
+from voipat import reasons
+from voipat.accounts import Identity
+from voipat.dialing import target_of
+from voipat.exchange import Exchange
+from voipat.location import Binding
+from voipat.reasons import Reason
+from voipat.watching import Headers, Watch
+
+MAX_SUBSCRIPTIONS: Final = 100_000
+MAX_OF_WATCHER: Final = 500
+MAX_OF_RESOURCE: Final = 5_000
+# NOTIFYs a second of a whole App, and how many may leave at once: a restarted office must not be a flood.
+NOTIFY_RATE: Final = 500.0
+NOTIFY_BURST: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What is watched: a user of a tenant."""
+
+    tenant: str
+    user: str
+
+    @property
+    def uri(self) -> Uri:
+        return Uri("sip", escape_user(self.user), self.tenant)
+
+
+class Document(Protocol):
+    """A state whose NOTIFYs build on each other (dialog-info): `before` is what the watcher was told last."""
+
+    def render(self, version: int, before: Document | None) -> bytes: ...
+
+
+State = bytes | Document
+
+
+@dataclass(eq=False)
+class Notifier:
+    """One event package. `state_of` gives the state of a resource, None when there is no such thing (404).
+
+    `unsolicited` tells registered phones of the resource's own user too, without a SUBSCRIBE (RFC 3842 §4.1 allows for
+    it; many phones expect it), at each REGISTER and change. `interval`: least seconds between two NOTIFYs to a watcher.
+    """
+
+    package: str
+    content_type: str
+    state_of: Callable[[Resource], State | None]
+    interval: float = 0.5
+    default_expires: int = 3600
+    min_expires: int = 60
+    max_expires: int = 7200
+    unsolicited: bool = False
+    table: Subscriptions | None = None
+
+    def changed(self, resource: Resource) -> None:
+        """Tell everybody who watches the resource."""
+        if self.table is not None:
+            self.table.changed(self, resource)
+
+
+Key = tuple[Identity, str, str, Resource]
+
+
+class Subscriptions:
+    """The table of an App. `lookup` gives the bindings of (tenant, user)."""
+
+    def __init__(
+        self,
+        domain_of: Callable[[RequestReceived], str | None],
+        lookup: Callable[[str, str], Sequence[Binding]],
+    ) -> None:
+        self._domain_of = domain_of
+        self._lookup = lookup
+        self._notifiers: dict[str, Notifier] = {}
+        self._by_key: dict[Key, Subscription] = {}
+        self._by_resource: dict[tuple[str, Resource], set[Subscription]] = {}
+        self._by_watcher: Counter[Identity] = Counter()
+        self._queue: deque[Watch] = deque()
+        self._tokens = float(NOTIFY_BURST)
+        self._filled_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._owed: dict[tuple[str, Resource], asyncio.TimerHandle] = {}
+        self.counters: Counter[str] = Counter()
+        self._exchange: Exchange | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def add(self, notifier: Notifier) -> None:
+        """Serve a package."""
+        self._notifiers[notifier.package] = notifier
+        notifier.table = self
+
+    @property
+    def packages(self) -> str:
+        """The value of Allow-Events."""
+        return ", ".join(sorted({*self._notifiers, "refer"}))
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def start(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        """Called by the App when it can send."""
+        self._exchange, self._loop = exchange, loop
+        self._filled_at = loop.time()
+
+    def stop(self) -> None:
+        """Called by the App at its end: the watchers are told to come again (RFC 6665 §4.1.3, "deactivated")."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for owed in self._owed.values():
+            owed.cancel()
+        self._owed.clear()
+        self._queue.clear()
+        for subscription in list(self._by_key.values()):
+            subscription.watch.drop()
+
+    # SUBSCRIBE
+
+    def receive(self, event: RequestReceived) -> None:
+        """Answer a SUBSCRIBE outside of a dialog, of somebody who has proven who he is."""
+        exchange, identity = self.exchange, event.identity
+        assert isinstance(identity, Identity) and event.dialog is not None, "the gate admits no other"
+        try:
+            field = EventField.parse(event.request.headers.get("Event") or "")
+            expires = event.request.expires
+        except ParseError:
+            exchange.refuse(event, reasons.BAD_SUBSCRIBE)
+            return
+        notifier = self._notifiers.get(field.package)
+        if notifier is None:
+            exchange.refuse(event, reasons.UNKNOWN_PACKAGE, (("Allow-Events", self.packages),))
+            return
+        resource = Resource(self._domain_of(event) or "", _user_of(event.request.uri))
+        wanted = notifier.default_expires if expires is None else min(expires, notifier.max_expires)
+        refusal = self._refusal(event.request, notifier, resource, identity, wanted)
+        if refusal is not None:
+            headers = (("Min-Expires", str(notifier.min_expires)),) if refusal.status == 423 else ()
+            exchange.refuse(event, refusal, headers if refusal.status != 503 else (("Retry-After", "60"),))
+            return
+        contact = event.request.contact
+        key = (identity, str(event.request.from_.uri if contact is None else contact.uri), notifier.package, resource)
+        self._open(key, notifier, event, field, wanted)
+
+    def _refusal(
+        self, request: Request, notifier: Notifier, resource: Resource, identity: Identity, expires: int
+    ) -> Reason | None:
+        if resource.tenant != identity.tenant or notifier.state_of(resource) is None:
+            # H12: another tenant's users are as unknown as nobody's.
+            return reasons.UNKNOWN_NUMBER
+        if 0 < expires < notifier.min_expires:
+            return reasons.TOO_BRIEF
+        accepted = {value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")}
+        if accepted and accepted.isdisjoint((notifier.content_type, "*/*")):
+            return reasons.UNACCEPTABLE_STATE
+        if len(self._by_key) >= MAX_SUBSCRIPTIONS:
+            return reasons.TOO_MANY_SUBSCRIPTIONS
+        of_resource = len(self._by_resource.get((notifier.package, resource), ()))
+        if self._by_watcher[identity] >= MAX_OF_WATCHER or of_resource >= MAX_OF_RESOURCE:
+            return reasons.TOO_MANY_SUBSCRIPTIONS
+        return None
+
+    def _open(self, key: Key, notifier: Notifier, event: RequestReceived, field: EventField, expires: int) -> None:
+        before = self._by_key.get(key)
+        if before is not None:
+            # The phone was restarted: what it has forgotten must not pile up here.
+            self.counters["subscriptions_replaced"] += 1
+            before.watch.drop()
+        assert event.dialog is not None and self._loop is not None, "looked at before"
+        subscription = Subscription(self, key, notifier, event.dialog, field, self._loop)
+        self._by_key[key] = subscription
+        self._by_resource.setdefault((notifier.package, key[3]), set()).add(subscription)
+        self._by_watcher[key[0]] += 1
+        self.exchange.dialogs[event.dialog] = subscription
+        self.exchange.respond(event.transaction, 200, (("Expires", str(expires)),))
+        subscription.watch.subscribed(expires)
+
+    def forget(self, subscription: Subscription) -> None:
+        """It is over."""
+        key = subscription.key
+        self.exchange.dialogs.pop(subscription.watch.dialog, None)
+        if self._by_key.get(key) is subscription:
+            del self._by_key[key]
+        watching = self._by_resource.get((key[2], key[3]), set())
+        watching.discard(subscription)
+        if not watching:
+            self._by_resource.pop((key[2], key[3]), None)
+        self._by_watcher[key[0]] -= 1
+        if self._by_watcher[key[0]] <= 0:
+            del self._by_watcher[key[0]]
+
+    # NOTIFY
+
+    @property
+    def exchange(self) -> Exchange:
+        assert self._exchange is not None, "works between the start and the end of its App"
+        return self._exchange
+
+    def changed(self, notifier: Notifier, resource: Resource) -> None:
+        """Tell the watchers of a resource; nothing before the start and after the end."""
+        if self._exchange is None:
+            return
+        for subscription in tuple(self._by_resource.get((notifier.package, resource), ())):
+            subscription.watch.changed()
+        if notifier.unsolicited:
+            self._owe(notifier, resource)
+
+    def _owe(self, notifier: Notifier, resource: Resource) -> None:
+        """The resource's own phones hear of it too, once an interval with the newest state."""
+        key = (notifier.package, resource)
+        if key not in self._owed and self._loop is not None:
+            self._owed[key] = self._loop.call_later(notifier.interval, self._pay, notifier, resource)
+
+    def _pay(self, notifier: Notifier, resource: Resource) -> None:
+        del self._owed[(notifier.package, resource)]
+        for binding in self._lookup(resource.tenant, resource.user):
+            self._tell(notifier, binding)
+
+    def tell_phones(self, bindings: list[Binding]) -> None:
+        """A REGISTER came: the phones hear of their own user, unless they watch him anyway."""
+        for notifier in self._notifiers.values():
+            if notifier.unsolicited:
+                for binding in bindings:
+                    self._tell(notifier, binding)
+
+    def _tell(self, notifier: Notifier, binding: Binding) -> None:
+        resource = Resource(binding.tenant, _user_of(Uri.parse(binding.aor)))
+        watchers = self._by_resource.get((notifier.package, resource), ())
+        state = notifier.state_of(resource)
+        if state is None or any(each.key[1] == binding.contact for each in watchers):
+            return
+        target = target_of(binding)
+        own = NameAddr(resource.uri)
+        headers = [("Route", value) for value in target.path]
+        headers += [
+            ("From", str(own)),
+            ("To", str(own)),
+            ("Event", notifier.package),
+            ("Subscription-State", "active"),
+            ("Content-Type", notifier.content_type),
+        ]
+        body = state if isinstance(state, bytes) else state.render(0, None)
+        self.counters["notifies_unsolicited"] += 1
+        self.exchange.send(_Unheard(), Request("NOTIFY", target.uri, headers, body), target.flow)
+
+    def pace(self, watch: Watch) -> None:
+        """Send the NOTIFY now or when its turn comes."""
+        assert self._loop is not None, "watches are made after the start"
+        if not self._queue and self._take():
+            self.counters["notifies_sent"] += 1
+            watch.send()
+            return
+        self._queue.append(watch)
+        if self._timer is None:
+            self._timer = self._loop.call_later(1 / NOTIFY_RATE, self._next)
+
+    def _next(self) -> None:
+        self._timer = None
+        while self._queue and self._take():
+            self.counters["notifies_sent"] += 1
+            self._queue.popleft().send()
+        if self._queue and self._loop is not None:
+            self._timer = self._loop.call_later(NOTIFY_BURST / NOTIFY_RATE / 2, self._next)
+
+    def _take(self) -> bool:
+        assert self._loop is not None, "after the start"
+        now = self._loop.time()
+        self._tokens = min(self._tokens + (now - self._filled_at) * NOTIFY_RATE, float(NOTIFY_BURST))
+        self._filled_at = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+class Subscription:
+    """One watcher of one resource: the user of its dialog."""
+
+    def __init__(  # who, what, where
+        self,
+        table: Subscriptions,
+        key: Key,
+        notifier: Notifier,
+        dialog: DialogId,
+        field: EventField,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.key = key
+        self._table = table
+        self._notifier = notifier
+        self._version = 0
+        self._before: Document | None = None
+        self.watch = Watch(table.exchange, dialog, field, self, loop=loop, interval=notifier.interval, pace=table.pace)
+
+    def render(self, watch: Watch) -> tuple[Headers, bytes]:
+        """The state as it is now."""
+        state = self._notifier.state_of(self.key[3])
+        headers = (("Content-Type", self._notifier.content_type),)
+        if state is None:
+            return (), b""
+        if isinstance(state, bytes):
+            return headers, state
+        body = state.render(self._version, self._before)
+        self._version, self._before = self._version + 1, state
+        return headers, body
+
+    def closed(self, watch: Watch) -> None:
+        """The subscription is over."""
+        self._table.forget(self)
+
+    def on_request(self, event: RequestReceived) -> None:
+        """A refresh, or the end (RFC 6665 §4.2.1.1)."""
+        exchange, notifier = self._table.exchange, self._notifier
+        if event.request.method != "SUBSCRIBE":
+            exchange.refuse(event, reasons.NO_SUCH_SUBSCRIPTION)
+            return
+        try:
+            expires = event.request.expires
+            same = EventField.parse(event.request.headers.get("Event") or "") == self.watch.machine.event
+        except ParseError:
+            exchange.refuse(event, reasons.BAD_SUBSCRIBE)
+            return
+        wanted = notifier.default_expires if expires is None else min(expires, notifier.max_expires)
+        if not same or self.watch.is_over:
+            exchange.refuse(event, reasons.NO_SUCH_SUBSCRIPTION)
+        elif 0 < wanted < notifier.min_expires:
+            exchange.refuse(event, reasons.TOO_BRIEF, (("Min-Expires", str(notifier.min_expires)),))
+        else:
+            exchange.respond(event.transaction, 200, (("Expires", str(wanted)),))
+            # RFC 4235 §4.1: the answer to a SUBSCRIBE is the full state.
+            self._before = None
+            self.watch.subscribed(wanted)
+
+    def on_ack(self, request: Request) -> None:
+        """No INVITE here."""
+
+    def on_ack_timeout(self) -> None:
+        """No INVITE here."""
+
+    def on_dialog_ended(self) -> None:
+        """The dialog goes with its only usage."""
+        self.watch.drop()
+
+
+class _Unheard:
+    """Waits for a response that changes nothing: a phone that takes no unsolicited NOTIFY says so each time."""
+
+    def on_response(self, event: ResponseReceived) -> None:
+        """Whatever it is."""
+
+    def on_failure(self, event: RequestFailed) -> None:
+        """Nothing to do."""
+
+
+def _user_of(uri: Uri) -> str:
+    try:
+        return unescape(uri.user or "")
+    except ParseError:
+        return uri.user or ""
