@@ -463,6 +463,20 @@ class Engine:
         self._core.attach_source(port.id, speaking.speech.source())
         return speaking
 
+    def hear_key_tones(self, port: Port) -> int:
+        """Report keys that are heard as tones in a port that has audio, as DigitReceived like any other (Q.24).
+
+        For far sides that send no telephone-events: of those each key would be told twice. The number is for
+        `ignore_key_tones`. Raises: StaleHandleError.
+        """
+        number = self._next_number()
+        self._core.attach_key_tones(port.id, number)
+        return number
+
+    def ignore_key_tones(self, port: Port, number: int) -> None:
+        """Report them no more. Raises: StaleHandleError."""
+        self._core.detach(port.id, number, False)
+
     def untap(self, port: Port, one: Tap | Speaking) -> None:
         """End a tap or a speech. Raises: StaleHandleError."""
         self._core.detach(port.id, one.number, isinstance(one, Speaking))

@@ -93,3 +93,19 @@ def _part(part: bytes) -> tuple[dict[str, str], bytes]:
 
 def _kind(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
+
+
+def info_digit(content_type: str, body: bytes) -> str:
+    """The key of an INFO as phones have long sent it, "" when it has none: `Signal=5` in application/dtmf-relay, or the
+    key alone in application/dtmf."""
+    kind = content_type.partition(";")[0].strip().lower()
+    text = body.decode("ascii", "replace")
+    if kind == "application/dtmf":
+        return text.strip()[:1]
+    if kind != "application/dtmf-relay":
+        return ""
+    fields = (line.partition("=") for line in text.splitlines())
+    value = next((value.strip() for name, _, value in fields if name.strip().lower() == "signal"), "")
+    # Some phones write star and pound by their event codes.
+    value = {"10": "*", "11": "#"}.get(value, value)
+    return value if len(value) == 1 else ""

@@ -37,6 +37,9 @@ class Bridge:
         """Relay the media, as both sides describe it now."""
         if self.a_leg.media is not None and self.b_leg.media is not None and self.a_leg.bridge_ is self:
             self.a_leg.media.connect(self.b_leg.media)
+            for mine, other in ((self.a_leg, self.b_leg), (self.b_leg, self.a_leg)):
+                if mine.media is not None and other.media is not None and not mine.media.passes_digits(other.media):
+                    mine.media.hear_keys()
 
     async def over(self) -> None:
         """Wait until either has ended, but for one that has asked for a transfer; or until they are parted."""

@@ -364,8 +364,17 @@ class Call:
         return await self.playback.ask(prompt, digits=digits, timeout=timeout, between=between, terminator=terminator)
 
     def digits(self) -> Digits:
-        """The digits that the peer presses (RFC 4733): `async for digit in call.digits()`. Raises there: HungUp."""
+        """The keys that the peer presses, however it tells them: `async for digit in call.digits()`. Raises there: HungUp."""
         return Digits(self.playback)
+
+    async def hear_tones(self) -> None:
+        """Take keys that are heard as tones for digits, also from a peer that has agreed on telephone-events.
+
+        From one that has not, every verb that waits for digits does so by itself. Answers the call. Raises: HungUp.
+        """
+        await self.answer()
+        if self.media is not None:
+            self.media.hear_keys(always=True)
 
     async def send_digits(self, digits: str, *, duration: float = 0.1, pause: float = 0.1) -> None:
         """Press keys, and wait until they are sent: as telephone-events, or as tones to who takes none.

@@ -14,7 +14,7 @@ from sipcore.offer_answer import NegotiatedAudio, offered_formats
 from sipcore.sdp import SessionDescription, parse_sdp
 from voipat import reasons
 from voipat.auth_gate import ALLOW
-from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
+from voipat.bodies import ACCEPTED, UnsupportedBodyError, info_digit, session_description
 from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
 from voipat.messages import receive_in_call
@@ -67,12 +67,25 @@ def _receive_info(call: Call, event: RequestReceived) -> None:
     exchange.respond(event.transaction, 200)
     content_type = request.headers.get("Content-Type")
     dialog = _other_dialog(call)
+    digit = info_digit(content_type or "", request.body)
+    if digit and (dialog is None or _must_press(call)):
+        call.playback.on_info_digit(digit)
+        return
     if dialog is None or content_type is None:
         return
     try:
         exchange.send_in_dialog(_Unheard(), dialog, "INFO", (("Content-Type", content_type),), request.body)
     except LocalProtocolError:
         call.switch.counters["info_not_relayed"] += 1
+
+
+def _must_press(call: Call) -> bool:
+    """Whether the other side of the bridge takes keys as telephone-events, and this one has none to send."""
+    other = None if call.bridge_ is None else call.bridge_.other(call)
+    if other is None or call.media is None or other.media is None or not other.media.negotiated:
+        return False
+    mine = call.media.negotiated
+    return other.media.negotiated.telephone_event is not None and (mine is None or mine.telephone_event is None)
 
 
 def _other_dialog(call: Call) -> DialogId | None:

@@ -82,6 +82,11 @@ class LegAudio:
         """The samples a second that the codec in use has. Raises: CodecMissingError."""
         return min(max(self._sent().codec.rate, FRAME_RATES[0]), FRAME_RATES[-1])
 
+    @property
+    def transcodes(self) -> bool:
+        """Whether the frames of a peer are encoded for it."""
+        return "transcode" in self._users
+
     def negotiated(self, negotiated: NegotiatedAudio) -> None:
         """A new description is in force."""
         changed = self._negotiated is None or negotiated.formats != self._negotiated.formats

@@ -106,6 +106,8 @@ class MediaLeg:
         self.negotiated: NegotiatedAudio | None = None
         self.audio: Final = LegAudio(plane.engine, port)
         self._is_open = True
+        self._key_tones: int | None = None
+        self._insists = False
 
     def offer(self, formats: Sequence[RtpFormat] = (), direction: Direction = Direction.SENDRECV) -> bytes:
         """Our offer; without formats those in use, or our own."""
@@ -266,6 +268,35 @@ class MediaLeg:
         self._listen()
         return self._engine.speak(self.port, rate=rate)
 
+    def hear_keys(self, *, always: bool = False) -> None:
+        """Take keys that are heard as tones for digits, where the peer has no telephone-events, or `always`."""
+        if not self._is_open or self.negotiated is None or self._key_tones is not None:
+            return
+        if self.negotiated.telephone_event is not None and not always:
+            return
+        try:
+            self.audio.want("keys")
+        except CodecMissingError as error:
+            logger.info("no keys are heard in %s: %s", self.codec, error)
+            return
+        self._key_tones = self._engine.hear_key_tones(self.port)
+        self._insists = always
+
+    def passes_digits(self, other: MediaLeg) -> bool:
+        """Whether the keys of this leg's peer reach the other one with the media as it is relayed or transcoded."""
+        mine = self.negotiated and self.negotiated.telephone_event
+        theirs = other.negotiated and other.negotiated.telephone_event
+        if mine and theirs:
+            return self.audio.transcodes or theirs.send.matches(mine.receive)
+        return not mine and not theirs
+
+    def _ignore_keys(self) -> None:
+        """The peer has telephone-events now."""
+        number, self._key_tones = self._key_tones, None
+        if number is not None:
+            self._engine.ignore_key_tones(self.port, number)
+            self.audio.release("keys")
+
     def untap(self, one: Tap | Speaking) -> None:
         """End a tap or a speech."""
         if self._is_open:
@@ -324,6 +355,8 @@ class MediaLeg:
             signalling=self._signalling,
         )
         self.audio.negotiated(negotiated)
+        if digits is not None and not self._insists:
+            self._ignore_keys()
         if negotiated.held or was_held:
             self._engine.hold(self.port, negotiated.held)
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from media import DigitReceived, DigitsSent, EncodedAudio, PlaybackFinished
+from media import CodecMissingError, DigitReceived, DigitsSent, EncodedAudio, PlaybackFinished
 from media.engine import DIGITS, MAX_DIGITS
 from media.events import MediaEvent, PlayedReason
 from media.prompts import Source, items_of
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_WAITING: Final = 64
 # A digit is told when its key is let go: so long may a key that stopped a prompt be held.
 KEY_HELD_S: Final = 10.0
+# Of a key that is pressed for the other side of a bridge, and of the pause after it.
+PRESSED_S: Final = 0.1
 DEFAULT_ANSWER_S: Final = 5.0
 DEFAULT_BETWEEN_S: Final = 3.0
 
@@ -42,6 +44,9 @@ class CallAudio:
         self._reasons: dict[int, PlayedReason] = {}
         # Who is asked first; True: the digit was meant for it and for nobody else.
         self.digit_listeners: list[Callable[[str], bool]] = []
+        # Keys of the other side that are pressed here, one after another, and the number of the one that is.
+        self._presses: deque[str] = deque(maxlen=MAX_WAITING)
+        self._pressed: int | None = None
 
     # Events
 
@@ -51,8 +56,10 @@ class CallAudio:
             self._on_digit(event.digit)
         elif isinstance(event, PlaybackFinished):
             self._finish(event.number, event.reason)
+            self._press_next(event.number)
         elif isinstance(event, DigitsSent):
             self._finish(event.number, "finished")
+            self._press_next(event.number)
 
     def on_info_digit(self, digit: str) -> None:
         """A digit that came in an INFO (application/dtmf-relay, application/dtmf); what is no digit is left out."""
@@ -62,12 +69,45 @@ class CallAudio:
     def _on_digit(self, digit: str) -> None:
         if any(listener(digit) for listener in tuple(self.digit_listeners)):
             return
+        self._pass_on(digit)
         if self._call.bridge_ is not None and not self._listeners:
             return
         self._waiting.append(digit)
         for listener in self._listeners:
             if not listener.done():
                 listener.set_result(None)
+
+    def _pass_on(self, digit: str) -> None:
+        """To the other side of the bridge, where it hears of keys in another way than its peer tells them."""
+        call, bridge = self._call, self._call.bridge_
+        other = None if bridge is None else bridge.other(call)
+        if other is None or call.media is None or other.media is None or call.media.passes_digits(other.media):
+            return
+        other.playback.press(digit)
+
+    def press(self, digit: str) -> None:
+        """Press a key without waiting for it: a telephone-event, or its tone."""
+        self._presses.append(digit)
+        if self._pressed is None or len(self._presses) == MAX_WAITING:  # the end of one was lost
+            self._press_next(self._pressed)
+
+    def _press_next(self, ended: int | None) -> None:
+        if ended != self._pressed:
+            return
+        self._pressed = None
+        leg = self._call.media
+        if not self._presses or leg is None or leg.negotiated is None:
+            return
+        digit, event = self._presses.popleft(), leg.negotiated.telephone_event
+        try:
+            if event is not None:
+                self._pressed = leg.send_digits(digit, event.send.payload_type, PRESSED_S, PRESSED_S)
+                return
+            now = self._call.switch.loop.time()
+            tones = self._call.switch.media.prompts.load([key_tone(digit, PRESSED_S)], leg.codec or "", now)
+            self._pressed = leg.play(tones, turns=1, start=0.0, stop_digits="")
+        except CodecMissingError:
+            self._call.switch.counters["digits_not_passed"] += 1
 
     def _finish(self, number: int, reason: PlayedReason) -> None:
         waiter = self._running.pop(number, None)
@@ -137,6 +177,8 @@ class CallAudio:
 
     async def _listen(self, deadline: float | None) -> None:
         call = self._call
+        if call.media is not None:
+            call.media.hear_keys()
         waiter = call._waiter()
         self._listeners.add(waiter)
         timer = None if deadline is None else call.switch.loop.call_at(deadline, _wake, waiter)
@@ -171,6 +213,8 @@ class CallAudio:
         self._call._check()
         for number in list(self._running):
             self._finish(number, "replaced")  # the engine says so too, unless its ring is full
+        if stop_digits:
+            leg.hear_keys()
         number = leg.play(prompts, turns=turns, start=start, stop_digits=stop_digits)
         return await self._until_done(leg, number, "prompt")
 

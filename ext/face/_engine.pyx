@@ -660,6 +660,13 @@ cdef class Core:
         command.kind, command.slot = VP_COMMAND_AUDIO, <uint32_t>slot
         self.give(self.homes[slot], &command)
 
+    def attach_key_tones(self, uint64_t handle, uint32_t number):
+        """Report keys that are heard as tones; the port must have decoded audio."""
+        cdef vp_sink *sink = vp_keytone_new(number)
+        if sink is NULL:
+            raise MemoryError
+        self.attach_sink(handle, <uintptr_t>sink)
+
     def attach_sink(self, uint64_t handle, uintptr_t sink):
         """Give the port's samples to `media._tape.Tape.sink()`; without decoded audio it is let go of at once."""
         cdef vp_command command

@@ -159,6 +159,10 @@ cdef extern from "audio.h" nogil:
     void vp_audio_free(vp_audio *audio)
 
 
+cdef extern from "keytone.h" nogil:
+    vp_sink *vp_keytone_new(uint32_t id)
+
+
 cdef extern from "keypad.h" nogil:
     enum:
         VP_KEYS_MAX

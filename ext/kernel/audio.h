@@ -27,6 +27,9 @@ struct vp_sink {
     uint32_t id;   /* by which it is detached */
     uint32_t rate; /* the samples come at this rate, whatever the codecs are */
     uint8_t sides; /* vp_side, or both */
+    /* What a detector of keys has found at this tick: event code + 1; the port reports it. */
+    uint8_t key_down, key_up;
+    uint32_t key_ms;
     vp_resampler resamplers[2];
     /* `count` is rate / 50. `tick` counts the 20 ms since the port had audio first. Runs in the worker: it may not wait. */
     void (*take)(vp_sink *sink, vp_side side, const int16_t *samples, uint32_t count, uint64_t tick);

@@ -10,6 +10,7 @@
 #include "audio.h"
 #include "dtmf.h"
 #include "keypad.h"
+#include "keytone.h"
 #include "latch.h"
 #include "player.h"
 #include "ring.h"
@@ -566,10 +567,24 @@ static inline size_t vp_port_produce_prompt(vp_port *port, vp_context *context, 
     return length;
 }
 
+/* Keys that were heard as tones: the same events as those that come as telephone-events. */
+static inline void vp_port_heard_keys(vp_port *port, vp_context *context) {
+    for (vp_sink *sink = port->audio->sinks; sink; sink = sink->next) {
+        if (sink->key_up) {
+            vp_digit digit = {(uint8_t)(sink->key_up - 1), sink->key_ms * (port->event_rate / 1000)};
+            vp_port_post_digits(port, context, &digit, 1);
+        }
+        if (sink->key_down)
+            vp_port_key_down(port, context, (uint8_t)(sink->key_down - 1));
+        sink->key_up = sink->key_down = 0;
+    }
+}
+
 /* The first half of a tick, before any port produces: what the far side says now. */
 static inline void vp_port_listen(vp_port *port, vp_context *context) {
     vp_audio *audio = port->audio;
     vp_audio_listen(audio, &port->audio_counters, context->now);
+    vp_port_heard_keys(port, context);
     if (!audio->member.mixer || !vp_mixer_add(&audio->member, audio->frame, context->turn))
         return;
     vp_event event = {.port = port->id, .kind = VP_EVENT_SPEAKING, .value = audio->member.speaks};
