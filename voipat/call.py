@@ -29,7 +29,7 @@ from voipat.accounts import Identity, TrunkIdentity
 from voipat.dialing import DialTarget, Fork, resolve_targets
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
 from voipat.in_dialog import agree_on_codec, receive_in_dialog
-from voipat.leg_audio import with_own
+from voipat.leg_audio import with_events, with_own
 from voipat.legs import InboundLeg, OutboundLeg
 from voipat.media_leg import MediaLeg
 from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_status
@@ -364,7 +364,7 @@ class Call:
         return await self.playback.ask(prompt, digits=digits, timeout=timeout, between=between, terminator=terminator)
 
     def digits(self) -> Digits:
-        """The keys that the peer presses, however it tells them: `async for digit in call.digits()`. Raises there: HungUp."""
+        """The keys that the peer presses, however it tells them: `async for digit in call.digits()`. Raises: HungUp."""
         return Digits(self.playback)
 
     async def hear_tones(self) -> None:
@@ -766,12 +766,12 @@ class Call:
             reason, by = fork.best_refusal()
             raise (NoAnswer if reason is reasons.NO_ANSWER else Rejected)(reason, by=by)
         assert winner.media is not None, "an answered call has a port"
-        self._formats = winner.media.formats
+        self._formats = with_events(winner.media.formats, self._switch.media.formats)
         return winner
 
     def _early_description(self, attempt: Call) -> bytes:
         assert attempt.media is not None, "the attempt has early media"
-        self._formats = attempt.media.formats
+        self._formats = with_events(attempt.media.formats, self._switch.media.formats)
         try:
             body = self.early_answer = self._description()
         except CallOutcome:

@@ -62,6 +62,15 @@ def with_own(formats: Sequence[RtpFormat], own: Sequence[RtpFormat]) -> tuple[Rt
     return tuple(kept)
 
 
+def with_events(formats: Sequence[RtpFormat], own: Sequence[RtpFormat]) -> tuple[RtpFormat, ...]:
+    """The formats of one side and, where it has no telephone-events, ours: its keys are pressed anew for it."""
+    if any(each.name.lower() == "telephone-event" for each in formats):
+        return tuple(formats)
+    used = {each.payload_type for each in formats}
+    events = (each for each in own if each.name == "telephone-event" and each.payload_type not in used)
+    return (*formats, *events)
+
+
 def codec_of(format_: RtpFormat) -> Codec | None:
     """The engine's codec for a format of SDP, or None."""
     return maybe_codec(format_.name, format_.clock_rate, format_.channels)

@@ -6,7 +6,7 @@ import pytest
 
 from sipcore.errors import ParseError
 from sipcore.message import Request
-from voipat.bodies import MAX_PARTS, UnsupportedBodyError, session_description
+from voipat.bodies import MAX_PARTS, UnsupportedBodyError, info_digit, session_description
 
 SDP = b"v=0\r\n"
 SDP_PART = b"Content-Type: application/sdp\r\n\r\n" + SDP
@@ -72,3 +72,20 @@ def test_a_body_alone_is_a_description_or_unsupported() -> None:
     assert session_description(Request("INVITE", "sip:a@b", optional, b"hello")) == b""
     with pytest.raises(UnsupportedBodyError):
         session_description(Request("INVITE", "sip:a@b", [("Content-Type", "text/plain")], b"hello"))
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "digit"),
+    [
+        ("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n", "5"),
+        ("Application/DTMF-Relay; charset=utf-8", b"signal = #\r\n", "#"),
+        ("application/dtmf-relay", b"Signal=11\r\n", "#"),
+        ("application/dtmf-relay", b"Duration=160\r\n", ""),
+        ("application/dtmf-relay", b"Signal=flash\r\n", ""),
+        ("application/dtmf", b" 9\r\n", "9"),
+        ("application/dtmf", b"\xff", "�"),
+        ("text/plain", b"5", ""),
+    ],
+)
+def test_the_key_of_an_info(content_type: str, body: bytes, digit: str) -> None:
+    assert info_digit(content_type, body) == digit
