@@ -43,7 +43,9 @@ from pbx.logs import LogSession
 from pbx.output import Row
 from pbx.persistence import BindingKeeper, CdrListener, restore_bindings, restored_state
 from pbx.prompts import Prompts
+from pbx.proxying import ProxyPlan
 from pbx.route_question import Question, route_rows
+from pbx.secrets import load_key
 from pbx.store.sqlite import SqliteStore
 from pbx.tenant_state import LiveState
 from pbx.tenants import TenantConfig
@@ -65,6 +67,8 @@ TLS_RENEWAL_S: Final = 86400.0
 SWEEP_PAUSE_S: Final = 0.5
 FLUSH_BEFORE_LISTING_S: Final = 1.0
 STORE_CLOSE_S: Final = 10.0
+# Signs the Record-Route of proxied calls, so that they find their way after a restart too.
+ROUTE_KEY: Final = "route.key"
 # Of CPython's 700, 10 and 10 the first made the collector walk the same living objects again and again, a tenth of all
 # CPU time at 300 calls/s (a transaction lives for 32 s). Larger ones than these make it stop the loop for too long:
 # with 20,000 and 20 the second generation took 383 ms, because ended calls leave cycles.
@@ -234,6 +238,7 @@ class Daemon:
         )
         trusted = [ip_network(text) for text in server.guard.trusted]
         self._guard = Guard(GuardPolicy(ban=server.guard.ban), trusted=trusted)
+        self._state = restored_state(self._store, self._directory.current.tenants)
         self._app = App(
             listen=server.listen,
             registrar=self._registrar,
@@ -250,9 +255,10 @@ class Daemon:
             large_by_tcp=server.large_by_tcp,
             server=f"voipat/{__version__}",
             session=SessionPolicy(server.session_expires_s, server.min_se_s),
+            proxy=ProxyPlan(self._directory, self._state, time.time).proxy(),
+            route_secret=load_key(server.data / ROUTE_KEY, SystemEntropy().bytes),
         )
         self._trunks = Trunks(SystemEntropy())
-        self._state = restored_state(self._store, self._directory.current.tenants)
         admission = Admission(self._capacity.calls)
         prompts = Prompts(server.prompts)
         self._board = Switchboard(

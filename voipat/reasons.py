@@ -302,6 +302,9 @@ NO_SUCH_CALL: Final = Reason(
     "VP-6005", 481, 101, "failed", "No such call",
     "The call ended before the request came.")  # fmt: skip
 
+NEEDS_BRIDGE: Final = Reason(
+    "VP-7002", 501, 79, "failed", "Not for proxied calls",
+    "The number is a service, or a trunk's that wants a password, and the calls of the tenant only pass.")  # fmt: skip
 END_NOT_SEEN: Final = Reason(
     "VP-7001", 200, 16, "answered", "End of the call not seen",
     "The BYE of a proxied call did not pass here; the call was closed by its age.")  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pbx.config_table import Report, Table
+from pbx.config_table import Report, Table, one_of
 from pbx.objects.features import FeaturesConfig
 from pbx.objects.groups import Announcement, Conference, Menu, Park, Queue, RingGroup
 from pbx.objects.lines import ClassOfService, Did, Emergency, Limits, OutboundRoute, RecordingRule, Screening
@@ -33,6 +33,10 @@ KINDS: Final[dict[str, tuple[type[Any], str]]] = {
 SINGLES: Final[dict[str, type[Any]]] = {"emergency": Emergency, "screening": Screening, "limits": Limits}
 
 
+# Ended and begun here, with their media; or passed through (pbx.proxying).
+CALLS: Final = ("bridged", "proxied")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What holds for the whole tenant."""
@@ -41,6 +45,7 @@ class Settings:
     time_zone: str = option(ZONE, "UTC")
     country_code: str = option(TEXT, "")
     holidays: Pairs = pairs(DAY, TEXT)
+    calls: str = option(one_of(*CALLS), "bridged")
 
 
 @dataclass(frozen=True, slots=True)
