@@ -267,6 +267,7 @@ class Daemon:
         self._board.attach(self._app)
         self._lamps = Lamps(self._directory)
         self._lamps.attach(self._app)
+        self._lamps.follow(self._board.desk.parking)
         self._app.gate.emergency_numbers = self._directory.current.emergency_numbers
         self._trunks.configure(self._config.tenants)
         self._trunks.attach(self._app)

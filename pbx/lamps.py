@@ -1,11 +1,12 @@
-"""What the PBX lets its users watch: each other's calls (dialog-info) and their own mailbox (message-summary)."""
+"""What the PBX lets its users watch: calls and parking slots (dialog-info), mailboxes (message-summary), presence."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from pbx.directory import LiveDirectory
-from voipat import App, DialogLamps, DialogState, Mailbox, Notifier, Resource, message_summary
+from pbx.parking import Parking
+from voipat import App, DialogLamps, DialogState, Mailbox, Notifier, Presence, Resource, message_summary
 
 
 class Mailboxes(Protocol):
@@ -30,29 +31,37 @@ class Lamps:
         self._directory = directory
         self.mailboxes: Mailboxes = mailboxes or EmptyMailboxes()
         self._mwi: Notifier = message_summary(self._counts)
-        self._dialogs = DialogLamps(self._is_extension)
+        self._dialogs = DialogLamps(self._has_lamp)
+        self._presence = Presence(self._is_extension)
 
     def attach(self, app: App) -> None:
         """Serve the users of the App."""
         app.subscribe(self._dialogs.on_event, self._dialogs.EVENTS)
         app.notifier(self._dialogs.attach(app.call))
         app.notifier(self._mwi)
+        self._presence.attach(app)
 
     def mailbox_changed(self, tenant: str, extension: str) -> None:
         """A message came, was heard or deleted: the phones of the extension and all who watch it are told."""
         self._mwi.changed(Resource(tenant, extension))
 
-    def parked(self, tenant: str, slot: str, caller: str) -> None:
-        """A call waits in a slot that phones have a lamp for; until `unparked`."""
-        self._dialogs.occupy(Resource(tenant, slot), DialogState(f"slot-{slot}", "recipient", "confirmed", caller))
+    def follow(self, parking: Parking) -> None:
+        """Let the slots' lamps show what waits in them."""
+        parking.on_change = self._slot_changed
 
-    def unparked(self, tenant: str, slot: str) -> None:
-        """The slot is free."""
-        self._dialogs.free(Resource(tenant, slot), f"slot-{slot}")
+    def _slot_changed(self, tenant: str, slot: str, number: str | None) -> None:
+        resource, dialog = Resource(tenant, slot), f"slot-{slot}"
+        # A slot whose call has just ended may be given to the next one before the first has left it.
+        self._dialogs.free(resource, dialog)
+        if number is not None:
+            self._dialogs.occupy(resource, DialogState(dialog, "recipient", "confirmed", number))
 
-    def offer_slots(self, tenant: str, slots: frozenset[str]) -> None:
-        """The parking slots of a tenant, which can be watched free or not; instead of those of before."""
-        self._dialogs.offer(tenant, slots)
+    def _has_lamp(self, resource: Resource) -> bool:
+        return self._is_extension(resource) or self._is_slot(resource)
+
+    def _is_slot(self, resource: Resource) -> bool:
+        tenant = self._directory.current.tenants.get(resource.tenant)
+        return tenant is not None and any(resource.user in park.numbers for park in tenant.plan.parks)
 
     def _is_extension(self, resource: Resource) -> bool:
         return self._directory.current.extension(resource.tenant, resource.user) is not None

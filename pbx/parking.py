@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -33,6 +33,8 @@ class Parking:
     def __init__(self) -> None:
         self._slots: dict[Slot, Parked] = {}
         self._said: dict[Slot, str] = {}
+        # Told of each slot that is taken (with the number that waits) or free again (None), for its lamps.
+        self.on_change: Callable[[str, str, str | None], None] = _nobody
 
     @contextmanager
     def place(self, call: Call, park: Park, parker: str) -> Iterator[Parked]:
@@ -45,6 +47,7 @@ class Parking:
             raise Rejected(reasons.PARK_FULL)
         parked = Parked(call, free, parker, asyncio.get_running_loop().create_future())
         self._slots[tenant, free] = parked
+        self.on_change(tenant, free, call.own_number)
         try:
             yield parked
         finally:
@@ -78,3 +81,8 @@ class Parking:
     def _forget(self, tenant: str, parked: Parked) -> None:
         if self._slots.get((tenant, parked.slot)) is parked:
             del self._slots[tenant, parked.slot]
+            self.on_change(tenant, parked.slot, None)
+
+
+def _nobody(tenant: str, slot: str, number: str | None) -> None:
+    """Until lamps follow."""

@@ -25,6 +25,7 @@ from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.message_summary import Mailbox, message_summary
 from voipat.messages import Message
 from voipat.network import Network, SocketNetwork
+from voipat.presence import Presence
 from voipat.proxy import Decision, Forward, Proxy, ProxyRequest, Reject, to_registered
 from voipat.reasons import Reason
 from voipat.registrar import Registrar, RegistrarPolicy
@@ -73,6 +74,7 @@ __all__ = [
     "Notifier",
     "Number",
     "PasswordAccounts",
+    "Presence",
     "PromptCorruptError",
     "PromptError",
     "PromptMissingError",

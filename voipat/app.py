@@ -56,12 +56,13 @@ from voipat.media_leg import MediaPlane
 from voipat.messages import Message, MessageHandler, Messages, text_message
 from voipat.network import NamingNetwork, Network, SocketNetwork
 from voipat.overload import Overload
+from voipat.presence import Presence
 from voipat.proxy import Proxy
 from voipat.reasons import Reason
 from voipat.recorder import Recorder
 from voipat.registrar import Registrar
 from voipat.speech import PromptSet
-from voipat.subscriptions import Notifier, Subscriptions
+from voipat.subscriptions import Notifier, Resource, Subscriptions
 from voipat.switch import Handler, ReferPolicy, Switch
 from voipat.transfer import find_replaced, replaces_handler
 
@@ -174,6 +175,9 @@ class App:
         self._proxy = proxy
         self._route_secret = route_secret
         self._on_refer = on_refer
+        self._on_message: MessageHandler | None = None
+        # Set by what is attached to it.
+        self.presence: Presence | None = None
         self.subscriptions: Final = Subscriptions(
             lambda event: self.gate.domain_of(event.request.uri, event.flow), self._lookup
         )
@@ -217,6 +221,7 @@ class App:
         )
         self.exchange = Exchange(self.endpoint, self._on_request, self.recorder)
         self.messages = Messages(self.exchange, self._lookup, self._beside_calls)
+        self.messages.handler = self._on_message
         if self._proxy is not None:
             self.gate.proxies = self._proxy.serves
             self.gate.proxies_strangers = self._proxy.public
@@ -253,7 +258,7 @@ class App:
 
         the phones of their recipient; a function may call `deliver` for that.
         """
-        self.messages.handler = handler
+        self._on_message = self.messages.handler = handler
         return handler
 
     def notifier(self, notifier: Notifier) -> Notifier:
@@ -509,6 +514,8 @@ class App:
             self.subscriptions.receive(event)
         elif method == "MESSAGE" and isinstance(event.identity, Identity):
             self.messages.receive(event, event.identity, self._canonical(event.request.uri, event.flow))
+        elif method == "PUBLISH" and isinstance(event.identity, Identity):
+            self._receive_publish(event, event.identity)
         elif method == "REFER":
             # RFC 3515 lets anybody be referred; what a user of ours may transfer is a call of his.
             self.exchange.refuse(event, reasons.NO_TRANSFER)
@@ -522,6 +529,17 @@ class App:
     async def send_message(self, tenant: str, sender: str, recipient: str, text: str) -> Reason | None:
         """Send text to the phones of a user; None when one took it, else why none did. Raises: ValueError, too long."""
         return await self.messages.deliver(text_message(tenant, sender, recipient, text))
+
+    def _receive_publish(self, event: RequestReceived, identity: Identity) -> None:
+        if self.presence is None:
+            self.exchange.refuse(event, reasons.UNKNOWN_PACKAGE, (("Allow-Events", self.subscriptions.packages),))
+            return
+        to = self._canonical(event.request.uri, event.flow)
+        self.presence.receive(self.exchange, event, identity, Resource(to.host, _user_of(to)), self._entropy)
+
+    def has_phone(self, resource: Resource) -> bool:
+        """Whether a phone is registered for a user."""
+        return bool(self._lookup(resource.tenant, resource.user))
 
     def _receive_register(self, event: RequestReceived) -> None:
         assert self._registrar is not None and isinstance(event.identity, Identity), "the gate admits no other"

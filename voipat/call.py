@@ -32,6 +32,7 @@ from voipat.in_dialog import agree_on_codec, receive_in_dialog
 from voipat.leg_audio import with_events, with_own
 from voipat.legs import InboundLeg, OutboundLeg
 from voipat.media_leg import MediaLeg
+from voipat.messages import send_in_call
 from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_status
 from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
 from voipat.reasons import Reason
@@ -272,6 +273,14 @@ class Call:
         Raises: Rejected when the target does not take the call, HungUp, Cancelled.
         """
         await transfer(self, target, how=how, timeout=timeout)
+
+    async def send_message(self, text: str) -> Reason | None:
+        """Send text to the peer within the call (RFC 3428); None when it took it, else why not.
+
+        Raises: ValueError, longer than 1300 bytes; HungUp, Cancelled when the call is over.
+        """
+        self._check()
+        return await send_in_call(self, text)
 
     async def dial(self, targets: DialTarget | Sequence[DialTarget], *, timeout: float = DEFAULT_RING_S) -> Call:
         """Ring all targets together until one answers; that call, to be bridged. The others are cancelled.

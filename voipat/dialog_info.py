@@ -69,10 +69,8 @@ class DialogLamps:
     EVENTS: Final = (events.CallStarted, events.CallRinging, events.CallAnswered, events.CallEnded)
 
     def __init__(self, knows: Callable[[Resource], bool]) -> None:
-        self._is_user = knows
+        self._knows = knows
         self._call: Callable[[str], Call | None] = lambda identifier: None
-        # By tenant: what is watched and is no user, as a parking slot.
-        self._offered: dict[str, frozenset[str]] = {}
         self._by_resource: dict[Resource, dict[str, DialogState]] = {}
         self._of_leg: dict[str, Resource] = {}
         self.notifier = Notifier(PACKAGE, CONTENT_TYPE, self._state_of)
@@ -82,10 +80,6 @@ class DialogLamps:
         self._call = call
         return self.notifier
 
-    def offer(self, tenant: str, names: frozenset[str]) -> None:
-        """What else can be watched in a tenant: always there, busy or not."""
-        self._offered[tenant] = names
-
     def occupy(self, resource: Resource, dialog: DialogState) -> None:
         """The resource has a dialog that no leg of a call stands for."""
         self._put(resource, dialog)
@@ -93,9 +87,6 @@ class DialogLamps:
     def free(self, resource: Resource, dialog: str) -> None:
         """It is over."""
         self._remove(resource, dialog)
-
-    def _knows(self, resource: Resource) -> bool:
-        return resource.user in self._offered.get(resource.tenant, ()) or self._is_user(resource)
 
     def on_event(self, event: events.Event) -> None:
         """What a call event means for the lamps."""

@@ -180,6 +180,37 @@ def receive_in_call(call: Call, event: RequestReceived) -> None:
         refuse(exchange, event, reasons.MESSAGE_NOT_TAKEN)
 
 
+async def send_in_call(call: Call, text: str) -> Reason | None:
+    """As `Call.send_message` says."""
+    message = text_message(call.tenant, "", "", text)
+    dialog, exchange = call.leg.dialog, call.switch.exchange
+    if dialog is None:
+        return reasons.NO_SUCH_CALL
+    answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+    headers = (("Content-Type", message.content_type),)
+    try:
+        exchange.send_in_dialog(_Told(answer), dialog, "MESSAGE", headers, message.body)
+    except LocalProtocolError:
+        return reasons.NO_SUCH_CALL
+    status = await answer
+    return None if status is not None and status < 300 else reasons.MESSAGE_NOT_TAKEN
+
+
+class _Told:
+    def __init__(self, answer: asyncio.Future[int | None]) -> None:
+        self._answer = answer
+
+    def on_response(self, event: ResponseReceived) -> None:
+        """The final one counts."""
+        if event.response.status >= 200 and not self._answer.done():
+            self._answer.set_result(event.response.status)
+
+    def on_failure(self, event: RequestFailed) -> None:
+        """It says nothing."""
+        if not self._answer.done():
+            self._answer.set_result(None)
+
+
 class _Relayed:
     def __init__(self, exchange: Exchange, event: RequestReceived) -> None:
         self._exchange = exchange

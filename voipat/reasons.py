@@ -339,7 +339,7 @@ UNACCEPTABLE_STATE: Final = Reason(
     "The SUBSCRIBE has an Accept header without the type that the package's state is sent in.")  # fmt: skip
 MESSAGE_TOO_LARGE: Final = Reason(
     "VP-6014", 413, 95, "failed", "Message too large",
-    "A MESSAGE has at most 1300 bytes of body (RFC 3428).")  # fmt: skip
+    "A MESSAGE has at most 1300 bytes of body (RFC 3428), what is published 8192.")  # fmt: skip
 UNKNOWN_MESSAGE_TYPE: Final = Reason(
     "VP-6015", 415, 79, "failed", "Unsupported message type",
     "A MESSAGE is text, HTML, CPIM or a sign of composing; Accept lists the types.")  # fmt: skip
@@ -352,6 +352,19 @@ NO_MESSAGE_PARTNER: Final = Reason(
 TOO_MANY_MESSAGES: Final = Reason(
     "VP-6018", 503, 42, "failed", "Too many messages",
     "As many messages are under way as the server carries at once.")  # fmt: skip
+
+BAD_PUBLISH: Final = Reason(
+    "VP-6019", 400, 95, "failed", "Unusable PUBLISH",
+    "The Event, the Expires or the body of the PUBLISH cannot be read, or a first one has no body.")  # fmt: skip
+STALE_PUBLICATION: Final = Reason(
+    "VP-6020", 412, 95, "failed", "Unknown publication",
+    "SIP-If-Match names a publication that ran out or was replaced; the phone publishes anew.")  # fmt: skip
+UNKNOWN_STATE: Final = Reason(
+    "VP-6021", 415, 79, "failed", "Unsupported state",
+    "What is published has another type than the package's; Accept has that.")  # fmt: skip
+TOO_MANY_PUBLICATIONS: Final = Reason(
+    "VP-6022", 503, 42, "failed", "Too many publications",
+    "The user or the server has as many publications as it may.")  # fmt: skip
 
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
     {value.id: value for value in list(globals().values()) if isinstance(value, Reason)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from pbx import config
 from pbx.calls import Switchboard
 from pbx.directory import Directory, LiveDirectory
+from pbx.lamps import Lamps
 from pbx.tenant_state import LiveState
 from pbx.trunk_config import TrunkAddress, TrunkConfig
 from pbx.trunks import Trunks
@@ -86,6 +87,9 @@ class PlanOffice:
         self.board = Switchboard(self.directory, trunks=self.trunks, state=self.state, chance=world.server_entropy)
         self.trunks.attach(self.app)
         self.board.attach(self.app)
+        lamps = Lamps(self.directory)
+        lamps.attach(self.app)
+        lamps.follow(self.board.desk.parking)
         self.app.subscribe(self.told.append)
         world.watch("voipat", self.app.endpoint)
         return self.app
