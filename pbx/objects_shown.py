@@ -17,7 +17,7 @@ from pbx.objects.people import FORWARDS
 from pbx.objects.plan import KINDS, SINGLES
 from pbx.output import Row
 from pbx.tenant_changes import TenantChanges, changes_of, objects_of
-from pbx.tenant_state import SET_BY_HAND, LiveState, effective
+from pbx.tenant_state import SET_BY_HAND, SWITCHES, LiveState, effective
 from pbx.tenants import ExtensionConfig, TenantConfig
 from pbx.trunk_text import plain_trunk
 
@@ -154,11 +154,11 @@ def _public(one: Any, values: dict[str, object], *, every: bool) -> dict[str, ob
 def _checked(tenant: TenantConfig, extension: ExtensionConfig, key: str, value: str | None) -> str | None:
     if key not in SET_BY_HAND:
         raise ControlError(f"{key} cannot be set by hand, known: {', '.join(SET_BY_HAND)}", exit_status=USAGE)
-    if value is None or (key != "dnd" and value == ""):
+    if value is None or (key not in SWITCHES and value == ""):
         return value
-    if key == "dnd":
+    if key in SWITCHES:
         if value not in ("on", "off"):
-            raise ControlError("dnd is on or off", exit_status=USAGE)
+            raise ControlError(f"{key} is on or off", exit_status=USAGE)
         return value
     if key.partition(".")[2] in FORWARDS and (value == extension.number or len(value) > 40):
         raise ControlError(f"{value!r} is no target of a forward", exit_status=USAGE)

@@ -15,7 +15,9 @@ from pbx.tenants import ExtensionConfig
 
 Entry = tuple[str, str, str]
 
-SET_BY_HAND: Final = (*(f"forward.{cause}" for cause in FORWARDS), "dnd")
+QUEUE_PAUSED: Final = "queue.paused"
+SWITCHES: Final = ("dnd", QUEUE_PAUSED)  # on or off
+SET_BY_HAND: Final = (*(f"forward.{cause}" for cause in FORWARDS), *SWITCHES)
 
 
 class StateKeeper(Protocol):
@@ -110,4 +112,5 @@ class TenantState:
 def effective(state: TenantState, extension: ExtensionConfig) -> Mapping[str, str]:
     """What is in force for an extension, by the keys that can be set."""
     forwards = {f"forward.{cause}": state.forward(extension, cause) for cause in FORWARDS}
-    return {**forwards, "dnd": "on" if state.dnd(extension) else "off"}
+    paused = state.get(extension.number, QUEUE_PAUSED) or "off"
+    return {**forwards, "dnd": "on" if state.dnd(extension) else "off", QUEUE_PAUSED: paused}

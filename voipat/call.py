@@ -446,6 +446,10 @@ class Call:
         """The calls that ring at the phones of a user of this tenant now, the oldest first."""
         return waiting.ringing_at(self, number)
 
+    def is_reachable(self, number: str) -> bool:
+        """Whether a user of this tenant has a phone here that is not known to be gone."""
+        return waiting.is_reachable(self, number)
+
     async def pick_up(self, ringing: Call) -> None:
         """Take a call that rings elsewhere and stay in it. Raises: Rejected for who comes second, HungUp."""
         await waiting.pick_up(self, ringing)

@@ -63,6 +63,12 @@ def ringing_at(call: Call, number: str) -> Sequence[Call]:
     ]
 
 
+def is_reachable(call: Call, number: str) -> bool:
+    """As `Call.is_reachable`."""
+    switch = call.switch
+    return any(switch.is_reachable(binding) is not False for binding in switch.lookup(call.tenant, number))
+
+
 async def pick_up(call: Call, ringing: Call) -> None:
     """As `Call.pick_up`."""
     fork = ringing.fork

@@ -23,8 +23,9 @@ async def park(visit: Visit, target: ToPark) -> None:
     with visit.desk.parking.place(call, target.park, parker) as parked:
         call.note("parked at %s by %s", parked.slot, parker or "nobody")
         await _tell_slot(visit, parked)
-        if await _waits(visit, target.park, parked):
-            await call.hand_over(parked.taken.result())
+        # Who came for it and has left in the same moment has not taken it.
+        if await _waits(visit, target.park, parked) and (taker := parked.taken.result()).outcome is None:
+            await call.hand_over(taker)
             return
     call.note("nobody took it from %s in %g s", parked.slot, target.park.timeout_s)
     if call.transferred_by is None:

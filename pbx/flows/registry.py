@@ -13,6 +13,7 @@ from pbx.decisions import (
     ToPark,
     ToParkSlot,
     ToPickup,
+    ToQueue,
     ToTrunks,
 )
 from pbx.flows.extension import ring_extension
@@ -20,13 +21,14 @@ from pbx.flows.menu import run_menu
 from pbx.flows.outbound import call_out
 from pbx.flows.parking import park, unpark
 from pbx.flows.pickup import pick_up
+from pbx.flows.queue import wait_for_agent
 from pbx.flows.ring_group import ring_group
 from pbx.flows.simple import announce, echo, override, set_feature
 from pbx.flows.visit import Flows
 
 
 def built_in() -> Flows:
-    """Targets that have a flow; mailboxes, queues and conferences come with their services."""
+    """Targets that have a flow; mailboxes and conferences come with their services."""
     return Flows(
         {
             ToExtension: ring_extension,
@@ -40,5 +42,6 @@ def built_in() -> Flows:
             ToPark: park,
             ToParkSlot: unpark,
             ToPickup: pick_up,
+            ToQueue: wait_for_agent,
         }
     )

@@ -11,6 +11,7 @@ from pbx.decisions import Decision, HangUp, NoRoute, OnBehalf, Target, describe
 from pbx.directory import Directory
 from pbx.parking import Parking
 from pbx.prompts import Prompt, Prompts
+from pbx.queues import Queues
 from pbx.routing import MAX_HOPS, target_of
 from pbx.tenant_state import LiveState, TenantState
 from pbx.tenants import TenantConfig
@@ -62,6 +63,7 @@ class Desk:
     trunks: TrunkDialer | None = None
     prompts: Prompts = field(default_factory=Prompts)
     parking: Parking = field(default_factory=Parking)
+    queues: Queues = field(default_factory=Queues)
     # Who of a rollover group was rung last, by tenant and group.
     last_rung: dict[tuple[str, str], str] = field(default_factory=dict)
 

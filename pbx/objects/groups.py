@@ -45,7 +45,7 @@ class RingGroup:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Callers wait with music until an agent is free."""
+    """Callers wait with music until an agent is free; `pause_after` calls missed in a row pause an agent, 0 never."""
 
     number: str = option(NUMBER)
     name: str = option(TEXT, "")
@@ -53,6 +53,7 @@ class Queue:
     strategy: str = option(one_of(*QUEUE_STRATEGIES), "ring_all")
     music: str = option(PROMPT, "music")
     ring_s: float = option(seconds(1, 600), 15.0)
+    pause_after: int = option(integer(0, 100), 3)
     wrap_up_s: float = option(seconds(0, 3600), 0.0)
     max_wait_s: float = option(seconds(1, 86_400), 600.0)
     max_callers: int = option(integer(1, 10_000), 100)

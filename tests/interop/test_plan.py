@@ -51,3 +51,54 @@ def test_a_forward_set_on_a_phone_is_seen_by_the_command_line_and_followed(tmp_p
         server.rows("set", "office.test/1006", "forward.always=")
         (row,) = [row for row in server.rows("route", "1006", "--from", "1005") if row["rule"] == "outcome"]
         assert row["why"] == "extension 1006"
+
+
+def test_a_call_is_parked_by_a_transfer_and_taken_back_at_its_slot(tmp_path: Path, server: Server) -> None:
+    phones = [phone(tmp_path, server, user) for user in ("1001", "1006", "1007")]
+    with closing(phones[0]) as one, closing(phones[1]) as six, closing(phones[2]) as seven:
+        for each in phones:
+            each.wait_registered()
+        six.command("dial", "sip:1001@office.test")
+        one.wait_for("CALL_INCOMING")
+        one.command("accept")
+        six.wait_for("CALL_ESTABLISHED")
+        one.command("transfer", "sip:800@office.test")
+        one.wait_for("CALL_CLOSED", 15.0)
+        seven.command("dial", "sip:801@office.test")
+        seven.wait_for("CALL_ESTABLISHED")
+        time.sleep(2.0)
+        assert 950 < dominant_frequency(seven.heard()[-8000:]) < 1050, "the tone of who was parked"
+        seven.command("hangup")
+        six.wait_for("CALL_CLOSED")
+
+
+def test_a_call_that_rings_is_picked_up(tmp_path: Path, server: Server) -> None:
+    phones = [phone(tmp_path, server, user) for user in ("1002", "1003", "1006")]
+    with closing(phones[0]) as two, closing(phones[1]) as three, closing(phones[2]) as six:
+        for each in phones:
+            each.wait_registered()
+        six.command("dial", "sip:1002@office.test")
+        two.wait_for("CALL_INCOMING")
+        three.command("dial", "sip:**1002@office.test")
+        six.wait_for("CALL_ESTABLISHED")
+        two.wait_for("CALL_CLOSED")
+        time.sleep(2.0)
+        assert 950 < dominant_frequency(three.heard()[-8000:]) < 1050
+        three.command("hangup")
+        six.wait_for("CALL_CLOSED")
+
+
+def test_an_agent_of_the_queue_takes_a_caller(tmp_path: Path, server: Server) -> None:
+    with closing(phone(tmp_path, server, "1004")) as four, closing(phone(tmp_path, server, "1006")) as six:
+        four.wait_registered()
+        six.wait_registered()
+        six.command("dial", "sip:610@office.test")
+        six.wait_for("CALL_ESTABLISHED")
+        four.wait_for("CALL_INCOMING")
+        time.sleep(1.0)
+        four.command("accept")
+        four.wait_for("CALL_ESTABLISHED")
+        time.sleep(2.0)
+        assert 950 < dominant_frequency(six.heard()[-8000:]) < 1050
+        six.command("hangup")
+        four.wait_for("CALL_CLOSED")
