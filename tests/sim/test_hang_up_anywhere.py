@@ -1,0 +1,110 @@
+"""Generated: a hang-up, a vanished phone and a lost leg at every message of each built-in flow leave nothing behind.
+
+A first run without it gives the moments at which something is sent; each of them is then a run of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.sim.plan_office import DOMAIN, PlanOffice
+from voipat import events
+from voipat.testing import Phone, PhoneCall
+
+# What is dialled, and the keys that are pressed once it is answered.
+FLOWS = {
+    "extension": ("1002", ""),
+    "forward to nobody": ("1006", ""),
+    "menu to an extension": ("500", "2"),
+    "menu to a group": ("500", "1"),
+    "ring group": ("600", ""),
+    "queue": ("610", ""),
+    "park": ("800", ""),
+    "empty slot": ("805", ""),
+    "pickup of nothing": ("*8", ""),
+    "echo": ("*43", ""),
+    "forward by code": ("*72", "1007"),
+    "trunk": ("92025550123", ""),
+}
+ENDS = ("caller hangs up", "callee hangs up", "caller vanishes")
+# Long enough for every flow to reach its conversation.
+TALK_S = 7.0
+MOST_MOMENTS = 24
+
+
+@contextmanager
+def office_of(seed: int) -> Iterator[tuple[PlanOffice, list[Phone]]]:
+    with PlanOffice(seed=seed) as office:
+        callees = [office.phone(number) for number in (1001, 1002, 1004)]
+        for callee in (*callees, office.carrier):
+            callee.answers(after=1.0)
+        yield office, [*callees, office.carrier]
+
+
+def dialled(office: PlanOffice, name: str) -> PhoneCall:
+    number, keys = FLOWS[name]
+    call = office.phone(1003).dial(number)
+
+    def press() -> None:
+        if call.was_answered and not call.is_over:
+            call.presses(keys)
+
+    if keys:
+        office.world.at(office.world.now + 0.7, press)
+    return call
+
+
+def moments(seed: int, name: str) -> list[float]:
+    """When something is sent, in seconds after the INVITE; evenly thinned out."""
+    with office_of(seed) as (office, _):
+        call = dialled(office, name)
+        begun = office.world.now
+        office.world.run(until=begun + TALK_S)
+        found = sorted({round(rung.time - begun, 3) for rung in office.world.network.ladder if rung.time >= begun})
+        leave(call)
+        office.run()
+    between = [*found, *(moment + 0.5 for moment in found)]
+    step = max(1, len(between) // MOST_MOMENTS)
+    return sorted(between)[::step]
+
+
+def leave(call: PhoneCall) -> None:
+    if not call.is_over:
+        call.hang_up() if call.was_answered else call.give_up()
+
+
+def ending(how: str, call: PhoneCall, callees: list[Phone]) -> Callable[[], None]:
+    def end() -> None:
+        if how == "caller hangs up":
+            leave(call)
+        elif how == "caller vanishes":
+            call.phone.vanish()
+        for callee in callees if how == "callee hangs up" else ():
+            for each in callee.received:
+                if each.was_answered and not each.is_over:
+                    each.hang_up()
+
+    return end
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("name", FLOWS)
+def test_nothing_is_left_and_each_leg_ends_once(seed: int, name: str, how: str) -> None:
+    for moment in moments(seed, name):
+        with office_of(seed) as (office, callees):
+            call = dialled(office, name)
+            office.world.at(office.world.now + moment, ending(how, call, callees))
+            office.world.run(until=office.world.now + TALK_S + 1.0)
+            if how != "caller vanishes":
+                leave(call)
+            office.run()
+            started = Counter(event.id for event in office.told if isinstance(event, events.CallStarted))
+            ended = Counter(event.id for event in office.told if isinstance(event, events.CallEnded))
+            assert started == ended and set(ended.values()) == {1}, (moment, started, ended)
+            desk = office.board.desk
+            assert (desk.parking.parked(), desk.admission.calls_of(DOMAIN, "1003")) == ([], 0), moment
+            assert office.app.counters.get("handler_errors", 0) == 0, moment
