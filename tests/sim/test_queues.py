@@ -6,6 +6,7 @@ import pytest
 
 from pbx.flows.queue import REST_S
 from tests.sim.plan_office import DOMAIN, EXAMPLE, PlanOffice
+from voipat import events
 from voipat.testing import Phone
 
 NOTES = (523, 659, 784)
@@ -205,8 +206,8 @@ def test_a_hang_up_at_any_moment_leaves_nothing(seed: int, at_ms: int, who: str)
         if not call.is_over:
             call.hang_up()
         office.run()
-        started = [each.id for each in office.told if type(each).__name__ == "CallStarted"]
-        ended = [each.id for each in office.told if type(each).__name__ == "CallEnded"]
+        started = [each.id for each in office.told if isinstance(each, events.CallStarted)]
+        ended = [each.id for each in office.told if isinstance(each, events.CallEnded)]
         assert sorted(started) == sorted(ended)
         plan = office.directory.current.tenant(DOMAIN).plan
         assert office.board.desk.queues.line(DOMAIN, plan.queues[0]).waiting == []
