@@ -210,6 +210,7 @@ class TestTable:
         made = table.open_uas(request(), "b1", TCP)
         table.set_flow(made, TCP)
         table.set_flow(made, UDP)
+        assert not table._by_connection
         table.remove(made)
         again = table.open_uas(request(), "b2", TCP)
         table.lose_flow(TCP)

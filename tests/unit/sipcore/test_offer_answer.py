@@ -377,3 +377,13 @@ def test_the_answer_repeats_that_rtcp_may_be_of_reduced_size() -> None:
 def test_a_number_that_stands_twice_is_one_format() -> None:
     body, negotiated = answer(sdp("m=audio 4000 RTP/AVP 0 8 0"))
     assert (body.media[0].formats, len(negotiated.formats)) == (("0", "8"), 2)
+
+
+@pytest.mark.parametrize(("channels", "taken"), [(1, True), (8, True), (9, False)])
+def test_a_codec_has_one_to_eight_channels(channels: int, taken: bool) -> None:
+    offer = sdp("m=audio 5000 RTP/AVP 0 96", f"a=rtpmap:96 some-codec/48000/{channels}")
+    if taken:
+        assert [pair.send for pair in answer(offer)[1].formats] == [PCMU]
+    else:
+        with pytest.raises(NegotiationError, match="channel count"):
+            answer(offer)
