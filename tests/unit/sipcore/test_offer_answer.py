@@ -111,6 +111,7 @@ def test_what_we_cannot_do_is_answered_with_port_0_in_its_place() -> None:
         (("c=IN IP4 0.0.0.0", "a=recvonly"), Direction.INACTIVE, True),
         (("c=IN IP4 0.0.0.0", "a=inactive"), Direction.INACTIVE, True),
         (("c=IN IP6 ::", "a=sendonly"), Direction.RECVONLY, True),
+        (("c=IN IP6 ::",), Direction.RECVONLY, True),
     ],
 )
 def test_every_style_of_hold_is_understood(lines: tuple[str, ...], direction: Direction, held: bool) -> None:
@@ -387,3 +388,13 @@ def test_a_codec_has_one_to_eight_channels(channels: int, taken: bool) -> None:
     else:
         with pytest.raises(NegotiationError, match="channel count"):
             answer(offer)
+
+
+@pytest.mark.rfc("3264", "8")
+def test_a_refresh_repeats_our_description_and_its_version() -> None:
+    """RFC 3264 §8: "If the version in the origin line does not increment, the SDP MUST be identical to the SDP with
+    that version number." """
+    session = OfferAnswer(7)
+    first = session.make_offer(OURS)
+    session.read_answer(sdp("m=audio 4000 RTP/AVP 0"))
+    assert session.repeat_offer() == first
