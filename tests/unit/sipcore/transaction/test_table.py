@@ -10,6 +10,7 @@ from sipcore.message import Request
 from sipcore.parser import parse_message
 from sipcore.timers import Deadlines, Timers
 from sipcore.transaction import Action, Input, State, Transaction, Transitions
+from sipcore.transaction.invite_server import INVITE_SERVER
 from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
 from sipcore.transaction.table import TransactionTable, server_key
@@ -89,13 +90,16 @@ def test_a_client_transaction_is_found_by_branch_and_method(fixture: Fixture) ->
 def test_what_has_terminated_is_forgotten_and_what_lives_has_its_deadline_noted(fixture: Fixture) -> None:
     made = fixture.server()
     fixture.table.note_merge_key(made, ("call-1", "a1", 4, "OPTIONS"))
-    assert not fixture.table.settle(made)
+    other = fixture.server("k2")
+    other.expire_at = 0.3
+    assert fixture.table.settle(other) is False
     made.expire_at = 0.1
-    assert not fixture.table.settle(made)
+    assert fixture.table.settle(made) is False
     assert fixture.deadlines.next_timeout() == 0.1
     assert fixture.table.merged(("call-1", "a1", 4, "OPTIONS")) is made
     made.state = State.TERMINATED
-    assert fixture.table.settle(made)
+    fixture.table.forget(other)
+    assert fixture.table.settle(made) is True
     assert (fixture.table.get(made.id), fixture.table.server(("k1",)), len(fixture.table)) == (None, None, 0)
     assert fixture.table.merged(("call-1", "a1", 4, "OPTIONS")) is None
     assert made.request is None
@@ -194,3 +198,14 @@ def test_the_server_is_that_of_figure_8_without_what_rfc_4320_took_away() -> Non
     """RFC 3261 §17.2.2: "If a retransmission of the request is received while in the "Proceeding" state, the most
     recently sent provisional response MUST be passed to the transport layer for retransmission." """
     assert NONINVITE_SERVER.transitions == FIGURE_8_AND_RFC_4320
+
+
+@pytest.mark.rfc("6026", "7.1")
+def test_in_accepted_each_2xx_of_the_user_is_sent() -> None:
+    """RFC 6026 §7.1: "Any retransmission of the 2xx response passed from the TU to the transaction while in the
+    "Accepted" state MUST be passed to the transport layer for transmission." """
+    made = Transaction(INVITE_SERVER, Timers(), reliable=False)
+    made.start(0.0)
+    assert made.step(Input.SUCCESS, 1.0) == SEND
+    assert made.step(Input.SUCCESS, 2.0) == SEND
+    assert made.state is State.ACCEPTED
