@@ -195,6 +195,11 @@ def read_answer(
     return replace(negotiated, rtcp_mux=muxes)
 
 
+def check_security(offer: SessionDescription, local: LocalSecurity | None) -> None:
+    """Whether the offer has audio that is as secret as it has to be. Raises: SecurityError, NegotiationError."""
+    _choose_stream(offer, 0, local)
+
+
 def find_format(formats: Sequence[RtpFormat], wanted: RtpFormat) -> RtpFormat | None:
     """The first of `formats` with the encoding of `wanted`."""
     return next((format_ for format_ in formats if format_.matches(wanted)), None)

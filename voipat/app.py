@@ -21,7 +21,7 @@ from time import time as system_wallclock  # noqa: TID251  # the default of embe
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Protocol, Self
 
-from media import Engine, MediaTimeout, SourceLatched
+from media import Engine, FlightReceived, MediaTimeout, SourceLatched
 from sipcore.aio.driver import Driver
 from sipcore.aio.load_meter import LoadMeter
 from sipcore.aio.resolver import Resolver
@@ -61,6 +61,7 @@ from voipat.proxy import Proxy
 from voipat.reasons import Reason
 from voipat.recorder import Recorder
 from voipat.registrar import Registrar
+from voipat.security import SrtpRules
 from voipat.speech import PromptSet
 from voipat.subscriptions import Notifier, Resource, Subscriptions
 from voipat.switch import Handler, ReferPolicy, Switch
@@ -104,6 +105,7 @@ class App:
     told the local one all the same. `large_by_tcp`: requests over 1300 bytes leave UDP (RFC 3261 §18.1.1).
     `own_hosts`: more names of ours that stand for the default domain.
     `session`: the session timer that each leg asks for (RFC 4028).
+    `srtp`: how secret media is to be, for all or leg by leg; where both sides can, when nothing is given.
     `prompts`: what `Call.say` says; the shipped English set when none is given.
     `proxy`: lets the calls of its tenants pass through instead of ending them here; `route_secret` (32 octets) signs
     its Record-Route, and the same one after a restart keeps the dialogs of before.
@@ -136,6 +138,7 @@ class App:
         on_refer: ReferPolicy | None = None,
         on_replaces: ReplacesPolicy | None = None,
         session: SessionPolicy | None = None,
+        srtp: SrtpRules | Callable[[Call], SrtpRules] | None = None,
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._media_address, self._media_range = _parse_media(media)
@@ -182,6 +185,7 @@ class App:
             lambda event: self.gate.domain_of(event.request.uri, event.flow), self._lookup
         )
         self._on_replaces = on_replaces
+        self._srtp = _rules(SrtpRules() if srtp is None else srtp)
         self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
         self._compose()
 
@@ -360,6 +364,8 @@ class App:
                 bind=self._media_address,
                 advertising=self._advertising,
                 source=self._network.source_address if isinstance(self._network, MachineNetwork) else None,
+                rules=self._srtp,
+                loop=loop,
             ),
             entropy=self._entropy,
             wallclock=self._wallclock,
@@ -444,6 +450,9 @@ class App:
             call = switch.media.owners.get(event.port.id)
             if call is not None and isinstance(event, MediaTimeout):
                 call.on_media_timeout()
+            elif call is not None and isinstance(event, FlightReceived):
+                if call.media is not None:
+                    call.media.receive_flight(event.data, event.source)
             elif call is not None and isinstance(event, SourceLatched):
                 call.note("%s has media from %s:%d", call.id, *event.address)
             elif call is not None:
@@ -482,6 +491,8 @@ class App:
         if self._resolver is not None:
             await self._resolver.close()
         await self.driver.close()
+        if self._switch is not None:
+            self._switch.media.close()
         if self._owns_engine:
             self._engine.close()
             self._engine = None
@@ -781,6 +792,10 @@ def _rejects(reason: Reason) -> Handler:
 
 async def _reject_unknown(call: Call) -> None:
     await call.reject(reasons.UNKNOWN_NUMBER)
+
+
+def _rules(srtp: SrtpRules | Callable[[Call], SrtpRules]) -> Callable[[Call], SrtpRules]:
+    return (lambda call: srtp) if isinstance(srtp, SrtpRules) else srtp
 
 
 def _unknown(binding: Binding) -> bool | None:

@@ -33,9 +33,10 @@ from voipat.leg_audio import with_events, with_own
 from voipat.legs import InboundLeg, OutboundLeg
 from voipat.media_leg import MediaLeg
 from voipat.messages import send_in_call
-from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_status
+from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_negotiation, reason_of_status
 from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
 from voipat.reasons import Reason
+from voipat.security import SrtpRules
 from voipat.session_refresh import SessionRefresh
 from voipat.speech import PromptSet, Said
 from voipat.switch import Switch
@@ -100,6 +101,8 @@ class Call:
         self.outcome: CallOutcome | None = None
         self.hangup_by: str | None = None
         self.media: MediaLeg | None = None
+        # What this leg's media must be, where it is not for the App to say.
+        self.srtp: SrtpRules | None = None
         self.offer: SessionDescription | None = None
         self.bridge_: Bridge | None = None
         self.fork: Fork | None = None
@@ -291,6 +294,7 @@ class Call:
         Raises: Rejected with the best refusal, NoAnswer after `timeout` seconds; HungUp, Cancelled.
         """
         self._check()
+        self._check_media()
         fork = Fork(self, resolve_targets(self, targets))
         self.note("%s rings %d contacts for %g s", self.id, fork.size, timeout)
         timer = self._switch.loop.call_later(timeout, fork.expire)
@@ -603,6 +607,11 @@ class Call:
         if self.media is not None and self.media.expects_media:
             self.end("server", reasons.MEDIA_TIMEOUT)
 
+    def on_insecure(self, cause: str) -> None:
+        """There will be no secure media, and no other is allowed."""
+        self.note("%s has no secure media: %s", self.id, cause)
+        self.end("server", reasons.HANDSHAKE_FAILED)
+
     def on_response(self, event: ResponseReceived) -> None:
         """A response to our INVITE."""
         response = event.response
@@ -679,8 +688,8 @@ class Call:
             self.media.read_answer(body)
         except ParseError:
             return reasons.BAD_DESCRIPTION
-        except NegotiationError:
-            return reasons.NO_COMMON_CODEC
+        except NegotiationError as error:
+            return reason_of_negotiation(error)
         return None
 
     # For `dial`, `bridge` and transfers
@@ -747,6 +756,18 @@ class Call:
             self._told = (status, source)
             self._progress(status, b"")
 
+    def _check_media(self) -> None:
+        """Before anything rings: the caller's port, and media as secret as it has to be. Raises: Rejected."""
+        if not isinstance(self._leg, InboundLeg) or self.state is CallState.ANSWERED:
+            return
+        media = self.open_media()
+        if self.offer is None:
+            return
+        try:
+            media.check(self.offer)
+        except NegotiationError as error:
+            raise Rejected(reason_of_negotiation(error)) from error
+
     def open_media(self) -> MediaLeg:
         """The call's port, opened at first use. Raises: Rejected."""
         if self.media is None:
@@ -771,7 +792,7 @@ class Call:
         try:
             return with_own(offered_formats(self.offer), own)
         except NegotiationError as error:
-            raise Rejected(reasons.NO_COMMON_CODEC) from error
+            raise Rejected(reason_of_negotiation(error)) from error
 
     def _dialled(self, fork: Fork) -> Call:
         winner = fork.winner
@@ -799,13 +820,13 @@ class Call:
             return self.early_answer
         media = self.open_media()
         formats = self._formats or self._switch.media.formats
-        if self.offer is None:
-            self._awaits_answer = True
-            return media.offer(formats)
         try:
+            if self.offer is None:
+                self._awaits_answer = True
+                return media.offer(formats)
             return self._answer_with(media, self.offer, formats)
         except NegotiationError as error:
-            raise Rejected(reasons.NO_COMMON_CODEC) from error
+            raise Rejected(reason_of_negotiation(error)) from error
 
     def _answer_with(self, media: MediaLeg, offer: SessionDescription, formats: Sequence[RtpFormat]) -> bytes:
         """The other side's codecs; when the offer has none of them, our own, and the call is transcoded."""

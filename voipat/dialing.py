@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sipcore.errors import ParseError, SipError
+from sipcore.errors import NegotiationError, ParseError, SipError
 from sipcore.fields import NameAddr
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
 from sipcore.routing import SECURE
+from sipcore.sdp import RtpFormat
 from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
 from voipat import events, reasons
@@ -21,7 +22,7 @@ from voipat.gateway import Gateway
 from voipat.gruu import device_of
 from voipat.legs import SDP, InboundLeg, OutboundLeg
 from voipat.location import Binding
-from voipat.outcomes import best_refusal
+from voipat.outcomes import best_refusal, reason_of_negotiation
 from voipat.reasons import Reason
 
 if TYPE_CHECKING:
@@ -285,8 +286,8 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     parties = Parties(identifier, caller.linked_id, caller.tenant, caller.caller, target.callee)
     leg = OutboundLeg(switch.exchange, target.flow)
     attempt = Call(switch, leg, parties, to=target.uri, caller=caller.from_)
-    formats = caller.offered()
-    body = attempt.open_media().offer(formats)
+    attempt.srtp = None if target.gateway is None else target.gateway.srtp
+    body = _offer(attempt, caller.offered())
     request = _invite(caller, target, forwards, leg, body, attempt.session.request_headers())
     if target.gateway is not None:
         leg.login = target.gateway.login
@@ -315,6 +316,15 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     except SipError:
         attempt.end("server", reasons.BAD_TARGET, by_peer=True)
     return attempt
+
+
+def _offer(attempt: Call, formats: Sequence[RtpFormat]) -> bytes:
+    media = attempt.open_media()
+    try:
+        return media.offer(formats)
+    except NegotiationError as error:
+        media.close()
+        raise Rejected(reason_of_negotiation(error)) from error
 
 
 def _invite(  # each a part of the message

@@ -28,6 +28,7 @@ class MediaFigures:
     """What came from the leg's peer, and what the peer reports of what it got (None: it never did).
 
     `loss` is a fraction of 1, `jitter_ms` that of RFC 3550, `mos` that of ITU-T G.107 (see media.quality).
+    `crypto` is suite and key exchange ("AEAD_AES_128_GCM SDES"); None for plain RTP.
     """
 
     codec: str | None = None
@@ -41,6 +42,7 @@ class MediaFigures:
     jitter_out_ms: float | None = None
     mos_out: float | None = None
     round_trip_ms: float | None = None
+    crypto: str | None = None
 
 
 @value_object(frozen=True, slots=True)

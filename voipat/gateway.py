@@ -16,6 +16,7 @@ from sipcore.fields import NameAddr
 from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.uri import Uri
+from voipat.security import SrtpRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Gateway:
     """Where `dial` sends an INVITE that no directory of ours knows. Without a flow, the URI or its route says where.
 
     `from_` is what the From field says; `headers` go into the INVITE as they are; a gateway that says nothing at all
-    for `silence_s` counts as gone.
+    for `silence_s` counts as gone. `srtp`: how secret its media is to be, where that is not for the App to say.
     """
 
     uri: Uri
@@ -43,6 +44,7 @@ class Gateway:
     flow: Flow | None = None
     login: Login | None = field(default=None, repr=False)
     silence_s: float | None = None
+    srtp: SrtpRules | None = None
 
 
 def with_credentials(request: Request, event: ResponseReceived, login: Login, entropy: Entropy) -> Request | None:

@@ -18,6 +18,7 @@ from voipat.bodies import ACCEPTED, UnsupportedBodyError, info_digit, session_de
 from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
 from voipat.messages import receive_in_call
+from voipat.outcomes import reason_of_negotiation
 from voipat.session_refresh import glare_pause
 from voipat.transfer import receive_refer, receive_subscribe
 
@@ -143,8 +144,8 @@ def _receive_change(call: Call, event: RequestReceived) -> None:
         exchange.refuse(event, reasons.UNKNOWN_BODY, (("Accept", ACCEPTED),))
     except ParseError:
         exchange.refuse(event, reasons.BAD_DESCRIPTION)
-    except NegotiationError:
-        exchange.refuse(event, reasons.NO_COMMON_CODEC)
+    except NegotiationError as error:
+        exchange.refuse(event, reason_of_negotiation(error))
     else:
         _take_change(call, call.media, event, offer, wanted)
 
@@ -193,8 +194,8 @@ def _answer(call: Call, media: MediaLeg, event: RequestReceived, offer: SessionD
     exchange = call.switch.exchange
     try:
         body = media.answer(offer, media.formats)
-    except NegotiationError:
-        exchange.refuse(event, reasons.NO_COMMON_CODEC)
+    except NegotiationError as error:
+        exchange.refuse(event, reason_of_negotiation(error))
         return
     if call.bridge_ is not None:
         call.bridge_.connect()

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from media import CodecMissingError, EncodedAudio, Engine, Port, PortStats, StaleHandleError
+from media import (
+    CodecMissingError,
+    CryptoError,
+    EncodedAudio,
+    Engine,
+    Port,
+    PortStats,
+    SrtpKeys,
+    StaleHandleError,
+    maybe_suite,
+)
 from media.codecs import encoder
+from media.dtls import DtlsAssociation
 from media.prompts import PromptCache
 from media.recorder import Channels, OnFinished, Recording
 from media.recording_file import RecordingFile
 from media.sealed import Format
 from media.tap import DropPolicy, Speaking, Tap, TapSide
 from sipcore.entropy import Entropy
+from sipcore.errors import SecurityError
 from sipcore.flow import Address, Flow
-from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, make_answer
-from sipcore.routing import UNSPECIFIED, is_ip_literal
+from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, check_security
+from sipcore.routing import SECURE, UNSPECIFIED, is_ip_literal
 from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
+from sipcore.sdp_security import Dtls, LocalSecurity, Sdes, SrtpPolicy
 from voipat.advertising import Advertising
 from voipat.events import MediaFigures
+from voipat.handshake import Handshake
 from voipat.leg_audio import DEFAULT_CODECS, LegAudio, own_formats
+from voipat.security import SecurityMaker, SrtpRules
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -51,10 +69,16 @@ class MediaPlane:
         advertising: Advertising = _NOTHING_ADVERTISED,
         source: Callable[[str], str | None] | None = None,
         codecs: Sequence[str] = DEFAULT_CODECS,
+        rules: Callable[[Call], SrtpRules] | None = None,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         """`codecs` are those that we take by ourselves, in order of preference. Raises: CodecMissingError."""
         self.engine: Final = engine
         self.formats: Final = own_formats(codecs)
+        self.loop: Final = loop
+        self._rules = rules
+        self.security: Final = SecurityMaker(entropy)
+        self._executor: Executor | None = None
         self._entropy = entropy
         self._bind = bind
         self._advertising = advertising
@@ -80,6 +104,32 @@ class MediaPlane:
             return _LOOPBACK
         return (is_ip_literal(host) and source(host)) or source(_ELSEWHERE) or _LOOPBACK
 
+    def close(self) -> None:
+        """End what computes beside the loop."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+    @property
+    def executor(self) -> Executor | None:
+        """Where handshakes are computed; None in a simulated world, whose time a thread would not see."""
+        if self._executor is None and self.engine.fileno() >= 0:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="voipat-dtls")
+        return self._executor
+
+    def rules_of(self, call: Call) -> SrtpRules:
+        """How secret the media of this leg is to be."""
+        if call.srtp is not None:
+            return call.srtp
+        return SrtpRules() if self._rules is None else self._rules(call)
+
+    def _security(self, call: Call, flow: Flow | None) -> LocalSecurity:
+        if flow is not None:
+            is_secure = flow.transport in SECURE
+        else:
+            is_secure = call.to.scheme == "sips" or str(call.to.params.get("transport")).lower() in SECURE
+        return self.security.make(self.rules_of(call), is_secure=is_secure)
+
     def _open(self, call: Call, flow: Flow | None, bind: str) -> MediaLeg:
         entropy = self._entropy
         port = self.engine.open_port(
@@ -88,14 +138,23 @@ class MediaPlane:
         self.owners[port.id] = call
         signalling = None if flow is None else flow.remote
         peer = call.to.host if signalling is None else signalling.host
-        return MediaLeg(self, port, self._advertising.towards(peer, bind), entropy.uint32(), signalling)
+        address = self._advertising.towards(peer, bind)
+        leg = MediaLeg(self, port, address, entropy.uint32(), signalling, self._security(call, flow))
+        leg.on_insecure = call.on_insecure
+        return leg
 
 
 class MediaLeg:
     """A port with its session. Closed once; the verbs of a closed leg do nothing."""
 
     def __init__(
-        self, plane: MediaPlane, port: Port, address: str, session_id: int, signalling: Address | None
+        self,
+        plane: MediaPlane,
+        port: Port,
+        address: str,
+        session_id: int,
+        signalling: Address | None,
+        security: LocalSecurity | None = None,
     ) -> None:
         self._plane = plane
         self._engine = plane.engine
@@ -103,6 +162,12 @@ class MediaLeg:
         self._address = address
         self._session = OfferAnswer(session_id)
         self._signalling = signalling
+        self._security = security
+        self._handshake: Handshake | None = None
+        self._handshake_with: Dtls | None = None
+        self._suite: str | None = None
+        # Told why there is no secure media: the call cannot go on.
+        self.on_insecure: Callable[[str], None] | None = None
         self.negotiated: NegotiatedAudio | None = None
         self.audio: Final = LegAudio(plane.engine, port)
         self._is_open = True
@@ -111,7 +176,34 @@ class MediaLeg:
 
     def offer(self, formats: Sequence[RtpFormat] = (), direction: Direction = Direction.SENDRECV) -> bytes:
         """Our offer; without formats those in use, or our own."""
-        return self._session.make_offer(self._local(formats or self.formats or self._plane.formats, direction))
+        local = self._local(formats or self.formats or self._plane.formats, direction)
+        if self.negotiated is None and self._must_hide and not self._can_hide:
+            raise SecurityError("secure media is required, and there is no way to agree on keys")
+        return self._session.make_offer(local)
+
+    @property
+    def _must_hide(self) -> bool:
+        return self._security is not None and self._security.policy is SrtpPolicy.REQUIRED
+
+    @property
+    def _can_hide(self) -> bool:
+        return self._security is not None and self._security.offers is not None
+
+    def check(self, offer: SessionDescription) -> None:
+        """Whether the offer is as secret as it has to be. Raises: SecurityError, NegotiationError."""
+        check_security(offer, self._security)
+
+    @property
+    def crypto(self) -> str | None:
+        """How the media is secured, as the CDR says it: "AEAD_AES_128_GCM SDES"; None for plain RTP."""
+        if self._suite is None or self.negotiated is None:
+            return None
+        return f"{self._suite} {'DTLS' if isinstance(self.negotiated.security, Dtls) else 'SDES'}"
+
+    def receive_flight(self, datagram: bytes, source: tuple[str, int]) -> None:
+        """A datagram of DTLS came to the port."""
+        if self._handshake is not None:
+            self._handshake.receive(datagram, source)
 
     def answer(
         self, offer: SessionDescription, formats: Sequence[RtpFormat], direction: Direction = Direction.SENDRECV
@@ -128,7 +220,7 @@ class MediaLeg:
     def preview(self, offer: SessionDescription) -> NegotiatedAudio:
         """What an answer to the offer would mean; nothing changes. Raises: NegotiationError."""
         local = self._local(self.formats or self._plane.formats, Direction.SENDRECV)
-        return make_answer(offer, local, session_id=0, version=0)[1]
+        return self._session.preview(offer, local)
 
     def read_answer(self, body: bytes) -> None:
         """The answer to our offer, which takes effect. Raises: ParseError, NegotiationError."""
@@ -314,6 +406,7 @@ class MediaLeg:
         if not self._is_open:
             return MediaFigures()
         self._is_open = False
+        self._end_handshake()
         self._plane.owners.pop(self.port.id, None)
         try:
             stats = self._engine.stats(self.port)
@@ -321,10 +414,10 @@ class MediaLeg:
         except StaleHandleError:
             logger.exception("bug: port %d was closed by another", self.port.id)
             return MediaFigures(codec=self.codec)
-        return media_figures(stats, self.codec)
+        return replace(media_figures(stats, self.codec), crypto=self.crypto)
 
     def _local(self, formats: Sequence[RtpFormat], direction: Direction) -> LocalMedia:
-        return LocalMedia(self._address, self.port.rtp_port, tuple(formats), direction)
+        return LocalMedia(self._address, self.port.rtp_port, tuple(formats), direction, security=self._security)
 
     def _pairs(self) -> tuple[FormatPair, ...]:
         found = self.negotiated
@@ -353,12 +446,81 @@ class MediaLeg:
             event_rate=None if digits is None else digits.receive.clock_rate,
             clock_rate=negotiated.formats[0].receive.clock_rate,
             signalling=self._signalling,
+            rtcp_mux=negotiated.rtcp_mux,
         )
+        self._secure(before, negotiated)
         self.audio.negotiated(negotiated)
         if digits is not None and not self._insists:
             self._ignore_keys()
         if negotiated.held or was_held:
             self._engine.hold(self.port, negotiated.held)
+
+    def _secure(self, before: NegotiatedAudio | None, negotiated: NegotiatedAudio) -> None:
+        """Seal and open from now on as was agreed; the same agreement again changes nothing."""
+        found = negotiated.security
+        if isinstance(found, Sdes):
+            self._end_handshake()
+            suite = maybe_suite(found.suite)
+            if suite is None:
+                raise SecurityError(f"{found.suite} is not available")
+            # RFC 4568 §7.1.4: another address with another key starts anew.
+            moved = before is not None and before.remote != negotiated.remote and before.security != found
+            keys = SrtpKeys(suite, found.send, found.receive, found.mki_length)
+            self._install(keys, None, fresh=moved)
+        elif isinstance(found, Dtls):
+            self._shake_hands(found, negotiated.remote)
+
+    def _install(self, keys: SrtpKeys, peer: tuple[str, int] | None, *, fresh: bool) -> None:
+        try:
+            self._engine.secure(self.port, keys, source=peer, fresh=fresh)
+        except CryptoError as error:
+            self._fail(str(error))
+        else:
+            self._suite = keys.suite.name
+
+    def _shake_hands(self, found: Dtls, remote: Address) -> None:
+        """One association for a session, until the other side has another certificate or another part (RFC 8842 §5)."""
+        if self._handshake_with is not None and _same_association(self._handshake_with, found):
+            return
+        self._end_handshake()
+        if self._suite is None:
+            self._engine.await_keys(self.port, dtls=True)
+        if found.role is None:
+            return
+        plane = self._plane
+        expected = frozenset((each.algorithm, each.digest) for each in found.fingerprints)
+        self._handshake_with = found
+        self._handshake = Handshake(
+            DtlsAssociation(plane.security.context, found.role, expected),
+            loop=plane.loop,
+            executor=plane.executor,
+            send=self._send_flight,
+            on_keys=self._has_keys,
+            on_failure=self._fail,
+            peer=None if remote.host in UNSPECIFIED else (remote.host, remote.port),
+        )
+        self._handshake.start()
+
+    def _send_flight(self, datagram: bytes, peer: tuple[str, int]) -> None:
+        if self._is_open:
+            self._engine.send_flight(self.port, datagram, peer)
+
+    def _has_keys(self, keys: SrtpKeys, peer: tuple[str, int]) -> None:
+        if self._is_open:
+            self._install(keys, peer, fresh=False)
+
+    def _fail(self, cause: str) -> None:
+        if self.on_insecure is not None and self._is_open:
+            self.on_insecure(cause)
+
+    def _end_handshake(self) -> None:
+        if self._handshake is not None:
+            self._handshake.close()
+        self._handshake = self._handshake_with = None
+
+
+def _same_association(before: Dtls, now: Dtls) -> bool:
+    return now.role is None or (set(before.fingerprints) == set(now.fingerprints) and before.role == now.role)
 
 
 def media_figures(stats: PortStats, codec: str | None) -> MediaFigures:

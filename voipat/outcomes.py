@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from sipcore.errors import NegotiationError, SecurityError
 from sipcore.events import Failure
 from voipat import reasons
 from voipat.reasons import Reason
@@ -28,6 +29,7 @@ _PREFERENCE: Final = (
     reasons.CALLEE_LIMIT,
     reasons.DECLINED,
     reasons.NO_ANSWER,
+    reasons.MEDIA_NOT_SECURE,
     reasons.NO_COMMON_CODEC,
     reasons.CALLEE_REFUSED,
     reasons.REDIRECTED,
@@ -58,6 +60,11 @@ def reason_of_gateway(status: int) -> Reason:
     if status == 408 or 500 <= status < 600:
         return reasons.TRUNK_UNAVAILABLE
     return reason_of_status(status)
+
+
+def reason_of_negotiation(error: NegotiationError) -> Reason:
+    """Ours for an offer or answer that came to nothing."""
+    return reasons.MEDIA_NOT_SECURE if isinstance(error, SecurityError) else reasons.NO_COMMON_CODEC
 
 
 def best_refusal(refusals: Sequence[Reason]) -> Reason:

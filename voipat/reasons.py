@@ -148,6 +148,11 @@ NO_SECURE_PHONE: Final = Reason(
     "VP-3018", 480, 20, "failed", "No phone over TLS",
     "The call is to a sips address, and no phone of the extension is registered over TLS.")  # fmt: skip
 
+MEDIA_NOT_SECURE: Final = Reason(
+    "VP-3019", 488, 88, "failed", "Media not secure enough",
+    "Encrypted media is required here, was there before, or cannot be agreed on: the keys are missing, cannot be used, "
+    "or would go over signalling that anyone can read (see `srtp` and `sdes_over_plain`).")  # fmt: skip
+
 TRUNK_UNAVAILABLE: Final = Reason(
     "VP-3201", 503, 38, "failed", "Trunk unavailable",
     "The trunk answered with a server error, or could not be reached; the next trunk was tried.")  # fmt: skip
@@ -262,6 +267,9 @@ SESSION_EXPIRED: Final = Reason(
     "VP-4012", 408, 102, "failed", "Session not refreshed",
     "The session timer (RFC 4028) ran out: the peer did not refresh the call, or did not answer our refresh. "
     "The phone is gone, or something on the way lost the dialog.")  # fmt: skip
+HANDSHAKE_FAILED: Final = Reason(
+    "VP-4013", 488, 95, "failed", "No secure media",
+    "The DTLS handshake did not end in 5 seconds, or the certificate was not the one that the SDP named.")  # fmt: skip
 
 CONTACT_STAR: Final = Reason(
     "VP-5001", 400, 95, "failed", "Contact * needs Expires 0",
