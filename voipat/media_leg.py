@@ -406,6 +406,7 @@ class MediaLeg:
         if not self._is_open:
             return MediaFigures()
         self._is_open = False
+        self.on_insecure = None  # a way back to the call, which is freed without the collector
         self._end_handshake()
         self._plane.owners.pop(self.port.id, None)
         try:

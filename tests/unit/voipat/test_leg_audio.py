@@ -17,9 +17,11 @@ from media.codecs import OPUS
 from media.opus import maybe_opus
 from sipcore.entropy import SeededEntropy
 from sipcore.sdp import RtpFormat, parse_sdp
+from sipcore.uri import Uri
 from voipat.call import Call
 from voipat.leg_audio import own_formats, with_own
 from voipat.media_leg import MediaLeg, MediaPlane
+from voipat.testing.loop import VirtualLoop
 
 PCMU, PCMA, G722 = "0 PCMU/8000", "8 PCMA/8000", "9 G722/8000"
 SOFT = "111 opus/48000/2"
@@ -31,7 +33,9 @@ ALICE, BOB = ("192.0.2.1", 4000), ("192.0.2.2", 4000)
 @pytest.fixture
 def plane() -> Iterator[MediaPlane]:
     with Engine(clock=ManualClock(), port_range=(20000, 20019)) as engine:
-        yield MediaPlane(engine, SeededEntropy(1), bind="127.0.0.1")
+        loop = VirtualLoop()
+        yield MediaPlane(engine, SeededEntropy(1), bind="127.0.0.1", loop=loop)
+        loop.close()
 
 
 def leg(plane: MediaPlane, address: tuple[str, int], *described: str) -> MediaLeg:
@@ -39,7 +43,7 @@ def leg(plane: MediaPlane, address: tuple[str, int], *described: str) -> MediaLe
     numbers = " ".join(each.split()[0] for each in described)
     lines = [f"v=0\r\no=- 1 1 IN IP4 {address[0]}\r\ns=-\r\nc=IN IP4 {address[0]}\r\nt=0 0"]
     lines += [f"m=audio {address[1]} RTP/AVP {numbers}", *(f"a=rtpmap:{each}" for each in described)]
-    made = plane.open(cast(Call, SimpleNamespace(to=SimpleNamespace(host=address[0]))), None)
+    made = plane.open(cast(Call, SimpleNamespace(to=Uri("sip", host=address[0]), srtp=None, on_insecure=None)), None)
     made.answer(parse_sdp(("\r\n".join(lines) + "\r\n").encode()), plane.formats)
     return made
 
