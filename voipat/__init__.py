@@ -29,6 +29,7 @@ from voipat.presence import Presence
 from voipat.proxy import Decision, Forward, Proxy, ProxyRequest, Reject, to_registered
 from voipat.reasons import Reason
 from voipat.registrar import Registrar, RegistrarPolicy
+from voipat.security import SrtpPolicy, SrtpRules
 from voipat.speech import Clock, Date, Digits, Duration, Letters, Money, Number, PromptSet
 from voipat.subscriptions import Notifier, Resource
 from voipat.taking import AudioStream, CallRecording, RecordingStore, Voice
@@ -94,6 +95,8 @@ __all__ = [
     "SipError",
     "SocketNetwork",
     "Source",
+    "SrtpPolicy",
+    "SrtpRules",
     "Tone",
     "Transferred",
     "TrunkIdentity",

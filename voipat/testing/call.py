@@ -84,7 +84,7 @@ class PhoneCall:
         self._tells: Callable[[int], None] | None = None
         self._media = Address(phone.address.host, phone._next_rtp_port())
         self._offers = OfferAnswer(phone.entropy.uint32() >> 1)
-        self._local = LocalMedia(self._media.host, self._media.port, FORMATS)
+        self._local = LocalMedia(self._media.host, self._media.port, FORMATS, security=phone.security)
         self._talker: Talker | None = None
         self._talk_timer: asyncio.TimerHandle | None = None
         self._answered = asyncio.Event()

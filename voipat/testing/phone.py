@@ -32,6 +32,7 @@ from sipcore.flow import Address, Flow
 from sipcore.message import Request, Response
 from sipcore.outputs import Output
 from sipcore.refer import SIPFRAG, refer_to_of, sipfrag
+from sipcore.sdp_security import LocalSecurity
 from sipcore.transaction import HeaderPairs
 from sipcore.uri import Uri
 from voipat.testing.call import SDP_TYPE, PhoneCall
@@ -82,6 +83,8 @@ class Phone:
         self.address = address
         self.entropy = entropy
         self.tone = tone
+        # What its descriptions say of keys; the audio that it makes stays plain, so nothing of it is heard with keys.
+        self.security: LocalSecurity | None = None
         self.name = world.network.name_of(address)
         self.calls: list[PhoneCall] = []
         self.received: list[PhoneCall] = []
