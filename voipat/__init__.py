@@ -12,6 +12,7 @@ from media.prompts import Source
 from media.tap import AudioFrame
 from media.tones import SIGNALS, Signals, Tone, pause
 from sipcore.errors import NegotiationError, ProtocolError, SipError
+from sipcore.sdp_security import SrtpPolicy
 from voipat import events, reasons
 from voipat._version import __version__
 from voipat.accounts import Accounts, Identity, PasswordAccounts, TrunkIdentity
@@ -29,7 +30,7 @@ from voipat.presence import Presence
 from voipat.proxy import Decision, Forward, Proxy, ProxyRequest, Reject, to_registered
 from voipat.reasons import Reason
 from voipat.registrar import Registrar, RegistrarPolicy
-from voipat.security import SrtpPolicy, SrtpRules
+from voipat.security import SrtpRules
 from voipat.speech import Clock, Date, Digits, Duration, Letters, Money, Number, PromptSet
 from voipat.subscriptions import Notifier, Resource
 from voipat.taking import AudioStream, CallRecording, RecordingStore, Voice
