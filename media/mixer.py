@@ -51,6 +51,7 @@ class Mixer:
     def remove(self, port: Port) -> None:
         """Let it out; of one that is not in it nothing happens. Raises: StaleHandleError."""
         if self._places.pop(port, None) is not None:
+            self._advance()
             self._core.mix(port.id, None, 0, False)
 
     def forget(self, port: Port) -> None:
@@ -69,12 +70,16 @@ class Mixer:
         """Say samples of the room's rate to all who are in it; one that was being said ends."""
         port = next(iter(self._places), None)
         if port is not None:
+            self._advance()
             self._core.announce(port.id, samples)
 
     def _put(self, port: Port, place: _Place) -> None:
         if not -60.0 <= place.gain_db <= MAX_GAIN_DB:
             raise ValueError(f"{place.gain_db} dB: a gain lies between -60 and {MAX_GAIN_DB:.0f}")
-        if self._before is not None:
-            self._before()
+        self._advance()
         self._core.mix(port.id, self._room, round(GAIN_ONE * 10 ** (place.gain_db / 20)), place.muted)
         self._places[port] = place
+
+    def _advance(self) -> None:
+        if self._before is not None:
+            self._before()

@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from media._engine import LIST_MAX, EncodedAudio
 from media.codecs import encoder
 from media.errors import PromptMissingError, PromptTooLargeError
@@ -37,6 +40,25 @@ def items_of(source: Source) -> list[Item]:
     if len(found) > LIST_MAX:
         raise PromptTooLargeError("a sequence", f"{len(found)} prompts are more than {LIST_MAX}")
     return found
+
+
+def samples_of(items: Sequence[Item], rate: int, max_seconds: float) -> NDArray[np.int16]:
+    """The samples of files and tones, one after another; blocks. Raises: PromptError."""
+    found = [_samples(item, rate) for item in items]
+    whole = np.concatenate(found)
+    if not 0 < len(whole) <= max_seconds * rate:
+        raise PromptTooLargeError(
+            "an announcement", f"{len(whole) / rate:.1f} s, between 0 and {max_seconds:.0f} are said"
+        )
+    return whole
+
+
+def _samples(item: Item, rate: int) -> NDArray[np.int16]:
+    if isinstance(item, Tone):
+        return tone_samples(item, rate).astype(np.int16)
+    _stamp(item)  # a missing file is told as such
+    sound = read_wav(read_file(item), item)
+    return resample(sound.samples, sound.rate, rate).astype(np.int16)
 
 
 def _flatten(source: Source) -> list[Item]:

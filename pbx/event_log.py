@@ -15,6 +15,10 @@ from voipat.events import (
     CallEvent,
     CallRinging,
     CallStarted,
+    ConferenceEvent,
+    ConferenceJoined,
+    ConferenceLeft,
+    ConferenceSpeaking,
     Event,
     RecordingEnded,
     RecordingEvent,
@@ -45,7 +49,9 @@ class EventLog:
 
 def _is_said(event: Event) -> bool:
     """What comes with every call and every refresh is for debugging only."""
-    is_detail = isinstance(event, CallRinging) or (isinstance(event, Registered) and event.is_refresh)
+    is_detail = isinstance(event, CallRinging | ConferenceSpeaking) or (
+        isinstance(event, Registered) and event.is_refresh
+    )
     return not is_detail or logger.isEnabledFor(logging.DEBUG)
 
 
@@ -78,6 +84,8 @@ def log_event(event: Event) -> None:
             facts = {"path": event.path, "seconds": round(event.seconds, 2), "problem": event.problem or None}
             level = logging.WARNING if event.is_partial else logging.INFO
             logger.log(level, "recording ended", extra={**_ids(event), **facts})
+        case ConferenceJoined() | ConferenceLeft() | ConferenceSpeaking():
+            _conference(event)
         case RequestRefused():
             refused: dict[str, object] = {"account": event.account, "status": event.status, "reason": event.reason}
             source: dict[str, object] = {CAUSE_FIELD: _cause(event), "source": event.source}
@@ -104,11 +112,22 @@ def _ended(event: CallEnded) -> None:
     )
 
 
+def _conference(event: ConferenceEvent) -> None:
+    facts: dict[str, object] = {**_ids(event), "conference": event.conference}
+    match event:
+        case ConferenceJoined():
+            logger.info("joined a conference", extra={**facts, "members": event.members})
+        case ConferenceLeft():
+            logger.info("left a conference", extra={**facts, "members": event.members, "why": event.why})
+        case ConferenceSpeaking():
+            logger.debug("speaks in a conference", extra={**facts, "speaking": event.speaking})
+
+
 def _call(event: CallStarted | CallAnswered | CallEnded, message: str, **fields: object) -> None:
     logger.info(message, extra={**_ids(event), **fields})
 
 
-def _ids(event: CallEvent | RecordingEvent) -> dict[str, object]:
+def _ids(event: CallEvent | RecordingEvent | ConferenceEvent) -> dict[str, object]:
     ids: dict[str, object] = {CAUSE_FIELD: _cause(event), "tenant": event.tenant, "call": event.id}
     if event.linked_id != event.id:
         ids["linked"] = event.linked_id

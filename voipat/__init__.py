@@ -18,6 +18,7 @@ from voipat._version import __version__
 from voipat.accounts import Accounts, Identity, PasswordAccounts, TrunkIdentity
 from voipat.app import App
 from voipat.call import Call, CallState
+from voipat.conference import Conference, Member
 from voipat.dialog_info import DialogInfo, DialogLamps, DialogState
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
 from voipat.gateway import Gateway, Login
@@ -49,6 +50,7 @@ __all__ = [
     "Cancelled",
     "Clock",
     "CodecMissingError",
+    "Conference",
     "Date",
     "Decision",
     "DialogInfo",
@@ -67,6 +69,7 @@ __all__ = [
     "Login",
     "Mailbox",
     "MediaError",
+    "Member",
     "MemoryLocation",
     "Message",
     "Money",

@@ -22,6 +22,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Final, Protocol, Self
 
 from media import Engine, FlightReceived, MediaTimeout, SourceLatched
+from media.events import SpeakingChanged
 from sipcore.aio.driver import Driver
 from sipcore.aio.load_meter import LoadMeter
 from sipcore.aio.resolver import Resolver
@@ -47,6 +48,7 @@ from voipat.asking import ask
 from voipat.auth_gate import Gate
 from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
 from voipat.call import Call, CallState, Parties, read_offer
+from voipat.conference import DEFAULT_LIMIT, DEFAULT_RATE, Conference, Room
 from voipat.errors import CallOutcome, Rejected
 from voipat.exchange import Exchange
 from voipat.legs import InboundLeg
@@ -283,6 +285,18 @@ class App:
         """Send a request outside of any call; its final response, or None when there was none."""
         return await ask(self.exchange, request, flow)
 
+    def conference(
+        self, name: str, *, tenant: str | None = None, limit: int = DEFAULT_LIMIT, rate: int = DEFAULT_RATE
+    ) -> Conference:
+        """A room in which calls hear each other: `async with app.conference("room-7") as conference`.
+
+        Without a `tenant` it is that of the first call that joins. `limit` (members) and `rate` (8000, 16000 or 48000
+        samples a second) are what the first who opens it says. Raises: ValueError.
+        """
+        if self._switch is None:
+            raise ValueError("conferences live between the start and the end of the App")
+        return Conference(self._switch, name, tenant=tenant, limit=limit, rate=rate)
+
     def subscribe(self, listener: events.Listener, kinds: Iterable[type] | None = None) -> None:
         """Tell `listener` every event of `voipat.events`, or those of the classes in `kinds`, at once and in order."""
         self._listeners.append((listener, None if kinds is None else frozenset(kinds)))
@@ -307,6 +321,11 @@ class App:
     def calls(self) -> Sequence[Call]:
         """The calls under way, each by the leg that came in."""
         return () if self._switch is None else tuple(self._switch.calls.values())
+
+    @property
+    def conferences(self) -> Sequence[Room]:
+        """The rooms that are open."""
+        return () if self._switch is None else tuple(self._switch.rooms.values())
 
     def call(self, identifier: str) -> Call | None:
         """A call under way by its id."""
@@ -455,6 +474,9 @@ class App:
                     call.media.receive_flight(event.data, event.source)
             elif call is not None and isinstance(event, SourceLatched):
                 call.note("%s has media from %s:%d", call.id, *event.address)
+            elif call is not None and isinstance(event, SpeakingChanged):
+                if call.media is not None and call.media.seat is not None:
+                    call.media.seat.spoke(event.speaking)
             elif call is not None:
                 call.playback.on_event(event)
 

@@ -11,6 +11,8 @@ from typing import Literal
 from sipcore.values import value_object
 
 LegName = Literal["a", "b"]
+# Out of a conference: by itself, or with the end of its call, or thrown out.
+LeftWhy = Literal["left", "ended", "kicked"]
 
 
 @value_object(frozen=True, slots=True)
@@ -204,7 +206,53 @@ class CallTransferred:
     joined: str = ""
 
 
+@value_object(frozen=True, slots=True)
+class ConferenceJoined:
+    """A call is in a conference, which has so many `members` now."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    conference: str
+    members: int
+    joined: float
+
+
+@value_object(frozen=True, slots=True)
+class ConferenceLeft:
+    """A call is in it no more; `members` are left."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    conference: str
+    members: int
+    why: LeftWhy
+    left: float
+
+
+@value_object(frozen=True, slots=True)
+class ConferenceSpeaking:
+    """A member began to speak, or was silent for half a second."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    conference: str
+    speaking: bool
+
+
 RecordingEvent = RecordingStarted | RecordingEnded
 CallEvent = CallStarted | CallRinging | CallAnswered | CallEnded | CallTransferred
-Event = CallEvent | RecordingEvent | Registered | Unregistered | BindingUnreachable | BindingReachable | RequestRefused
+ConferenceEvent = ConferenceJoined | ConferenceLeft | ConferenceSpeaking
+Event = (
+    CallEvent
+    | RecordingEvent
+    | ConferenceEvent
+    | Registered
+    | Unregistered
+    | BindingUnreachable
+    | BindingReachable
+    | RequestRefused
+)
 Listener = Callable[[Event], None]

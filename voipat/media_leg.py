@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from media import (
     CodecMissingError,
@@ -35,7 +35,7 @@ from sipcore.routing import SECURE, UNSPECIFIED, is_ip_literal
 from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
 from sipcore.sdp_security import Dtls, LocalSecurity, Sdes, SrtpPolicy
 from voipat.advertising import Advertising
-from voipat.events import MediaFigures
+from voipat.events import LeftWhy, MediaFigures
 from voipat.handshake import Handshake
 from voipat.leg_audio import DEFAULT_CODECS, LegAudio, own_formats
 from voipat.security import SecurityMaker, SrtpRules
@@ -51,6 +51,22 @@ _LOOPBACK: Final = "127.0.0.1"
 
 
 _NOTHING_ADVERTISED: Final = Advertising(None)
+
+
+class Seat(Protocol):
+    """A leg's place in a conference."""
+
+    def described(self, negotiated: NegotiatedAudio) -> None:
+        """A new description is in force."""
+        ...
+
+    def spoke(self, speaking: bool) -> None:
+        """The leg's peer began to speak, or ended."""
+        ...
+
+    def out(self, why: LeftWhy) -> None:
+        """The leg is closed, or connected with something else."""
+        ...
 
 
 class MediaPlane:
@@ -173,6 +189,7 @@ class MediaLeg:
         self._is_open = True
         self._key_tones: int | None = None
         self._insists = False
+        self.seat: Seat | None = None
 
     def offer(self, formats: Sequence[RtpFormat] = (), direction: Direction = Direction.SENDRECV) -> bytes:
         """Our offer; without formats those in use, or our own."""
@@ -250,6 +267,8 @@ class MediaLeg:
         """Join the two: relayed when they share a codec, each under the number its receiver wrote; else transcoded."""
         if not (self._is_open and other._is_open):
             return
+        for leg in (self, other):
+            leg._stand_up("left")
         there, back = _payload_map(self, other), _payload_map(other, self)
         translated = _translation(self, other), _translation(other, self)
         if _shares_codec(self, there) and _shares_codec(other, back):
@@ -294,7 +313,32 @@ class MediaLeg:
     def echo(self) -> None:
         """Send back what comes."""
         if self._is_open:
+            self._stand_up("left")
             self._engine.echo(self.port)
+
+    def take_seat(self, seat: Seat, rate: int) -> None:
+        """Have samples for a mixer of that rate until the seat is given back. Raises: CodecMissingError."""
+        if not self._is_open:
+            raise CodecMissingError("the leg is closed")
+        self._stand_up("left")
+        self.audio.want("mixer", rate)
+        self.seat = seat
+
+    def give_seat(self, seat: Seat) -> None:
+        """No more."""
+        if self.seat is seat:
+            self.seat = None
+            if self._is_open:
+                self.audio.release("mixer")
+
+    def _stand_up(self, why: LeftWhy) -> None:
+        if self.seat is not None:
+            self.seat.out(why)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has its port."""
+        return self._is_open
 
     def play(self, prompts: Sequence[EncodedAudio], *, turns: int, start: float, stop_digits: str) -> int:
         """Play prompts in the codec in use; the number that the end has. Raises: CodecMissingError."""
@@ -415,6 +459,8 @@ class MediaLeg:
         except StaleHandleError:
             logger.exception("bug: port %d was closed by another", self.port.id)
             return MediaFigures(codec=self.codec)
+        finally:
+            self._stand_up("ended")
         return replace(media_figures(stats, self.codec), crypto=self.crypto)
 
     def _local(self, formats: Sequence[RtpFormat], direction: Direction) -> LocalMedia:
@@ -450,11 +496,17 @@ class MediaLeg:
             rtcp_mux=negotiated.rtcp_mux,
         )
         self._secure(before, negotiated)
-        self.audio.negotiated(negotiated)
+        try:
+            self.audio.negotiated(negotiated)
+        except CodecMissingError as error:
+            logger.warning("no samples of port %d any more: %s", self.port.rtp_port, error)
+            self._stand_up("left")
         if digits is not None and not self._insists:
             self._ignore_keys()
         if negotiated.held or was_held:
             self._engine.hold(self.port, negotiated.held)
+        if self.seat is not None:
+            self.seat.described(negotiated)
 
     def _secure(self, before: NegotiatedAudio | None, negotiated: NegotiatedAudio) -> None:
         """Seal and open from now on as was agreed; the same agreement again changes nothing."""

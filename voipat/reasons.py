@@ -91,6 +91,15 @@ OVERLOADED: Final = Reason(
     "VP-2007", 503, 42, "failed", "Server is overloaded",
     "More came than could be served in time; what is new is refused first, calls under way go on. "
     "`voipat stats` has overload_shed, overload_late_s and what was refused.")  # fmt: skip
+CONFERENCE_FULL: Final = Reason(
+    "VP-2008", 486, 17, "busy", "Conference is full",
+    "The conference has as many members as it may.")  # fmt: skip
+CONFERENCE_LOCKED: Final = Reason(
+    "VP-2009", 403, 21, "failed", "Conference is locked",
+    "Somebody has locked the conference; those who are in it stay.")  # fmt: skip
+FOREIGN_CONFERENCE: Final = Reason(
+    "VP-2010", 403, 21, "failed", "Not your conference",
+    "The conference belongs to another tenant than the caller.")  # fmt: skip
 
 UNKNOWN_NUMBER: Final = Reason(
     "VP-3001", 404, 1, "failed", "Unknown number",
@@ -270,6 +279,9 @@ SESSION_EXPIRED: Final = Reason(
 HANDSHAKE_FAILED: Final = Reason(
     "VP-4013", 488, 95, "failed", "No secure media",
     "The DTLS handshake did not end in 5 seconds, or the certificate was not the one that the SDP named.")  # fmt: skip
+REMOVED_FROM_CONFERENCE: Final = Reason(
+    "VP-4014", 200, 16, "answered", "Removed from the conference",
+    "Somebody who may do so has put the call out of its conference.")  # fmt: skip
 
 CONTACT_STAR: Final = Reason(
     "VP-5001", 400, 95, "failed", "Contact * needs Expires 0",

@@ -21,6 +21,7 @@ from voipat.speech import PromptSet
 
 if TYPE_CHECKING:
     from voipat.call import Call
+    from voipat.conference import Room
     from voipat.errors import CallOutcome
     from voipat.reasons import Reason
 
@@ -54,5 +55,6 @@ class Switch:
     on_refer: ReferPolicy | None = None
     prompts: PromptSet = field(default_factory=PromptSet)
     calls: dict[str, Call] = field(default_factory=dict)
+    rooms: dict[tuple[str, str], Room] = field(default_factory=dict)  # by tenant and name
     counters: Counter[str] = field(default_factory=Counter)
     session: SessionPolicy = field(default_factory=SessionPolicy)

@@ -57,6 +57,19 @@ def test_menu_does_what_the_key_says(key: str) -> None:
         assert world.leaks() == []
 
 
+def test_room_lets_everybody_hear_the_others_and_mutes_by_key() -> None:
+    with SimWorld(app_of("room.py")) as world:
+        alice = world.phone("sip:alice@elsewhere.example", tone=420)
+        bob = world.phone("sip:bob@elsewhere.example", tone=700)
+        talks = alice.dial("sip:room-1@127.0.0.1").hears(bob.tone).waits(1.0).presses("6").waits(2.0).presses("0")
+        hears = bob.dial("sip:room-1@127.0.0.1", after=0.5).hears(alice.tone).waits(4.0).hangs_up()
+        world.run(until=4.0)
+        assert talks.was_answered and not hears.heard.hears(alice.tone, since=world.now - 0.5)
+        world.run()
+        assert talks.ended_by == "peer"
+        assert world.leaks() == []
+
+
 def python_blocks() -> list[tuple[str, str]]:
     """One program a page: its blocks build on each other."""
     programs = []

@@ -10,6 +10,7 @@ from media import EncodedAudio
 from media.codecs import Format
 from media.engine import Engine, ManualClock
 from media.events import MediaEvent
+from media.mixer import Mixer
 from media.port import Port
 from sipcore.flow import Address
 from voipat.testing.network import SimNetwork
@@ -131,6 +132,10 @@ class SimEngine(Engine):
         self.advance()
         super().set_audio(port, rate=rate, receive=receive, told=told, send=send, encodes=encodes)
         self._arm_timer()
+
+    def mixer(self, rate: int = 16000) -> Mixer:
+        """As in the engine; who comes and goes does so at the loop's time."""
+        return Mixer(self._core, rate, 0, self.advance)
 
     def fileno(self) -> int:
         """A descriptor that is readable when events wait, so that an App watches it as it does in production."""
