@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from voipat.holding import is_apart, play_on_hold, stop_music
+
 if TYPE_CHECKING:
     from voipat.call import Call
     from voipat.transfer import Transfer
@@ -34,10 +36,17 @@ class Bridge:
         return self.b_leg if call is self.a_leg else self.a_leg
 
     def connect(self) -> None:
-        """Relay the media, as both sides describe it now."""
-        if self.a_leg.media is not None and self.b_leg.media is not None and self.a_leg.bridge_ is self:
-            self.a_leg.media.connect(self.b_leg.media)
-            for mine, other in ((self.a_leg, self.b_leg), (self.b_leg, self.a_leg)):
+        """Relay the media, as both sides describe it now; who is held by the other one hears music instead."""
+        a_leg, b_leg = self.a_leg, self.b_leg
+        if a_leg.media is None or b_leg.media is None or a_leg.bridge_ is not self:
+            return
+        # Before the music: what is played to a port takes the place of the relay.
+        if any(is_apart(call) for call in (a_leg, b_leg)):
+            a_leg.media.disconnect()
+        with_music = [play_on_hold(call) for call in (a_leg, b_leg)]
+        if not any(with_music) and not a_leg.is_held and not b_leg.is_held:
+            a_leg.media.connect(b_leg.media)
+            for mine, other in ((a_leg, b_leg), (b_leg, a_leg)):
                 if mine.media is not None and other.media is not None and not mine.media.passes_digits(other.media):
                     mine.media.hear_keys()
 
@@ -69,6 +78,8 @@ class Bridge:
         for call in (self.a_leg, self.b_leg):
             if call.bridge_ is self:
                 call.bridge_ = None
+                if not call.is_held:
+                    stop_music(call)
                 if call.media is not None:
                     call.media.disconnect()
 

@@ -28,6 +28,7 @@ from voipat import events, reasons, waiting
 from voipat.accounts import Identity, TrunkIdentity
 from voipat.dialing import DialTarget, Fork, resolve_targets
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
+from voipat.holding import change_hold, stop_music
 from voipat.in_dialog import agree_on_codec, receive_in_dialog
 from voipat.leg_audio import with_events, with_own
 from voipat.legs import InboundLeg, OutboundLeg
@@ -113,6 +114,9 @@ class Call:
         self.prompts: PromptSet = switch.prompts
         self._playback: CallAudio | None = None
         self.recordings = 0  # begun until now; for the modules of this package
+        # What its peer hears while it is held, by us or by the other side of a bridge; None: that is passed on instead.
+        self.on_hold: Source | None = None
+        self.music: asyncio.Task[None] | None = None
         self._started_now = switch.loop.time()
         self._answered_now: float | None = None
         self._waiters: set[asyncio.Future[None]] = set()
@@ -230,6 +234,19 @@ class Call:
         if self.media is not None:
             self.note("%s has media port %d", self.id, self.media.port.rtp_port)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether we hold its peer, by `hold`."""
+        return self.media is not None and not self.media.own_direction.receives
+
+    @property
+    def held_by_peer(self) -> bool:
+        """Whether its peer holds us: sendonly, inactive, or the address 0.0.0.0 of RFC 2543."""
+        media = self.media
+        return (
+            self.answered is not None and media is not None and media.negotiated is not None and media.negotiated.held
+        )
+
     # Verbs
 
     async def ring(self) -> None:
@@ -335,6 +352,17 @@ class Call:
         assert other.outcome is not None, "one of two ended, and it was not this one"
         self._aftermath = (other.hangup_by or "server", other.outcome.reason)
         return other.outcome
+
+    async def hold(self) -> None:
+        """Put the peer on hold: it hears `on_hold` until `resume`, or nothing. Answers the call.
+
+        Raises: Rejected when the peer refuses, and all stays as it was; HungUp, Cancelled.
+        """
+        await change_hold(self, held=True)
+
+    async def resume(self) -> None:
+        """Take the peer back from hold; a peer that holds us goes on with that. Raises: Rejected, HungUp."""
+        await change_hold(self, held=False)
 
     async def echo(self) -> None:
         """Send back what the caller says until the caller hangs up. Raises: HungUp."""
@@ -491,6 +519,7 @@ class Call:
         was_answered = self.state is CallState.ANSWERED
         self._hear()
         self.session.close()
+        stop_music(self)
         self.state = CallState.ENDED
         self.ended = self._switch.wallclock()
         self.hangup_by = by

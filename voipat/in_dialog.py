@@ -19,6 +19,7 @@ from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
 from voipat.messages import receive_in_call
 from voipat.outcomes import reason_of_negotiation
+from voipat.renegotiation import renegotiate
 from voipat.session_refresh import glare_pause
 from voipat.transfer import receive_refer, receive_subscribe
 
@@ -167,6 +168,12 @@ def _take_change(
     if other is None or other.leg.dialog is None or other.media is None or _concerns_one_side(media, wanted):
         _answer(call, media, event, offer)
         return
+    if _is_held_here(call, media, other, wanted):
+        _answer(call, media, event, offer)
+        if not call.held_by_peer and not other.held_by_peer:
+            # What an earlier hold, without music, had told the other side ends now too.
+            renegotiate(other)
+        return
     change = _Change(call, media, other, other.media, event, offer)
     body = other.media.offer(offered_formats(offer), wanted.direction.reversed)
     try:
@@ -178,6 +185,14 @@ def _take_change(
 def change_headers(call: Call) -> tuple[tuple[str, str], ...]:
     """What a re-INVITE or UPDATE of ours says besides its description."""
     return (("Allow", ALLOW), *call.session.request_headers())
+
+
+def _is_held_here(call: Call, media: MediaLeg, other: Call, wanted: NegotiatedAudio) -> bool:
+    """Whether a hold or its end is ours to answer: music is there for who is held, or we hold one of them ourselves."""
+    now = media.negotiated
+    if now is None or not now.formats[0].send.matches(wanted.formats[0].send):
+        return False
+    return call.is_held or other.is_held or (other.on_hold is not None and (wanted.held or now.held))
 
 
 def _concerns_one_side(media: MediaLeg, wanted: NegotiatedAudio) -> bool:

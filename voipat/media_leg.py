@@ -185,6 +185,8 @@ class MediaLeg:
         # Told why there is no secure media: the call cannot go on.
         self.on_insecure: Callable[[str], None] | None = None
         self.negotiated: NegotiatedAudio | None = None
+        # What we want by ourselves: sendonly while we hold the peer.
+        self.own_direction = Direction.SENDRECV
         self.audio: Final = LegAudio(plane.engine, port)
         self._is_open = True
         self._key_tones: int | None = None
@@ -464,7 +466,8 @@ class MediaLeg:
         return replace(media_figures(stats, self.codec), crypto=self.crypto)
 
     def _local(self, formats: Sequence[RtpFormat], direction: Direction) -> LocalMedia:
-        return LocalMedia(self._address, self.port.rtp_port, tuple(formats), direction, security=self._security)
+        wanted = direction.limited_to(self.own_direction)
+        return LocalMedia(self._address, self.port.rtp_port, tuple(formats), wanted, security=self._security)
 
     def _pairs(self) -> tuple[FormatPair, ...]:
         found = self.negotiated

@@ -15,7 +15,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sipcore.errors import NegotiationError, ParseError
 from sipcore.events import DialogId, TransactionId
@@ -41,6 +41,9 @@ SDP_TYPE: Final = (("Content-Type", "application/sdp"),)
 # A phone that keeps silent sends a packet now and then, so that media timeouts tell it from a dead one.
 SPARSE_SECONDS: Final = 10.0
 LISTEN_STEP: Final = 0.1
+
+HoldStyle = Literal["sendonly", "recvonly", "inactive", "0.0.0.0"]
+HoldLevel = Literal["media", "session"]
 
 _REASON_ID = re.compile(r"\bVP-\d{4}\b")
 
@@ -142,9 +145,9 @@ class PhoneCall:
         """Press digits (RFC 4733), 100 ms each."""
         return self._then(lambda: self._press(digits, after))
 
-    def holds(self, *, after: float = 0.0) -> PhoneCall:
-        """Put the peer on hold."""
-        return self._then(lambda: self._when_answered(after, self.hold))
+    def holds(self, *, after: float = 0.0, style: HoldStyle = "sendonly", level: HoldLevel = "media") -> PhoneCall:
+        """Put the peer on hold, in the way of some phone."""
+        return self._then(lambda: self._when_answered(after, lambda: self.hold(style, level)))
 
     def resumes(self, *, after: float = 0.0) -> PhoneCall:
         """Take the peer back from hold."""
@@ -226,13 +229,14 @@ class PhoneCall:
         self._respond(status, b"", reason)
         self._end(self.phone.name)
 
-    def hold(self) -> None:
-        """Re-INVITE with a sendonly offer."""
-        self._offer_again(Direction.SENDONLY)
+    def hold(self, style: HoldStyle = "sendonly", level: HoldLevel = "media") -> None:
+        """Re-INVITE with such an offer: a direction, or the address 0.0.0.0, for the stream or for the session."""
+        direction = Direction.SENDRECV if style == "0.0.0.0" else Direction(style)
+        self._offer_again(direction, "0.0.0.0" if style == "0.0.0.0" else self._media.host, level)
 
     def resume(self) -> None:
         """Re-INVITE with a sendrecv offer."""
-        self._offer_again(Direction.SENDRECV)
+        self._offer_again(Direction.SENDRECV, self._media.host, "media")
 
     # Outgoing: driven by the phone
 
@@ -355,11 +359,11 @@ class PhoneCall:
         self._read_answer(body)
         self._start_talking()
 
-    def _offer_again(self, direction: Direction) -> None:
+    def _offer_again(self, direction: Direction, address: str, level: HoldLevel) -> None:
         if self.dialog is None or self.is_over:
             return
-        self._local = replace(self._local, direction=direction)
-        self.phone._reinvite(self, self.dialog, self._offer())
+        self._local = replace(self._local, direction=direction, address=address)
+        self.phone._reinvite(self, self.dialog, _at_level(self._offer(), direction, level))
 
     def _mark_answered(self) -> None:
         self.state = CallState.ANSWERED
@@ -468,6 +472,20 @@ class PhoneCall:
 
     def _miss(self, what: str) -> None:
         self.unmet.append(f"{self.phone.name} at {self.phone.world.now:.3f}: {what}")
+
+
+def _at_level(body: bytes, direction: Direction, level: HoldLevel) -> bytes:
+    """The description with its direction and address in the session's part, or in the stream's."""
+    lines = body.split(b"\r\n")
+    stream = next(index for index, line in enumerate(lines) if line.startswith(b"m="))
+    if level == "session":
+        line = b"a=" + direction.value.encode()
+        lines.remove(line)
+    else:
+        line = next(line for line in lines if line.startswith(b"c="))
+        lines.remove(line)
+    lines.insert(stream, line)
+    return b"\r\n".join(lines)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
