@@ -33,10 +33,13 @@ from pbx.changes import reload_row
 from pbx.commands import commands_of
 from pbx.config import Config, RegistrarConfig
 from pbx.control import ControlServer
+from pbx.decisions import ToMailbox, ToVoicemail
 from pbx.dial_plan import warnings_of
 from pbx.directory import Directory, LiveDirectory
 from pbx.errors import ConfigError, StartError
 from pbx.event_log import EventLog
+from pbx.flows.hear_messages import hear_messages
+from pbx.flows.leave_message import leave_message
 from pbx.lamps import Lamps
 from pbx.listeners import ListeningNetwork
 from pbx.logs import LogSession
@@ -51,6 +54,8 @@ from pbx.tenant_state import LiveState
 from pbx.tenants import TenantConfig
 from pbx.tls import LiveTls, LoadedTls
 from pbx.trunks import Trunks
+from pbx.voicemail.mailboxes import Mailboxes
+from pbx.voicemail.opening import open_mailboxes
 from sipcore.aio.tcp import TcpLimits
 from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
@@ -122,6 +127,7 @@ class Daemon:
     _trunks: Trunks
     _state: LiveState
     _board: Switchboard
+    _mailboxes: Mailboxes
     _app: App
     _lamps: Lamps
     _lag: status.LoopLag
@@ -264,6 +270,9 @@ class Daemon:
         self._board = Switchboard(
             self._directory, admission, trunks=self._trunks, state=self._state, prompts=prompts, chance=SystemEntropy()
         )
+        self._mailboxes = self._open_mailboxes()
+        self._board.flows.add(ToMailbox, leave_message(self._mailboxes))
+        self._board.flows.add(ToVoicemail, hear_messages(self._mailboxes))
         self._board.attach(self._app)
         self._lamps = Lamps(self._directory)
         self._lamps.attach(self._app)
@@ -277,6 +286,13 @@ class Daemon:
         self._announce()
         for warning in (text for tenant in self._config.tenants for text in warnings_of(tenant)):
             self._warn(warning)
+
+    def _open_mailboxes(self) -> Mailboxes:
+        data = self._config.server.data
+        mailboxes = open_mailboxes(data, self._store, self._state, wallclock=time.time, random_bytes=os.urandom)
+        if found := mailboxes.recover(self._store.domains()):
+            logger.warning("messages that were cut short are kept", extra={"messages": found})
+        return mailboxes
 
     def _configure_recorder(self, loaded: Config) -> None:
         muted = frozenset(tenant.domain for tenant in loaded.tenants if not tenant.trace)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from media.recording_file import RecordingFile
 from media.sealed import Format, RandomBytes, SealedReader, SealedWriter
@@ -39,6 +39,20 @@ class SealedRecordings:
     def open(self, tenant: str, name: str) -> SealedReader:
         """Read a recording of that tenant. Blocks on the disk. Raises: RecordingError."""
         return SealedReader(self._path(tenant, name), self._keys)
+
+    def finish(self, tenant: str, name: str) -> float:
+        """Close a file that a crash may have cut short; how many seconds are in it. Blocks on the disk.
+
+        Raises: RecordingError, OSError.
+        """
+        writer = SealedWriter.append(self._path(tenant, name), self._keys, random_bytes=self._random_bytes)
+        writer.close()
+        return writer.seconds
+
+    def names(self, tenant: str) -> list[str]:
+        """Every recording of the tenant that has a file. Blocks on the disk."""
+        folder = self._path(tenant, "x").parent
+        return sorted(unquote(path.name.removesuffix(SUFFIX)) for path in folder.glob(f"*{SUFFIX}"))
 
     def destroy(self, tenant: str, name: str) -> bool:
         """Destroy the key and remove the file; False when there was neither. Blocks on the disk."""

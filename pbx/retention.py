@@ -28,6 +28,7 @@ class RetentionClass(enum.Enum):
     BILLING = "billing"
     BINDING = "binding"  # while the registration is valid
     CONFIGURATION = "configuration"  # until its owner removes it
+    MESSAGE = "message"  # until the owner of the mailbox deletes it
     INTERNAL = "internal"  # about the store itself; nothing of a person
 
 

@@ -455,9 +455,18 @@ class Call:
         """A way to say samples: `async with call.voice() as voice: mark = await voice.write(samples)`."""
         return Voice(self, rate=rate)
 
-    async def speak(self, frames: Samples | Iterable[Samples] | AsyncIterable[Samples], *, rate: int = 16000) -> None:
-        """Say 16-bit samples, or pieces of them as they come, and return when they were sent. Raises: HungUp."""
-        await speak(self, frames, rate=rate)
+    async def speak(
+        self,
+        frames: Samples | Iterable[Samples] | AsyncIterable[Samples],
+        *,
+        rate: int = 16000,
+        stop_digits: str = "",
+    ) -> str:
+        """Say 16-bit samples, or pieces of them as they come, and return when they were sent.
+
+        A digit of `stop_digits` ends it at once and is returned, as with `play`. Raises: HungUp.
+        """
+        return await speak(self, frames, rate=rate, stop_digits=stop_digits)
 
     @property
     def playback(self) -> CallAudio:

@@ -122,7 +122,7 @@ class CallAudio:
     async def play(self, source: Source, *, stop_digits: str, loop: bool, start: float) -> str:
         """As `Call.play`."""
         _check_digits(stop_digits)
-        ahead = self._take_ahead(stop_digits)
+        ahead = self.take_ahead(stop_digits)
         if ahead:
             return ahead
         reason = await self._play(source, stop_digits=stop_digits, turns=0 if loop else 1, start=start)
@@ -191,7 +191,7 @@ class CallAudio:
                 timer.cancel()
         call._check()
 
-    def _take_ahead(self, wanted: str) -> str:
+    def take_ahead(self, wanted: str) -> str:
         """A digit that was pressed before and stops what would be played; "" when there is none."""
         found = next((digit for digit in self._waiting if digit in wanted), "")
         if found:

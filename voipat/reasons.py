@@ -239,6 +239,13 @@ PICKUP_REFUSED: Final = Reason(
     "VP-3324", 403, 57, "failed", "Not of your pickup group",
     "Only extensions of the same pickup_group take each other's calls.")  # fmt: skip
 
+NO_MAILBOX: Final = Reason(
+    "VP-3311", 480, 20, "failed", "No such mailbox",
+    "The plan leads to the mailbox of an extension that has none, or whose mailbox is switched off.")  # fmt: skip
+TOO_MANY_PINS: Final = Reason(
+    "VP-3312", 403, 21, "failed", "Wrong PIN too often",
+    "The caller gave a wrong PIN again and again; after five in a row the mailbox is locked for a while.")  # fmt: skip
+
 NORMAL_CLEARING: Final = Reason(
     "VP-4001", 200, 16, "answered", "Normal call clearing",
     "Somebody hung up.")  # fmt: skip

@@ -141,6 +141,10 @@ class CallRecording:
         assert self._recording is not None, "inside of its block"
         self._recording.note(what)
 
+    def stop(self) -> None:
+        """End it now; `finished` says how it went."""
+        self._stop()
+
     @property
     def seconds(self) -> float:
         """What is on the disk."""
@@ -268,17 +272,45 @@ class Voice:
         return self._speaking
 
 
-async def speak(call: Call, frames: Samples | Iterable[Samples] | AsyncIterable[Samples], *, rate: int) -> None:
-    """Say all of it, and return when it was sent. Raises: HungUp."""
+async def speak(
+    call: Call, frames: Samples | Iterable[Samples] | AsyncIterable[Samples], *, rate: int, stop_digits: str
+) -> str:
+    """Say all of it, and return when it was sent or when a digit stopped it, which is returned. Raises: HungUp."""
+    if ahead := call.playback.take_ahead(stop_digits):
+        return ahead
+    stopped = ""
     async with Voice(call, rate=rate) as voice:
-        if isinstance(frames, np.ndarray | bytes | memoryview):
-            await voice.write(frames)
-        elif isinstance(frames, AsyncIterable):
-            async for frame in frames:
+
+        def on_digit(digit: str) -> bool:
+            nonlocal stopped
+            if stopped or digit not in stop_digits:
+                return False
+            stopped = digit
+            voice.flush()
+            return True
+
+        call.playback.digit_listeners.append(on_digit)
+        try:
+            async for frame in _pieces(frames):
                 await voice.write(frame)
-        else:
-            for frame in frames:
-                await voice.write(frame)
+                if stopped:
+                    voice.flush()
+                    break
+            await voice.played()
+        finally:
+            call.playback.digit_listeners.remove(on_digit)
+    return stopped
+
+
+async def _pieces(frames: Samples | Iterable[Samples] | AsyncIterable[Samples]) -> AsyncIterator[Samples]:
+    if isinstance(frames, np.ndarray | bytes | memoryview):
+        yield frames
+    elif isinstance(frames, AsyncIterable):
+        async for frame in frames:
+            yield frame
+    else:
+        for frame in frames:
+            yield frame
 
 
 async def pause(call: Call, seconds: float) -> None:

@@ -31,6 +31,19 @@ class BindingRecord(NamedTuple):
     fields: Mapping[str, Any]
 
 
+class MessageRecord(NamedTuple):
+    """A message or greeting of a mailbox; what was said is in the sealed file of its id."""
+
+    id: str
+    mailbox: str
+    caller: str
+    name: str
+    received: float
+    seconds: float
+    folder: str
+    state: str
+
+
 class LegRecord(NamedTuple):
     """The CDR of one leg; open while `ended` is None. Times are wallclock seconds."""
 
@@ -102,6 +115,8 @@ class TenantReader(Protocol):
         """What was set by hand: (owner, key, value)."""
         ...
 
+    def load_messages(self) -> list[MessageRecord]: ...
+
     def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
         """The legs of each call, its first leg in front."""
         ...
@@ -117,6 +132,10 @@ class TenantStore(TenantReader, Protocol):
     def remove_binding(self, aor: str, key: str) -> bool: ...
 
     def save_state(self, owner: str, key: str, value: str | None) -> bool: ...
+
+    def save_message(self, message: MessageRecord) -> bool: ...
+
+    def remove_message(self, message_id: str) -> bool: ...
 
     def save_leg(self, leg: LegRecord) -> bool: ...
 

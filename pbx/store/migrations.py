@@ -31,8 +31,17 @@ def _tenant_state(connection: Connection) -> None:
     )
 
 
+def _voicemail_messages(connection: Connection) -> None:
+    """4: messages and greetings of mailboxes."""
+    connection.exec_driver_sql(
+        "CREATE TABLE voicemail_messages (tenant VARCHAR NOT NULL, id VARCHAR NOT NULL, mailbox VARCHAR NOT NULL, "
+        "caller VARCHAR NOT NULL, name VARCHAR NOT NULL, received FLOAT NOT NULL, seconds FLOAT NOT NULL, "
+        "folder VARCHAR NOT NULL, state VARCHAR NOT NULL, PRIMARY KEY (tenant, id)) WITHOUT ROWID"
+    )
+
+
 # From version → the step to the next one.
-STEPS: Final[Mapping[int, Step]] = MappingProxyType({1: _quality_columns, 2: _tenant_state})
+STEPS: Final[Mapping[int, Step]] = MappingProxyType({1: _quality_columns, 2: _tenant_state, 3: _voicemail_messages})
 
 
 def migrate(connection: Connection, version: int, *, steps: Mapping[int, Step] = STEPS) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Pri
 
 from pbx.retention import RetentionClass
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 metadata = MetaData()
 
@@ -56,6 +56,24 @@ tenant_state = Table(
     Column("value", String, nullable=False),
     PrimaryKeyConstraint("tenant", "owner", "key"),
     info={"retention": RetentionClass.CONFIGURATION},
+    sqlite_with_rowid=False,
+)
+
+# Messages and greetings of mailboxes; what was said is in a sealed file of the same id.
+voicemail_messages = Table(
+    "voicemail_messages",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("mailbox", String, nullable=False),
+    Column("caller", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("folder", String, nullable=False),  # "new", "old", "greeting"
+    Column("state", String, nullable=False),  # "recording": its file may have been cut short; "kept"
+    PrimaryKeyConstraint("tenant", "id"),
+    info={"retention": RetentionClass.MESSAGE},
     sqlite_with_rowid=False,
 )
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 from pbx.errors import DataDirectoryError
 from pbx.secrets import RandomBytes, Sealer, load_key
 from pbx.store import cdr_queries, schema, tenant_tables
-from pbx.store.base import BindingRecord, CdrFilter, LegRecord, StoreHealth
+from pbx.store.base import BindingRecord, CdrFilter, LegRecord, MessageRecord, StoreHealth
 from pbx.store.database import (
     DATABASE_FILE,
     SqliteDatabase,
@@ -118,6 +118,17 @@ class SqliteTenantReader:
         wanted = select(table.c.owner, table.c.key, table.c.value).where(self._is_mine(table))
         return self._reader.read(lambda connection: [tuple(row) for row in connection.execute(wanted)])
 
+    def load_messages(self) -> list[MessageRecord]:
+        """Every message and greeting of every mailbox, oldest first."""
+        table = schema.voicemail_messages
+        wanted = select(*(table.c[name] for name in MessageRecord._fields)).where(self._is_mine(table))
+
+        def load(connection: Connection) -> list[MessageRecord]:
+            rows = connection.execute(wanted.order_by(table.c.received, table.c.id))
+            return [MessageRecord(*row)._replace(caller=restored(row.caller), name=restored(row.name)) for row in rows]
+
+        return self._reader.read(load)
+
     def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
         """The legs of each call, newest call first, its first leg in front; the filter is on that one."""
         return self._reader.read(lambda connection: cdr_queries.calls(connection, self.domain, wanted))
@@ -150,6 +161,16 @@ class SqliteTenantStore(SqliteTenantReader):
         """Keep a value within 50 ms, None to forget it; False when the queue is full."""
         row = None if value is None else {"tenant": self.domain, "owner": owner, "key": key, "value": value}
         return self._writer.put("tenant_state", (self.domain, owner, key), row)
+
+    def save_message(self, message: MessageRecord) -> bool:
+        """Keep the row within 50 ms; False when the queue is full."""
+        row = {**message._asdict(), "tenant": self.domain}
+        row |= {"caller": storable(message.caller), "name": storable(message.name)}
+        return self._writer.put("voicemail_messages", (self.domain, message.id), row)
+
+    def remove_message(self, message_id: str) -> bool:
+        """Forget the row within 50 ms; False when the queue is full."""
+        return self._writer.put("voicemail_messages", (self.domain, message_id), None)
 
     def save_leg(self, leg: LegRecord) -> bool:
         """Write the leg's CDR as it is now within 50 ms; False when the queue is full."""

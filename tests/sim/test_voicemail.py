@@ -1,0 +1,177 @@
+"""Voicemail: a message is left when nobody takes the call, and its owner hears, keeps, passes on and deletes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from media.wav import read_wav_file
+from tests.sim.plan_office import DOMAIN, EXAMPLE
+from tests.sim.voicemail_office import VoicemailOffice
+from voipat import PromptSet
+
+
+def test_who_does_not_answer_gets_a_message_and_the_owner_hears_it(tmp_path: Path, seed: int) -> None:
+    with VoicemailOffice(tmp_path, seed=seed) as office:
+        office.leave("1002", 3.0)
+        (message,) = office.messages("1002")
+        assert (message.caller, message.folder, message.state) == ("1005", "new", "kept")
+        assert 2.5 < message.seconds < 4.5
+        assert office.boxes.counts(DOMAIN, "1002") == (1, 0)
+        caller = next(phone for phone in office.world.phones if phone.name.startswith("1005"))
+        owner = office.phone(1002)
+        owner.dial("*97").presses("2468#", after=0.5).presses("1", after=1.0).hears(caller.tone, within=4.0).waits(
+            8.0
+        ).hangs_up()
+        office.run()
+        assert office.boxes.counts(DOMAIN, "1002") == (0, 1)
+
+
+def test_the_default_greeting_takes_at_most_five_seconds() -> None:
+    for first in ("vm/greeting", "vm/busy"):
+        paths = PromptSet().say([first, "vm/leave"])
+        assert sum(len(read_wav_file(path).samples) for path in paths) / 8000 <= 5.0
+
+
+def test_a_busy_phone_and_one_that_refuses_lead_to_the_mailbox_and_others_have_none(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.phone(1003).refuses(486)
+        office.leave("1003", 2.0)
+        assert len(office.messages("1003")) == 1
+        office.phone(1007).refuses(486)
+        office.phone(1008).dial("1007")
+        office.run()
+        assert office.ends[-1][1] == 486
+
+
+def test_less_than_a_second_is_no_message_and_leaves_no_file(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.phone(1005).dial("1002").presses("#", after=0.5).waits(0.8).hangs_up()
+        office.run()
+        assert (office.messages("1002"), office.files, office.rows.tenant(DOMAIN).rows) == ([], [], {})
+
+
+@pytest.mark.parametrize("tenths", range(1, 120, 4))
+def test_a_hang_up_at_any_moment_leaves_nothing_behind(tenths: int, tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.phone(1005).dial("1002").presses("#", after=2.5).hangs_up(after=tenths / 10)
+        office.run()
+        assert all(row.state == "kept" for row in office.rows.tenant(DOMAIN).rows.values())
+        assert len(office.files) == len(office.messages("1002"))
+        if tenths > 60:
+            assert len(office.messages("1002")) == 1
+
+
+@pytest.mark.parametrize(
+    "keys", ["1", "13", "147", "141003#", "17", "15", "212345#", "22", "23", "313579#13579#", "9*"]
+)
+@pytest.mark.parametrize("seconds", [0.1, 1.7, 4.3])
+def test_an_owner_may_hang_up_anywhere(keys: str, seconds: float, tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.leave("1002", 2.0)
+        office.phone(1002).dial("*97").presses("2468#", after=0.5).presses(keys, after=0.5).waits(seconds).hangs_up()
+        office.run()
+        assert len(office.files) == len(office.rows.tenant(DOMAIN).rows)
+
+
+def test_a_deleted_message_is_gone_with_its_key(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.leave("1002", 2.0)
+        office.phone(1002).dial("*97").presses("2468#", after=0.5).presses("13", after=0.5).waits(3.0).hangs_up()
+        office.run()
+        assert (office.messages("1002"), office.files) == ([], [])
+        assert {path.stem for path in (tmp_path / "voicemail-keys" / f"t-{DOMAIN}").iterdir()} == {"tenant"}
+
+
+def test_a_message_is_forwarded_as_a_copy_of_its_own(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.leave("1002", 2.0)
+        office.phone(1002).dial("*97").presses("2468#", after=0.5).presses("14", after=0.5).presses(
+            "1003", after=1.0
+        ).waits(6.0).presses("3", after=1.0).waits(3.0).hangs_up()
+        office.run()
+        (copy,) = office.messages("1003")
+        assert (copy.caller, copy.folder) == ("1005", "new")
+        assert office.messages("1002") == [] and len(office.files) == 1
+
+
+def test_calling_back_rings_who_left_the_message(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.leave("1002", 2.0, caller=1006)
+        office.phone(1006).answers(after=0.5)
+        office.phone(1002).dial("*97").presses("2468#", after=0.5).presses("15", after=0.5).waits(10.0).hangs_up()
+        office.run()
+        assert office.rung[-1] == "1006"
+
+
+def test_the_wrong_pin_again_and_again_locks_the_mailbox_for_a_while(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        phone = office.phone(1002)
+        for _ in range(2):
+            phone.dial("*97").presses("1111#", after=0.5).presses("1111#", after=2.5).presses("1111#", after=2.5)
+            office.run()
+        assert office.boxes.pins.is_locked(DOMAIN, "1002")
+        assert office.ends[-1][2] == "VP-3312"
+        assert not office.boxes.pins.check(DOMAIN, "1002", "2468", "2468")
+        office.world.run(until=office.world.now + 301)
+        assert office.boxes.pins.check(DOMAIN, "1002", "2468", "2468")
+
+
+def test_98_asks_which_mailbox(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.leave("1002", 2.0)
+        office.phone(1006).dial("*98").presses("1002", after=0.5).presses("2468#", after=1.0).presses(
+            "1", after=0.5
+        ).waits(4.0).hangs_up()
+        office.run()
+        assert office.boxes.counts(DOMAIN, "1002") == (0, 1)
+
+
+def test_another_pin_is_kept_sealed_and_in_force(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.phone(1002).dial("*97").presses("2468#", after=0.5).presses("3", after=0.5).presses(
+            "13579#", after=0.5
+        ).presses("13579#", after=0.5).waits(3.0).hangs_up()
+        office.run()
+        assert office.boxes.pins.check(DOMAIN, "1002", "2468", "13579")
+        assert not office.boxes.pins.check(DOMAIN, "1002", "2468", "2468")
+        assert "13579" not in str(list(office.state.tenant(DOMAIN).entries()))
+
+
+def test_an_own_greeting_is_recorded_heard_and_removed(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        owner = office.phone(1002)
+        owner.dial("*97").presses("2468#", after=0.5).presses("2", after=0.5).presses("2", after=0.5).waits(
+            7.0
+        ).presses("#").waits(3.0).hangs_up()
+        office.run()
+        assert office.boxes.greeting(DOMAIN, "1002") is not None
+        office.phone(1003).dial("mailbox:1002") if False else None
+        owner.dial("*97").presses("2468#", after=0.5).presses("23", after=0.5).waits(3.0).hangs_up()
+        office.run()
+        assert office.boxes.greeting(DOMAIN, "1002") is None and office.files == []
+
+
+def test_a_full_mailbox_takes_no_message(tmp_path: Path) -> None:
+    text = EXAMPLE.replace('mailbox = { pin = "2468" }', 'mailbox = { pin = "2468", max_messages = 1 }')
+    with VoicemailOffice(tmp_path, text=text) as office:
+        office.leave("1002", 2.0)
+        office.leave("1002", 2.0)
+        assert len(office.messages("1002")) == 1
+
+
+def test_a_message_that_a_crash_cut_short_is_there_after_the_restart(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        rows = office.rows
+        office.phone(1005).dial("1002").presses("#", after=0.5).waits(30.0).hangs_up()
+        office.world.run(until=office.world.now + 6.0)
+        (row,) = rows.tenant(DOMAIN).rows.values()
+        assert row.state == "recording"
+        copy, kept = tmp_path / "crashed", dict(rows.tenant(DOMAIN).rows)
+        __import__("shutil").copytree(tmp_path, copy, ignore=lambda *_: ["crashed"])
+        office.run()
+    rows.tenant(DOMAIN).rows = kept
+    with VoicemailOffice(copy, rows=rows) as office:
+        (message,) = office.messages("1002")
+        assert message.state == "kept" and message.seconds > 2.5
