@@ -274,7 +274,8 @@ class Daemon:
         self._board.flows.add(ToMailbox, leave_message(self._mailboxes))
         self._board.flows.add(ToVoicemail, hear_messages(self._mailboxes))
         self._board.attach(self._app)
-        self._lamps = Lamps(self._directory)
+        self._lamps = Lamps(self._directory, self._mailboxes)
+        self._mailboxes.on_changed(self._lamps.mailbox_changed)
         self._lamps.attach(self._app)
         self._lamps.follow(self._board.desk.parking)
         self._app.gate.emergency_numbers = self._directory.current.emergency_numbers

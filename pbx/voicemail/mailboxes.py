@@ -21,6 +21,7 @@ from pbx.recording_store import SealedRecordings
 from pbx.store.base import MessageRecord
 from pbx.voicemail.draft import Draft
 from pbx.voicemail.pins import Pins
+from voipat import Mailbox
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,11 @@ class Mailboxes:
         """How many new and old messages."""
         folders = [each.folder for each in self._of(tenant, mailbox).values() if _is_message(each)]
         return Counts(folders.count("new"), folders.count("old"))
+
+    def mailbox_counts(self, tenant: str, extension: str) -> Mailbox:
+        """The same for the lamps of the phones (RFC 3842)."""
+        found = self.counts(tenant, extension)
+        return Mailbox(new=found.new, old=found.old)
 
     def is_full(self, tenant: str, mailbox: str, most: int) -> bool:
         """Whether there is no room; messages that are being spoken count."""
