@@ -23,7 +23,10 @@ def test_a_call_is_refreshed_on_each_leg(cell: str, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.rfc("4028", "10")
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_call_of_eight_hours_is_refreshed_on_each_leg(cell: str, seed: int) -> None:
+def test_a_call_of_eight_hours_is_refreshed_on_each_leg(cell: str, seed: int, soak: bool) -> None:
+    # Its media takes minutes to simulate; `make test` holds the same cells for 2000 s.
+    if not soak:
+        pytest.skip("minutes of work: `make soak` runs it")
     _hold_a_call(8 * 3600.0, cell, seed)
 
 
@@ -36,8 +39,8 @@ def _hold_a_call(seconds: float, cell: str, seed: int) -> None:
         assert call.ended_by == alice.name and call.unmet == []
         assert office.outcome()[:3] == ("answered", 200, "VP-4001")
         methods = [event.data for event in office.world.network.ladder if event.data.startswith((b"INVITE", b"UPDATE"))]
-        # Every 900 s on both legs, and the three INVITEs of the set-up (challenge, call, leg b).
-        assert len(methods) == pytest.approx(2 * (seconds // 900) + 3, abs=1)
+        # Every 900 s and a round trip on both legs, and the three INVITEs of the set-up (challenge, call, leg b).
+        assert len(methods) == pytest.approx(2 * (seconds // 900) + 3, abs=2)
         described = {_origin(data) for data in methods if b"\r\n\r\nv=0" in data}
         assert len(described) <= 3, "no refresh changes o="
         assert office.world.leaks() == []
