@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Protocol
 
 from pbx.admission import SERVER, Admission, Limit
-from pbx.decisions import FromExtension, FromTrunk, NoRoute, Source, ToTrunks
+from pbx.decisions import FromExtension, FromTrunk, NoRoute, Source, ToConference, ToTrunks
 from pbx.directory import Directory, LiveDirectory
+from pbx.flows.meet import meet
 from pbx.flows.registry import built_in
 from pbx.flows.visit import Chance, Desk, Flows, TrunkDialer, Visit
 from pbx.pace import Pace
@@ -62,6 +63,7 @@ class Switchboard:
     def attach(self, app: App) -> None:
         """Take the calls to every URI."""
         app.on_call("*")(self.handle)
+        self.flows.add(ToConference, meet(app))
 
     async def handle(self, call: Call) -> None:
         """One call from its INVITE to its end. Raises: CallOutcome."""

@@ -72,9 +72,7 @@ class Conference:
     pin: str = option(PIN, "", secret=True)
     moderator_pin: str = option(PIN, "", secret=True)
     max_parties: int = option(integer(2, 500), 100)
-    wait_for_moderator: bool = option(flag, False)
     announce: bool = option(flag, True)
-    record: bool = option(flag, False)
 
 
 @dataclass(frozen=True, slots=True)

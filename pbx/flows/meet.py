@@ -1,0 +1,71 @@
+"""A conference room of the plan: PIN, announcements, and keys within it.
+
+6 mutes and unmutes oneself, 9 (a moderator) locks and opens the room.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pbx.decisions import ToConference
+from pbx.flows.visit import Flow, Visit
+from pbx.objects.groups import Conference as RoomConfig
+from voipat import App, Call, Conference, Member, PromptSet, Rejected, reasons
+
+TRIES: Final = 3
+LONGEST_PIN: Final = 16
+MUTE: Final = "6"
+LOCK: Final = "9"
+
+
+def meet(app: App) -> Flow:
+    """The flow of `ToConference`."""
+
+    async def run(visit: Visit, target: ToConference) -> None:
+        """Raises: CallOutcome."""
+        call, config = visit.call, target.conference
+        await call.answer()
+        is_moderator = await _may_enter(call, config)
+        room = app.conference(f"room-{config.number}", tenant=visit.tenant.domain, limit=config.max_parties)
+        async with room as conference:
+            member = await conference.join(call)
+            if config.announce:
+                await conference.announce(_words(call, "conference/has-joined"))
+            await _stay(call, conference, member, is_moderator=is_moderator)
+
+    return run
+
+
+async def _may_enter(call: Call, config: RoomConfig) -> bool:
+    """Ask for the PIN where there is one; whether it was the moderator's. Raises: Rejected after three wrong ones."""
+    if not config.pin and not config.moderator_pin:
+        await call.say("conference/joined")
+        return False
+    for _ in range(TRIES):
+        given = await call.ask(_words(call, "conference/enter-pin"), digits=LONGEST_PIN)
+        if given and given == config.moderator_pin:
+            await call.say("conference/joined")
+            return True
+        if given == config.pin:
+            await call.say("conference/joined")
+            return False
+        call.note("conference %s: wrong PIN", config.number)
+        await call.say("wrong-pin")
+    await call.say("goodbye")
+    raise Rejected(reasons.TOO_MANY_PINS)
+
+
+async def _stay(call: Call, conference: Conference, member: Member, *, is_moderator: bool) -> None:
+    async for digit in call.digits():
+        if digit == MUTE:
+            await member.set_muted(not member.muted)
+        elif digit == LOCK and is_moderator:
+            conference.lock(not conference.is_locked)
+            await conference.announce(
+                _words(call, "conference/locked" if conference.is_locked else "conference/unlocked")
+            )
+
+
+def _words(call: Call, name: str) -> str:
+    prompts: PromptSet = call.prompts
+    return prompts.path(name)
