@@ -103,7 +103,7 @@ MESSAGES: Final[dict[str, Case]] = {
     "mpart01": Case(
         "3.1.1.11",
         "request MESSAGE",
-        (405,),
+        (401,),
         "Parsers must accept this message as well formed, even if the application above the parser does not support "
         "multipart/signed.",
     ),
