@@ -32,14 +32,14 @@ def phone(directory: Path, server: Server, user: str, frequency: float) -> Bares
 def phones(tmp_path: Path, server: Server) -> Iterator[tuple[Baresip, Baresip]]:
     with ExitStack() as stack:
         alice = stack.enter_context(closing(phone(tmp_path, server, "1001", 440.0)))
-        bob = stack.enter_context(closing(phone(tmp_path, server, "1002", 880.0)))
+        bob = stack.enter_context(closing(phone(tmp_path, server, "1006", 880.0)))
         alice.wait_registered()
         bob.wait_registered()
         yield alice, bob
 
 
 def call(alice: Baresip, bob: Baresip, seconds: float) -> None:
-    alice.command("dial", "sip:1002@office.test")
+    alice.command("dial", "sip:1006@office.test")
     bob.wait_for("CALL_INCOMING")
     bob.command("accept")
     alice.wait_for("CALL_ESTABLISHED")
@@ -61,7 +61,7 @@ def only_cdr(server: Server) -> dict[str, object]:
 def test_each_phone_hears_the_others_tone_without_gaps(server: Server, phones: tuple[Baresip, Baresip]) -> None:
     alice, bob = phones
     registered = {row["aor"] for row in server.rows("registrations")}
-    assert registered == {"sip:1001@office.test", "sip:1002@office.test"}
+    assert registered == {"sip:1001@office.test", "sip:1006@office.test"}
 
     call(alice, bob, TALK_S)
     alice.command("hangup")
@@ -77,7 +77,7 @@ def test_each_phone_hears_the_others_tone_without_gaps(server: Server, phones: t
 
     row = only_cdr(server)
     assert row["disposition"] == "answered"
-    assert (row["caller"], row["callee"]) == ("1001", "1002")
+    assert (row["caller"], row["callee"]) == ("1001", "1006")
     assert row["hangup_by"] == "caller"
     assert row["billable_s"] == pytest.approx(TALK_S, abs=1)
     for leg in ("a_leg", "b_leg"):
@@ -112,7 +112,7 @@ def test_echo_code_gives_the_caller_its_own_tone(server: Server, phones: tuple[B
 
 def test_callee_rejects_and_the_caller_sees_busy(server: Server, phones: tuple[Baresip, Baresip]) -> None:
     alice, bob = phones
-    alice.command("dial", "sip:1002@office.test")
+    alice.command("dial", "sip:1006@office.test")
     bob.wait_for("CALL_INCOMING")
     bob.command("hangup")
     closed = alice.wait_for("CALL_CLOSED")

@@ -24,9 +24,9 @@ def test_a_phone_answers_until_it_is_killed(tmp_path: Path) -> None:
     settings = {"server.registrar.keepalive_s": "5", "server.registrar.keepalive_failures": "2"}
     with closing(Server(tmp_path / "server", **settings)) as server:
         phone = Baresip(
-            tmp_path / "1002",
-            user="1002",
-            password="pass-1002",
+            tmp_path / "1006",
+            user="1006",
+            password="pass-1006",
             server=server.address,
             port=free_port(run=5),
             frequency=440.0,
@@ -37,7 +37,7 @@ def test_a_phone_answers_until_it_is_killed(tmp_path: Path) -> None:
             assert reachable(server) == [True]
             phone.process.signal(signal.SIGKILL)
             wait_until(lambda: reachable(server) == [False], 25, "it is found out")
-        rows = [["1001", sipp.credentials("1001"), "1002", 6000]]
+        rows = [["1001", sipp.credentials("1001"), "1006", 6000]]
         started = time.monotonic()
         sipp.run(tmp_path, "expect_480", target=server.address, port=free_port(), calls=1, rows=rows)
         assert time.monotonic() - started < 5

@@ -34,7 +34,7 @@ def call_rows(
         ("wrong_password", "1001", "wrong", "1002"),
         ("wrong_password", "4711", "any", "1002"),
         ("expect_404", "1001", None, "7777"),
-        ("expect_480", "1001", None, "1003"),
+        ("expect_480", "1001", None, "1007"),
     ],
     ids=["wrong password", "unknown user", "unknown callee", "callee not registered"],
 )
@@ -67,10 +67,10 @@ def test_caller_who_is_not_registered_may_call_with_its_password(tmp_path: Path,
 
 def test_busy_callee_gives_486_and_a_busy_cdr(tmp_path: Path, server: Server) -> None:
     contact = free_port()
-    register(tmp_path, server, "1002", contact)
+    register(tmp_path, server, "1006", contact)
     callee = sipp.Sipp(tmp_path, "busy", target=server.address, port=contact)
     try:
-        sipp.run(tmp_path, "expect_486", target=server.address, port=free_port(), calls=1, rows=call_rows("1002"))
+        sipp.run(tmp_path, "expect_486", target=server.address, port=free_port(), calls=1, rows=call_rows("1006"))
     finally:
         callee.close()
     rows = server.rows("cdr")
