@@ -33,7 +33,7 @@ def churn(directory: Path, server: Server, contact: int, seconds: float) -> int:
             rate=5,
             rows=call_rows(number, caller="1004"),
         )
-        for scenario, number in (("expect_404", "7777"), ("expect_480", "1003"))
+        for scenario, number in (("expect_404", "7777"), ("expect_480", "1007"))
     ]
     try:
         sipp.run(
