@@ -40,7 +40,8 @@ class Cause:
 class LegMedia:
     """What was received from the leg's peer; `loss` a fraction of 1, `jitter` and `rtt` in milliseconds.
 
-    `loss_out`, `jitter_out`, `mos_out`: of what the peer got, by its own reports.
+    `loss_out`, `jitter_out`, `mos_out`: of what the peer got, by its own reports. `crypto`: suite and key exchange, None in
+    the clear.
     """
 
     codec: str | None = None
@@ -52,6 +53,7 @@ class LegMedia:
     jitter_out: float | None = None
     mos_out: float | None = None
     rtt: float | None = None
+    crypto: str | None = None
 
 
 @value_object(frozen=True, slots=True)
@@ -172,6 +174,7 @@ class CdrWriter:
                 jitter_out=fact.media.jitter_out,
                 mos_out=fact.media.mos_out,
                 rtt=fact.media.rtt,
+                crypto=fact.media.crypto,
             )
         )
 
@@ -214,6 +217,7 @@ class CdrLeg:
     jitter_out: float | None = None
     mos_out: float | None = None
     rtt: float | None = None
+    crypto: str | None = None
 
 
 @value_object(frozen=True, slots=True)
@@ -348,6 +352,7 @@ def _side(leg: LegRecord | None) -> CdrLeg | None:
         jitter_out=leg.jitter_out,
         mos_out=leg.mos_out,
         rtt=leg.rtt,
+        crypto=leg.crypto,
     )
 
 
@@ -365,6 +370,7 @@ def _leg_row(leg: CdrLeg | None) -> Mapping[str, object] | None:
         "jitter_out": leg.jitter_out,
         "mos_out": leg.mos_out,
         "rtt": leg.rtt,
+        "crypto": leg.crypto,
     }
 
 

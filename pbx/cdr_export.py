@@ -50,6 +50,7 @@ COLUMNS: Final[Mapping[str, type]] = {
     "mos_out": float,
     "rtt": float,
     "attempts": int,
+    "crypto": str,
 }
 FORMATS: Final = ("csv", "jsonl", "parquet")
 # Rows of one Parquet row group: a million CDRs never stand in memory at once.

@@ -34,14 +34,14 @@ NOT_THERE: Final = 3
 REGISTRATION_COLUMNS: Final = (
     *("tenant", "aor", "contact", "received", "transport", "vendor", "model", "firmware", "expires_s", "reachable"),
 )
-CALL_COLUMNS: Final = ("id", "tenant", "caller", "callee", "state", "started", "answered")
+CALL_COLUMNS: Final = ("id", "tenant", "caller", "callee", "state", "started", "answered", "codec", "crypto")
 CDR_COLUMNS: Final = (
     *("started", "tenant", "caller", "callee", "disposition", "duration_s"),
     *("billable_s", "hangup_by", "cause", "id"),
 )
 LEG_COLUMNS: Final = (
     *("started", "linked_id", "leg", "caller", "callee", "disposition", "billable_s"),
-    *("codec", "packets", "loss", "jitter", "mos", "loss_out", "jitter_out", "mos_out", "rtt"),
+    *("codec", "packets", "loss", "jitter", "mos", "loss_out", "jitter_out", "mos_out", "rtt", "crypto"),
 )
 TRUNK_COLUMNS: Final = ("tenant", "trunk", "host", "state", "registration", "calls", "max_calls", "failures", "last")
 BAN_COLUMNS: Final = ("source", "account", "left_s")

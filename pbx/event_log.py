@@ -109,6 +109,7 @@ def _ended(event: CallEnded) -> None:
         jitter_ms=round(media.jitter_ms, 2),
         mos=media.mos,
         mos_out=media.mos_out,
+        crypto=media.crypto,
     )
 
 

@@ -146,6 +146,7 @@ def _ended(event: CallEnded) -> LegEnded:
             jitter_out=media.jitter_out_ms,
             mos_out=media.mos_out,
             rtt=media.round_trip_ms,
+            crypto=media.crypto,
         ),
         duration_s=event.duration_s,
         billable_s=event.billable_s,

@@ -81,6 +81,8 @@ def call_row(call: Call) -> Row:
         "state": call.state.value,
         "started": _moment(call.started),
         "answered": _moment(call.answered),
+        "codec": None if call.media is None else call.media.codec,
+        "crypto": None if call.media is None else call.media.crypto,
     }
 
 

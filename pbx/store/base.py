@@ -75,6 +75,7 @@ class LegRecord(NamedTuple):
     jitter_out: float | None = None
     mos_out: float | None = None
     rtt: float | None = None
+    crypto: str | None = None
 
 
 @value_object(frozen=True, slots=True)

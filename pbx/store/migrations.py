@@ -40,8 +40,15 @@ def _voicemail_messages(connection: Connection) -> None:
     )
 
 
+def _crypto_column(connection: Connection) -> None:
+    """5: how the media of each leg was encrypted."""
+    connection.exec_driver_sql("ALTER TABLE cdrs ADD COLUMN crypto VARCHAR")
+
+
 # From version → the step to the next one.
-STEPS: Final[Mapping[int, Step]] = MappingProxyType({1: _quality_columns, 2: _tenant_state, 3: _voicemail_messages})
+STEPS: Final[Mapping[int, Step]] = MappingProxyType(
+    {1: _quality_columns, 2: _tenant_state, 3: _voicemail_messages, 4: _crypto_column}
+)
 
 
 def migrate(connection: Connection, version: int, *, steps: Mapping[int, Step] = STEPS) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Pri
 
 from pbx.retention import RetentionClass
 
-VERSION: Final = 4
+VERSION: Final = 5
 
 metadata = MetaData()
 
@@ -124,6 +124,7 @@ cdrs = Table(
     Column("jitter_out", Float),
     Column("mos_out", Float),
     Column("rtt", Float),
+    Column("crypto", String),
     info={"retention": RetentionClass.CDR},
 )
 

@@ -141,11 +141,13 @@ def test_calls_are_a_table_for_people_and_objects_for_programs(
         "state": "answered",
         "started": "2026-11-24T20:00:00.000Z",
         "answered": None,
+        "codec": "PCMU",
+        "crypto": "AEAD_AES_128_GCM SDES",
     }
     with daemon(tmp_path, calls=rows(row)):
         assert cli.main(["calls", "--data", str(tmp_path)]) == 0
         heading, line = capsys.readouterr().out.splitlines()
-        assert heading.split() == ["ID", "TENANT", "CALLER", "CALLEE", "STATE", "STARTED", "ANSWERED"]
+        assert heading.split() == [column.upper() for column in row]
         assert line.isprintable() and line.startswith("c1  office.test  1001    \\x1b[2J  answered  ")
         assert cli.main(["calls", "--json", "--data", str(tmp_path)]) == 0
         assert json.loads(capsys.readouterr().out) == row

@@ -38,7 +38,7 @@ def test_the_events_of_a_leg_make_its_cdr(store: SqliteStore) -> None:
     media = MediaFigures(
         "PCMU", packets_received=500, packets_sent=499, lost=5, loss=0.01, jitter_ms=1.5, mos=4.1, loss_out=0.02
     )
-    media = replace(media, jitter_out_ms=2.5, mos_out=4.0, round_trip_ms=30.0)
+    media = replace(media, jitter_out_ms=2.5, mos_out=4.0, round_trip_ms=30.0, crypto="AEAD_AES_256_GCM DTLS")
     cause = Cause(200, 16, "", "Normal call clearing")
     end = (BEGIN + 2, BEGIN + 12, 12.0, 10.0, "answered", "caller", cause, media, 1)
     listener(CallEnded(*leg, *end))  # type: ignore[arg-type]
@@ -63,6 +63,7 @@ def test_the_events_of_a_leg_make_its_cdr(store: SqliteStore) -> None:
         "jitter_out": 2.5,
         "mos_out": 4.0,
         "rtt": 30.0,
+        "crypto": "AEAD_AES_256_GCM DTLS",
     }
 
 
