@@ -40,8 +40,8 @@ class Cause:
 class LegMedia:
     """What was received from the leg's peer; `loss` a fraction of 1, `jitter` and `rtt` in milliseconds.
 
-    `loss_out`, `jitter_out`, `mos_out`: of what the peer got, by its own reports. `crypto`: suite and key exchange, None in
-    the clear.
+    `loss_out`, `jitter_out`, `mos_out`: of what the peer got, by its own reports. `crypto`: suite and key exchange;
+    None is plain RTP.
     """
 
     codec: str | None = None
