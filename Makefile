@@ -28,7 +28,7 @@ env: $(VENV)/.native  ## set up: own virtual environment, native modules, the vo
 
 dev: $(VENV)/.dev
 
-peers:  ## install the programs the interop tests call (sipp, baresip, sipsak, tshark)
+peers:  ## install the programs the interop tests call (sipp, baresip, linphone, sipsak, tshark)
 	@sh tools/peers.sh
 
 peer-asterisk:  ## fetch Asterisk 22 into a chroot under build/ for `make interop-asterisk`

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the peers that the interop tests talk to, as programs only: nothing starts as a service.
 set -eu
-packages="sip-tester baresip-core sipsak tshark"
-programs="sipp baresip sipsak tshark"
+packages="sip-tester baresip-core linphone-cli sipsak tshark"
+programs="sipp baresip linphonec sipsak tshark"
 
 say() { printf 'voipat: %s\n' "$*" >&2; }
 missing=""
