@@ -52,8 +52,9 @@ sim: dev  ## call flows in virtual time; SEED=n replays one
 	@VOIPAT_SEED=$(SEED) $(PY) -m pytest tests/sim
 	@$(PY) -m tests.sim.office_hour --seconds 3600 --extensions 500 --seed $(SEED)
 
-fuzz: dev  ## mutated SIP, SDP, RTP and RTCP; then the same under the sanitizers
-	@$(PY) tools/fuzz_all.py --full
+fuzz: dev  ## mutated SIP, SDP, RTP and RTCP, and under the sanitizers; COUNT=10000000 MINUTES=60 a campaign of SIP
+	@$(if $(COUNT),$(PY) -m fuzz.campaign --count $(COUNT) --minutes $(or $(MINUTES),1440) --workers $(or $(WORKERS),1) \
+		--report docs/reference/fuzzing.md,$(PY) tools/fuzz_all.py --full)
 
 mutate: dev  ## change the state machines, dialogs and offer/answer bit by bit: does a test notice? ONLY=dialog for a part
 	@nice -n 10 $(PY) -m tools.mutate $(if $(ONLY),--only $(ONLY))

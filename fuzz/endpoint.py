@@ -7,7 +7,6 @@ before; all that is sent can be parsed; no message takes long; when the last tim
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from fuzz.finding import Finding, command
 from fuzz.sip_mutations import mutant, mutated
 from sipcore.endpoint import Admit, Drop, Endpoint, Refuse, Verdict
 from sipcore.entropy import SeededEntropy
@@ -210,8 +210,8 @@ class Campaign:
                 user.take(user.endpoint.handle_timeout(self.now), self.now)
 
 
-def run(count: int, seed: int, *, campaign_length: int = 5_000) -> int:
-    """Fire `count` mutants in campaigns that each end in silence; the exit status."""
+def tried(count: int, seed: int, *, campaign_length: int = 5_000) -> Counter[str]:
+    """What became of `count` mutants, in campaigns that each end in silence. Raises: Finding."""
     tally: Counter[str] = Counter()
     while tally["mutants"] < count:
         campaign = Campaign(seed)
@@ -220,25 +220,22 @@ def run(count: int, seed: int, *, campaign_length: int = 5_000) -> int:
             while campaign.tally["mutants"] < wanted:
                 campaign.shoot()
             campaign.end()
-        except Exception:
-            print(f"seed {seed}, after {campaign.tally['mutants']} mutants:")
-            raise
+        except Exception as error:
+            raise Finding(f"seed {seed}, after {campaign.tally['mutants']} mutants: {error!r}") from error
         if campaign.tally["left"]:
-            print(f"seed {seed}: {campaign.tally['left']} transactions and dialogs left")
+            raise Finding(f"seed {seed}: {campaign.tally['left']} transactions and dialogs left")
         tally += campaign.tally
         seed += 1
+    return tally
+
+
+def run(count: int, seed: int) -> int:
+    """Fire `count` mutants; the exit status. Raises: Finding."""
+    tally = tried(count, seed)
     reached = ", ".join(f"{tally[name]} {name}" for name in ("dropped", "answered 4xx", "transaction layer", "user"))
-    print(f"{tally['mutants']} mutants: {reached}; {tally['slow']} slow, {tally['left']} left")
-    return 1 if tally["left"] or tally["transaction layer"] * 3 < tally["mutants"] else 0
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m fuzz.endpoint", description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    return run(options.count, options.seed)
+    print(f"{tally['mutants']} mutants: {reached}; {tally['slow']} slow")
+    return 1 if tally["transaction layer"] * 3 < tally["mutants"] else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("fuzz.endpoint", __doc__, run))

@@ -8,16 +8,16 @@ Run by `python -m fuzz.sdp --count N --seed S`. A finding is printed with its se
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from dataclasses import replace
 
+from fuzz.finding import Finding, timed, told
 from sipcore.errors import NegotiationError, ParseError
 from sipcore.offer_answer import LocalMedia, OfferAnswer, offered_formats, read_answer
 from sipcore.sdp import RtpFormat, SessionDescription, format_sdp, parse_sdp
 from sipcore.sdp_security import CryptoSuite, Fingerprint, LocalSecurity, SrtpPolicy
 
-# A quarter of a second for at most 64 kB, on a busy machine: a quadratic reader needs far more.
+# A quarter of a second of CPU time for at most 64 kB, on a busy machine: a quadratic reader needs far more.
 SLOWEST_S = 0.25
 
 LOCAL = LocalMedia(
@@ -122,21 +122,24 @@ def _negotiates(session: SessionDescription, local: LocalMedia, *, as_offer: boo
     return True
 
 
-def run(count: int, seed: int) -> int:
-    """Try `count` bodies; the exit status."""
+def tried(count: int, seed: int) -> Counter[str]:
+    """What became of `count` bodies. Raises: Finding."""
     tally: Counter[str] = Counter()
     for index in range(count):
         generator = random.Random(f"{seed}/{index}")
         body = mutate(generator, generator.choice(SEEDS))
-        started = time.perf_counter()
         try:
-            tally[outcome(body)] += 1
+            with timed(tally, SLOWEST_S):
+                tally[outcome(body)] += 1
         except Exception as error:
-            print(f"seed {seed} index {index}: {error!r}\n{body!r}")
-            return 1
-        if time.perf_counter() - started > SLOWEST_S:
-            tally["slow"] += 1
-            print(f"seed {seed} index {index}: slow, {len(body)} bytes")
-    print(f"{count} bodies, seed {seed}: " + ", ".join(f"{number} {what}" for what, number in sorted(tally.items())))
+            raise Finding(f"seed {seed} index {index}: {error!r}\n{body!r}") from error
+    tally["mutants"] = count
+    return tally
+
+
+def run(count: int, seed: int) -> int:
+    """Try `count` bodies; the exit status. Raises: Finding."""
+    tally = tried(count, seed)
+    print(f"{count} bodies, seed {seed}: {told(tally)}")
     # A pause of the machine is one slow body; a quadratic reader makes many.
     return 1 if tally["slow"] > max(3, count // 1000) else 0

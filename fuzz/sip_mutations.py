@@ -10,20 +10,19 @@ be read; what `to_bytes` writes is read again as the same; a stream frames it as
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from fuzz.finding import Finding, command, timed, told
 from sipcore.errors import ParseError
 from sipcore.message import Message, Request, Response
 from sipcore.parser import parse_message
 from sipcore.stream_parser import StreamParser
 
-# A twentieth of a second for at most 64 kB, on a busy machine: a quadratic reader needs far more.
+# CPU time for at most 64 kB, read many times, on a busy machine: a quadratic reader needs far more.
 SLOWEST_S: Final = 0.05
 
 _SDP: Final = (
@@ -246,32 +245,27 @@ def outcome(data: bytes) -> str:
     return "valid"
 
 
-def run(count: int, seed: int) -> int:
-    """Try `count` mutants; the exit status."""
+def tried(count: int, seed: int) -> Counter[str]:
+    """What became of `count` mutants. Raises: Finding."""
     tally: Counter[str] = Counter()
     for index in range(count):
         data = mutant(random.Random(f"{seed}/{index}"))
-        started = time.perf_counter()
         try:
-            tally[outcome(data)] += 1
+            with timed(tally, SLOWEST_S):
+                tally[outcome(data)] += 1
         except Exception as error:
-            print(f"seed {seed} index {index}: {error!r}\n{data!r}")
-            return 1
-        if time.perf_counter() - started > SLOWEST_S:
-            tally["slow"] += 1
-            print(f"seed {seed} index {index}: slow, {len(data)} bytes")
-    print(f"{count} messages, seed {seed}: " + ", ".join(f"{number} {what}" for what, number in sorted(tally.items())))
+            raise Finding(f"seed {seed} index {index}: {error!r}\n{data!r}") from error
+    tally["mutants"] = count
+    return tally
+
+
+def run(count: int, seed: int) -> int:
+    """Try `count` mutants; the exit status. Raises: Finding."""
+    tally = tried(count, seed)
+    print(f"{count} messages, seed {seed}: {told(tally)}")
     # A pause of the machine is one slow message; a quadratic reader makes many.
     return 1 if tally["slow"] > max(3, count // 1000) or tally["valid"] * 3 < count else 0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m fuzz.sip_mutations", description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    return run(options.count, options.seed)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("fuzz.sip_mutations", __doc__, run))

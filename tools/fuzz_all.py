@@ -10,7 +10,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # target module → inputs of a full run
-TARGETS = {"fuzz.endpoint": 100_000, "fuzz.sdp": 100_000, "fuzz.rtp": 100_000, "fuzz.sound": 100_000}
+TARGETS = {
+    "fuzz.endpoint": 100_000,
+    "fuzz.stream": 100_000,
+    "fuzz.sdp": 100_000,
+    "fuzz.rtp": 100_000,
+    "fuzz.sound": 100_000,
+    "fuzz.hostile": 10_000,
+}
 
 NATIVE = ("fuzz.endpoint", "fuzz.rtp")  # also on the sanitizer build: they go through our native modules
 
