@@ -34,6 +34,7 @@ if SANITIZE:
 MODULES = {
     "sipcore._sipfields": ["ext/siptext/_sipfields.pyx"],
     "sipcore._siptext": ["ext/siptext/_siptext.pyx"],
+    "sipcore.aio._datagrams": ["ext/net/_datagrams.pyx"],
     "media._dsp": ["ext/face/_dsp.pyx"],
     "media._engine": ["ext/face/_engine.pyx"],
     "media._tape": ["ext/face/_tape.pyx"],
@@ -41,13 +42,13 @@ MODULES = {
 
 
 def extensions() -> list[Extension]:
-    kernel = sorted(str(path) for path in Path("ext/kernel").glob("*.h"))
+    headers = sorted(str(path) for path in Path("ext").glob("*/*.h"))
     return [
         Extension(
             name,
             sources,
-            include_dirs=["ext/include", "ext/kernel"],
-            depends=kernel,
+            include_dirs=["ext/include", "ext/kernel", "ext/net"],
+            depends=headers,
             extra_compile_args=COMPILE,
             extra_link_args=[*LINK, "-pthread"],
         )
@@ -61,7 +62,7 @@ setup(
         extensions(),
         nthreads=JOBS,
         build_dir="build/cython-debug" if DEBUG else "build/cython",  # the directives differ
-        include_path=["ext/include", "ext/siptext", "ext/kernel", "ext/face"],
+        include_path=["ext/include", "ext/siptext", "ext/kernel", "ext/face", "ext/net"],
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,

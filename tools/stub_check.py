@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = ("sipcore._sipfields", "sipcore._siptext", "media._dsp", "media._engine")
+MODULES = ("sipcore._sipfields", "sipcore._siptext", "sipcore.aio._datagrams", "media._dsp", "media._engine")
 
 
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
