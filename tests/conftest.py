@@ -51,5 +51,5 @@ def _descriptors() -> dict[str, str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for marker in item.iter_markers("rfc"):
-            if len(marker.args) != 2 or not all(isinstance(value, str) for value in marker.args):
-                raise pytest.UsageError(f'{item.nodeid}: write @pytest.mark.rfc("3261", "17.1.1.2")')
+            if len(marker.args) not in (2, 3) or not all(isinstance(value, str) for value in marker.args):
+                raise pytest.UsageError(f'{item.nodeid}: write @pytest.mark.rfc("3261", "17.1.1.2", "the sentence")')

@@ -309,6 +309,10 @@ BAD_ADDRESS_OF_RECORD: Final = Reason(
     "VP-5006", 400, 95, "failed", "To is no SIP address",
     "A phone registers a sip or sips URI.")  # fmt: skip
 
+CONTACT_IS_AOR: Final = Reason(
+    "VP-5050", 403, 25, "failed", "Contact is the address of record",
+    "A phone that asks for a GRUU registered its own public address as Contact: calls would come back to us for ever. "
+    "Give the phone a Contact of its own host.")  # fmt: skip
 NO_OUTBOUND: Final = Reason(
     "VP-5010", 439, 41, "failed", "First hop lacks outbound support",
     "The phone wants several flows (RFC 5626), and the proxy in between keeps none: its Path has no ob.")  # fmt: skip

@@ -218,6 +218,8 @@ class Registrar:
         wallclock: float,
     ) -> None:
         expires = self._expires(contact, request)
+        if "+sip.instance" in contact.params and has_option(request, "gruu") and contact.uri.equivalent(Uri.parse(aor)):
+            raise _Refused(reasons.CONTACT_IS_AOR)  # RFC 5627 §5.1
         binding = _binding(contact, request, flow, tenant, aor, wallclock + expires)
         same = [other for other in change.left if _is_same(other, binding, contact.uri)]
         for other in same:

@@ -177,7 +177,11 @@ def test_a_phone_that_does_not_react_at_all_is_unreachable(seed: int) -> None:
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3261", "19.1.4")
+@pytest.mark.rfc(
+    "3261",
+    "19.1.4",
+    'Characters other than those in the "reserved" set … are equivalent to their ""%" HEX HEX" encoding.',
+)
 def test_a_number_with_escapes_is_that_number(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, bob = office.phones(2)

@@ -43,7 +43,14 @@ def final(call: PhoneCall) -> Response:
     return next(response for response in call.responses if response.status == 200)
 
 
-@pytest.mark.rfc("3261", "13.2.1")
+@pytest.mark.rfc(
+    "3261",
+    "13.2.1",
+    "If the initial offer is in an INVITE, the answer MUST be in a reliable non-failure message from UAS back to "
+    "UAC which is correlated to that INVITE. … That same exact answer MAY also be placed in any provisional "
+    "responses sent prior to the answer. The UAC MUST treat the first session description it receives as the "
+    "answer.",
+)
 def test_the_2xx_repeats_the_early_answer_and_a_reinvite_brings_the_winners_codec(seed: int) -> None:
     with Office(seed=seed) as office:
         (alice,) = office.phones(1)
@@ -84,7 +91,13 @@ def test_the_phone_with_the_early_media_may_answer_itself(seed: int) -> None:
         assert reinvites(office, alice) == [] and office.world.leaks() == []
 
 
-@pytest.mark.rfc("3261", "14.1")
+@pytest.mark.rfc(
+    "3261",
+    "14.1",
+    "If a UAC receives a 491 response to a re-INVITE, it SHOULD start a timer with a value T … When the timer "
+    "fires, the UAC SHOULD attempt the re-INVITE once more, if it still desires for that session modification to "
+    "take place.",
+)
 def test_a_caller_that_is_busy_with_a_change_of_its_own_is_asked_again(seed: int) -> None:
     with Office(seed=seed) as office:
         (alice,) = office.phones(1)

@@ -17,7 +17,12 @@ def three_devices(office: Office) -> tuple[Phone, list[Phone]]:
     return alice, devices
 
 
-@pytest.mark.rfc("3326", "2")
+@pytest.mark.rfc(
+    "3326",
+    "2",
+    "A SIP message MAY contain more than one Reason value (i.e., multiple Reason lines), but all of them MUST have "
+    "different protocol values.",
+)
 def test_the_first_answer_wins_and_the_losers_hear_completed_elsewhere(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, (desk, mobile, laptop) = three_devices(office)
@@ -59,7 +64,12 @@ def test_one_busy_device_does_not_end_the_search(seed: int) -> None:
         assert call.was_answered and office.world.leaks() == []
 
 
-@pytest.mark.rfc("3261", "16.7")
+@pytest.mark.rfc(
+    "3261",
+    "16.7",
+    "It MUST choose from the 6xx class responses if any exist in the context. If no 6xx class responses are "
+    "present, the proxy SHOULD choose from the lowest response class stored in the response context.",
+)
 def test_the_best_refusal_is_told_when_all_refuse(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, (desk, mobile, laptop) = three_devices(office)

@@ -96,7 +96,12 @@ class Talk:
         return sum(1 for data in sent if data.startswith(b"INVITE") and b";tag=" in data.split(b"\nTo:")[1][:90])
 
 
-@pytest.mark.rfc("3264", "8.4")
+@pytest.mark.rfc(
+    "3264",
+    "8.4",
+    "If the stream to be placed on hold was previously a sendrecv media stream, it is placed on hold by marking it "
+    "as sendonly.",
+)
 @pytest.mark.parametrize("level", ["media", "session"])
 @pytest.mark.parametrize("style", HOLDS)
 @pytest.mark.parametrize("by", SIDES)
@@ -116,7 +121,12 @@ def test_a_phone_holds_and_the_other_hears_music_until_it_resumes(
         assert talk.reinvites_to(held) == 0, "the hold is answered here"
 
 
-@pytest.mark.rfc("3264", "8.4")
+@pytest.mark.rfc(
+    "3264",
+    "8.4",
+    "If the stream to be placed on hold was previously a sendrecv media stream, it is placed on hold by marking it "
+    "as sendonly.",
+)
 @pytest.mark.parametrize("level", ["media", "session"])
 @pytest.mark.parametrize("style", [*HOLDS, "recvonly"])
 @pytest.mark.parametrize("by", SIDES)
@@ -136,7 +146,12 @@ def test_without_music_a_hold_goes_to_the_other_phone(seed: int, by: str, style:
         assert talk.reinvites_to(held) == 2 and talk.talks()
 
 
-@pytest.mark.rfc("3264", "8.4")
+@pytest.mark.rfc(
+    "3264",
+    "8.4",
+    "If the stream to be placed on hold was previously a recvonly media stream, it is placed on hold by marking it "
+    "inactive.",
+)
 @pytest.mark.parametrize("first", SIDES)
 def test_when_both_phones_hold_each_hears_music_once_it_alone_is_held(seed: int, first: str) -> None:
     with Talk(seed, music=True) as talk:
@@ -206,7 +221,13 @@ def test_a_hold_that_the_phone_refuses_leaves_the_call_as_it_was(seed: int) -> N
         assert holds(leg) == (False, False) and talk.talks()
 
 
-@pytest.mark.rfc("3261", "14.1")
+@pytest.mark.rfc(
+    "3261",
+    "14.1",
+    "If a UAC receives a 491 response to a re-INVITE, it SHOULD start a timer with a value T … When the timer "
+    "fires, the UAC SHOULD attempt the re-INVITE once more, if it still desires for that session modification to "
+    "take place.",
+)
 def test_a_hold_that_crosses_the_phones_own_succeeds_after_the_glare(seed: int) -> None:
     with Talk(seed, music=True) as talk:
         phone, _, leg = talk.sides("caller")

@@ -117,7 +117,12 @@ def test_when_both_flows_are_dead_the_call_fails_as_to_any_dead_phone(seed: int)
         phone.close()
 
 
-@pytest.mark.rfc("5627", "5.2")
+@pytest.mark.rfc(
+    "5627",
+    "6.1",
+    "If there are no registered contacts bound to the GRUU, the server MUST return a 480 (Temporarily Unavailable) "
+    "response.",
+)
 def test_a_gruu_rings_one_device_of_a_user_with_two(seed: int) -> None:
     with Office(seed=seed) as office:
         phone = TwoFlows(office, 200, 200)

@@ -23,7 +23,7 @@ def ended(seen: list[events.Event]) -> list[events.CallEnded]:
     return [each for each in seen if isinstance(each, events.CallEnded)]
 
 
-@pytest.mark.rfc("3261", "16")
+@pytest.mark.rfc("3261", "16", "When stateful, a proxy is purely a SIP transaction processing engine.")
 @pytest.mark.parametrize("loss", [0.0, 0.05])
 def test_a_registered_phone_is_called_through_the_proxy(loss: float) -> None:
     app, seen = office(Proxy())

@@ -44,7 +44,13 @@ def test_our_cancel_crosses_the_callees_200(seed: int) -> None:
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3261", "13.3.1.4")
+@pytest.mark.rfc(
+    "3261",
+    "13.3.1.4",
+    "Since 2xx is retransmitted end-to-end, there may be hops between UAS and UAC that are UDP. To ensure reliable "
+    "delivery across these hops, the response is retransmitted periodically even if the transport at the UAS is "
+    "reliable.",
+)
 def test_a_lost_ack_costs_a_repetition_only(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, bob = office.phones(2)
@@ -57,7 +63,12 @@ def test_a_lost_ack_costs_a_repetition_only(seed: int) -> None:
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3261", "13.3.1.4")
+@pytest.mark.rfc(
+    "3261",
+    "13.3.1.4",
+    "If the server retransmits the 2xx response for 64*T1 seconds without receiving an ACK, the dialog is "
+    "confirmed, but the session SHOULD be terminated. This is accomplished with a BYE.",
+)
 def test_a_caller_who_never_acknowledges_is_hung_up(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, bob = office.phones(2)
@@ -130,7 +141,13 @@ def test_both_hang_up_at_once(seed: int) -> None:
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3261", "14.1")
+@pytest.mark.rfc(
+    "3261",
+    "14.1",
+    "If the UAC is the owner of the Call-ID of the dialog ID …, T has a randomly chosen value between 2.1 and 4 "
+    "seconds in units of 10 ms. If the UAC is not the owner …, T has a randomly chosen value of between 0 and 2 "
+    "seconds in units of 10 ms.",
+)
 def test_both_hold_at_once_and_the_call_goes_on(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, bob = office.phones(2)
@@ -141,7 +158,12 @@ def test_both_hold_at_once_and_the_call_goes_on(seed: int) -> None:
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3261", "17.1.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.1.2",
+    "When timer A fires, the client transaction MUST retransmit the request by passing it to the transport layer, "
+    "and MUST reset the timer with a value of 2*T1.",
+)
 def test_an_invite_to_a_dead_phone_is_repeated_to_the_millisecond(seed: int) -> None:
     with Office(seed=seed, ring_s=60.0) as office:
         alice, bob = office.phones(2)

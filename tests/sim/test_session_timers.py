@@ -62,7 +62,11 @@ def test_a_dead_peer_ends_the_call_and_the_cdr_says_why(seed: int) -> None:
         assert any("VP-4012" in repr(leg) for leg in office.store.rows.values())
 
 
-@pytest.mark.rfc("4028", "9")
+@pytest.mark.rfc(
+    "4028",
+    "9",
+    "When sending the 422 response, the UAS MUST include a Min-SE header field with the value of its minimum interval.",
+)
 def test_a_call_with_too_small_an_interval_gets_422_with_min_se(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, _ = office.phones(2)

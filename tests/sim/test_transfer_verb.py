@@ -29,7 +29,12 @@ def app_of(how: Literal["refer", "bridge"], refused: list[str]) -> App:
     return app
 
 
-@pytest.mark.rfc("3515", "2.4.4")
+@pytest.mark.rfc(
+    "3515",
+    "2.4.4",
+    "The NOTIFY mechanism defined in [2] MUST be used to inform the agent sending the REFER of the status of the "
+    "reference.",
+)
 @pytest.mark.parametrize(("how", "accepts"), [("refer", True), ("refer", False), ("bridge", True)])
 def test_the_caller_reaches_the_target_whichever_way(how: Literal["refer", "bridge"], accepts: bool) -> None:
     """A phone that takes REFER calls itself; one that does not, and any with "bridge", is connected here."""
@@ -51,7 +56,12 @@ def test_the_caller_reaches_the_target_whichever_way(how: Literal["refer", "brid
         assert world.leaks() == []
 
 
-@pytest.mark.rfc("3515", "2.4.5")
+@pytest.mark.rfc(
+    "3515",
+    "2.4.5",
+    'Each NOTIFY MUST contain a body of type "message/sipfrag". The body of a NOTIFY MUST begin with a SIP '
+    "Response Status-Line.",
+)
 def test_a_target_that_refuses_is_told_to_the_handler() -> None:
     refused: list[str] = []
     with SimWorld(app_of("refer", refused)) as world:

@@ -32,7 +32,12 @@ def assert_talks(first: PhoneCall, second: PhoneCall, office: Office) -> None:
     assert second.heard.hears(first.phone.tone, since=since)
 
 
-@pytest.mark.rfc("3515", "2.4.4")
+@pytest.mark.rfc(
+    "3515",
+    "2.4.4",
+    "The NOTIFY mechanism defined in [2] MUST be used to inform the agent sending the REFER of the status of the "
+    "reference.",
+)
 @pytest.mark.parametrize("by", ["caller", "callee"])
 @pytest.mark.parametrize("hold", [False, True])
 def test_a_blind_transfer_joins_the_others(seed: int, by: str, hold: bool) -> None:
@@ -60,7 +65,12 @@ def test_a_blind_transfer_joins_the_others(seed: int, by: str, hold: bool) -> No
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3515", "2.4.5")
+@pytest.mark.rfc(
+    "3515",
+    "2.4.5",
+    'Each NOTIFY MUST contain a body of type "message/sipfrag". The body of a NOTIFY MUST begin with a SIP '
+    "Response Status-Line.",
+)
 @pytest.mark.parametrize("by", ["caller", "callee"])
 @pytest.mark.parametrize(("manner", "status"), [("busy", 486), ("unknown", 404), ("silent", 480)])
 def test_a_transfer_that_fails_leaves_the_call_as_it_was(seed: int, by: str, manner: str, status: int) -> None:
@@ -131,7 +141,12 @@ def test_a_refer_that_crosses_a_change_of_the_session(seed: int, by: str, after_
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3891", "3")
+@pytest.mark.rfc(
+    "3891",
+    "3",
+    "Upon receiving an INVITE with a Replaces header, the User Agent (UA) attempts to match this information with a "
+    "confirmed or early dialog.",
+)
 @pytest.mark.parametrize("by", ["caller", "callee"])
 @pytest.mark.parametrize("consults", ["calls", "is called"])
 def test_an_attended_transfer_joins_the_peers_of_two_calls(seed: int, by: str, consults: str) -> None:
@@ -185,7 +200,12 @@ def test_a_semi_attended_transfer_rings_the_target_for_the_transferee(seed: int,
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3891", "4")
+@pytest.mark.rfc(
+    "3891",
+    "4",
+    "A UAC MUST NOT send an INVITE with a Replaces header field that attempts to replace an early dialog which was "
+    "not originated by the target of the INVITE with a Replaces header field.",
+)
 def test_an_invite_with_replaces_takes_the_place_of_a_phone(seed: int) -> None:
     with Office(seed=seed) as office:
         carol = office.phones(3)[2]
@@ -200,7 +220,12 @@ def test_an_invite_with_replaces_takes_the_place_of_a_phone(seed: int) -> None:
         assert taking.is_over and office.world.leaks() == []
 
 
-@pytest.mark.rfc("3891", "3")
+@pytest.mark.rfc(
+    "3891",
+    "3",
+    "If the Replaces header field matches an early dialog that was not initiated by this UA, it returns a 481 "
+    "(Call/Transaction Does Not Exist) response to the new INVITE, and leaves the matched dialog unmodified.",
+)
 def test_a_ringing_call_is_picked_up_once(seed: int) -> None:
     """Two at once: one wins, the other is refused; the phone that rang shows no missed call."""
     with Office(seed=seed) as office:
@@ -225,9 +250,12 @@ def test_a_ringing_call_is_picked_up_once(seed: int) -> None:
         assert call.is_over and office.world.leaks() == []
 
 
-@pytest.mark.rfc("3891", "3")
+@pytest.mark.rfc(
+    "3891",
+    "3",
+    'If the Replaces header field matches a confirmed dialog and contains "early-only" [...] 486 (Busy Here)',
+)
 def test_early_only_does_not_take_an_answered_call(seed: int) -> None:
-    """ "If the Replaces header field matches a confirmed dialog and contains "early-only" [...] 486 (Busy Here)"."""
     with Office(seed=seed) as office:
         carol = office.phones(3)[2]
         first, second = talking(office, "caller")
@@ -242,7 +270,12 @@ def test_early_only_does_not_take_an_answered_call(seed: int) -> None:
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3515", "2.4.2")
+@pytest.mark.rfc(
+    "3515",
+    "2.4.2",
+    "If approval is granted, the UA MUST contact the resource identified by the URI in the Refer-To header field "
+    "value as discussed in Section 2.4.3.",
+)
 def test_what_may_not_be_transferred_is_refused_and_goes_nowhere(seed: int) -> None:
     with Office(seed=seed) as office:
         transferor, transferee = talking(office, "caller") if office.phones(2) else (None, None)

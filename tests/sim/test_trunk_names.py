@@ -72,7 +72,13 @@ def test_the_only_trunk_on_a_name_that_leads_nowhere_is_503_within_four_seconds(
         assert call.status == 503
 
 
-@pytest.mark.rfc("3263", "4.3")
+@pytest.mark.rfc(
+    "3263",
+    "4.3",
+    "If a failure occurs, the client SHOULD create a new request, which is identical to the previous, but has a "
+    "different value of the Via branch ID … That request is sent to the next element in the list as specified by "
+    "RFC 2782.",
+)
 def test_a_black_hole_among_the_addresses_costs_four_seconds_once(seed: int) -> None:
     with named(seed, "one.test") as office:
         office.world.network.names["one.test"] = [ONE, TWO]

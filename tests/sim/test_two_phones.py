@@ -96,7 +96,12 @@ def test_topology_is_hidden(seed: int) -> None:
         assert not any(bob.address.host.encode() + b":" in data for data in to_alice)
 
 
-@pytest.mark.rfc("3261", "13.2.1")
+@pytest.mark.rfc(
+    "3261",
+    "13.2.1",
+    "If the initial offer is in the first reliable non-failure message from the UAS back to UAC, the answer MUST be "
+    "in the acknowledgement for that message.",
+)
 def test_an_invite_without_an_offer_gets_one_and_both_hear(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, bob = office.phones(2)

@@ -48,7 +48,12 @@ def test_a_lamp_follows_a_call(seed: int) -> None:
         assert b'entity="sip:1002@office.test"' in bodies[0] and b"sip:1001@office.test" in bodies[1]
 
 
-@pytest.mark.rfc("6665", "4.2.1.1")
+@pytest.mark.rfc(
+    "6665",
+    "4.2.1.1",
+    "In particular, notifiers MUST NOT wait for a user response before returning a final response to a SUBSCRIBE "
+    "request.",
+)
 def test_what_cannot_be_watched_is_refused(seed: int) -> None:
     with Office(seed=seed, mailboxes=Counts()) as office:
         (alice,) = office.phones(1)
@@ -84,7 +89,12 @@ def test_a_fetch_is_told_once(seed: int) -> None:
         assert len(office.app.subscriptions) == 0 and office.world.leaks() == []
 
 
-@pytest.mark.rfc("6665", "4.2.2")
+@pytest.mark.rfc(
+    "6665",
+    "4.2.2",
+    "… +-------------+ per local policy When a SUBSCRIBE request is answered with a 200-class response, the "
+    "notifier MUST immediately construct and send a NOTIFY request to the subscriber.",
+)
 def test_a_phone_that_was_restarted_does_not_pile_up_subscriptions(seed: int) -> None:
     with Office(seed=seed, mailboxes=Counts()) as office:
         alice, _bob = office.phones(2)
@@ -116,7 +126,12 @@ def test_the_mailbox_lamp_is_right_after_a_message_and_after_register(seed: int)
         assert alice.notified[-1].body.startswith(b"Messages-Waiting: yes") and b"2/1 (0/0)" in alice.notified[-1].body
 
 
-@pytest.mark.rfc("6665", "4.2.2")
+@pytest.mark.rfc(
+    "6665",
+    "4.2.2",
+    "… +-------------+ per local policy When a SUBSCRIBE request is answered with a 200-class response, the "
+    "notifier MUST immediately construct and send a NOTIFY request to the subscriber.",
+)
 def test_a_storm_of_changes_is_a_bounded_rate_of_notifies(seed: int) -> None:
     """1,000 subscriptions, 50 changes a second for 100 watchers each: NOTIFYs at the rate, the last one right."""
     counts = Counts()
@@ -150,7 +165,7 @@ def test_a_storm_of_changes_is_a_bounded_rate_of_notifies(seed: int) -> None:
             assert all(b"200/1" in newest[target] for target in targets)
 
 
-@pytest.mark.rfc("3428", "7")
+@pytest.mark.rfc("3428", "7", "A 2xx response to a MESSAGE request MUST NOT contain a body.")
 def test_a_message_goes_to_every_phone_of_a_user(seed: int) -> None:
     with Office(seed=seed, mailboxes=Counts()) as office:
         alice, bob = office.phones(2)

@@ -65,7 +65,13 @@ class Registrar:
         return waited
 
 
-@pytest.mark.rfc("3261", "10.2")
+@pytest.mark.rfc(
+    "3261",
+    "10.2",
+    "All registrations from a UAC SHOULD use the same Call-ID header field value for registrations sent to a "
+    "particular registrar. … A UA MUST increment the CSeq value by one for each REGISTER request with the same "
+    "Call-ID.",
+)
 def test_requests_of_one_registration_share_the_call_id_and_count_up() -> None:
     # "A UA SHOULD use the same Call-ID"; "MUST increment the CSeq value by one for each REGISTER".
     registrar = Registrar()
@@ -77,7 +83,13 @@ def test_requests_of_one_registration_share_the_call_id_and_count_up() -> None:
     assert 'response="' in (second.headers.get("Authorization") or "")
 
 
-@pytest.mark.rfc("3261", "10.2.4")
+@pytest.mark.rfc(
+    "3261",
+    "10.2.4",
+    "Each UA is responsible for refreshing the bindings that it has previously established. … The 200 (OK) response "
+    "from the registrar contains a list of Contact fields enumerating all current bindings. … The UA then issues a "
+    "REGISTER request for each of its bindings before the expiration interval has elapsed.",
+)
 def test_it_refreshes_before_the_granted_time_is_over() -> None:
     registrar = Registrar()
     registrar.accepts(600)
@@ -86,7 +98,11 @@ def test_it_refreshes_before_the_granted_time_is_over() -> None:
     assert registrar.last is not None and registrar.registration.is_registered(registrar.now)
 
 
-@pytest.mark.rfc("3261", "22.2")
+@pytest.mark.rfc(
+    "3261",
+    "22.2",
+    "The WWW-Authenticate response-header field MUST be included in 401 (Unauthorized) response messages.",
+)
 def test_a_refresh_uses_the_nonce_again_with_a_higher_count() -> None:
     registrar = Registrar()
     registrar.challenges()
@@ -95,7 +111,13 @@ def test_a_refresh_uses_the_nonce_again_with_a_higher_count() -> None:
     assert "nc=00000002" in (registrar.sent.headers.get("Authorization") or "")
 
 
-@pytest.mark.rfc("7616", "3.3")
+@pytest.mark.rfc(
+    "7616",
+    "3.3",
+    "stale: A case-insensitive flag indicating that the previous request from the client was rejected because the "
+    "nonce value was stale. If stale is true, the client may wish to simply retry the request with a new encrypted "
+    "response, without re-prompting the user for a new username and password.",
+)
 def test_a_stale_nonce_costs_one_round_trip_and_is_no_refusal() -> None:
     registrar = Registrar()
     registrar.challenges()
@@ -107,7 +129,13 @@ def test_a_stale_nonce_costs_one_round_trip_and_is_no_refusal() -> None:
     assert registrar.state is RegistrationState.REGISTERED
 
 
-@pytest.mark.rfc("3261", "10.2.8")
+@pytest.mark.rfc(
+    "3261",
+    "10.2.8",
+    "If a UA receives a 423 (Interval Too Brief) response, it MAY retry the registration after making the "
+    "expiration interval of all contact addresses in the REGISTER request equal to or greater than the expiration "
+    "interval within the Min-Expires header field of the 423 (Interval Too Brief) response.",
+)
 def test_423_is_followed_by_a_request_for_what_min_expires_says() -> None:
     registrar = Registrar(expires=60)
     again = registrar.answers(423, ("Min-Expires", "1800"))
@@ -124,7 +152,13 @@ def test_a_registrar_that_raises_its_demand_for_ever_is_not_followed() -> None:
     assert asked < 10 and registrar.state is RegistrationState.WAITING
 
 
-@pytest.mark.rfc("3261", "21.5.4")
+@pytest.mark.rfc(
+    "3261",
+    "21.5.4",
+    "A client (proxy or UAC) receiving a 503 (Service Unavailable) SHOULD attempt to forward the request to an "
+    "alternate server. It SHOULD NOT forward any other requests to that server for the duration specified in the "
+    "Retry-After header field, if present.",
+)
 def test_503_with_retry_after_waits_for_so_long() -> None:
     registrar = Registrar()
     assert registrar.answers(503, ("Retry-After", "120 (soon);duration=60")) is None
@@ -138,7 +172,7 @@ def test_a_retry_after_of_years_is_cut() -> None:
     assert registrar.until_due() <= MAX_RETRY_S + 1
 
 
-@pytest.mark.rfc("5626", "4.5")
+@pytest.mark.rfc("5626", "4.5", "wait-time = min( max-time, (base-time * (2 ^ consecutive-failures)))")
 def test_failures_wait_twice_as_long_each_time_up_to_half_an_hour() -> None:
     registrar = Registrar()
     waits = []
@@ -200,7 +234,12 @@ def test_a_bulk_registration_has_bnc_no_user_and_requires_gin() -> None:
     assert sent.headers.get("Require") == sent.headers.get("Proxy-Require") == "gin"
 
 
-@pytest.mark.rfc("3261", "10.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "10.2.2",
+    'A UA requests the immediate removal of a binding by specifying an expiration interval of "0" for that '
+    "contact address in a REGISTER request.",
+)
 def test_stopping_takes_back_what_is_registered_and_only_that() -> None:
     registrar = Registrar()
     registrar.challenges()

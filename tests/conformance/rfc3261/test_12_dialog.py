@@ -46,7 +46,13 @@ def last_request(side: Side) -> Request:
     return message
 
 
-@pytest.mark.rfc("3261", "12.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "12.1.1",
+    "When a UAS responds to a request with a response that establishes a dialog (such as a 2xx to INVITE), the UAS "
+    "MUST copy all Record-Route header field values from the request into the response … and MUST maintain the "
+    "order of those values.",
+)
 def test_the_uas_takes_the_route_set_as_received_and_copies_it_into_the_response() -> None:
     side = Side()
     side.receive(request_bytes("INVITE", *ROUTES))
@@ -59,7 +65,12 @@ def test_the_uas_takes_the_route_set_as_received_and_copies_it_into_the_response
     assert (view.state, view.is_uac, view.remote_tag) == (DialogState.EARLY, False, "a1")
 
 
-@pytest.mark.rfc("3261", "12.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "12.1.2",
+    "The route set MUST be set to the list of URIs in the Record-Route header field from the response, taken in "
+    "reverse order and preserving all URI parameters.",
+)
 def test_the_uac_takes_the_route_set_reversed() -> None:
     side = Side()
     dialog = placed_call(side, *ROUTES)
@@ -73,7 +84,14 @@ def test_the_uac_takes_the_route_set_reversed() -> None:
     assert side.sent[-1].flow.remote == Address("10.1.1.3", 5060)
 
 
-@pytest.mark.rfc("3261", "12.2.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "12.2.1.1",
+    "If the route set is not empty, and its first URI does not contain the lr parameter, the UAC MUST place the "
+    "first URI from the route set into the Request-URI … The UAC MUST add a Route header field containing the "
+    "remainder of the route set values in order, including all parameters. The UAC MUST then place the remote "
+    "target URI into the Route header field as the last value.",
+)
 def test_a_strict_router_gets_itself_as_request_uri_and_the_target_last() -> None:
     side = Side()
     dialog = answered_call(side, "Record-Route: <sip:10.1.1.1>, <sip:10.1.1.2;lr>")
@@ -84,7 +102,13 @@ def test_a_strict_router_gets_itself_as_request_uri_and_the_target_last() -> Non
     assert side.sent[-1].flow.remote == Address("10.1.1.1", 5060)
 
 
-@pytest.mark.rfc("3261", "13.2.2.4")
+@pytest.mark.rfc(
+    "3261",
+    "13.2.2.4",
+    "If the dialog identifier in the 2xx response matches the dialog identifier of an existing dialog, the dialog "
+    'MUST be transitioned to the "confirmed" state, and the route set for the dialog MUST be recomputed based on '
+    "the 2xx response using the procedures of Section 12.2.1.2.",
+)
 def test_the_2xx_recomputes_the_route_set_of_an_early_dialog() -> None:
     side = Side()
     side.send()
@@ -98,7 +122,12 @@ def test_the_2xx_recomputes_the_route_set_of_an_early_dialog() -> None:
     assert (view.route_set, view.state) == (("<sip:10.1.1.2;lr>",), DialogState.CONFIRMED)
 
 
-@pytest.mark.rfc("3261", "12.2")
+@pytest.mark.rfc(
+    "3261",
+    "12.2",
+    "A target refresh request sent by a UA within a dialog … replaces its remote target URI … Requests that are not "
+    "target refresh requests do not affect the remote target URI of the dialog.",
+)
 def test_only_target_refresh_requests_move_the_remote_target_and_only_when_accepted() -> None:
     side = Side()
     dialog = answered_call(side)
@@ -124,8 +153,19 @@ def test_only_target_refresh_requests_move_the_remote_target_and_only_when_accep
 
 # RFC 6141 §4.7: "If a UA receives a reliable provisional response or a 2xx response to a target-refresh request, the UA
 # MUST replace the dialog's remote target URI with the URI from the Contact header field in that response".
-@pytest.mark.rfc("6141", "4.7")
-@pytest.mark.rfc("3261", "12.2.1.2")
+@pytest.mark.rfc(
+    "6141",
+    "4.7",
+    "If a UA receives a reliable provisional response or a 2xx response to a target-refresh request, the UA MUST "
+    "replace the dialog's remote target URI with the URI from the Contact header field in that response, if "
+    "present.",
+)
+@pytest.mark.rfc(
+    "3261",
+    "12.2.1.2",
+    "When a UAC receives a 2xx response to a target refresh request, it MUST replace the dialog's remote target URI "
+    "with the URI from the Contact header field in that response, if present.",
+)
 def test_the_contact_of_a_2xx_to_our_reinvite_moves_the_remote_target() -> None:
     side = Side()
     dialog = placed_call(side)
@@ -135,7 +175,12 @@ def test_the_contact_of_a_2xx_to_our_reinvite_moves_the_remote_target() -> None:
     assert last_request(side).uri_text == "sip:peer@10.0.0.88"
 
 
-@pytest.mark.rfc("3261", "12.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "12.2.2",
+    "If the UAS wishes to reject the request because it does not wish to recreate the dialog, it MUST respond to "
+    "the request with a 481 (Call/Transaction Does Not Exist) status code and pass that to the server transaction.",
+)
 def test_unknown_tags_get_481_without_state() -> None:
     side = Side()
     dialog = answered_call(side)
@@ -148,7 +193,15 @@ def test_unknown_tags_get_481_without_state() -> None:
     assert side.endpoint.transaction_count == before
 
 
-@pytest.mark.rfc("3261", "12.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "12.2.2",
+    "If the remote sequence number was not empty, but the sequence number of the request is lower than the remote "
+    "sequence number, the request is out of order and MUST be rejected with a 500 (Server Internal Error) response. "
+    "… It is possible for the CSeq sequence number to be higher than the remote sequence number by more than one. "
+    "This is not an error condition, and a UAS SHOULD be prepared to receive and process requests with CSeq values "
+    "more than one higher.",
+)
 def test_a_lower_cseq_gets_500_and_a_gap_is_allowed() -> None:
     side = Side()
     dialog = answered_call(side)
@@ -161,7 +214,13 @@ def test_a_lower_cseq_gets_500_and_a_gap_is_allowed() -> None:
     assert side.names() == ["RequestReceived"]
 
 
-@pytest.mark.rfc("3261", "12.2.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "12.2.1.1",
+    "Requests within a dialog MUST contain strictly monotonically increasing and contiguous CSeq sequence numbers "
+    "(increasing-by-one) in each direction (excepting ACK and CANCEL of course, whose numbers equal the requests "
+    "being acknowledged or cancelled).",
+)
 def test_our_cseq_rises_by_one_and_the_ack_has_that_of_its_invite() -> None:
     side = Side()
     dialog = placed_call(side)
@@ -177,7 +236,12 @@ def test_our_cseq_rises_by_one_and_the_ack_has_that_of_its_invite() -> None:
     assert str(last_request(side).cseq) == "3 ACK"
 
 
-@pytest.mark.rfc("3261", "12.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "12.1.1",
+    "A UAS MUST be prepared to receive a request without a tag in the From field, in which case the tag is "
+    "considered to have a value of null.",
+)
 def test_a_peer_without_a_from_tag_has_a_dialog_all_the_same() -> None:
     side = Side()
     side.receive(request_bytes("INVITE", from_tag=""))
@@ -258,7 +322,12 @@ def test_other_failures_concern_their_transaction_only(status: int) -> None:
     assert side.names() == ["ResponseReceived", "DialogEnded"]
 
 
-@pytest.mark.rfc("3261", "12.2.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "12.2.1.2",
+    "A UAC SHOULD also terminate a dialog if no response at all is received for the request (the client transaction "
+    "would inform the TU about the timeout.)",
+)
 def test_no_response_at_all_ends_the_dialog_too() -> None:
     side = Side()
     dialog = placed_call(side)

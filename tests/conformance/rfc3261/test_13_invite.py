@@ -14,7 +14,13 @@ def incoming(side: Side, **options: object) -> RequestReceived:
     return side.event(RequestReceived)
 
 
-@pytest.mark.rfc("3261", "13.3.1.4")
+@pytest.mark.rfc(
+    "3261",
+    "13.3.1.4",
+    "The 2xx response is passed to the transport with an interval that starts at T1 seconds and doubles for each "
+    "retransmission until it reaches T2 seconds … Response retransmissions cease when an ACK request for the "
+    "response is received. This is independent of whatever transport protocols are used to send the response.",
+)
 @pytest.mark.parametrize("transport", ["UDP", "TCP"])
 def test_the_2xx_is_repeated_until_the_ack_on_every_transport(transport: str) -> None:
     # "The 2xx response is passed to the transport with an interval that starts at T1 seconds and doubles for each
@@ -30,7 +36,7 @@ def test_the_2xx_is_repeated_until_the_ack_on_every_transport(transport: str) ->
     assert side.names() == ["AckTimedOut"]
 
 
-@pytest.mark.rfc("3261", "13.3.1.4")
+@pytest.mark.rfc("3261", "13.3.1.4", "Response retransmissions cease when an ACK request for the response is received.")
 def test_the_ack_ends_the_repetition_and_is_told_once() -> None:
     side = Side()
     event = incoming(side)
@@ -43,7 +49,7 @@ def test_the_ack_ends_the_repetition_and_is_told_once() -> None:
     assert side.advance(60.0) == []
 
 
-@pytest.mark.rfc("3261", "13.3.1.4")
+@pytest.mark.rfc("3261", "13.3.1.4", "Response retransmissions cease when an ACK request for the response is received.")
 def test_an_ack_with_the_branch_of_its_invite_is_taken_for_the_2xx() -> None:
     side = Side()
     event = incoming(side)
@@ -63,7 +69,12 @@ def test_an_ack_for_another_number_or_dialog_changes_nothing() -> None:
     assert side.endpoint.counters["acks_absorbed"] == 2
 
 
-@pytest.mark.rfc("3261", "13.2.2.4")
+@pytest.mark.rfc(
+    "3261",
+    "13.2.2.4",
+    "The UAC core MUST generate an ACK request for each 2xx received from the transaction layer. … The ACK MUST "
+    "contain the same credentials as the INVITE.",
+)
 def test_the_ack_goes_by_the_route_set_with_the_credentials_of_the_invite() -> None:
     side = Side()
     side.send("INVITE", ("Authorization", 'Digest username="us"'))
@@ -78,7 +89,12 @@ def test_the_ack_goes_by_the_route_set_with_the_credentials_of_the_invite() -> N
     assert ack.to.tag == "b1"
 
 
-@pytest.mark.rfc("3261", "13.2.2.4")
+@pytest.mark.rfc(
+    "3261",
+    "13.2.2.4",
+    "The ACK MUST be passed to the client transport every time a retransmission of the 2xx final response that "
+    "triggered the ACK arrives.",
+)
 def test_each_repeated_2xx_gets_the_same_ack_and_is_not_told_again() -> None:
     side = Side()
     side.send()
@@ -102,7 +118,13 @@ def test_a_2xx_repeated_before_the_user_has_acknowledged_is_not_told_again() -> 
     assert side.labels() == ["INVITE"]
 
 
-@pytest.mark.rfc("3261", "13.2.2.4")
+@pytest.mark.rfc(
+    "3261",
+    "13.2.2.4",
+    "Multiple 2xx responses may arrive at the UAC for a single INVITE request due to a forking proxy. Each response "
+    "is distinguished by the tag parameter in the To header field, and each represents a distinct dialog, with a "
+    "distinct dialog identifier.",
+)
 def test_each_fork_that_answers_is_told_with_its_own_dialog() -> None:
     side = Side()
     side.send()
@@ -127,7 +149,11 @@ def test_each_fork_that_answers_is_told_with_its_own_dialog() -> None:
     assert side.endpoint.dialog_count == 1
 
 
-@pytest.mark.rfc("3261", "13.2.2.3")
+@pytest.mark.rfc(
+    "3261",
+    "13.2.2.3",
+    "All early dialogs are considered terminated upon reception of the non-2xx final response.",
+)
 def test_a_failure_ends_all_early_dialogs_and_is_acknowledged_hop_by_hop() -> None:
     side = Side()
     side.send("INVITE", ("Route", "<sip:10.0.0.9;lr>"))
@@ -179,7 +205,7 @@ def test_the_caller_may_hang_up_an_early_dialog_and_the_callee_may_not() -> None
         callee.bye(event.dialog)
 
 
-@pytest.mark.rfc("3261", "13.3.1.1")
+@pytest.mark.rfc("3261", "13.3.1.1", "Each of these MUST indicate the same dialog ID.")
 def test_an_incoming_call_and_its_end_as_a_ladder() -> None:
     pair = Pair()
     pair.alice.send()

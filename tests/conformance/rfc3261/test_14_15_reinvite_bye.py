@@ -37,7 +37,13 @@ def connected(pair: Pair) -> tuple[DialogId, DialogId]:
     return dialog, event.dialog
 
 
-@pytest.mark.rfc("3261", "14.2")
+@pytest.mark.rfc(
+    "3261",
+    "14.2",
+    "A UAS that receives a second INVITE before it sends the final response to a first INVITE with a lower CSeq "
+    "sequence number on the same dialog MUST return a 500 (Server Internal Error) response to the second INVITE and "
+    "MUST include a Retry-After header field with a randomly chosen value of between 0 and 10 seconds.",
+)
 def test_a_second_invite_before_the_first_is_answered_gets_500_with_retry_after() -> None:
     side = Side()
     _, tag = answered_call(side)
@@ -49,7 +55,12 @@ def test_a_second_invite_before_the_first_is_answered_gets_500_with_retry_after(
     assert 0 <= int(side.last().headers.get("Retry-After") or "-1") <= 10
 
 
-@pytest.mark.rfc("3261", "14.2")
+@pytest.mark.rfc(
+    "3261",
+    "14.2",
+    "A UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is in progress MUST "
+    "return a 491 (Request Pending) response to the received INVITE.",
+)
 def test_an_invite_while_ours_is_pending_gets_491() -> None:
     side = Side()
     dialog, tag = answered_call(side)
@@ -60,7 +71,12 @@ def test_an_invite_while_ours_is_pending_gets_491() -> None:
     assert side.names() == []
 
 
-@pytest.mark.rfc("3261", "14.1")
+@pytest.mark.rfc(
+    "3261",
+    "14.1",
+    "Note that a UAC MUST NOT initiate a new INVITE transaction within a dialog while another INVITE transaction is "
+    "in progress in either direction.",
+)
 def test_we_send_no_invite_while_another_is_under_way_in_either_direction() -> None:
     side = Side()
     dialog, tag = answered_call(side)
@@ -74,7 +90,12 @@ def test_we_send_no_invite_while_another_is_under_way_in_either_direction() -> N
         side.in_dialog(dialog, "INVITE")
 
 
-@pytest.mark.rfc("3261", "14.1")
+@pytest.mark.rfc(
+    "3261",
+    "14.1",
+    "If a UA receives a non-2xx final response to a re-INVITE, the session parameters MUST remain unchanged, as if "
+    "no re-INVITE had been issued.",
+)
 def test_a_failed_reinvite_keeps_the_dialog() -> None:
     side = Side()
     dialog, _ = answered_call(side)
@@ -84,7 +105,12 @@ def test_a_failed_reinvite_keeps_the_dialog() -> None:
     assert side.endpoint.dialog(dialog) is not None
 
 
-@pytest.mark.rfc("3261", "14.2")
+@pytest.mark.rfc(
+    "3261",
+    "14.2",
+    "A UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is in progress MUST "
+    "return a 491 (Request Pending) response to the received INVITE.",
+)
 def test_an_invite_while_the_answer_in_the_ack_is_awaited_gets_491() -> None:
     side = Side()
     side.receive(request_bytes("INVITE"))
@@ -128,7 +154,12 @@ def test_a_cancelled_reinvite_keeps_the_dialog() -> None:
     assert pair.alice.endpoint.dialog(alice) and pair.bob.endpoint.dialog(bob)
 
 
-@pytest.mark.rfc("3261", "15")
+@pytest.mark.rfc(
+    "3261",
+    "15",
+    "… the callee's UA MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx response "
+    "or until the server transaction times out.",
+)
 @pytest.mark.parametrize("acknowledged", [True, False])
 def test_the_callee_holds_its_bye_back_until_the_ack_or_its_timeout(acknowledged: bool) -> None:
     side = Side()
@@ -150,7 +181,12 @@ def test_the_callee_holds_its_bye_back_until_the_ack_or_its_timeout(acknowledged
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("3261", "15.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "15.1.1",
+    "If the response for the BYE is a 481 (Call/Transaction Does Not Exist) or a 408 (Request Timeout) or no "
+    "response at all is received for the BYE …, the UAC MUST consider the session and the dialog terminated.",
+)
 @pytest.mark.parametrize("status", [200, 403, 481, 408, 500])
 def test_any_final_response_to_bye_ends_the_dialog(status: int) -> None:
     side = Side()
@@ -162,7 +198,12 @@ def test_any_final_response_to_bye_ends_the_dialog(status: int) -> None:
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("3261", "15.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "15.1.1",
+    "If the response for the BYE is a 481 (Call/Transaction Does Not Exist) or a 408 (Request Timeout) or no "
+    "response at all is received for the BYE …, the UAC MUST consider the session and the dialog terminated.",
+)
 def test_a_bye_without_any_response_ends_the_dialog() -> None:
     side = Side()
     dialog, _ = answered_call(side)
@@ -189,7 +230,12 @@ def test_a_challenged_bye_can_be_sent_again_and_is_forgotten_otherwise(retried: 
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("3261", "15.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "15.1.2",
+    "The UAS MUST still respond to any pending requests received for that dialog. It is RECOMMENDED that a 487 "
+    "(Request Terminated) response be generated to those pending requests.",
+)
 def test_a_bye_ends_pending_invites_with_487() -> None:
     side = Side()
     _dialog, tag = answered_call(side)
@@ -202,7 +248,12 @@ def test_a_bye_ends_pending_invites_with_487() -> None:
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("3261", "15.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "15.1.2",
+    "The UAS MUST still respond to any pending requests received for that dialog. It is RECOMMENDED that a 487 "
+    "(Request Terminated) response be generated to those pending requests.",
+)
 def test_a_bye_in_an_early_dialog_ends_the_invite_with_487() -> None:
     side = Side()
     side.receive(request_bytes("INVITE"))

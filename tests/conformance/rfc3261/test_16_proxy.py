@@ -12,7 +12,13 @@ from tests.endpoints import ALICE, BOB, request_bytes
 from tests.proxy_side import CAROL, DAVE, ProxySide, in_dialog_bytes, request_of
 
 
-@pytest.mark.rfc("3261", "16.3")
+@pytest.mark.rfc(
+    "3261",
+    "16.3",
+    "If the request contains a Max-Forwards header field with a field value of zero (0), the element MUST NOT "
+    "forward the request. If the request was for OPTIONS, the element MAY act as the final recipient and respond "
+    "per Section 11. Otherwise, the element MUST return a 483 (Too many hops) response.",
+)
 def test_a_request_without_forwards_left_gets_483() -> None:
     # "If the request contains a Max-Forwards header field with a field value of zero (0), the element MUST NOT
     # forward the request."
@@ -21,7 +27,13 @@ def test_a_request_without_forwards_left_gets_483() -> None:
     assert [each.status for each in side.to_alice()] == [483]
 
 
-@pytest.mark.rfc("3261", "16.3")
+@pytest.mark.rfc(
+    "3261",
+    "16.3",
+    "If the request contains a Proxy-Require header field with one or more option-tags this element does not "
+    "understand, the element MUST return a 420 (Bad Extension) response. The response MUST include an Unsupported "
+    "header field listing those option-tags the element did not understand.",
+)
 def test_an_option_of_proxy_require_that_is_not_known_gets_420_with_its_name() -> None:
     # "If a proxy receives a request with a Proxy-Require it does not understand it MUST return a 420 (Bad Extension)
     # response. The response MUST include an Unsupported header field".
@@ -31,7 +43,13 @@ def test_an_option_of_proxy_require_that_is_not_known_gets_420_with_its_name() -
     assert (response.status, response.headers.get("Unsupported")) == (420, "privacy, x")
 
 
-@pytest.mark.rfc("3261", "16.6")
+@pytest.mark.rfc(
+    "3261",
+    "16.6",
+    "The copy MUST initially contain all of the header fields from the received request. Fields not detailed in the "
+    "processing described below MUST NOT be removed. … The proxy MUST NOT add to, modify, or remove the message "
+    "body.",
+)
 def test_the_copy_has_our_via_one_forward_less_and_the_targets_uri_and_nothing_else_is_changed() -> None:
     # "The proxy MUST decrement the value [of Max-Forwards] by one"; "MUST insert a Via header field value into the
     # copy before the existing Via header field values"; unknown fields stay.
@@ -48,7 +66,12 @@ def test_the_copy_has_our_via_one_forward_less_and_the_targets_uri_and_nothing_e
     assert sent.flow.remote == CAROL
 
 
-@pytest.mark.rfc("3261", "16.6")
+@pytest.mark.rfc(
+    "3261",
+    "16.6",
+    "If the copy does not contain a Max-Forwards header field, the proxy MUST add one with a field value, which "
+    "SHOULD be 70.",
+)
 def test_without_max_forwards_the_copy_has_70() -> None:
     # "If the copy does not contain a Max-Forwards header field, the proxy MUST add one with a field value [of] 70."
     side = ProxySide()
@@ -57,7 +80,11 @@ def test_without_max_forwards_the_copy_has_70() -> None:
     assert request_of(sent).max_forwards == 70
 
 
-@pytest.mark.rfc("3261", "16.6")
+@pytest.mark.rfc(
+    "3261",
+    "16.6",
+    "If the copy contains a Route header field, the proxy MUST inspect the URI in its first value.",
+)
 def test_a_route_to_another_proxy_is_followed_and_the_request_uri_left_alone() -> None:
     # Step 7: the next hop is the first Route; step 2 puts the target into the request line.
     side = ProxySide()
@@ -67,7 +94,13 @@ def test_a_route_to_another_proxy_is_followed_and_the_request_uri_left_alone() -
     assert request_of(sent).uri_text == "sip:bob@10.0.0.3:5060"
 
 
-@pytest.mark.rfc("3261", "16.6")
+@pytest.mark.rfc(
+    "3261",
+    "16.6",
+    "If that URI does not contain an lr parameter, the proxy MUST modify the copy as follows: The proxy MUST place "
+    "the Request-URI into the Route header field as the last value. The proxy MUST then place the first Route "
+    "header field value into the Request-URI and remove that value from the Route header field.",
+)
 def test_a_strict_router_gets_its_own_uri_in_the_request_line() -> None:
     # Step 6: "the proxy MUST place the Request-URI into the Route header field as the last value [...] then place the
     # first Route header field value into the Request-URI and remove that value".
@@ -79,7 +112,12 @@ def test_a_strict_router_gets_its_own_uri_in_the_request_line() -> None:
     assert copy.headers.get_all("Route") == ["<sip:10.0.0.9;lr>", "<sip:bob@10.0.0.3:5060>"]
 
 
-@pytest.mark.rfc("3261", "16.7")
+@pytest.mark.rfc(
+    "3261",
+    "16.7",
+    "The proxy removes the topmost Via header field value from the response. … If no final response has been "
+    "forwarded, any provisional response other than 100 (Trying) MUST be forwarded immediately.",
+)
 def test_a_provisional_response_goes_back_at_once_without_our_via_and_100_does_not() -> None:
     # Step 3: "The proxy removes the topmost Via header field value"; step 5: "any provisional response other than 100".
     side = ProxySide()
@@ -94,7 +132,14 @@ def test_a_provisional_response_goes_back_at_once_without_our_via_and_100_does_n
     assert back.flow.remote == ALICE
 
 
-@pytest.mark.rfc("3261", "16.7")
+@pytest.mark.rfc(
+    "3261",
+    "16.7",
+    "After a final response has been sent on the server transaction, the following responses MUST be forwarded "
+    "immediately: Any 2xx response to an INVITE request. … If the forwarded response was a final response, the "
+    "proxy MUST generate a CANCEL request for all pending client transactions associated with this response "
+    "context.",
+)
 def test_every_2xx_to_an_invite_goes_back_and_the_other_branches_are_cancelled() -> None:
     # Step 5: "any 2xx response to an INVITE request"; step 10: "it MUST generate a CANCEL request for all pending
     # client transactions".
@@ -113,7 +158,12 @@ def test_every_2xx_to_an_invite_goes_back_and_the_other_branches_are_cancelled()
     assert [(each.status, each.to.tag) for each in side.to_alice()][-2:] == [(200, "c1"), (200, "d1")]
 
 
-@pytest.mark.rfc("3261", "16.7")
+@pytest.mark.rfc(
+    "3261",
+    "16.7",
+    "After a final response has been sent on the server transaction, the following responses MUST be forwarded "
+    "immediately: Any 2xx response to an INVITE request.",
+)
 def test_a_repeated_2xx_goes_back_again() -> None:
     # "forward [...] retransmissions of 2xx responses" - with RFC 6026 by the Accepted state of both transactions.
     side = ProxySide()
@@ -124,7 +174,13 @@ def test_a_repeated_2xx_goes_back_again() -> None:
     assert [each.status for each in side.to_alice()] == [200, 200]
 
 
-@pytest.mark.rfc("3261", "16.7")
+@pytest.mark.rfc(
+    "3261",
+    "16.7",
+    'The stateful proxy MUST choose the "best" final response among those received and stored in the response '
+    "context. … It MUST choose from the 6xx class responses if any exist in the context. If no 6xx class responses "
+    "are present, the proxy SHOULD choose from the lowest response class stored in the response context.",
+)
 @pytest.mark.parametrize(
     ("statuses", "best"),
     [
@@ -154,7 +210,14 @@ def test_the_best_of_the_final_responses_is_chosen(statuses: tuple[int, int], be
     assert [each.status for each in side.to_alice()] == [best]
 
 
-@pytest.mark.rfc("3261", "16.7")
+@pytest.mark.rfc(
+    "3261",
+    "16.7",
+    "If the selected response is a 401 (Unauthorized) or 407 (Proxy Authentication Required), the proxy MUST "
+    "collect any WWW-Authenticate and Proxy-Authenticate header field values from all other 401 (Unauthorized) and "
+    "407 (Proxy Authentication Required) responses received so far in this response context and add them to the "
+    "WWW-Authenticate and Proxy-Authenticate header fields of this response before forwarding.",
+)
 def test_challenges_of_all_branches_are_put_together() -> None:
     # Step 7: "the proxy MUST collect any WWW-Authenticate and Proxy-Authenticate header field values from all other
     # 401 (Unauthorized) and 407 (Proxy Authentication Required) responses [...] and add them".
@@ -168,7 +231,12 @@ def test_challenges_of_all_branches_are_put_together() -> None:
     assert response.headers.get_all("Proxy-Authenticate") == ['Digest realm="d", nonce="2"']
 
 
-@pytest.mark.rfc("3261", "16.7")
+@pytest.mark.rfc(
+    "3261",
+    "16.7",
+    "If a 6xx response is received, it is not immediately forwarded, but the stateful proxy SHOULD cancel all "
+    "client pending transactions …, and it MUST NOT create any new branches in this context.",
+)
 def test_a_6xx_cancels_the_others_and_waits_for_them() -> None:
     # Step 5: "The proxy MUST NOT immediately forward" a 6xx but "cancel all pending client transactions".
     side = ProxySide()
@@ -182,7 +250,13 @@ def test_a_6xx_cancels_the_others_and_waits_for_them() -> None:
     assert [each.status for each in side.to_alice()] == [180, 603]
 
 
-@pytest.mark.rfc("3261", "16.7")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.1.2",
+    "… reception of a response with status code from 300-699 MUST cause the client transaction to transition to "
+    '"Completed". The client transaction MUST pass the received response up to the TU, and the client transaction '
+    "MUST generate an ACK request, even if the transport is reliable …",
+)
 def test_a_final_failure_is_acknowledged_hop_by_hop() -> None:
     side = ProxySide()
     event = side.invite()
@@ -195,7 +269,13 @@ def test_a_final_failure_is_acknowledged_hop_by_hop() -> None:
     assert side.advance(60.0) == []
 
 
-@pytest.mark.rfc("3261", "16.8")
+@pytest.mark.rfc(
+    "3261",
+    "16.8",
+    "If timer C should fire, the proxy MUST either reset the timer with any value it chooses, or terminate the "
+    "client transaction. If the client transaction has received a provisional response, the proxy MUST generate a "
+    "CANCEL request matching that transaction.",
+)
 def test_timer_c_gives_up_a_branch_that_only_rings() -> None:
     # "If the client transaction has received a provisional response, the proxy MUST generate a CANCEL request";
     # Timer C "MUST be larger than 3 minutes" and is set anew by each provisional response but 100.
@@ -211,7 +291,12 @@ def test_timer_c_gives_up_a_branch_that_only_rings() -> None:
     assert side.to_alice()[-1].status == 408
 
 
-@pytest.mark.rfc("3261", "16.8")
+@pytest.mark.rfc(
+    "3261",
+    "16.8",
+    "If the client transaction has not received a provisional response, the proxy MUST behave as if the transaction "
+    "received a 408 (Request Timeout) response.",
+)
 def test_a_callee_that_says_nothing_is_a_408() -> None:
     # "if it has not received a provisional response, the proxy MUST behave as if the transaction received a 408".
     side = ProxySide()
@@ -221,7 +306,12 @@ def test_a_callee_that_says_nothing_is_a_408() -> None:
     assert {each.status for each in side.to_alice()} == {100, 408}
 
 
-@pytest.mark.rfc("3261", "16.9")
+@pytest.mark.rfc(
+    "3261",
+    "16.9",
+    "If the transport layer notifies a proxy of an error when it tries to forward a request (see Section 18.4), the "
+    "proxy MUST behave as if the forwarded request received a 503 (Service Unavailable) response.",
+)
 def test_a_target_that_cannot_be_reached_counts_as_a_503() -> None:
     # "the proxy MUST behave as if the forwarded request received a 503 (Service Unavailable) response."
     side = ProxySide()
@@ -234,7 +324,12 @@ def test_a_target_that_cannot_be_reached_counts_as_a_503() -> None:
     assert [each.status for each in side.to_alice()] == [486]
 
 
-@pytest.mark.rfc("3261", "16.10")
+@pytest.mark.rfc(
+    "3261",
+    "16.10",
+    "If a matching response context is found, the element MUST immediately return a 200 (OK) response to the CANCEL "
+    "request. … The element MUST generate CANCEL requests for all pending client transactions in the context.",
+)
 def test_cancel_is_answered_and_goes_to_every_branch() -> None:
     # "If a matching response context is found, the element MUST immediately return a 200 (OK) response to the CANCEL
     # request" and "MUST generate CANCEL requests for all pending client transactions in the context".
@@ -257,7 +352,12 @@ def test_cancel_is_answered_and_goes_to_every_branch() -> None:
     assert side.to_alice()[-1].status == 487
 
 
-@pytest.mark.rfc("3261", "16.10")
+@pytest.mark.rfc(
+    "3261",
+    "16.10",
+    "A proxy MUST cancel any pending client transactions associated with a response context when it receives a "
+    "matching CANCEL request.",
+)
 def test_a_cancel_that_crosses_the_200_changes_nothing() -> None:
     side = ProxySide()
     event = side.invite()
@@ -268,7 +368,12 @@ def test_a_cancel_that_crosses_the_200_changes_nothing() -> None:
     assert [each for each in side.sent if each.flow.remote == CAROL] == [sent]
 
 
-@pytest.mark.rfc("3261", "16.5")
+@pytest.mark.rfc(
+    "3261",
+    "16.5",
+    "Targets can only be placed in the target set once. If a target URI is already present in the set (based on the "
+    "definition of equality for the URI type), it MUST NOT be added again.",
+)
 def test_groups_are_tried_one_after_another_and_no_target_twice() -> None:
     side = ProxySide()
     event = side.invite()
@@ -283,7 +388,12 @@ def test_groups_are_tried_one_after_another_and_no_target_twice() -> None:
     assert [each.flow.remote for each in side.sent if b"INVITE sip" in each.data[:12]] == [CAROL, DAVE]
 
 
-@pytest.mark.rfc("3261", "16.6")
+@pytest.mark.rfc(
+    "3261",
+    "16.7",
+    "If the proxy chooses to recurse on any contacts in a 3xx response by adding them to the target set, it MUST "
+    "remove them from the response before adding the response to the response context.",
+)
 def test_a_redirection_is_followed_only_when_the_policy_says_so() -> None:
     for recurse, followed in ((False, 0), (True, 1)):
         side = ProxySide()
@@ -294,7 +404,12 @@ def test_a_redirection_is_followed_only_when_the_policy_says_so() -> None:
         assert [each.status for each in side.to_alice()] == ([] if recurse else [302])
 
 
-@pytest.mark.rfc("3261", "16.4")
+@pytest.mark.rfc(
+    "3261",
+    "16.4",
+    "If the first value in the Route header field indicates this proxy, the proxy MUST remove that value from the "
+    "request.",
+)
 def test_requests_within_the_dialog_come_back_by_the_record_route_in_both_directions() -> None:
     side = ProxySide()
     event = side.invite()
@@ -321,7 +436,13 @@ def test_requests_within_the_dialog_come_back_by_the_record_route_in_both_direct
     assert side.sent[before].flow.remote == ALICE
 
 
-@pytest.mark.rfc("3261", "16.4")
+@pytest.mark.rfc(
+    "3261",
+    "16.4",
+    "The proxy MUST inspect the Request-URI of the request. If the Request-URI of the request contains a value this "
+    "proxy previously placed into a Record-Route header field …, the proxy MUST replace the Request-URI in the "
+    "request with the last value from the Route header field, and remove that value from the Route header field.",
+)
 def test_a_strict_router_before_us_gets_its_request_uri_back() -> None:
     # "If the Request-URI of the request contains a value that this proxy previously placed into a Record-Route header
     # field, the proxy MUST replace the Request-URI in the request with the last value from the Route header field".
@@ -337,7 +458,7 @@ def test_a_strict_router_before_us_gets_its_request_uri_back() -> None:
     assert "Route" not in copy.headers
 
 
-@pytest.mark.rfc("3261", "16.4")
+@pytest.mark.rfc("3261", "16.4", "The proxy MUST then proceed as if it received this modified request.")
 @pytest.mark.parametrize("forge", ["other call", "altered flow", "no signature"])
 def test_a_route_that_we_did_not_write_for_this_call_is_not_followed(forge: str) -> None:
     # An open relay for who invents a Route is what must not be: the request is one of no dialog that we know.
@@ -361,7 +482,13 @@ def test_a_route_that_we_did_not_write_for_this_call_is_not_followed(forge: str)
     assert side.to_alice()[-1].status == 481
 
 
-@pytest.mark.rfc("3261", "16.11")
+@pytest.mark.rfc(
+    "3261",
+    "16.11",
+    "… the component of the branch parameter that makes it unique MUST be the same each time a retransmitted "
+    "request is forwarded. Thus for a stateless proxy, the branch parameter MUST be computed as a combinatoric "
+    "function of message parameters which are invariant on retransmission.",
+)
 def test_a_repeated_ack_leaves_with_the_same_branch() -> None:
     # "the proxy MUST [compute] the branch parameter [...] such that it is invariant on retransmissions".
     side = ProxySide()
@@ -376,8 +503,16 @@ def test_a_repeated_ack_leaves_with_the_same_branch() -> None:
     assert first.data == second.data
 
 
-@pytest.mark.rfc("4320", "4.1")
-@pytest.mark.rfc("4320", "4.2")
+@pytest.mark.rfc(
+    "4320",
+    "4.1",
+    "An SIP element MUST NOT send any provisional response with a Status-Code other than 100 to a non-INVITE request.",
+)
+@pytest.mark.rfc(
+    "4320",
+    "4.2",
+    "A transaction-stateful SIP element MUST NOT send a response with Status-Code of 408 to a non-INVITE request.",
+)
 def test_a_request_other_than_invite_gets_no_provisional_and_no_408() -> None:
     # "An SIP element MUST NOT send any provisional response [other than 100] to a non-INVITE request"; "A transaction-
     # stateful SIP element MUST NOT send a response with Status-Code of 408 to a non-INVITE request."

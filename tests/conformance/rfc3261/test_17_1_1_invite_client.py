@@ -16,7 +16,13 @@ def started(*, reliable: bool = False) -> Transaction:
     return transaction
 
 
-@pytest.mark.rfc("3261", "17.1.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.1.2",
+    "When timer A fires, the client transaction MUST retransmit the request by passing it to the transport layer, "
+    "and MUST reset the timer with a value of 2*T1. … For any transport, the client transaction MUST start timer B "
+    "with a value of 64*T1 seconds.",
+)
 def test_an_unanswered_invite_is_sent_seven_times_and_given_up_at_32_s() -> None:
     # "This value SHOULD be doubled ... so that the request is retransmitted at intervals T1, 2*T1, 4*T1"; the
     # doubling has no T2 as its bound.
@@ -25,12 +31,23 @@ def test_an_unanswered_invite_is_sent_seven_times_and_given_up_at_32_s() -> None
     assert log[-1] == (32.0, Action.REPORT_TIMEOUT)
 
 
-@pytest.mark.rfc("3261", "17.1.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.1.2",
+    "If a reliable transport is being used, the client transaction SHOULD NOT start timer A. For any transport, the "
+    "client transaction MUST start timer B with a value of 64*T1 seconds.",
+)
 def test_over_a_reliable_transport_timer_a_must_not_start_but_timer_b_does() -> None:
     assert run_out(started(reliable=True)) == [(32.0, Action.REPORT_TIMEOUT)]
 
 
-@pytest.mark.rfc("3261", "17.1.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.1.2",
+    'If the client transaction receives a provisional response while in the "Calling" state, it transitions to '
+    'the "Proceeding" state. In the "Proceeding" state, the client transaction SHOULD NOT retransmit the request '
+    "any longer. Furthermore, the provisional response MUST be passed to the TU.",
+)
 def test_a_provisional_response_ends_retransmission_and_timer_b() -> None:
     transaction = started()
     assert transaction.step(Input.PROVISIONAL, 0.1) == (Action.PASS_UP,)
@@ -39,7 +56,13 @@ def test_a_provisional_response_ends_retransmission_and_timer_b() -> None:
     assert transaction.step(Input.PROVISIONAL, 90.0) == (Action.PASS_UP,)
 
 
-@pytest.mark.rfc("3261", "17.1.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.1.2",
+    'Any retransmissions of the final response that are received while in the "Completed" state MUST cause the ACK '
+    "to be re-passed to the transport layer for retransmission, but the newly received response MUST NOT be passed "
+    "up to the TU.",
+)
 @pytest.mark.parametrize("provisional_first", [False, True])
 def test_a_failure_is_acknowledged_and_passed_up_once_then_only_acknowledged(provisional_first: bool) -> None:
     transaction = started()
@@ -53,14 +76,24 @@ def test_a_failure_is_acknowledged_and_passed_up_once_then_only_acknowledged(pro
     assert transaction.state is State.TERMINATED
 
 
-@pytest.mark.rfc("3261", "17.1.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.1.2",
+    'The client transaction SHOULD start timer D when it enters the "Completed" state, with a value of at least '
+    "32 seconds for unreliable transports, and a value of zero seconds for reliable transports.",
+)
 def test_timer_d_is_zero_over_a_reliable_transport() -> None:
     transaction = started(reliable=True)
     assert transaction.step(Input.FAILURE, 1.0) == (Action.SEND_ACK, Action.PASS_UP)
     assert transaction.state is State.TERMINATED
 
 
-@pytest.mark.rfc("3261", "17.1.4")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.4",
+    "The client transaction SHOULD inform the TU that a transport failure has occurred, and the client "
+    'transaction SHOULD transition directly to the "Terminated" state.',
+)
 @pytest.mark.parametrize("provisional_first", [False, True])
 def test_a_transport_error_is_reported_and_ends_it(provisional_first: bool) -> None:
     transaction = started()
@@ -70,7 +103,12 @@ def test_a_transport_error_is_reported_and_ends_it(provisional_first: bool) -> N
     assert transaction.state is State.TERMINATED
 
 
-@pytest.mark.rfc("3261", "9.1")
+@pytest.mark.rfc(
+    "3261",
+    "9.1",
+    "If there is no final response for the original request in 64*T1 seconds …, the client SHOULD then consider the "
+    "original transaction cancelled and SHOULD destroy the client transaction handling the original request.",
+)
 def test_a_cancelled_invite_that_gets_no_final_response_is_given_up_after_64_t1() -> None:
     transaction = started()
     transaction.step(Input.PROVISIONAL, 0.1)
@@ -78,7 +116,13 @@ def test_a_cancelled_invite_that_gets_no_final_response_is_given_up_after_64_t1(
     assert run_out(transaction) == [(37.0, Action.REPORT_TIMEOUT)]
 
 
-@pytest.mark.rfc("3261", "9.1")
+@pytest.mark.rfc(
+    "3261",
+    "9.1",
+    "If no provisional response has been received, the CANCEL request MUST NOT be sent; rather, the client MUST "
+    "wait for the arrival of a provisional response before sending the request. If the original request has "
+    "generated a final response, the CANCEL SHOULD NOT be sent.",
+)
 @pytest.mark.parametrize("state", [State.CALLING, State.COMPLETED, State.ACCEPTED, State.TERMINATED])
 def test_cancel_is_nothing_before_a_provisional_and_after_a_final_response(state: State) -> None:
     transaction = started()

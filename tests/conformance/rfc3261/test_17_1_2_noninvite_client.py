@@ -16,7 +16,14 @@ def started(*, reliable: bool = False) -> Transaction:
     return transaction
 
 
-@pytest.mark.rfc("3261", "17.1.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.2.2",
+    "When the transaction enters this state, the client transaction SHOULD set timer F to fire in 64*T1 seconds. "
+    "The request MUST be passed to the transport layer for transmission. If an unreliable transport is in use, the "
+    "client transaction MUST set timer E to fire in T1 seconds. If timer E fires while still in this state, the "
+    "timer is reset, but this time with a value of MIN(2*T1, T2).",
+)
 def test_timer_e_doubles_up_to_t2_and_timer_f_ends_it_at_32_s() -> None:
     log = run_out(started())
     times = [t for t, action in log if action is Action.RETRANSMIT]
@@ -24,12 +31,23 @@ def test_timer_e_doubles_up_to_t2_and_timer_f_ends_it_at_32_s() -> None:
     assert log[-1] == (32.0, Action.REPORT_TIMEOUT)
 
 
-@pytest.mark.rfc("3261", "17.1.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.2.2",
+    "If an unreliable transport is in use, the client transaction MUST set timer E to fire in T1 seconds.",
+)
 def test_over_a_reliable_transport_only_timer_f_runs() -> None:
     assert run_out(started(reliable=True)) == [(32.0, Action.REPORT_TIMEOUT)]
 
 
-@pytest.mark.rfc("3261", "17.1.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.2.2",
+    'If Timer E fires while in the "Proceeding" state, the request MUST be passed to the transport layer for '
+    "retransmission, and Timer E MUST be reset with a value of T2 seconds. If timer F fires while in the "
+    '"Proceeding" state, the TU MUST be informed of a timeout, and the client transaction MUST transition to the '
+    "terminated state.",
+)
 def test_in_proceeding_timer_e_goes_on_at_t2_and_timer_f_still_ends_it() -> None:
     transaction = started()
     assert transaction.step(Input.PROVISIONAL, 0.1) == (Action.PASS_UP,)
@@ -38,7 +56,13 @@ def test_in_proceeding_timer_e_goes_on_at_t2_and_timer_f_still_ends_it() -> None
     assert log[-1] == (32.0, Action.REPORT_TIMEOUT)
 
 
-@pytest.mark.rfc("3261", "17.1.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.2.2",
+    'If a final response (status codes 200-699) is received while in the "Proceeding" state, the response MUST be '
+    'passed to the TU, and the client transaction MUST transition to the "Completed" state. … If Timer K fires '
+    'while in this state, the client transaction MUST transition to the "Terminated" state.',
+)
 @pytest.mark.parametrize("final", [Input.SUCCESS, Input.FAILURE])
 def test_a_final_response_is_passed_up_once_and_its_copies_absorbed_for_timer_k(final: Input) -> None:
     transaction = started()
@@ -49,14 +73,24 @@ def test_a_final_response_is_passed_up_once_and_its_copies_absorbed_for_timer_k(
     assert transaction.state is State.TERMINATED
 
 
-@pytest.mark.rfc("3261", "17.1.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.2.2",
+    'Once the client transaction enters the "Completed" state, it MUST set Timer K to fire in T4 seconds for '
+    "unreliable transports, and zero seconds for reliable transports.",
+)
 def test_timer_k_is_zero_over_a_reliable_transport() -> None:
     transaction = started(reliable=True)
     transaction.step(Input.SUCCESS, 1.0)
     assert transaction.state is State.TERMINATED
 
 
-@pytest.mark.rfc("3261", "17.1.4")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.4",
+    "The client transaction SHOULD inform the TU that a transport failure has occurred, and the client "
+    'transaction SHOULD transition directly to the "Terminated" state.',
+)
 def test_a_transport_error_is_reported_and_ends_it() -> None:
     transaction = started()
     assert transaction.step(Input.TRANSPORT_ERROR, 0.2) == (Action.REPORT_TRANSPORT_ERROR,)

@@ -14,7 +14,12 @@ from sipcore.outputs import Resolve
 from sipcore.parser import parse_message
 from tests.endpoints import ALICE, BOB, Side
 
-pytestmark = pytest.mark.rfc("3261", "18.1.1")
+pytestmark = pytest.mark.rfc(
+    "3261",
+    "18.1.1",
+    "If a request is within 200 bytes of the path MTU, or if it is larger than 1300 bytes and the path MTU is "
+    "unknown, the request MUST be sent using an RFC 2914 congestion controlled transport protocol, such as TCP.",
+)
 
 LARGE = b"v=0\r\n" + b"a=x-padding:0123456789\r\n" * 60
 

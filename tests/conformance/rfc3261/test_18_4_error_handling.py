@@ -8,7 +8,14 @@ from sipcore.events import Failure, RequestFailed
 from sipcore.flow import Address, Flow
 from tests.endpoints import ALICE, Side
 
-pytestmark = pytest.mark.rfc("3261", "18.4")
+pytestmark = pytest.mark.rfc(
+    "3261",
+    "18.4",
+    "If the transport user asks for a message to be sent over an unreliable transport, and the result is an ICMP "
+    "error, the behavior depends on the type of ICMP error. Host, network, port or protocol unreachable errors, or "
+    "parameter problem errors SHOULD cause the transport layer to inform the transport user of a failure in "
+    "sending.",
+)
 
 
 def calling() -> Side:

@@ -22,7 +22,12 @@ def invite(side: Side, uri: str, *lines: str, transport: str) -> str:
     return str(side.last().contact)
 
 
-@pytest.mark.rfc("3261", "12.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "12.1.1",
+    "If the request that initiated the dialog contained a SIPS URI in the Request-URI or in the top Record-Route "
+    "header field value [...] the Contact header field in the response MUST be a SIPS URI.",
+)
 @pytest.mark.parametrize(
     ("uri", "lines", "transport", "contact"),
     [
@@ -35,19 +40,16 @@ def invite(side: Side, uri: str, *lines: str, transport: str) -> str:
 def test_who_was_called_by_a_sips_uri_is_told_a_sips_contact(
     uri: str, lines: tuple[str, ...], transport: str, contact: str
 ) -> None:
-    """ "If the request that initiated the dialog contained a SIPS URI in the Request-URI or in the top Record-Route
-
-    header field value [...] the Contact header field in the response MUST be a SIPS URI."
-    """
     assert invite(Side(transport=transport), uri, *lines, transport=transport) == contact
 
 
-@pytest.mark.rfc("3261", "8.1.1.8")
+@pytest.mark.rfc(
+    "3261",
+    "8.1.1.8",
+    "If the Request-URI or top Route header field value contains a SIPS URI, the Contact header field MUST contain "
+    "a SIPS URI as well.",
+)
 def test_a_request_for_a_sips_uri_has_a_sips_contact() -> None:
-    """ "If the Request-URI or top Route header field value contains a SIPS URI, the Contact header field MUST contain
-
-    a SIPS URI as well."
-    """
     side = Side(transport="TLS")
     side.send("INVITE", uri="sips:x@10.0.0.1", flow=None)
     assert str(side.last().contact) == "<sips:10.0.0.2:5060>"
@@ -55,7 +57,13 @@ def test_a_request_for_a_sips_uri_has_a_sips_contact() -> None:
     assert side.sent[-1].flow == TlsFlow("TLS", BOB, Address("10.0.0.1", 5061), domain="10.0.0.1")
 
 
-@pytest.mark.rfc("3263", "4.1")
+@pytest.mark.rfc(
+    "3263",
+    "4.1",
+    "If the URI is a SIPS URI, the client MUST use TLS over a reliable transport such as TCP. … First, a client "
+    'resolving a SIPS URI MUST discard any services that do not contain "SIPS" as the protocol in the service '
+    "field.",
+)
 @pytest.mark.parametrize(
     ("uri", "transport", "port"),
     [

@@ -14,7 +14,12 @@ from tests.endpoints import BOB, Side
 NOWHERE = Address("0.0.0.0", 0)
 
 
-@pytest.mark.rfc("3261", "8.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "8.1.1",
+    "A valid SIP request formulated by a UAC MUST, at a minimum, contain the following header fields: To, From, "
+    "CSeq, Call-ID, Max-Forwards, and Via; all of these header fields are mandatory in all SIP requests.",
+)
 def test_a_bare_request_is_completed_with_all_that_is_mandatory() -> None:
     side = Side()
     transaction = side.endpoint.new_transaction()
@@ -43,7 +48,14 @@ def test_what_the_caller_has_set_is_kept() -> None:
     assert sent.contact is None
 
 
-@pytest.mark.rfc("3261", "8.1.2")
+@pytest.mark.rfc(
+    "3261",
+    "8.1.2",
+    "Unless there is local policy specifying otherwise, the destination MUST be determined by applying the DNS "
+    "procedures described in [4] as follows. If the first element in the route set indicated a strict router …, the "
+    "procedures MUST be applied to the Request-URI of the request. Otherwise, the procedures are applied to the "
+    "first Route header field value in the request (if one exists), or to the request's Request-URI.",
+)
 @pytest.mark.parametrize(
     ("uri", "route", "expected"),
     [
@@ -63,7 +75,11 @@ def test_the_next_hop_is_the_first_route_or_the_request_uri(uri: str, route: str
     assert side.sent[-1].flow == expected
 
 
-@pytest.mark.rfc("3263", "4")
+@pytest.mark.rfc(
+    "3263",
+    "4",
+    "The procedures here MUST be done exactly once per transaction, where transaction is as defined in [1].",
+)
 def test_a_host_name_is_resolved_before_anything_is_sent() -> None:
     side = Side()
     side.send("OPTIONS", uri="sip:x@example.com:5080;transport=tcp", flow=None)
@@ -107,7 +123,14 @@ def test_ack_and_cancel_have_verbs_of_their_own_and_an_id_serves_once() -> None:
         side.endpoint.send(transaction, Request("OPTIONS", "sip:x@10.0.0.1"), 0.0)
 
 
-@pytest.mark.rfc("3261", "17.1.3")
+@pytest.mark.rfc(
+    "3261",
+    "17.1.3",
+    "A response matches a client transaction under two conditions: 1. If the response has the same value of the "
+    "branch parameter in the top Via header field as the branch parameter in the top Via header field of the "
+    "request that created the transaction. 2. If the method parameter in the CSeq header field matches the method "
+    "of the request that created the transaction.",
+)
 def test_a_response_with_another_branch_or_method_is_stray() -> None:
     side = Side()
     side.send("OPTIONS")
@@ -120,7 +143,11 @@ def test_a_response_with_another_branch_or_method_is_stray() -> None:
     assert side.names() == ["MessageDropped", "MessageDropped", "ResponseReceived"]
 
 
-@pytest.mark.rfc("3261", "8.1.3.3")
+@pytest.mark.rfc(
+    "3261",
+    "8.1.3.3",
+    "If more than one Via header field value is present in a response, the UAC SHOULD discard the message.",
+)
 def test_a_response_with_two_vias_is_discarded() -> None:
     side = Side()
     side.send("OPTIONS")

@@ -17,7 +17,12 @@ def answer(side: Side) -> Response:
     return message
 
 
-@pytest.mark.rfc("3261", "8.2")
+@pytest.mark.rfc(
+    "3261",
+    "8.2",
+    "Note that request processing is atomic. If a request is accepted, all state changes associated with it MUST be "
+    "performed. If it is rejected, all state changes MUST NOT be performed.",
+)
 def test_a_request_outside_of_a_dialog_reaches_the_user_once() -> None:
     side = Side()
     side.receive(request_bytes("OPTIONS"))
@@ -27,7 +32,12 @@ def test_a_request_outside_of_a_dialog_reaches_the_user_once() -> None:
     assert (event.in_dialog, event.dialog, event.identity) == (False, None, None)
 
 
-@pytest.mark.rfc("3261", "8.2.2.1")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.2.1",
+    "If the Request-URI uses a scheme not supported by the UAS, it SHOULD reject the request with a 416 "
+    "(Unsupported URI Scheme) response.",
+)
 @pytest.mark.parametrize("uri", ["http://example.com", "mailto:bob@example.com", "unknown:x"])
 def test_an_unknown_scheme_gets_416(uri: str) -> None:
     side = Side()
@@ -35,14 +45,26 @@ def test_an_unknown_scheme_gets_416(uri: str) -> None:
     assert (answer(side).status, side.names(), side.endpoint.transaction_count) == (416, [], 0)
 
 
-@pytest.mark.rfc("3261", "8.2.2.1")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.2.1",
+    "If the Request-URI does not identify an address that the UAS is willing to accept requests for, it SHOULD "
+    "reject the request with a 404 (Not Found) response.",
+)
 def test_a_tel_uri_is_for_the_user_to_judge() -> None:
     side = Side()
     side.receive(request_bytes("OPTIONS", uri="tel:+4930123456"))
     assert side.names() == ["RequestReceived"]
 
 
-@pytest.mark.rfc("3261", "8.2.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.2.2",
+    "If the request has no tag in the To header field, the UAS core MUST check the request against ongoing "
+    "transactions. If the From tag, Call-ID, and CSeq exactly match those associated with an ongoing transaction, "
+    "but the request does not match that transaction …, the UAS core SHOULD generate a 482 (Loop Detected) "
+    "response.",
+)
 def test_the_same_request_on_another_branch_is_merged_482() -> None:
     side = Side()
     side.receive(request_bytes("INVITE", branch="z9hG4bKone"))
@@ -52,7 +74,12 @@ def test_the_same_request_on_another_branch_is_merged_482() -> None:
     assert side.endpoint.dialog_count == 1
 
 
-@pytest.mark.rfc("3261", "8.2.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.2.2",
+    "If the From tag, Call-ID, and CSeq exactly match those associated with an ongoing transaction, but the request "
+    "does not match that transaction …, the UAS core SHOULD generate a 482 (Loop Detected) response.",
+)
 @pytest.mark.parametrize("other", [{"cseq": 2}, {"from_tag": "other"}, {"call_id": "other"}])
 def test_another_cseq_tag_or_call_is_not_merged(other: dict[str, object]) -> None:
     side = Side()
@@ -61,7 +88,13 @@ def test_another_cseq_tag_or_call_is_not_merged(other: dict[str, object]) -> Non
     assert side.names() == ["RequestReceived", "RequestReceived"]
 
 
-@pytest.mark.rfc("3261", "8.2.2.3")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.2.3",
+    "If a UAS does not understand an option-tag listed in a Require header field, it MUST respond by generating a "
+    "response with status code 420 (Bad Extension). The UAS MUST add an Unsupported header field, and list in it "
+    "those options it does not understand amongst those in the Require header field of the request.",
+)
 def test_an_unknown_option_in_require_gets_420_with_unsupported() -> None:
     side = Side(supported=("timer",))
     side.receive(request_bytes("INVITE", "Require: timer, 100rel", "Require: frobnicate"))
@@ -70,7 +103,12 @@ def test_an_unknown_option_in_require_gets_420_with_unsupported() -> None:
     assert side.names() == []
 
 
-@pytest.mark.rfc("3261", "8.2.2.3")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.2.3",
+    "Note that Require and Proxy-Require MUST NOT be used in a SIP CANCEL request, or in an ACK request sent for a "
+    "non-2xx response. These header fields MUST be ignored if they are present in these requests.",
+)
 def test_require_is_ignored_in_cancel() -> None:
     side = Side()
     side.receive(request_bytes("INVITE"))
@@ -78,7 +116,12 @@ def test_require_is_ignored_in_cancel() -> None:
     assert side.labels() == ["200 CANCEL", "487 INVITE"]
 
 
-@pytest.mark.rfc("3261", "16.3")
+@pytest.mark.rfc(
+    "3261",
+    "16.3",
+    "If the request contains a Max-Forwards header field with a field value of zero (0), the element MUST NOT "
+    "forward the request.",
+)
 def test_max_forwards_0_gets_483_except_for_requests_about_the_hop_itself() -> None:
     side = Side()
     side.receive(request_bytes("INVITE", "Max-Forwards: 0"))
@@ -87,7 +130,15 @@ def test_max_forwards_0_gets_483_except_for_requests_about_the_hop_itself() -> N
     assert side.names() == ["RequestReceived"]
 
 
-@pytest.mark.rfc("3261", "8.2.6.2")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.6.2",
+    "If a request contained a To tag in the request, the To header field in the response MUST equal that of the "
+    "request. However, if the To header field in the request did not contain a tag, the URI in the To header field "
+    "in the response MUST equal the URI in the To header field; additionally, the UAS MUST add a tag to the To "
+    "header field in the response … The same tag MUST be used for all responses to that request, both final and "
+    "provisional.",
+)
 def test_a_response_copies_what_it_must_and_keeps_one_to_tag() -> None:
     side = Side()
     side.receive(request_bytes("INVITE", "Via: SIP/2.0/UDP 9.9.9.9;branch=z9hG4bK9"))
@@ -103,7 +154,12 @@ def test_a_response_copies_what_it_must_and_keeps_one_to_tag() -> None:
     assert (second.call_id, str(second.cseq), second.from_.tag) == ("call-1", "1 INVITE", "a1")
 
 
-@pytest.mark.rfc("3261", "8.2.7")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.7",
+    "A stateless UAS MUST NOT retransmit responses. … To header tags MUST be generated for responses in a stateless "
+    "manner - in a manner that will generate the same tag for the same request consistently.",
+)
 def test_a_refusal_of_the_gate_leaves_no_state_and_is_the_same_for_every_copy() -> None:
     side = Side(gate=lambda _request, _flow, _now: Refuse(401, headers=(("WWW-Authenticate", 'Digest realm="x"'),)))
     side.receive(request_bytes("INVITE"))
@@ -115,7 +171,7 @@ def test_a_refusal_of_the_gate_leaves_no_state_and_is_the_same_for_every_copy() 
     assert (side.endpoint.transaction_count, side.endpoint.dialog_count, side.names()) == (0, 0, [])
 
 
-@pytest.mark.rfc("3261", "8.2.7")
+@pytest.mark.rfc("3261", "8.2.7", "A stateless UAS MUST ignore ACK requests.")
 def test_the_ack_to_a_stateless_refusal_is_absorbed() -> None:
     side = Side(gate=lambda _request, _flow, _now: Refuse(403))
     side.receive(request_bytes("INVITE"))
@@ -160,7 +216,15 @@ def test_above_the_limit_of_transactions_new_requests_get_503_without_state() ->
     assert side.endpoint.transaction_count == 2
 
 
-@pytest.mark.rfc("3261", "17.2.3")
+@pytest.mark.rfc(
+    "3261",
+    "17.2.3",
+    "The request matches a transaction if: 1. the branch parameter in the request is equal to the one in the top "
+    "Via header field of the request that created the transaction, and 2. the sent-by value in the top Via of the "
+    "request is equal to the one in the request that created the transaction, and 3. the method of the request "
+    "matches the one that created the transaction, except for ACK, where the method of the request that created the "
+    "transaction is INVITE.",
+)
 def test_the_same_branch_with_another_sent_by_is_another_transaction() -> None:
     side = Side()
     side.receive(request_bytes("OPTIONS"))
@@ -168,7 +232,13 @@ def test_the_same_branch_with_another_sent_by_is_another_transaction() -> None:
     assert side.names() == ["RequestReceived", "RequestReceived"]
 
 
-@pytest.mark.rfc("3261", "17.2.3")
+@pytest.mark.rfc(
+    "3261",
+    "17.2.3",
+    "If the branch parameter in the top Via header field is not present, or does not contain the magic cookie, the "
+    "following procedures are used. These exist to handle backwards compatibility with RFC 2543 compliant "
+    "implementations.",
+)
 def test_without_a_branch_retransmissions_ack_and_cancel_match_by_the_fields_of_rfc_2543() -> None:
     side = Side()
     invite = request_bytes("INVITE", branch="")
@@ -182,7 +252,12 @@ def test_without_a_branch_retransmissions_ack_and_cancel_match_by_the_fields_of_
     assert side.advance(30.0) == []
 
 
-@pytest.mark.rfc("3261", "8.2.6.1")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.6.1",
+    "… a UAS SHOULD NOT issue a provisional response for a non-INVITE request. Rather, UASs SHOULD generate a final "
+    "response to a non-INVITE request as soon as possible.",
+)
 def test_unreadable_requests_with_readable_essentials_get_400_and_others_silence() -> None:
     side = Side()
     side.receive(request_bytes("OPTIONS").replace(b"CSeq: 1 OPTIONS", b"CSeq: 1 INVITE"))
@@ -193,7 +268,12 @@ def test_unreadable_requests_with_readable_essentials_get_400_and_others_silence
     assert side.names() == ["MessageDropped"]
 
 
-@pytest.mark.rfc("3261", "8.2.6.1")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.6.1",
+    "When a 100 (Trying) response is generated, any Timestamp header field present in the request MUST be copied "
+    "into this 100 (Trying) response.",
+)
 def test_timestamp_is_copied_into_the_100() -> None:
     side = Side()
     side.receive(request_bytes("INVITE", "Timestamp: 54"))

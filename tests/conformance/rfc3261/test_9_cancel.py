@@ -9,7 +9,12 @@ from sipcore.message import Request
 from tests.endpoints import Pair, Side, request_bytes
 
 
-@pytest.mark.rfc("3261", "9.1")
+@pytest.mark.rfc(
+    "3261",
+    "9.1",
+    "If no provisional response has been received, the CANCEL request MUST NOT be sent; rather, the client MUST "
+    "wait for the arrival of a provisional response before sending the request.",
+)
 def test_no_cancel_is_sent_before_a_provisional_response() -> None:
     side = Side()
     transaction = side.send()
@@ -21,7 +26,15 @@ def test_no_cancel_is_sent_before_a_provisional_response() -> None:
     assert side.labels() == ["CANCEL"]
 
 
-@pytest.mark.rfc("3261", "9.1")
+@pytest.mark.rfc(
+    "3261",
+    "9.1",
+    "The Request-URI, Call-ID, To, the numeric part of CSeq, and From header fields in the CANCEL request MUST be "
+    "identical to those in the request being cancelled, including tags. A CANCEL constructed by a client MUST have "
+    "only a single Via header field value matching the top Via value in the request being cancelled. … If the "
+    "request being cancelled contains a Route header field, the CANCEL request MUST include that Route header "
+    "field's values. … The CANCEL request MUST NOT contain any Require or Proxy-Require header fields.",
+)
 def test_the_cancel_has_branch_route_and_number_of_the_invite_and_no_require() -> None:
     side = Side()
     transaction = side.send("INVITE", ("Route", "<sip:10.0.0.9;lr>"), ("Require", "timer"))
@@ -39,7 +52,12 @@ def test_the_cancel_has_branch_route_and_number_of_the_invite_and_no_require() -
     assert cancel.headers.get("Reason") == 'SIP;cause=200;text="Call completed elsewhere"'
 
 
-@pytest.mark.rfc("3261", "9.1")
+@pytest.mark.rfc(
+    "3261",
+    "9.1",
+    "If the original request has generated a final response, the CANCEL SHOULD NOT be sent, as it is an effective "
+    "no-op.",
+)
 def test_cancel_after_the_final_response_sends_nothing() -> None:
     side = Side()
     transaction = side.send()
@@ -49,7 +67,12 @@ def test_cancel_after_the_final_response_sends_nothing() -> None:
     assert side.labels() == []
 
 
-@pytest.mark.rfc("3261", "9.1")
+@pytest.mark.rfc(
+    "3261",
+    "9.1",
+    "When the client decides to send the CANCEL, it creates a client transaction for the CANCEL and passes it the "
+    "CANCEL request.",
+)
 def test_cancel_is_sent_once_however_often_it_is_asked_for() -> None:
     side = Side()
     transaction = side.send()
@@ -62,7 +85,12 @@ def test_cancel_is_sent_once_however_often_it_is_asked_for() -> None:
     assert side.labels() == ["CANCEL"]
 
 
-@pytest.mark.rfc("3261", "9.1")
+@pytest.mark.rfc(
+    "3261",
+    "9.1",
+    "If there is no final response for the original request in 64*T1 seconds …, the client SHOULD then consider the "
+    "original transaction cancelled and SHOULD destroy the client transaction handling the original request.",
+)
 def test_487_that_never_comes_is_given_up_after_64_t1() -> None:
     side = Side()
     transaction = side.send()
@@ -78,7 +106,13 @@ def test_487_that_never_comes_is_given_up_after_64_t1() -> None:
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("3261", "9.1")
+@pytest.mark.rfc(
+    "3261",
+    "9.1",
+    "Note that both the transaction corresponding to the original request and the CANCEL transaction will complete "
+    "independently. However, a UAC canceling a request cannot rely on receiving a 487 (Request Terminated) response "
+    "for the original request …",
+)
 def test_a_200_that_crosses_our_cancel_is_reported_with_its_dialog() -> None:
     side = Side()
     transaction = side.send()
@@ -93,7 +127,14 @@ def test_a_200_that_crosses_our_cancel_is_reported_with_its_dialog() -> None:
     assert side.labels() == ["ACK", "BYE"]
 
 
-@pytest.mark.rfc("3261", "9.2")
+@pytest.mark.rfc(
+    "3261",
+    "9.2",
+    "Regardless of the method of the original request, as long as the CANCEL matched an existing transaction, the "
+    "UAS answers the CANCEL request itself with a 200 (OK) response. This response is constructed following the "
+    "procedures described in Section 8.2.6 noting that the To tag of the response to the CANCEL and the To tag in "
+    "the response to the original request SHOULD be the same.",
+)
 def test_cancel_gets_200_and_the_invite_487_with_one_to_tag() -> None:
     side = Side()
     side.receive(request_bytes("INVITE"))
@@ -108,14 +149,25 @@ def test_cancel_gets_200_and_the_invite_487_with_one_to_tag() -> None:
     assert side.last().to.tag == tag
 
 
-@pytest.mark.rfc("3261", "9.2")
+@pytest.mark.rfc(
+    "3261",
+    "9.2",
+    "If the UAS did not find a matching transaction for the CANCEL according to the procedure above, it SHOULD "
+    "respond to the CANCEL with a 481 (Call Leg/Transaction Does Not Exist).",
+)
 def test_cancel_for_nothing_gets_481() -> None:
     side = Side()
     side.receive(request_bytes("CANCEL"))
     assert side.labels() == ["481 CANCEL"]
 
 
-@pytest.mark.rfc("3261", "9.2")
+@pytest.mark.rfc(
+    "3261",
+    "9.2",
+    "If it has already sent a final response for the original request, the CANCEL request has no effect on the "
+    "processing of the original request, no effect on any session state, and no effect on the responses generated "
+    "for the original request.",
+)
 @pytest.mark.parametrize("final", [200, 302, 486, 503, 603])
 def test_cancel_after_our_final_response_gets_200_and_changes_nothing(final: int) -> None:
     side = Side()
@@ -127,7 +179,12 @@ def test_cancel_after_our_final_response_gets_200_and_changes_nothing(final: int
     assert (side.labels(), side.names()) == (["200 CANCEL"], [])
 
 
-@pytest.mark.rfc("3261", "9.2")
+@pytest.mark.rfc(
+    "3261",
+    "9.2",
+    "If the original request was an INVITE, the UAS SHOULD immediately respond to the INVITE with a 487 (Request "
+    "Terminated).",
+)
 def test_a_response_of_the_user_that_crosses_the_cancel_is_dropped_and_counted() -> None:
     side = Side()
     side.receive(request_bytes("INVITE"))

@@ -36,7 +36,12 @@ def rseq_of(side: Side) -> int:
     return int(side.last().headers.get("RSeq") or "0")
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "The value of the header field for the first reliable provisional response in a transaction MUST be between 1 "
+    "and 2**31 - 1. It is RECOMMENDED that it be chosen uniformly in this range.",
+)
 def test_rseq_starts_between_1_and_2_to_the_31_less_1_and_differs_from_call_to_call() -> None:
     first = set()
     for seed in range(20):
@@ -48,7 +53,14 @@ def test_rseq_starts_between_1_and_2_to_the_31_less_1_and_differs_from_call_to_c
     assert len(first) == 20 and all(1 <= value <= 2**31 - 1 for value in first)
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "The reliable provisional response is passed to the transaction layer periodically with an interval that starts "
+    "at T1 seconds and doubles for each retransmission … If a reliable provisional response is retransmitted for "
+    "64*T1 seconds without reception of a corresponding PRACK, the UAS SHOULD reject the original request with a "
+    "5xx response.",
+)
 def test_a_response_is_repeated_from_t1_on_doubling_and_given_up_after_64_t1() -> None:
     side, invite = ringing()
     side.respond(invite.transaction, 180, reliable=True)
@@ -59,7 +71,14 @@ def test_a_response_is_repeated_from_t1_on_doubling_and_given_up_after_64_t1() -
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "If the PRACK does match an unacknowledged reliable provisional response, it MUST be responded to with a 2xx "
+    "response. The UAS can be certain at this point that the provisional response has been received in order. It "
+    "SHOULD cease retransmissions of the reliable provisional response, and MUST remove it from the list of "
+    "unacknowledged provisional responses.",
+)
 def test_prack_stops_the_repetitions_and_is_answered_200() -> None:
     side, invite = ringing()
     side.respond(invite.transaction, 180, reliable=True)
@@ -69,10 +88,9 @@ def test_prack_stops_the_repetitions_and_is_answered_200() -> None:
     assert side.advance(40.0) == []
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc("3262", "3", "If the PRACK does not match any unacknowledged reliable provisional response, [...] 481")
 @pytest.mark.parametrize("rack", ["1 1 INVITE", "{rseq} 2 INVITE", "{rseq} 1 UPDATE"])
 def test_a_prack_that_matches_nothing_gets_481(rack: str) -> None:
-    """MUST: "If the PRACK does not match any unacknowledged reliable provisional response, [...] 481"."""
     side, invite = ringing()
     side.respond(invite.transaction, 180, reliable=True)
     rseq = rseq_of(side)
@@ -81,7 +99,12 @@ def test_a_prack_that_matches_nothing_gets_481(rack: str) -> None:
     assert [line for _, line in side.advance(1.0)] == ["180 INVITE"], "the response still waits"
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "If a PRACK request is received by the UA core that does not match any unacknowledged reliable provisional "
+    "response, the UAS MUST respond to the PRACK with a 481 response.",
+)
 def test_a_second_prack_for_one_response_gets_481_and_a_broken_rack_400() -> None:
     side, invite = ringing()
     side.respond(invite.transaction, 180, reliable=True)
@@ -92,9 +115,8 @@ def test_a_second_prack_for_one_response_gets_481_and_a_broken_rack_400() -> Non
     assert side.labels() == ["180 INVITE", "200 PRACK", "481 PRACK", "400 PRACK"]
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc("3262", "3", "send a second reliable provisional response until the first is acknowledged")
 def test_a_second_reliable_response_waits_for_the_prack_of_the_first() -> None:
-    """MUST NOT: "send a second reliable provisional response until the first is acknowledged"."""
     side, invite = ringing()
     side.respond(invite.transaction, 183, reliable=True, body=ANSWER)
     first = rseq_of(side)
@@ -105,7 +127,12 @@ def test_a_second_reliable_response_waits_for_the_prack_of_the_first() -> None:
     assert side.labels() == ["181 INVITE", "200 PRACK", "180 INVITE"]
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "The value of the RSeq in each subsequent reliable provisional response for the same request MUST be greater by "
+    "exactly one. RSeq numbers MUST NOT wrap around.",
+)
 def test_rseq_grows_by_one() -> None:
     side, invite = ringing()
     side.respond(invite.transaction, 183, reliable=True)
@@ -115,9 +142,8 @@ def test_rseq_grows_by_one() -> None:
     assert rseq_of(side) == first + 1
 
 
-@pytest.mark.rfc("3262", "5")
+@pytest.mark.rfc("3262", "5", "send a final response [2xx] until those provisional responses are acknowledged")
 def test_the_2xx_waits_while_a_description_is_unacknowledged() -> None:
-    """MUST NOT: "send a final response [2xx] until those provisional responses are acknowledged"."""
     side, invite = ringing()
     side.respond(invite.transaction, 183, reliable=True, body=ANSWER)
     first = rseq_of(side)
@@ -127,7 +153,13 @@ def test_the_2xx_waits_while_a_description_is_unacknowledged() -> None:
     assert side.labels() == ["200 PRACK", "200 INVITE"] and not side.endpoint.is_held_back(invite.transaction)
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "The UAS MAY send a final response to the initial request before having received PRACKs for all unacknowledged "
+    "reliable provisional responses, unless the final response is 2xx and any of the unacknowledged reliable "
+    "provisional responses contained a session description.",
+)
 def test_a_2xx_goes_at_once_past_an_unacknowledged_response_without_description() -> None:
     side, invite = ringing()
     side.respond(invite.transaction, 180, reliable=True)
@@ -139,7 +171,13 @@ def test_a_2xx_goes_at_once_past_an_unacknowledged_response_without_description(
     assert side.labels() == ["200 PRACK"], "a PRACK that crossed the 2xx is still known"
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "If the UAS does send a final response when reliable responses are still unacknowledged, it SHOULD NOT continue "
+    "to retransmit the unacknowledged reliable provisional responses, but it MUST be prepared to process PRACK "
+    "requests for those outstanding responses.",
+)
 def test_a_refusal_goes_at_once_and_ends_the_repetitions() -> None:
     side, invite = ringing()
     side.respond(invite.transaction, 183, reliable=True, body=ANSWER)
@@ -148,7 +186,11 @@ def test_a_refusal_goes_at_once_and_ends_the_repetitions() -> None:
     assert all(line == "486 INVITE" for _, line in side.advance(40.0))
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "… in that case, it MUST NOT send a final response until those provisional responses are acknowledged.",
+)
 def test_cancel_wins_over_a_2xx_that_waits_for_its_prack() -> None:
     side, invite = ringing()
     side.respond(invite.transaction, 183, reliable=True, body=ANSWER)
@@ -159,7 +201,12 @@ def test_cancel_wins_over_a_2xx_that_waits_for_its_prack() -> None:
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "The UAS MUST send any non-100 provisional response reliably if the initial request contained a Require header "
+    "field with the option tag 100rel.",
+)
 def test_an_invite_that_requires_100rel_gets_every_response_but_100_reliably() -> None:
     side, invite = ringing("Require: 100rel")
     side.respond(invite.transaction, 180)
@@ -169,7 +216,7 @@ def test_an_invite_that_requires_100rel_gets_every_response_but_100_reliably() -
     assert other.last().headers.get("Unsupported") == "100rel"
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc("3262", "3", "attempt to send a 100 (Trying) response reliably")
 def test_nothing_is_sent_reliably_to_who_does_not_take_it() -> None:
     """MUST NOT: "attempt to send a 100 (Trying) response reliably", nor any to a caller without the option tag."""
     side, invite = ringing("Subject: old phone")
@@ -180,7 +227,11 @@ def test_nothing_is_sent_reliably_to_who_does_not_take_it() -> None:
     assert side.last().headers.get("RSeq") is None
 
 
-@pytest.mark.rfc("3262", "3")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "The UAS MUST NOT send a second reliable provisional response until the first is acknowledged.",
+)
 def test_the_line_of_waiting_responses_is_bounded() -> None:
     side, invite = ringing()
     for _ in range(30):

@@ -23,7 +23,12 @@ def prack(side: Side, dialog: DialogId | None, body: bytes = b"") -> Request:
     return request
 
 
-@pytest.mark.rfc("3262", "4")
+@pytest.mark.rfc(
+    "3262",
+    "4",
+    "Assuming the response is to be transmitted reliably, the UAC MUST create a new request with method PRACK. This "
+    "request is sent within the dialog associated with the provisional response.",
+)
 def test_rack_names_rseq_and_cseq_of_the_response() -> None:
     side = Side(ALICE, BOB)
     side.send("INVITE", ("Supported", "100rel"))
@@ -35,9 +40,12 @@ def test_rack_names_rseq_and_cseq_of_the_response() -> None:
     assert request.cseq.number == 2 and request.to.tag == "b1"
 
 
-@pytest.mark.rfc("3262", "4")
+@pytest.mark.rfc(
+    "3262",
+    "4",
+    'subsequent retransmissions [...] discarded"; out of order "MUST NOT be acknowledged with a PRACK',
+)
 def test_a_repeated_response_is_not_told_again_and_one_out_of_order_is_not_taken() -> None:
-    """MUST: "subsequent retransmissions [...] discarded"; out of order "MUST NOT be acknowledged with a PRACK"."""
     side = Side(ALICE, BOB)
     side.send()
     invite = side.sent[-1].data
@@ -49,7 +57,13 @@ def test_a_repeated_response_is_not_told_again_and_one_out_of_order_is_not_taken
     assert side.names() == ["ResponseReceived"]
 
 
-@pytest.mark.rfc("3262", "4")
+@pytest.mark.rfc(
+    "3262",
+    "4",
+    "A response is a retransmission when its dialog ID, CSeq, and RSeq match the original response. The UAC MUST "
+    "maintain a sequence number that indicates the most recently received in-order reliable provisional response "
+    "for the initial request.",
+)
 def test_each_early_dialog_counts_for_itself() -> None:
     side = Side(ALICE, BOB)
     side.send()
@@ -63,7 +77,13 @@ def test_each_early_dialog_counts_for_itself() -> None:
     assert prack(side, first).headers.get("RAck") == "10 1 INVITE"
 
 
-@pytest.mark.rfc("3262", "4")
+@pytest.mark.rfc(
+    "3262",
+    "4",
+    "If a provisional response is received for an initial request, and that response contains a Require header "
+    "field containing the option tag 100rel, the response is to be sent reliably. If the response is a 100 (Trying) "
+    "(as opposed to 101 to 199), this option tag MUST be ignored, and the procedures below MUST NOT be used.",
+)
 def test_there_is_no_prack_for_what_was_not_sent_reliably() -> None:
     side = Side(ALICE, BOB)
     side.send()
@@ -80,7 +100,14 @@ MODELS = {
 }
 
 
-@pytest.mark.rfc("3262", "5")
+@pytest.mark.rfc(
+    "3262",
+    "5",
+    "… if a reliable provisional response is the first reliable message sent back to the UAC, and the INVITE did "
+    "not contain an offer, one MUST appear in that reliable provisional response. If the UAC receives a reliable "
+    "provisional response with an offer …, it MUST generate an answer in the PRACK. … If the UAS receives a PRACK "
+    "with an offer, it MUST place the answer in the 2xx to the PRACK.",
+)
 @pytest.mark.parametrize("lost", ["", "183", "PRACK", "200 PRACK"])
 @pytest.mark.parametrize("model", MODELS)
 def test_the_three_models_of_offer_and_answer_pass_with_any_message_lost(model: str, lost: str) -> None:

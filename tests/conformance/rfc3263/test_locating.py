@@ -103,7 +103,12 @@ LAYOUTS = [
 ]
 
 
-@pytest.mark.rfc("3263", "4.1")
+@pytest.mark.rfc(
+    "3263",
+    "4.1",
+    "First, a client resolving a SIPS URI MUST discard any services that do not contain 'SIPS' as the protocol in "
+    "the service field.",
+)
 @pytest.mark.rfc("3263", "4.2")
 @pytest.mark.parametrize(("zone", "options", "expected"), [row[1:] for row in LAYOUTS], ids=[row[0] for row in LAYOUTS])
 def test_a_zone_leads_to_its_targets_in_order(zone: Zone, options: dict[str, object], expected: list[str]) -> None:
@@ -141,7 +146,13 @@ def hosts(side: Side) -> list[str]:
     return [host for host, _ in seen]
 
 
-@pytest.mark.rfc("3263", "4.3")
+@pytest.mark.rfc(
+    "3263",
+    "4.3",
+    "If a failure occurs, the client SHOULD create a new request, which is identical to the previous, but has a "
+    "different value of the Via branch ID than the previous (and therefore constitutes a new SIP transaction). That "
+    "request is sent to the next element in the list as specified by RFC 2782.",
+)
 def test_a_target_that_answers_503_is_acknowledged_and_the_next_gets_a_new_branch() -> None:
     side = asking([A1, A2])
     first = side.sent[-1].data
@@ -152,7 +163,13 @@ def test_a_target_that_answers_503_is_acknowledged_and_the_next_gets_a_new_branc
     assert side.events == []
 
 
-@pytest.mark.rfc("3263", "4.3")
+@pytest.mark.rfc(
+    "3263",
+    "4.3",
+    "For SIP requests, failure occurs if the transaction layer reports a 503 error response or a transport failure "
+    "of some sort (generally, due to fatal ICMP errors in UDP or connection failures in TCP). Failure also occurs "
+    "if the transaction layer times out without ever having received any response, provisional or final.",
+)
 def test_a_target_that_is_silent_costs_four_seconds_and_the_last_one_timer_b() -> None:
     side = asking([A1, A2])
     side.advance(3.9)
@@ -164,7 +181,13 @@ def test_a_target_that_is_silent_costs_four_seconds_and_the_last_one_timer_b() -
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("3263", "4.3")
+@pytest.mark.rfc(
+    "3263",
+    "4.3",
+    "For SIP requests, failure occurs if the transaction layer reports a 503 error response or a transport failure "
+    "of some sort (generally, due to fatal ICMP errors in UDP or connection failures in TCP). Failure also occurs "
+    "if the transaction layer times out without ever having received any response, provisional or final.",
+)
 def test_a_target_that_icmp_says_is_gone_costs_nothing() -> None:
     side = asking([A1, A2])
     side.take(side.endpoint.undelivered(side.sent[-1].flow, side.sent[-1].data, side.now))
@@ -206,7 +229,13 @@ def again(side: Side, *answers: str) -> str:
     return side.sent[-1].flow.remote.host
 
 
-@pytest.mark.rfc("3263", "4.3")
+@pytest.mark.rfc(
+    "3263",
+    "4.3",
+    "If a failure occurs, the client SHOULD create a new request, which is identical to the previous, but has a "
+    "different value of the Via branch ID … That request is sent to the next element in the list as specified by "
+    "RFC 2782.",
+)
 def test_the_next_call_does_not_wait_for_a_target_that_was_dead() -> None:
     side = asking([A1, A2])
     side.advance(4.1)

@@ -23,7 +23,7 @@ def streams(body: bytes) -> list[tuple[str, int]]:
     return [(each.media, each.port) for each in parse_sdp(body).media]
 
 
-@pytest.mark.rfc("3264", "8.1")
+@pytest.mark.rfc("3264", "8.1", "New media descriptions MUST appear below any existing media sections")
 def test_a_stream_that_is_added_gets_a_place_below_those_there_are() -> None:
     """ "New media descriptions MUST appear below any existing media sections": each keeps its place, taken or not."""
     session = OfferAnswer(1)
@@ -34,7 +34,11 @@ def test_a_stream_that_is_added_gets_a_place_below_those_there_are() -> None:
     assert streams(session.make_offer(OURS)) == [("audio", 49174), ("video", 0)]
 
 
-@pytest.mark.rfc("3264", "8.2")
+@pytest.mark.rfc(
+    "3264",
+    "8.2",
+    "A stream that is offered with a port of zero MUST be marked with port zero in the answer.",
+)
 def test_a_stream_that_is_removed_stays_with_port_zero() -> None:
     """ "A stream that is offered with a port of zero MUST be marked with port zero in the answer." """
     session = OfferAnswer(1)
@@ -45,7 +49,12 @@ def test_a_stream_that_is_removed_stays_with_port_zero() -> None:
         session.make_answer(theirs("m=audio 0 RTP/AVP 0", "m=audio 0 RTP/AVP 0"), OURS)
 
 
-@pytest.mark.rfc("3264", "8.3.1")
+@pytest.mark.rfc(
+    "3264",
+    "8.3.1",
+    "If the updated stream is accepted by the answerer, the answerer SHOULD begin sending traffic for that stream "
+    "to the new port immediately.",
+)
 def test_a_later_offer_may_move_the_stream_and_the_media_follow() -> None:
     """ "If the updated stream is accepted by the answerer, the answerer SHOULD begin sending traffic for that stream to
     the new port immediately." """
@@ -55,7 +64,7 @@ def test_a_later_offer_may_move_the_stream_and_the_media_follow() -> None:
     assert (moved.remote.host, moved.remote.port) == ("192.0.2.77", 4010)
 
 
-@pytest.mark.rfc("3264", "8.3.2")
+@pytest.mark.rfc("3264", "8.3.2", "The list of media formats used in the session MAY be changed")
 def test_a_later_offer_may_change_the_formats() -> None:
     """ "The list of media formats used in the session MAY be changed": the answer is made from the new list alone."""
     session = OfferAnswer(1)
@@ -65,7 +74,12 @@ def test_a_later_offer_may_change_the_formats() -> None:
     assert [pair.send for pair in negotiated.formats] == [PCMA]
 
 
-@pytest.mark.rfc("3264", "8.3.4")
+@pytest.mark.rfc(
+    "3264",
+    "8.3.4",
+    "Generally, an agent MUST send media (if the directionality of the stream allows) using the new parameters once "
+    "the SDP with the change is received.",
+)
 def test_the_direction_is_that_of_the_newest_offer() -> None:
     """ "Generally, an agent MUST send media (if the directionality of the stream allows) using the new parameters once
     the SDP with the change is received." """

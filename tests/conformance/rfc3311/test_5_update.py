@@ -25,9 +25,12 @@ def update(tag: str, cseq: int, body: bytes = OFFER) -> bytes:
     return request_bytes("UPDATE", branch=f"z9hG4bKu{cseq}", to_tag=tag, cseq=cseq, body=body)
 
 
-@pytest.mark.rfc("3311", "5.2")
+@pytest.mark.rfc(
+    "3311",
+    "5.2",
+    "generate a 500 [...] include a Retry-After [...] randomly chosen value between 0 and 10 seconds",
+)
 def test_an_update_before_the_last_one_is_answered_gets_500_with_retry_after() -> None:
-    """MUST: "generate a 500 [...] include a Retry-After [...] randomly chosen value between 0 and 10 seconds"."""
     side = Side()
     _, tag = answered(side)
     side.receive(update(tag, 2, b""))
@@ -41,7 +44,12 @@ def test_an_update_before_the_last_one_is_answered_gets_500_with_retry_after() -
     assert side.names() == ["RequestReceived", "RequestReceived"]
 
 
-@pytest.mark.rfc("3311", "5.2")
+@pytest.mark.rfc(
+    "3311",
+    "5.2",
+    "If an UPDATE is received that contains an offer, and the UAS has generated an offer (in an UPDATE, PRACK or "
+    "INVITE) to which it has not yet received an answer, the UAS MUST reject the UPDATE with a 491 response.",
+)
 def test_an_offer_while_ours_is_unanswered_gets_491() -> None:
     side = Side()
     dialog, tag = answered(side)
@@ -50,7 +58,12 @@ def test_an_offer_while_ours_is_unanswered_gets_491() -> None:
     assert side.labels() == ["UPDATE", "491 UPDATE"]
 
 
-@pytest.mark.rfc("3311", "5.2")
+@pytest.mark.rfc(
+    "3311",
+    "5.2",
+    "If an UPDATE is received that contains an offer, and the UAS has generated an offer (in an UPDATE, PRACK or "
+    "INVITE) to which it has not yet received an answer, the UAS MUST reject the UPDATE with a 491 response.",
+)
 def test_an_update_without_offer_passes_while_ours_is_unanswered() -> None:
     side = Side()
     dialog, tag = answered(side)
@@ -59,7 +72,13 @@ def test_an_update_without_offer_passes_while_ours_is_unanswered() -> None:
     assert side.names() == ["RequestReceived"]
 
 
-@pytest.mark.rfc("3311", "5.2")
+@pytest.mark.rfc(
+    "3311",
+    "5.2",
+    "Similarly, if an UPDATE is received that contains an offer, and the UAS has received an offer (in an UPDATE, "
+    "PRACK, or INVITE) to which it has not yet generated an answer, the UAS MUST reject the UPDATE with a 500 "
+    "response, and MUST include a Retry-After header field with a randomly chosen value between 0 and 10 seconds.",
+)
 def test_an_offer_before_the_one_of_the_invite_is_answered_gets_500() -> None:
     side = Side()
     side.receive(request_bytes("INVITE", body=OFFER))
@@ -69,7 +88,13 @@ def test_an_offer_before_the_one_of_the_invite_is_answered_gets_500() -> None:
     assert side.labels()[-1] == "500 UPDATE"
 
 
-@pytest.mark.rfc("3311", "5.2")
+@pytest.mark.rfc(
+    "3311",
+    "5.2",
+    "Similarly, if an UPDATE is received that contains an offer, and the UAS has received an offer (in an UPDATE, "
+    "PRACK, or INVITE) to which it has not yet generated an answer, the UAS MUST reject the UPDATE with a 500 "
+    "response, and MUST include a Retry-After header field with a randomly chosen value between 0 and 10 seconds.",
+)
 def test_an_update_in_an_early_dialog_passes_once_the_offer_is_answered_reliably() -> None:
     side = Side(supported=("100rel",))
     side.receive(request_bytes("INVITE", "Supported: 100rel", body=OFFER))
@@ -83,7 +108,12 @@ def test_an_update_in_an_early_dialog_passes_once_the_offer_is_answered_reliably
     assert side.labels()[-1] == "200 UPDATE"
 
 
-@pytest.mark.rfc("3311", "5.1")
+@pytest.mark.rfc(
+    "3311",
+    "5.1",
+    "If the UPDATE is being sent after the completion of the initial INVITE transaction, it cannot be sent with an "
+    "offer if the caller has generated or received offers in a re-INVITE or UPDATE which have not been answered.",
+)
 def test_we_send_no_offer_while_one_is_pending_in_either_direction() -> None:
     side = Side()
     dialog, tag = answered(side)
@@ -98,7 +128,13 @@ def test_we_send_no_offer_while_one_is_pending_in_either_direction() -> None:
         side.in_dialog(dialog, "INVITE", body=OFFER)
 
 
-@pytest.mark.rfc("3311", "5.1")
+@pytest.mark.rfc(
+    "3311",
+    "5.1",
+    "If the UPDATE is being sent before the completion of the initial INVITE transaction, and the initial INVITE "
+    "contained an offer, the UPDATE can contain an offer if the callee generated an answer in a reliable "
+    "provisional response …",
+)
 def test_the_uac_sends_no_offer_before_its_invite_is_answered() -> None:
     side = Side(ALICE, BOB)
     side.send()
@@ -110,7 +146,13 @@ def test_the_uac_sends_no_offer_before_its_invite_is_answered() -> None:
     side.in_dialog(dialog, "UPDATE")
 
 
-@pytest.mark.rfc("3311", "5.1")
+@pytest.mark.rfc(
+    "3311",
+    "5.1",
+    "… modify the remote target while an INVITE transaction is in progress, and it is a UAS for that INVITE "
+    "transaction, it MUST place the same value into the Contact header field of the 2xx to the INVITE that it "
+    "placed into the UPDATE …",
+)
 def test_update_and_its_2xx_refresh_the_target_of_both_sides() -> None:
     pair = Pair()
     pair.alice.send()
@@ -132,7 +174,12 @@ def test_update_and_its_2xx_refresh_the_target_of_both_sides() -> None:
     assert str(mine.remote_target) == "sip:elsewhere@10.0.0.2" and str(theirs.remote_target) == "sip:moved@10.0.0.1"
 
 
-@pytest.mark.rfc("3311", "5.2")
+@pytest.mark.rfc(
+    "3311",
+    "5.3",
+    "If a UA receives a non-2xx final response to a UPDATE, the session parameters MUST remain unchanged, as if no "
+    "UPDATE had been issued.",
+)
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 def test_a_refused_offer_is_no_longer_pending(method: str) -> None:
     side = Side()

@@ -32,7 +32,12 @@ def app_of(answers: list[object]) -> App:
     return app
 
 
-@pytest.mark.rfc("3428", "4")
+@pytest.mark.rfc(
+    "3428",
+    "4",
+    "All UACs which support the MESSAGE method MUST be prepared to send MESSAGE requests with a body of type "
+    "text/plain.",
+)
 def test_a_message_in_a_call_reaches_the_other_side_and_its_answer_comes_back() -> None:
     with SimWorld(app_of([])) as world:
         alice, bob = (world.phone(f"sip:{name}@example.com", password=PASSWORD).register() for name in ("a", "b"))
@@ -50,7 +55,7 @@ def test_a_message_in_a_call_reaches_the_other_side_and_its_answer_comes_back() 
         world.run()
 
 
-@pytest.mark.rfc("3428", "7")
+@pytest.mark.rfc("3428", "7", "A 2xx response to a MESSAGE request MUST NOT contain a body.")
 def test_a_program_talks_to_its_caller() -> None:
     answers: list[object] = []
     with SimWorld(app_of(answers)) as world:
@@ -63,7 +68,7 @@ def test_a_program_talks_to_its_caller() -> None:
         assert answers == [None] and call.is_over
 
 
-@pytest.mark.rfc("3428", "7")
+@pytest.mark.rfc("3428", "7", "A 2xx response to a MESSAGE request MUST NOT contain a body.")
 def test_a_handler_takes_messages_and_may_pass_them_on() -> None:
     answers: list[object] = []
     with SimWorld(app_of(answers)) as world:

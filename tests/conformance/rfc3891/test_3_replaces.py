@@ -11,26 +11,33 @@ from sipcore.refer import Replaces, replaces_of
 from tests.endpoints import Pair
 
 
-@pytest.mark.rfc("3891", "6.1")
+@pytest.mark.rfc("3891", "6.1", "A Replaces header field MUST contain exactly one to-tag and exactly one from-tag")
 @pytest.mark.parametrize(
     "text", ["", "a@b", "a@b;to-tag=1", "a@b;from-tag=1", ";to-tag=1;from-tag=2", "a;to-tag;from-tag=1"]
 )
 def test_a_replaces_needs_a_call_id_and_both_tags(text: str) -> None:
-    """ "A Replaces header field MUST contain exactly one to-tag and exactly one from-tag"."""
     with pytest.raises(ParseError):
         Replaces.parse(text)
 
 
-@pytest.mark.rfc("3891", "6.1")
+@pytest.mark.rfc(
+    "3891",
+    "6.1",
+    "A Replaces header field MUST contain exactly one to-tag and exactly one from-tag, as they are required for "
+    'unique dialog matching. … early-flag = "early-only"',
+)
 def test_early_only_is_a_flag() -> None:
     text = "98732@sip.example.com;to-tag=r33th4x0r;from-tag=ff87ff;early-only"
     assert Replaces.parse(text) == Replaces("98732@sip.example.com", "r33th4x0r", "ff87ff", True)
     assert str(Replaces.parse(text)) == text
 
 
-@pytest.mark.rfc("3891", "3")
+@pytest.mark.rfc(
+    "3891",
+    "3",
+    "If more than one Replaces header field is present in an INVITE [...] the UAS MUST reject it with a 400",
+)
 def test_two_replaces_are_refused() -> None:
-    """ "If more than one Replaces header field is present in an INVITE [...] the UAS MUST reject it with a 400"."""
     one = ("Replaces", "a;to-tag=1;from-tag=2")
     assert replaces_of(Request("INVITE", "sip:x@y", [one])) == Replaces("a", "1", "2")
     assert replaces_of(Request("INVITE", "sip:x@y", [])) is None
@@ -38,7 +45,7 @@ def test_two_replaces_are_refused() -> None:
         replaces_of(Request("INVITE", "sip:x@y", [one, one]))
 
 
-@pytest.mark.rfc("3891", "3")
+@pytest.mark.rfc("3891", "3", "the to-tag [...] is compared to the local tag, and the from-tag to the remote tag")
 def test_what_we_write_names_the_dialog_as_its_receiver_sees_it() -> None:
     """ "the to-tag [...] is compared to the local tag, and the from-tag to the remote tag" of the receiver."""
     pair = Pair()

@@ -44,9 +44,8 @@ def publish(
     return answer
 
 
-@pytest.mark.rfc("3903", "6")
+@pytest.mark.rfc("3903", "6", "The ESC MUST generate and store a locally unique entity-tag for the publication")
 def test_each_publication_has_a_new_entity_tag_and_watchers_are_told(seed: int) -> None:
-    """ "The ESC MUST generate and store a locally unique entity-tag for the publication"."""
     with office_of(seed) as office:
         alice, bob = office.phones(2)
         bob.subscribe("presence", "1001")
@@ -71,12 +70,13 @@ def test_each_publication_has_a_new_entity_tag_and_watchers_are_told(seed: int) 
         assert office.app.presence is not None and len(office.app.presence) == 0
 
 
-@pytest.mark.rfc("3903", "6")
+@pytest.mark.rfc(
+    "3903",
+    "6",
+    "If there is no matching event state, e.g., the event state to be refreshed has already expired, the ESC MUST "
+    "reject the publication by issuing a 412 (Conditional Request Failed) response",
+)
 def test_a_stale_tag_is_412_and_what_expired_is_gone(seed: int) -> None:
-    """ "If there is no matching event state, e.g., the event state to be refreshed has already expired, the ESC MUST
-
-    reject the publication by issuing a 412 (Conditional Request Failed) response".
-    """
     with office_of(seed) as office:
         (alice,) = office.phones(1)
         tag = publish(office, alice, PIDF % b"x", headers=(("Expires", "60"),)).headers.get("SIP-ETag") or ""
@@ -85,7 +85,11 @@ def test_a_stale_tag_is_412_and_what_expired_is_gone(seed: int) -> None:
         assert publish(office, alice, headers=(("SIP-If-Match", tag),)).status == 412
 
 
-@pytest.mark.rfc("3903", "6")
+@pytest.mark.rfc(
+    "3903",
+    "6",
+    "The ESC MUST ignore the Record-Route header field if it is included in a PUBLISH request.",
+)
 @pytest.mark.parametrize(
     ("body", "headers", "target", "event", "status"),
     [
@@ -109,7 +113,11 @@ def test_what_cannot_be_published_is_refused(
         assert office.app.presence is not None and len(office.app.presence) == 0
 
 
-@pytest.mark.rfc("3903", "6")
+@pytest.mark.rfc(
+    "3903",
+    "6",
+    "The ESC MUST ignore the Record-Route header field if it is included in a PUBLISH request.",
+)
 def test_a_user_has_so_many_publications_and_no_more(seed: int) -> None:
     with office_of(seed) as office:
         (alice,) = office.phones(1)

@@ -28,7 +28,12 @@ def response(status: int, *headers: tuple[str, str]) -> Response:
     return Response(status, None, list(headers))
 
 
-@pytest.mark.rfc("4028", "9")
+@pytest.mark.rfc(
+    "4028",
+    "9",
+    "The UAS MUST set the value of the refresher parameter in the Session-Expires header field in the 2xx response. "
+    "This value specifies who will perform refreshes for the dialog.",
+)
 @pytest.mark.parametrize(
     ("supports", "asked", "refresher"),
     [
@@ -47,15 +52,14 @@ def test_table_2_says_who_refreshes(supports: bool, asked: str, refresher: str) 
     assert (("Require", "timer") in verdict.headers) is supports
 
 
-@pytest.mark.rfc("4028", "9")
+@pytest.mark.rfc("4028", "9", "the UAS MUST reject the request with a 422 [...] Min-SE")
 def test_an_interval_below_our_minimum_gets_422() -> None:
-    """MUST: "the UAS MUST reject the request with a 422 [...] Min-SE"."""
     short = invite(("Supported", "timer"), ("Session-Expires", "60"))
     assert grant(short, POLICY) == TooSmall(90)
     assert grant(invite(("Supported", "timer"), ("Session-Expires", "299")), SessionPolicy(1800, 300)) == TooSmall(300)
 
 
-@pytest.mark.rfc("4028", "9")
+@pytest.mark.rfc("4028", "9", "The UAS MUST NOT increase the value of the Session-Expires header field.")
 def test_the_interval_is_lowered_but_never_raised_and_not_below_min_se() -> None:
     asked = invite(("Supported", "timer"), ("Session-Expires", "7200"), ("Min-SE", "3600"))
     verdict = grant(asked, POLICY)
@@ -64,12 +68,23 @@ def test_the_interval_is_lowered_but_never_raised_and_not_below_min_se() -> None
     assert isinstance(lower, Granted) and lower.terms == SessionTerms(120, True)
 
 
-@pytest.mark.rfc("4028", "9")
+@pytest.mark.rfc(
+    "4028",
+    "9",
+    "If the refresher parameter in the Session-Expires header field in the 2xx response has a value of 'uac', the "
+    "UAS MUST place a Require header field into the response with the value 'timer'.",
+)
 def test_without_a_timer_on_either_side_nothing_is_granted() -> None:
     assert grant(invite(), SessionPolicy(0)) == Granted(None, ())
 
 
-@pytest.mark.rfc("4028", "7.2")
+@pytest.mark.rfc(
+    "4028",
+    "7.2",
+    "If it does, the UAC MUST look for the Session-Expires header field to process the response. If there was a "
+    "Require header field in the response with the value 'timer', the Session-Expires header field will always be "
+    "present.",
+)
 def test_a_uas_that_knows_no_timers_leaves_the_refreshing_to_us() -> None:
     assert read_success(response(200), 1800) == SessionTerms(1800, True)
     assert read_success(response(200), 0) is None
@@ -87,7 +102,11 @@ def test_422_raises_the_interval_once_per_value() -> None:
     assert raised_by(response(486), 0) is None
 
 
-@pytest.mark.rfc("4028", "7.4")
+@pytest.mark.rfc(
+    "4028",
+    "7.4",
+    "The values of Supported, Require, and Proxy-Require used in the initial Session refresh request MUST be used.",
+)
 def test_a_refresh_names_the_role_that_we_have() -> None:
     assert request_headers(POLICY, SessionTerms(600, True)) == (("Session-Expires", "600;refresher=uac"),)
     assert request_headers(POLICY, SessionTerms(600, False)) == (("Session-Expires", "600;refresher=uas"),)
@@ -100,7 +119,13 @@ def test_refresh_at_half_and_bye_min_of_32_s_and_a_third_before_the_end(interval
     assert terms.refresh_after == interval / 2 and terms.end_after == end
 
 
-@pytest.mark.rfc("4028", "4")
+@pytest.mark.rfc(
+    "4028",
+    "4",
+    "In other words, SIP entities MUST be prepared to handle Session-Expires header field values of any duration "
+    "greater than 90 seconds, but entities that insert the Session-Expires header field SHOULD NOT choose values of "
+    "less than …",
+)
 @pytest.mark.parametrize("value", ["", "soon", "-1", "12345678901", "90 90"])
 def test_a_value_that_cannot_be_read_is_no_timer(value: str) -> None:
     assert session_expires(invite(("Session-Expires", value))) is None

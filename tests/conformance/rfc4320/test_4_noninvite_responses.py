@@ -13,7 +13,15 @@ from tests.clocks import run_out
 from tests.endpoints import Side, request_bytes
 
 
-@pytest.mark.rfc("4320", "4.1")
+@pytest.mark.rfc(
+    "4320",
+    "4.1",
+    "An SIP element MUST NOT respond to a non-INVITE request with a Status-Code of 100 over any unreliable "
+    "transport, such as UDP, before the amount of time it takes a client transaction's Timer E to be reset to T2. … "
+    "Without regard to transport, an SIP element MUST respond to a non-INVITE request with a Status-Code of 100 if "
+    "it has not otherwise responded after the amount of time it takes a client transaction's Timer E to be reset to "
+    "T2.",
+)
 def test_100_is_sent_when_timer_e_of_the_client_has_reached_t2() -> None:
     # "MUST respond to a non-INVITE request with a Status-Code of 100 if it has not otherwise responded after the
     # amount of time it takes a client transaction's Timer E to be reset to T2"
@@ -23,7 +31,11 @@ def test_100_is_sent_when_timer_e_of_the_client_has_reached_t2() -> None:
     assert run_out(transaction) == [(3.5, Action.SEND_TRYING), (32.0, Action.REPORT_TIMEOUT)]
 
 
-@pytest.mark.rfc("4320", "4.1")
+@pytest.mark.rfc(
+    "4320",
+    "4.1",
+    "An SIP element MUST NOT send any provisional response with a Status-Code other than 100 to a non-INVITE request.",
+)
 def test_no_provisional_response_but_100_can_be_sent() -> None:
     side = Side()
     side.receive(request_bytes("OPTIONS"))
@@ -31,7 +43,11 @@ def test_no_provisional_response_but_100_can_be_sent() -> None:
         side.respond(side.event(RequestReceived).transaction, 180)
 
 
-@pytest.mark.rfc("4320", "4.2")
+@pytest.mark.rfc(
+    "4320",
+    "4.2",
+    "A transaction-stateful SIP element MUST NOT send a response with Status-Code of 408 to a non-INVITE request.",
+)
 def test_408_is_never_sent_to_a_noninvite_request() -> None:
     side = Side()
     side.receive(request_bytes("OPTIONS"))
@@ -41,7 +57,12 @@ def test_408_is_never_sent_to_a_noninvite_request() -> None:
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("4320", "4.2")
+@pytest.mark.rfc(
+    "4320",
+    "4.2",
+    "A transaction-stateful SIP proxy MUST NOT send any response to a non-INVITE request unless it has a matching "
+    "server transaction that is not in the Terminated state.",
+)
 def test_a_response_that_comes_after_64_t1_is_not_sent() -> None:
     side = Side()
     side.receive(request_bytes("OPTIONS"))

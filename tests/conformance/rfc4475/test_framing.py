@@ -90,7 +90,7 @@ AGREEING = {
 each_attack = pytest.mark.parametrize("lengths", [*ATTACKS.values(), *AGREEING.values()], ids=[*ATTACKS, *AGREEING])
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc("3261", "18.3", "If a request does not contain a Content-Length […] the request MUST be rejected")
 @each_attack
 @pytest.mark.parametrize("segment", [0, 1, 3, 7])
 @pytest.mark.usefixtures("nothing_left")
@@ -112,7 +112,12 @@ def test_over_tcp_the_connection_closes_and_the_hidden_invite_is_not_executed(
     asyncio.run(scenario())
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc(
+    "3261",
+    "18.3",
+    "In the case of stream-oriented transports such as TCP, the Content-Length header field indicates the size of "
+    "the body. The Content-Length header field MUST be used with stream oriented transports.",
+)
 @each_attack
 @pytest.mark.parametrize("segment", [0, 1, 2, 3, 4, 5, 6, 7])
 def test_however_the_stream_is_cut_nothing_comes_after_the_broken_length(lengths: list[bytes], segment: int) -> None:
@@ -120,13 +125,19 @@ def test_however_the_stream_is_cut_nothing_comes_after_the_broken_length(lengths
     assert words in ("400, closed", "513, closed", "closed")
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc(
+    "3261",
+    "18.3",
+    "If the transport packet ends before the end of the message body, this is considered an error. If the message "
+    "is a response, it MUST be discarded. If the message is a request, the element SHOULD generate a 400 (Bad "
+    "Request) response.",
+)
 @pytest.mark.parametrize("lengths", [ATTACKS[name] for name in ATTACKS if name not in ON_STREAMS_ALONE])
 def test_over_udp_the_datagram_gets_an_error_and_no_more(lengths: list[bytes]) -> None:
     assert in_words(react(carrier(*lengths) + BODY + HIDDEN)) in ("400", "513")
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc("3261", "18.3", "the message body is assumed to end at the end of the Content-Length")
 @pytest.mark.parametrize("line", [b"Content-Length: 32", b"l:32", b"L \t: \t 32 \t", b"CONTENT-LENGTH  :032"])
 def test_any_good_spelling_of_the_length_frames_the_body(line: bytes) -> None:
     """ "the message body is assumed to end at the end of the Content-Length" """
@@ -136,19 +147,32 @@ def test_any_good_spelling_of_the_length_frames_the_body(line: bytes) -> None:
     assert (first, second) == (carrier(line) + BODY, HIDDEN)
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc(
+    "3261",
+    "18.3",
+    "additional bytes in the transport packet beyond the end of the body, they MUST be discarded",
+)
 def test_over_udp_what_follows_the_body_is_dropped() -> None:
     """ "additional bytes in the transport packet beyond the end of the body, they MUST be discarded" """
     assert in_words(react(carrier(b"Content-Length: 32") + BODY + HIDDEN)) == "request OPTIONS"
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc(
+    "3261",
+    "18.3",
+    "If there are additional bytes in the transport packet beyond the end of the body, they MUST be discarded.",
+)
 def test_a_body_that_looks_like_a_request_is_a_body() -> None:
     data = carrier(b"Content-Length: %d" % len(HIDDEN)) + HIDDEN
     assert react_on_stream(data, 1) == "request OPTIONS"
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc(
+    "3261",
+    "18.3",
+    "In the case of stream-oriented transports such as TCP, the Content-Length header field indicates the size of "
+    "the body.",
+)
 def test_what_a_peer_may_send_is_bounded() -> None:
     """A message larger than the limit ends the stream as soon as its length is known, not when it has come."""
     parser_words = react_on_stream(carrier(b"Content-Length: 99999999"), 0)

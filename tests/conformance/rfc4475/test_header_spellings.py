@@ -56,7 +56,7 @@ def test_there_are_forty_spellings() -> None:
     assert len(EACH) >= 40 and len(set(EACH)) == len(EACH)
 
 
-@pytest.mark.rfc("3261", "7.3.1")
+@pytest.mark.rfc("3261", "7.3.1", "When comparing header fields, field names are always case-insensitive.")
 @each_spelling
 def test_every_spelling_finds_every_spelling(name: str, spelled: str) -> None:
     """ "When comparing header fields, field names are always case-insensitive." """
@@ -67,7 +67,7 @@ def test_every_spelling_finds_every_spelling(name: str, spelled: str) -> None:
         assert headers.get_all(asked) == headers.lines(asked) == [value_of(name)]
 
 
-@pytest.mark.rfc("3261", "7.3.3")
+@pytest.mark.rfc("3261", "7.3.3", "Implementations MUST accept both the long and short forms of each header name.")
 @each_spelling
 def test_what_is_removed_in_any_spelling_is_gone(name: str, spelled: str) -> None:
     """ "Implementations MUST accept both the long and short forms of each header name." """
@@ -79,7 +79,7 @@ def test_what_is_removed_in_any_spelling_is_gone(name: str, spelled: str) -> Non
         assert b"seventyseven" not in message.to_bytes() and b"192.0.2.77" not in message.to_bytes()
 
 
-@pytest.mark.rfc("3261", "7.3.1")
+@pytest.mark.rfc("3261", "7.3.1", "When comparing header fields, field names are always case-insensitive.")
 @each_spelling
 def test_what_is_replaced_in_any_spelling_is_there_once(name: str, spelled: str) -> None:
     for asked in SPELLINGS[name]:
@@ -91,7 +91,13 @@ def test_what_is_replaced_in_any_spelling_is_there_once(name: str, spelled: str)
         assert b"seventyseven" not in sent and b"192.0.2.77" not in sent
 
 
-@pytest.mark.rfc("3261", "7.3.1")
+@pytest.mark.rfc(
+    "3261",
+    "7.3.1",
+    'It MUST be possible to combine the multiple header field rows into one "field-name: field-value" pair, '
+    "without changing the semantics of the message, by appending each subsequent field-value to the first, each "
+    "separated by a comma.",
+)
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_all_spellings_together_are_one_header(name: str) -> None:
     headers = Headers([(spelled, str(index)) for index, spelled in enumerate(SPELLINGS[name])])
@@ -102,7 +108,7 @@ def test_all_spellings_together_are_one_header(name: str) -> None:
     assert not headers.items()
 
 
-@pytest.mark.rfc("3261", "7.3.1")
+@pytest.mark.rfc("3261", "7.3.1", "When comparing header fields, field names are always case-insensitive.")
 def test_a_name_within_a_value_or_a_longer_name_is_another_matter() -> None:
     headers = received("X-Hdr", "X-Hdr").headers
     headers.add("X-Hdr-2", "X-Hdr: not me")

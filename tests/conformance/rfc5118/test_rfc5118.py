@@ -180,7 +180,11 @@ def test_the_extra_colon_is_ignored() -> None:
 # The archive's own flaws
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc(
+    "3261",
+    "18.3",
+    "If the transport packet ends before the end of the message body, this is considered an error.",
+)
 def test_the_lengths_of_the_archive_are_taken_at_their_word() -> None:
     """ "If the transport packet ends before the end of the message body, this is considered an error." """
     assert in_words(react(with_crlf("ipv6-in-sdp"))) == "400"

@@ -17,7 +17,12 @@ def come_back(side: ProxySide, data: bytes, uri: str) -> None:
     side.receive(f"INVITE {uri} SIP/2.0".encode() + b"\r\n" + via + b"\r\n" + rest)
 
 
-@pytest.mark.rfc("5393", "4.2.2")
+@pytest.mark.rfc(
+    "5393",
+    "4.2.2",
+    "Loop-Detection Check Proxies required to perform loop detection by RFC 5393 MUST perform the following loop- "
+    "detection test before forwarding a request.",
+)
 def test_a_request_that_comes_back_unchanged_is_a_loop() -> None:
     # "If the second parts match, the request has looped" and "the proxy MUST reject the request with a 482".
     side = ProxySide()
@@ -27,7 +32,12 @@ def test_a_request_that_comes_back_unchanged_is_a_loop() -> None:
     assert side.to_alice()[-1].status == 482
 
 
-@pytest.mark.rfc("5393", "4.2.2")
+@pytest.mark.rfc(
+    "5393",
+    "4.2.2",
+    "Loop-Detection Check Proxies required to perform loop detection by RFC 5393 MUST perform the following loop- "
+    "detection test before forwarding a request.",
+)
 def test_a_request_that_comes_back_for_somebody_else_is_a_spiral_and_passes() -> None:
     side = ProxySide()
     event = side.invite()
@@ -63,7 +73,13 @@ def test_a_fork_broader_than_allowed_gets_440() -> None:
     assert [each.status for each in side.to_alice()] == [440]
 
 
-@pytest.mark.rfc("5393", "5.3.3")
+@pytest.mark.rfc(
+    "5393",
+    "5.3.3",
+    "If a SIP proxy receives a request with no Max-Breadth header field value, it MUST add one, with a value that "
+    "is RECOMMENDED to be 60. Proxies MUST have a maximum allowable Incoming Max-Breadth value, which is "
+    "RECOMMENDED to be 60.",
+)
 def test_one_after_another_each_branch_has_the_whole_breadth() -> None:
     side = ProxySide()
     [first] = side.relay(side.invite("Max-Breadth: 1"), [CAROL], [DAVE])

@@ -10,6 +10,7 @@ from sipcore.entropy import SeededEntropy
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
 from sipcore.uri import Uri
+from voipat import reasons
 from voipat.accounts import Identity
 from voipat.gruu import MAX_TEMPORARY
 from voipat.registrar import Registrar
@@ -23,21 +24,28 @@ class Desk:
         self.registrar = Registrar("example.com", password_of=lambda user: "secret")
         self.registrar.start(lambda: self.now, lambda event: None, SeededEntropy(1))
         self.cseq = 0
+        self.status, self.reason = 0, None
 
     def register(
-        self, *, supported: str = "gruu", instance: str = UUID, call_id: str = "c1", expires: int = 600
+        self,
+        *,
+        supported: str = "gruu",
+        instance: str = UUID,
+        call_id: str = "c1",
+        expires: int = 600,
+        contact: str = "sip:alice@10.0.0.1",
     ) -> str:
         """The Contact of the answer."""
         self.cseq += 1
         own = f';+sip.instance="<{instance}>"' if instance else ""
         lines = [
             ("To", "<sip:alice@example.com>"), ("From", "<sip:alice@example.com>;tag=1"), ("Call-ID", call_id),
-            ("CSeq", f"{self.cseq} REGISTER"), ("Contact", f"<sip:alice@10.0.0.1>{own};expires={expires}"),
+            ("CSeq", f"{self.cseq} REGISTER"), ("Contact", f"<{contact}>{own};expires={expires}"),
             ("Supported", supported),
         ]  # fmt: skip
         flow = Flow("UDP", Address("192.0.2.1", 5060), Address("198.51.100.7", 5060))
         request = Request("REGISTER", "sip:example.com", lines)
-        _, headers, _ = self.registrar.register(request, flow, Identity("example.com", "alice"))
+        self.status, headers, self.reason = self.registrar.register(request, flow, Identity("example.com", "alice"))
         return next((value for name, value in headers if name == "Contact"), "")
 
     def resolve(self, uri: Uri, tenant: str = "example.com") -> tuple[str, str] | None:
@@ -51,14 +59,24 @@ def gruu(contact: str, kind: str) -> Uri:
     return Uri.parse(found[1])
 
 
-@pytest.mark.rfc("5627", "5.1")
+@pytest.mark.rfc(
+    "5627",
+    "5.2",
+    "… and the registrar has at least one temporary GRUU assigned to the instance ID and AOR, the registrar MUST "
+    "add a 'temp-gruu' Contact header field parameter to that Contact header field.",
+)
 def test_a_phone_that_supports_it_gets_a_public_and_a_temporary_one() -> None:
     contact = Desk().register()
     assert str(gruu(contact, "pub")) == f"sip:alice@example.com;gr={UUID}"
     assert "alice" not in str(gruu(contact, "temp")) and gruu(contact, "temp").params == {"gr": None}
 
 
-@pytest.mark.rfc("5627", "5.1")
+@pytest.mark.rfc(
+    "5627",
+    "5.2",
+    "If the REGISTER request contained a Supported header field with the value 'gruu' …, the registrar MUST add a "
+    "'pub-gruu' Contact header field parameter to that Contact header field.",
+)
 @pytest.mark.parametrize("told", [{"supported": "path"}, {"instance": ""}])
 def test_a_phone_that_does_not_or_has_no_instance_gets_none(told: dict[str, str]) -> None:
     assert "gruu=" not in Desk().register(**told)  # type: ignore[arg-type]  # texts
@@ -82,7 +100,12 @@ def _longest_common(one: str, two: str) -> int:
     return size - 1
 
 
-@pytest.mark.rfc("5627", "5.4")
+@pytest.mark.rfc(
+    "5627",
+    "5.3",
+    "… a particular GRUU no longer has any registered contacts bound to it, and the GRUU is a temporary GRUU, the "
+    "GRUU MUST be invalidated.",
+)
 def test_a_temporary_one_is_void_with_another_call_id_and_after_the_end() -> None:
     # "the temporary GRUU [...] becomes invalid" when the instance registers with a different Call-ID.
     desk = Desk()
@@ -109,8 +132,25 @@ def test_a_temporary_one_is_of_one_tenant_and_cannot_be_forged() -> None:
     assert [desk.resolve(uri.replace(user=text or None)) for text in forged] == [None] * 6
 
 
-@pytest.mark.rfc("5627", "5.4")
+@pytest.mark.rfc(
+    "5627",
+    "5.4",
+    "A registrar MUST be able to determine the instance ID and AOR when presented with a GRUU.",
+)
 def test_a_public_one_names_user_and_device() -> None:
     desk = Desk()
     assert desk.resolve(gruu(desk.register(), "pub")) == ("alice", f"<{UUID}>")
     assert desk.resolve(Uri.parse("sip:alice@example.com")) is None
+
+
+@pytest.mark.rfc(
+    "5627",
+    "5.1",
+    "If the contact URI is equivalent (based on URI equivalence in RFC 3261) to the AOR, the registrar MUST reject "
+    "the request with a 403, since this would cause a routing loop.",
+)
+def test_a_contact_that_is_the_address_of_record_is_refused() -> None:
+    desk = Desk()
+    assert desk.register(contact="sip:%61lice@EXAMPLE.com") == ""
+    assert (desk.status, desk.reason) == (403, reasons.CONTACT_IS_AOR)
+    assert "temp-gruu" in desk.register(contact="sip:alice@example.com:5070")

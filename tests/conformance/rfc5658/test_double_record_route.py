@@ -23,7 +23,13 @@ def proxied(side: ProxySide, flow: Flow) -> tuple[Transmit, list[str]]:
     return sent, request_of(sent).headers.get_all("Record-Route")
 
 
-@pytest.mark.rfc("5658", "3.2")
+@pytest.mark.rfc(
+    "5658",
+    "3.2",
+    "The URI placed in the Record-Route header field value MUST be a SIP or SIPS URI. [...] The URI SHOULD NOT "
+    "contain the transport parameter unless the proxy has knowledge (such as in a private network) that the next "
+    "downstream …",
+)
 def test_a_change_of_transport_is_recorded_twice_the_next_hop_s_side_first() -> None:
     # "the proxy [...] inserts two Record-Route header fields", the topmost with the outgoing transport.
     side = ProxySide()
@@ -32,7 +38,13 @@ def test_a_change_of_transport_is_recorded_twice_the_next_hop_s_side_first() -> 
     assert ["transport=tcp" in value for value in record_route] == [True, False]
 
 
-@pytest.mark.rfc("5658", "3.2")
+@pytest.mark.rfc(
+    "5658",
+    "3.2",
+    "The URI placed in the Record-Route header field value MUST be a SIP or SIPS URI. [...] The URI SHOULD NOT "
+    "contain the transport parameter unless the proxy has knowledge (such as in a private network) that the next "
+    "downstream …",
+)
 @pytest.mark.rfc("5626", "5.3")
 def test_both_directions_find_the_flow_though_the_contact_is_private() -> None:
     side = ProxySide()

@@ -7,9 +7,12 @@ import pytest
 from tests.sim.office import Office
 
 
-@pytest.mark.rfc("6086", "4.2.2")
+@pytest.mark.rfc(
+    "6086",
+    "4.2.2",
+    "the UA MUST send a 469 (Bad Info Package) response [...] MUST contain a Recv-Info header field",
+)
 def test_an_unknown_package_is_469_with_recv_info(seed: int) -> None:
-    """ "the UA MUST send a 469 (Bad Info Package) response [...] MUST contain a Recv-Info header field"."""
     with Office(seed=seed) as office:
         alice, bob = office.phones(2)
         bob.answers(after=1.0)

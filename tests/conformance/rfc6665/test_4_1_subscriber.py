@@ -22,7 +22,7 @@ ACTIVE = SubscriptionStateField("active", expires=100)
 OVER = SubscriptionStateField("terminated", reason="timeout")
 
 
-@pytest.mark.rfc("6665", "4.1.2.4")
+@pytest.mark.rfc("6665", "4.1.2.4", "if no NOTIFY is received before Timer N expires, the subscription has failed")
 def test_without_a_notify_there_is_no_subscription_after_timer_n() -> None:
     """ "if no NOTIFY is received before Timer N expires, the subscription has failed", whatever the 2xx said."""
     subscription = SubscriberSubscription(600)
@@ -32,7 +32,12 @@ def test_without_a_notify_there_is_no_subscription_after_timer_n() -> None:
     assert subscription.due(32.0) == (Do.CLOSE,) and subscription.state is Wait.OVER
 
 
-@pytest.mark.rfc("6665", "4.1.2.2")
+@pytest.mark.rfc(
+    "6665",
+    "4.1.2.2",
+    "At any time before a subscription expires, the subscriber may refresh the timer on such a subscription by "
+    "sending another SUBSCRIBE request on the same dialog as the existing subscription.",
+)
 def test_a_subscription_is_refreshed_before_it_runs_out() -> None:
     subscription = SubscriberSubscription(600)
     subscription.start(0.0)
@@ -111,15 +116,19 @@ def test_a_notify_makes_the_dialog_even_before_the_2xx() -> None:
     assert pair.alice.leaks() == pair.bob.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("6665", "4.1.3")
+@pytest.mark.rfc("6665", "4.1.3", "if no matching subscription exists, the subscriber MUST reject it with 481")
 def test_a_notify_for_nothing_that_we_subscribed_to_gets_481() -> None:
-    """ "if no matching subscription exists, the subscriber MUST reject it with 481"."""
     side = Side()
     side.receive(request_bytes("NOTIFY", "Event: presence", "Subscription-State: active", to_tag="unknown"))
     assert side.labels() == ["481 NOTIFY"] and side.names() == []
 
 
-@pytest.mark.rfc("6665", "4.2.1.1")
+@pytest.mark.rfc(
+    "6665",
+    "4.2.1.1",
+    "In particular, notifiers MUST NOT wait for a user response before returning a final response to a SUBSCRIBE "
+    "request.",
+)
 def test_a_refused_subscribe_leaves_no_dialog() -> None:
     side = Side()
     side.receive(request_bytes("SUBSCRIBE", "Event: what", "Contact: <sip:alice@10.0.0.1>"))
@@ -129,7 +138,12 @@ def test_a_refused_subscribe_leaves_no_dialog() -> None:
     assert side.endpoint.dialog_count == 0
 
 
-@pytest.mark.rfc("6665", "4.5.1")
+@pytest.mark.rfc(
+    "6665",
+    "4.5.1",
+    "Notifiers MUST implement the Globally Routable User Agent URI (GRUU) extension defined in [RFC5627], and MUST "
+    "use a GRUU as their local target.",
+)
 def test_a_bye_leaves_the_dialog_to_the_subscription() -> None:
     """RFC 5057 §4.2: a dialog goes with its last usage, so that the NOTIFY of a transfer finds it after the BYE."""
     side = Side()
@@ -152,7 +166,12 @@ def test_a_bye_leaves_the_dialog_to_the_subscription() -> None:
     assert side.names() == ["DialogEnded"] and side.endpoint.dialog_count == 0
 
 
-@pytest.mark.rfc("6665", "4.2.2")
+@pytest.mark.rfc(
+    "6665",
+    "4.2.2",
+    "… +-------------+ per local policy When a SUBSCRIBE request is answered with a 200-class response, the "
+    "notifier MUST immediately construct and send a NOTIFY request to the subscriber.",
+)
 def test_481_to_a_notify_does_not_end_the_call_in_the_same_dialog() -> None:
     side = Side()
     side.receive(request_bytes("INVITE"))

@@ -35,7 +35,12 @@ def test_a_notify_goes_at_once_after_the_2xx() -> None:
     assert watched.subscribed(300, 0.2) == (A.NOTIFY,)
 
 
-@pytest.mark.rfc("6665", "4.2.2")
+@pytest.mark.rfc(
+    "6665",
+    "4.2.2",
+    "… +-------------+ per local policy When a SUBSCRIBE request is answered with a 200-class response, the "
+    "notifier MUST immediately construct and send a NOTIFY request to the subscriber.",
+)
 def test_at_most_one_notify_is_under_way_and_the_newest_state_wins() -> None:
     watched = subscription()
     watched.subscribed(600, 0.0)
@@ -48,9 +53,12 @@ def test_at_most_one_notify_is_under_way_and_the_newest_state_wins() -> None:
     assert watched.due(2.3) == () and watched.state is D.IDLE
 
 
-@pytest.mark.rfc("6665", "4.2.2")
+@pytest.mark.rfc(
+    "6665",
+    "4.2.2",
+    'the notifier SHOULD [...] send a NOTIFY with a Subscription-State of "terminated" and reason "timeout',
+)
 def test_a_subscription_that_runs_out_ends_with_a_notify_that_says_timeout() -> None:
-    """ "the notifier SHOULD [...] send a NOTIFY with a Subscription-State of "terminated" and reason "timeout"."""
     watched = subscription()
     watched.subscribed(60, 0.0)
     watched.answered(200, 0.1)
@@ -68,17 +76,25 @@ def test_a_fetch_is_one_notify() -> None:
     assert watched.answered(200, 0.1) == (A.CLOSE,) and watched.state is D.TERMINATED
 
 
-@pytest.mark.rfc("6665", "4.2.2")
+@pytest.mark.rfc(
+    "6665",
+    "4.2.2",
+    "If the NOTIFY request fails [...] due to an error response [...] the notifier MUST remove the subscription",
+)
 @pytest.mark.parametrize("status", [481, 404, None])
 def test_a_refused_notify_ends_the_subscription(status: int | None) -> None:
-    """ "If the NOTIFY request fails [...] due to an error response [...] the notifier MUST remove the subscription"."""
     watched = subscription()
     watched.subscribed(600, 0.0)
     assert watched.answered(status, 0.1) == (A.CLOSE,)
     assert watched.changed(1.0) == ()
 
 
-@pytest.mark.rfc("6665", "4.2.2")
+@pytest.mark.rfc(
+    "6665",
+    "4.2.2",
+    "… +-------------+ per local policy When a SUBSCRIBE request is answered with a 200-class response, the "
+    "notifier MUST immediately construct and send a NOTIFY request to the subscriber.",
+)
 def test_a_watcher_that_says_retry_after_is_notified_later() -> None:
     watched = subscription()
     watched.subscribed(600, 0.0)
@@ -105,7 +121,11 @@ def test_every_state_takes_every_input(state: Delivery, input_: Input) -> None:
         assert A.NOTIFY not in expected[1] or state not in (D.SENDING, D.SENDING_STALE, D.ENDING)
 
 
-@pytest.mark.rfc("6665", "8.2.1")
+@pytest.mark.rfc(
+    "6665",
+    "8.2.1",
+    "These values will be defined by individual event packages and MUST be registered with the IANA.",
+)
 @pytest.mark.parametrize(
     ("text", "package", "id_"),
     [
@@ -124,7 +144,7 @@ def test_what_is_no_event_is_refused(text: str) -> None:
         EventField.parse(text)
 
 
-@pytest.mark.rfc("6665", "8.2.3")
+@pytest.mark.rfc("6665", "8.2.3", "They MUST NOT appear in other SIP requests or responses.")
 def test_subscription_state_is_read_and_written() -> None:
     text = "terminated;reason=probation;retry-after=30"
     assert str(SubscriptionStateField.parse(text)) == text

@@ -7,7 +7,7 @@ import pytest
 from tests.endpoints import Side, request_bytes
 
 
-@pytest.mark.rfc("6665", "4.2.1")
+@pytest.mark.rfc("6665", "4.2.1", "Notifiers MUST NOT create subscriptions except upon receipt of a SUBSCRIBE request.")
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "REFER"])
 def test_a_request_that_nobody_answers_leaves_no_dialog(method: str) -> None:
     # "[the notifier] creates a new dialog" with its 2xx alone: without a final response neither side has one.

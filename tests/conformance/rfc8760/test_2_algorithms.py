@@ -15,14 +15,24 @@ class Asked(NamedTuple):
     uri_text: str = "sip:office.test"
 
 
-@pytest.mark.rfc("8760", "2.3")
+@pytest.mark.rfc(
+    "8760",
+    "2.3",
+    "If the UAS challenges the originator using multiple WWW-Authenticate/ Proxy-Authenticate header fields with "
+    "the same realm, then each of these header fields MUST use a different digest algorithm.",
+)
 def test_most_preferred_first_and_each_in_its_own_header() -> None:
     server = DigestServer(b"s", SeededEntropy(1))
     headers = server.challenge("office.test", ["SHA-256", "MD5"], 0.0, source="192.0.2.1")
     assert [(parse_digest(value) or {})["algorithm"] for _, value in headers] == ["SHA-256", "MD5"]
 
 
-@pytest.mark.rfc("8760", "2.4")
+@pytest.mark.rfc(
+    "8760",
+    "2.4",
+    "The UAC … SHOULD use the topmost header field that it supports … The client MUST ignore any challenge it does "
+    "not understand.",
+)
 def test_the_client_takes_the_topmost_that_it_supports() -> None:
     challenges = [
         ("WWW-Authenticate", f'Digest realm="r", nonce="n", qop="auth", algorithm={name}')
@@ -34,7 +44,7 @@ def test_the_client_takes_the_topmost_that_it_supports() -> None:
     assert (parse_digest(value) or {})["algorithm"] == "SHA-256"
 
 
-@pytest.mark.rfc("8760", "2.4")
+@pytest.mark.rfc("8760", "2.4", "The client MUST ignore any challenge it does not understand.")
 @pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
 def test_a_new_client_and_an_old_one_both_register(algorithm: str) -> None:
     server = DigestServer(b"s", SeededEntropy(1))

@@ -16,7 +16,7 @@ SEMINAR = (
 )
 
 
-@pytest.mark.rfc("8866", "5")
+@pytest.mark.rfc("8866", "5", "An SDP description MUST conform to the syntax defined in Section 9.")
 def test_the_example_is_read_and_written_byte_for_byte() -> None:
     session = parse_sdp(SEMINAR)
     assert format_sdp(session) == SEMINAR
@@ -24,12 +24,21 @@ def test_the_example_is_read_and_written_byte_for_byte() -> None:
     assert session.connection_of(session.media[2]) == "2001:db8::2"
 
 
-@pytest.mark.rfc("8866", "5")
+@pytest.mark.rfc(
+    "8866",
+    "5",
+    "The sequence CRLF (0x0d0a) is used to end a line, although parsers SHOULD be tolerant and also accept lines "
+    "terminated with a single newline character.",
+)
 def test_a_single_newline_ends_a_line_too() -> None:
     assert parse_sdp(SEMINAR.replace(b"\r\n", b"\n")) == parse_sdp(SEMINAR)
 
 
-@pytest.mark.rfc("8866", "5")
+@pytest.mark.rfc(
+    "8866",
+    "5.13",
+    "If an attribute is received that is not understood, it MUST be ignored by the receiver.",
+)
 def test_unknown_attributes_are_kept_and_change_nothing() -> None:
     assert parse_sdp(SEMINAR + b"a=never-heard:of\r\n").media[2].attribute("never-heard") == "of"
 
@@ -49,7 +58,13 @@ def test_sendrecv_is_the_default_and_the_stream_beats_the_session() -> None:
     assert bare.direction_of(bare.media[0]) is Direction.SENDRECV
 
 
-@pytest.mark.rfc("8866", "6.6")
+@pytest.mark.rfc(
+    "8866",
+    "6.6",
+    "… L8/8000 a=rtpmap:97 L16/8000 a=rtpmap:98 L16/11025/2 RTP profiles that specify the use of dynamic payload "
+    "types MUST define the set of valid encoding names and/or a means to register encoding names if that profile is "
+    "to be used …",
+)
 def test_encoding_names_are_compared_without_case() -> None:
     assert RtpFormat(0, "PCMU", 8000).matches(RtpFormat(96, "pcmu", 8000))
     assert not RtpFormat(0, "PCMU", 8000).matches(RtpFormat(96, "pcmu", 16000))

@@ -43,9 +43,12 @@ def test_a_new_dialog_knows_nothing_yet() -> None:
     assert (new.next_deadline(), new.established, new.next_cseq(), new.next_cseq()) == (float("inf"), False, 1, 2)
 
 
-@pytest.mark.rfc("6141", "4.2")
+@pytest.mark.rfc(
+    "6141",
+    "4.2",
+    "When a UAS receives a target refresh request, it MUST replace the dialog's remote target URI",
+)
 def test_only_requests_that_are_target_refresh_requests_move_the_target() -> None:
-    """RFC 6141 §4.2: "When a UAS receives a target refresh request, it MUST replace the dialog's remote target URI"."""
     assert {"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"} == TARGET_REFRESH
 
 
@@ -67,7 +70,7 @@ def test_a_loose_router_says_lr_in_its_uri(route: str, loose: bool) -> None:
     assert is_loose(route) is loose
 
 
-@pytest.mark.rfc("3261", "19.1.1")
+@pytest.mark.rfc("3261", "19.1.1", 'Table 1: "method" and "headers" are not allowed in a Request-URI.')
 @pytest.mark.parametrize(
     ("route", "uri"),
     [
@@ -83,7 +86,13 @@ def test_a_request_uri_has_neither_method_nor_headers(route: str, uri: str) -> N
     assert request_uri_of(route) == uri
 
 
-@pytest.mark.rfc("3261", "12.2.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "12.2.1.1",
+    "the UAC MUST place the first URI from the route set into the Request-URI, stripping any parameters that are "
+    "not allowed in a Request-URI. … The UAC MUST then place the remote target URI into the Route header field as "
+    "the last value.",
+)
 def test_a_strict_router_takes_the_request_uri_and_the_target_comes_last() -> None:
     """ "the UAC MUST place the first URI from the route set into the Request-URI, stripping any parameters that are
     not allowed in a Request-URI. … The UAC MUST then place the remote target URI into the Route header field as the
@@ -127,7 +136,14 @@ def test_the_first_contact_counts() -> None:
 class TestTable:
     """All dialogs of an endpoint."""
 
-    @pytest.mark.rfc("3261", "12.1.1")
+    @pytest.mark.rfc(
+        "3261",
+        "12.1.1",
+        "The route set MUST be set to the list of URIs in the Record-Route header field from the request, taken in "
+        "order … The remote target MUST be set to the URI from the Contact header field of the request. The remote "
+        "sequence number MUST be set to the value of the sequence number in the CSeq … The local sequence number "
+        "MUST be empty.",
+    )
     def test_the_uas_takes_all_parts_of_the_state_from_the_request(self) -> None:
         """ "The route set MUST be set to the list of URIs in the Record-Route header field from the request, taken in
         order … The remote target MUST be set to the URI from the Contact header field of the request. The remote
@@ -144,7 +160,13 @@ class TestTable:
         assert table.find(request(method="BYE", to_tag="b1")) is made
         assert table.find(request(method="BYE", to_tag="b2")) is None
 
-    @pytest.mark.rfc("3261", "12.1.2")
+    @pytest.mark.rfc(
+        "3261",
+        "12.1.2",
+        "The route set MUST be set to the list of URIs in the Record-Route header field from the response, taken in "
+        "reverse order … The local sequence number MUST be set to the value of the sequence number in the CSeq "
+        "header field of the request. The remote sequence number MUST be empty.",
+    )
     def test_the_uac_takes_the_route_set_reversed_and_its_number_from_the_request(self) -> None:
         """ "The route set MUST be set to the list of URIs in the Record-Route header field from the response, taken in
         reverse order … The local sequence number MUST be set to the value of the sequence number in the CSeq header

@@ -9,7 +9,12 @@ from sipcore.fields import Challenge, Credentials, CSeq, NameAddr, Via, parse_ho
 from sipcore.uri import Uri
 
 
-@pytest.mark.rfc("3261", "20.10")
+@pytest.mark.rfc(
+    "3261",
+    "20.10",
+    'Even if the "display-name" is empty, the "name-addr" form MUST be used if the "addr-spec" contains a '
+    "comma, semicolon, or question mark.",
+)
 @pytest.mark.parametrize(
     ("text", "name", "uri", "params"),
     [
@@ -90,7 +95,12 @@ def test_an_address_is_made_and_written() -> None:
     assert repr(NameAddr(Uri.parse("sip:a@h"))) == "NameAddr('<sip:a@h>')"
 
 
-@pytest.mark.rfc("3261", "20.42")
+@pytest.mark.rfc(
+    "3261",
+    "20.42",
+    "For implementations compliant to this specification, the value of the branch parameter MUST start with the "
+    'magic cookie "z9hG4bK".',
+)
 def test_a_via_is_read() -> None:
     via = Via.parse("SIP / 2.0 / udp first.example.com : 4000;ttl=16 ;maddr=224.2.0.1 ;branch=z9hG4bKa7c6a8dlze.1")
     assert (via.protocol, via.transport, via.host, via.port) == ("SIP/2.0", "UDP", "first.example.com", 4000)
@@ -141,7 +151,11 @@ def test_what_is_no_via_is_refused(text: str) -> None:
         Via.parse(text)
 
 
-@pytest.mark.rfc("3261", "8.1.1.5")
+@pytest.mark.rfc(
+    "3261",
+    "8.1.1.5",
+    "The sequence number value MUST be expressible as a 32-bit unsigned integer and MUST be less than 2**31.",
+)
 def test_a_cseq_is_a_number_below_2_to_the_31_and_a_method() -> None:
     assert CSeq.parse("0009\t INVITE") == CSeq(9, "INVITE")
     assert CSeq.parse("2147483647 X") == (2147483647, "X")
@@ -169,7 +183,7 @@ def test_host_and_port_are_told_apart() -> None:
             parse_host_port(text)
 
 
-@pytest.mark.rfc("3261", "20.44")
+@pytest.mark.rfc("3261", "20.44", "A WWW-Authenticate header field value contains an authentication challenge.")
 def test_a_challenge_is_read_and_written() -> None:
     text = 'Digest realm="a \\"b\\", c", qop="auth,auth-int", nonce="f84f1cec", stale=FALSE, algorithm=MD5'
     challenge = Challenge.parse(text)
@@ -179,7 +193,12 @@ def test_a_challenge_is_read_and_written() -> None:
     assert str(challenge) == text
 
 
-@pytest.mark.rfc("3261", "20.7")
+@pytest.mark.rfc(
+    "3261",
+    "20.7",
+    "Although not a comma-separated list, this header field name may be present multiple times, and MUST NOT be "
+    "combined into a single header line using the usual rules described in Section 7.3.",
+)
 def test_credentials_are_read_and_written() -> None:
     text = 'Digest username="bob", realm="r", nonce="n", uri="sip:h", response="0", qop=auth, nc=00000001, cnonce="c"'
     credentials = Credentials.parse(text)

@@ -21,7 +21,7 @@ def received(*lines: str) -> Message:
     return parse_message(BASE + "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape") + b"\r\n")
 
 
-@pytest.mark.rfc("3261", "7.3.3")
+@pytest.mark.rfc("3261", "7.3.3", "Implementations MUST accept both the long and short forms of each header name.")
 @pytest.mark.parametrize(("letter", "name"), COMPACT.items())
 def test_compact_forms_mean_their_long_names(letter: str, name: str) -> None:
     for spelling in (letter, letter.upper(), name, name.lower(), name.upper(), f"{name} "):
@@ -50,7 +50,12 @@ def test_get_remove_and_replace_agree_for_every_spelling(name: str, spelling: st
     assert "Subject" not in headers and headers.get(spelling) is None and headers.lines("s") == []
 
 
-@pytest.mark.rfc("3261", "7.3.1")
+@pytest.mark.rfc(
+    "3261",
+    "7.3.1",
+    'It MUST be possible to combine the multiple header field rows into one "field-name: field-value" pair … by '
+    "appending each subsequent field-value to the first, each separated by a comma.",
+)
 def test_comma_lists_are_split_outside_quotes_and_brackets() -> None:
     headers = received('Contact: "a, b" <sip:a,b@h>, <sip:b@h>;y="1,2" ,sip:c@h', "m: <sip:d@h>").headers
     assert headers.get_all("Contact") == ['"a, b" <sip:a,b@h>', '<sip:b@h>;y="1,2"', "sip:c@h", "<sip:d@h>"]
@@ -59,7 +64,13 @@ def test_comma_lists_are_split_outside_quotes_and_brackets() -> None:
     assert Headers([("Allow", 'a, "b, c'), ("Allow", "<d, e")]).get_all("allow") == ["a", '"b, c', "<d, e"]
 
 
-@pytest.mark.rfc("3261", "7.3.1")
+@pytest.mark.rfc(
+    "3261",
+    "7.3.1",
+    "The exceptions to this rule are the WWW-Authenticate, Authorization, Proxy-Authenticate, and Proxy- "
+    "Authorization header fields. Multiple header field rows with these names MAY be present in a message, but … "
+    "they MUST NOT be combined into a single header field row.",
+)
 @pytest.mark.parametrize(
     "name", ["WWW-Authenticate", "Proxy-Authenticate", "Authorization", "Date", "Subject", "User-Agent", "X-List"]
 )
@@ -68,7 +79,13 @@ def test_other_headers_are_not_split(name: str) -> None:
     assert received(f"{name}: {value}", f"{name}: c").headers.get_all(name) == [value, "c"]
 
 
-@pytest.mark.rfc("3261", "7.3.1")
+@pytest.mark.rfc(
+    "3261",
+    "7.3.1",
+    "Header fields can be extended over multiple lines by preceding each extra line with at least one SP or "
+    "horizontal tab (HT). The line break and the whitespace at the beginning of the next line are treated as a "
+    "single SP character.",
+)
 @pytest.mark.parametrize(
     ("line", "value"),
     [

@@ -136,7 +136,13 @@ def test_a_message_is_a_request_or_a_response() -> None:
         Message().to_bytes()
 
 
-@pytest.mark.rfc("3261", "10.3")
+@pytest.mark.rfc(
+    "3261",
+    "10.3",
+    "The registrar checks whether the request contains the Contact header field. … If the request has additional "
+    "Contact fields or an expiration time other than zero, the request is invalid, and the server MUST return a 400 "
+    "(Invalid Request).",
+)
 def test_contact_star_is_told() -> None:
     request = Request("REGISTER", "sip:h", [("m", "*")])
     assert (request.contact_is_star, request.contact, request.contacts) == (True, None, [])
@@ -144,7 +150,12 @@ def test_contact_star_is_told() -> None:
         _ = Request("REGISTER", "sip:h", [("m", "*"), ("m", "<sip:a@h>")]).contacts
 
 
-@pytest.mark.rfc("3261", "20.19")
+@pytest.mark.rfc(
+    "3261",
+    "20.19",
+    "The value of this field is an integral number of seconds (in decimal) between 0 and (2**32)-1, measured from "
+    "the receipt of the request.",
+)
 @pytest.mark.parametrize(
     ("value", "expires"), [("0", 0), ("4294967295", 4294967295), ("4294967296", None), ("x", None)]
 )
@@ -152,7 +163,14 @@ def test_an_unreadable_expires_counts_as_none(value: str, expires: int | None) -
     assert Request("A", "sip:h", [("Expires", value)]).expires == expires
 
 
-@pytest.mark.rfc("3261", "8.2.6.2")
+@pytest.mark.rfc(
+    "3261",
+    "8.2.6.2",
+    "The From field of the response MUST equal the From header field of the request. The Call-ID header field of "
+    "the response MUST equal the Call-ID header field of the request. The CSeq header field of the response MUST "
+    "equal the CSeq field of the request. The Via header field values in the response MUST equal the Via header "
+    "field values in the request and MUST maintain the same ordering.",
+)
 def test_a_response_has_what_its_request_had() -> None:
     response = response_to(invite(), 180, to_tag="b1", headers=[("Contact", "<sip:us>")], body=b"x")
     assert response.to_bytes() == (

@@ -334,7 +334,11 @@ def test_of_two_audio_streams_the_first_is_taken() -> None:
     assert (negotiated.stream, negotiated.remote.port, [each.port for each in body.media]) == (0, 4000, [20000, 0])
 
 
-@pytest.mark.rfc("3264", "6")
+@pytest.mark.rfc(
+    "3264",
+    "6",
+    "If a stream is rejected, the offerer and answerer MUST NOT generate media (or RTCP packets) for that stream",
+)
 def test_an_answer_with_port_zero_says_that_it_rejects() -> None:
     """RFC 3264 §6: "If a stream is rejected, the offerer and answerer MUST NOT generate media (or RTCP packets) for
     that stream"; for us the call has then failed."""
@@ -390,7 +394,12 @@ def test_a_codec_has_one_to_eight_channels(channels: int, taken: bool) -> None:
             answer(offer)
 
 
-@pytest.mark.rfc("3264", "8")
+@pytest.mark.rfc(
+    "3264",
+    "8",
+    "If the version in the origin line does not increment, the SDP MUST be identical to the SDP with that version "
+    "number.",
+)
 def test_a_refresh_repeats_our_description_and_its_version() -> None:
     """RFC 3264 §8: "If the version in the origin line does not increment, the SDP MUST be identical to the SDP with
     that version number." """

@@ -40,7 +40,7 @@ def test_a_minimal_request_is_read() -> None:
     assert (request.method, request.body) == ("OPTIONS", b"hi")
 
 
-@pytest.mark.rfc("3261", "7.1")
+@pytest.mark.rfc("3261", "7.1", "The SIP-Version string is case-insensitive, but implementations MUST send upper-case.")
 @pytest.mark.parametrize("version", ["SIP/2.0", "sip/2.0", "Sip/2.0"])
 def test_the_version_is_read_in_any_case(version: str) -> None:
     assert isinstance(parse_message(message(start=f"OPTIONS sip:h {version}")), Request)
@@ -54,7 +54,7 @@ def test_a_method_is_any_token() -> None:
     assert isinstance(request, Request) and request.method == method
 
 
-@pytest.mark.rfc("3261", "7.2")
+@pytest.mark.rfc("3261", "7.2", "No CR or LF is allowed except in the final CRLF sequence.")
 @pytest.mark.parametrize(
     ("line", "status", "reason"),
     [
@@ -120,7 +120,12 @@ def test_what_is_no_message_is_refused(data: bytes) -> None:
     assert refused(data).message is None
 
 
-@pytest.mark.rfc("3261", "7.5")
+@pytest.mark.rfc(
+    "3261",
+    "7.5",
+    "Implementations processing SIP messages over stream-oriented transports MUST ignore any CRLF appearing before "
+    "the start-line.",
+)
 def test_line_breaks_before_the_start_line_are_ignored() -> None:
     assert isinstance(parse_message(b"\r\n\r\n" + message()), Request)
 
@@ -192,7 +197,13 @@ def test_an_ack_is_never_answered() -> None:
     assert refused(message("CSeq: x", start="ACK sip:h SIP/2.0", without="CSeq")).message is None
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc(
+    "3261",
+    "18.3",
+    "In the case of message-oriented transports (such as UDP), if the message has a Content-Length header field, "
+    "the message body is assumed to contain that many bytes. If there are additional bytes in the transport packet "
+    "beyond the end of the body, they MUST be discarded.",
+)
 @pytest.mark.parametrize(("length", "body"), [("0", b""), ("3", b"abc"), ("  5\t", b"abcde"), ("005", b"abcde")])
 def test_the_body_is_cut_at_content_length(length: str, body: bytes) -> None:
     assert parse_message(message(f"l:{length}", body="abcde")).body == body

@@ -12,7 +12,7 @@ ONE = b"OPTIONS sip:h SIP/2.0\r\nContent-Length: 3\r\n\r\nabc"
 TWO = b"SIP/2.0 200 OK\r\nl : 0\r\n\r\n"
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc("3261", "18.3", "The Content-Length header field MUST be used with stream oriented transports.")
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 1000])
 def test_messages_come_out_whole_however_they_are_cut(size: int) -> None:
     data = ONE + b"\r\n\r\n" + TWO + b"\r\n" + ONE + TWO
@@ -38,7 +38,7 @@ def test_lines_may_end_with_lf_alone_as_in_the_parser() -> None:
     assert StreamParser().feed(mixed) == [mixed[:23], mixed[23:]]
 
 
-@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc("3261", "18.3", "The Content-Length header field MUST be used with stream oriented transports.")
 @pytest.mark.parametrize(
     "lengths",
     [

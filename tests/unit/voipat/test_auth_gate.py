@@ -201,7 +201,13 @@ def test_without_accounts_there_is_nobody_to_be() -> None:
         assert isinstance(verdict, Refuse) and verdict.status == status
 
 
-@pytest.mark.rfc("3323", "4.1.1.3")
+@pytest.mark.rfc(
+    "3323",
+    "4.1.1.3",
+    "The full recommended form of the From header for anonymity is (note that this From header, like all others, "
+    "MUST contain a valid and unique 'tag=' parameter): From: \"Anonymous\" "
+    "<sip:anonymous@anonymous.invalid>;tag=1928301774",
+)
 def test_a_caller_who_hides_its_name_is_the_user_who_authenticates() -> None:
     hidden = "sip:anonymous@Anonymous.invalid"
     assert Door().knock_with("bob", "builder", from_=hidden) == Admit(Identity("example.com", "bob"))
@@ -211,7 +217,11 @@ def test_a_caller_who_hides_its_name_is_the_user_who_authenticates() -> None:
     assert isinstance(elsewhere, Refuse) and elsewhere.status == 403
 
 
-@pytest.mark.rfc("3261", "19.1.4")
+@pytest.mark.rfc(
+    "3261",
+    "19.1.4",
+    'Characters other than those in the "reserved" set … are equivalent to their ""%" HEX HEX" encoding.',
+)
 def test_an_escaped_user_is_the_same_user() -> None:
     verdict = Door().knock_with("alice", "wonder", from_="sip:%61lice@example.com")
     assert verdict == Admit(Identity("example.com", "alice"))

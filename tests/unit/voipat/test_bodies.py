@@ -24,7 +24,12 @@ def test_the_description_is_found_among_other_parts(parts: tuple[bytes, ...]) ->
     assert found(*parts) == SDP
 
 
-@pytest.mark.rfc("3261", "20.11")
+@pytest.mark.rfc(
+    "3261",
+    "20.11",
+    'If this parameter is missing, the value "required" SHOULD be assumed. … If this parameter has the value '
+    '"required" and the UAS cannot process the message body, it MUST be rejected with a 415 response.',
+)
 def test_a_part_that_must_be_understood_and_is_not_is_refused() -> None:
     part = b"Content-Type: application/isup\r\nContent-Disposition: signal;handling=required\r\n\r\n\x01"
     with pytest.raises(UnsupportedBodyError):

@@ -144,7 +144,11 @@ def test_all_phones_ring_and_the_losers_hear_completed_elsewhere() -> None:
         ]
 
 
-@pytest.mark.rfc("3261", "16.7")
+@pytest.mark.rfc(
+    "3261",
+    "16.7",
+    "If a 6xx response is received, … it MUST NOT create any new branches in this context.",
+)
 def test_a_6xx_ends_the_search() -> None:
     with stage(switch) as s:
         alice = s.phone("alice")

@@ -103,7 +103,12 @@ def test_the_kernel_is_asked_for_the_addresses_of_this_machine() -> None:
     assert source_address("127.0.0.9") == "127.0.0.1"
 
 
-@pytest.mark.rfc("3261", "18.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "18.1.1",
+    'Before a request is sent, the client transport MUST insert a value of the "sent-by" field into the Via '
+    "header field. This field contains an IP address or host name, and port.",
+)
 def test_contact_and_description_name_the_address_that_the_call_came_to() -> None:
     async def run() -> list[tuple[str, str]]:
         with Engine(port_range=(21000, 21099)) as engine:

@@ -54,7 +54,12 @@ def contacts_of(answer: Answer) -> list[str]:
     return [value for name, value in answer[1] if name == "Contact"]
 
 
-@pytest.mark.rfc("3261", "10.3")
+@pytest.mark.rfc(
+    "3261",
+    "10.3",
+    "The response MUST contain Contact header field values enumerating all current bindings. Each Contact value "
+    'MUST feature an "expires" parameter indicating its expiration interval chosen by the registrar.',
+)
 def test_every_binding_comes_back_with_its_remaining_time() -> None:
     desk = Desk()
     desk.register("<sip:alice@10.0.0.1>;expires=100")
@@ -65,19 +70,31 @@ def test_every_binding_comes_back_with_its_remaining_time() -> None:
     assert dict(answer[1])["Date"] == "Thu, 01 Jan 1970 00:17:20 GMT"
 
 
-@pytest.mark.rfc("3261", "10.2.3")
+@pytest.mark.rfc(
+    "3261",
+    "10.2.3",
+    "A success response to any REGISTER request contains the complete list of existing bindings, regardless of "
+    "whether the request contained a Contact header field. If no Contact header field is present in a REGISTER "
+    "request, the list of bindings is left unchanged.",
+)
 def test_without_a_contact_the_bindings_are_only_read() -> None:
     desk = Desk()
     desk.register("<sip:alice@10.0.0.1>")
     assert len(contacts_of(desk.register(cseq=2))) == 1
 
 
-@pytest.mark.rfc("3261", "10.2.1.1")
+@pytest.mark.rfc(
+    "3261",
+    "10.2.1.1",
+    "There are two ways in which a client can suggest an expiration interval for a binding: through an Expires "
+    'header field or an "expires" Contact header parameter. The latter allows expiration intervals to be suggested '
+    "on a per-binding basis.",
+)
 def test_the_contacts_own_expires_beats_the_header() -> None:
     assert contacts_of(Desk().register("<sip:a@10.0.0.1>;expires=90", expires="500")) == ["<sip:a@10.0.0.1>;expires=90"]
 
 
-@pytest.mark.rfc("3261", "10.2.1.1")
+@pytest.mark.rfc("3261", "20.10", "Malformed values SHOULD be treated as equivalent to 3600.")
 def test_an_unreadable_expires_counts_as_an_hour() -> None:
     assert contacts_of(Desk().register("<sip:a@10.0.0.1>;expires=soon")) == ["<sip:a@10.0.0.1>;expires=3600"]
 
@@ -86,7 +103,13 @@ def test_more_than_the_longest_time_is_cut() -> None:
     assert contacts_of(Desk().register("<sip:a@10.0.0.1>", expires="999999")) == ["<sip:a@10.0.0.1>;expires=7200"]
 
 
-@pytest.mark.rfc("3261", "10.3")
+@pytest.mark.rfc(
+    "3261",
+    "10.3",
+    "… the registrar MAY reject the registration with a response of 423 (Interval Too Brief). This response MUST "
+    "contain a Min-Expires header field that states the minimum expiration interval the registrar is willing to "
+    "honor.",
+)
 def test_too_brief_is_423_with_the_least_that_is_allowed() -> None:
     desk = Desk()
     status, headers, reason = desk.register("<sip:a@10.0.0.1>", expires="10")
@@ -95,7 +118,12 @@ def test_too_brief_is_423_with_the_least_that_is_allowed() -> None:
     assert desk.contacts == []
 
 
-@pytest.mark.rfc("3261", "10.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "10.2.2",
+    'The REGISTER-specific Contact header field value of "*" applies to all registrations, but it MUST NOT be '
+    'used unless the Expires header field is present with a value of "0".',
+)
 def test_star_removes_everything_only_alone_and_with_expires_0() -> None:
     desk = Desk()
     desk.register("<sip:a@10.0.0.1>", "<sip:a@10.0.0.2>")
@@ -107,7 +135,14 @@ def test_star_removes_everything_only_alone_and_with_expires_0() -> None:
     assert desk.contacts == []
 
 
-@pytest.mark.rfc("3261", "10.3")
+@pytest.mark.rfc(
+    "3261",
+    "10.3",
+    "… it checks whether the Call-ID agrees. If the Call-ID in the existing binding differs from the Call-ID value "
+    "in the request, the binding MUST be removed if the expiration time is zero and updated otherwise. If they are "
+    "the same, the registrar compares the CSeq value. If the value is higher than that of the existing binding, it "
+    "MUST update or remove the binding as above. If not, the update MUST be aborted and the request fails.",
+)
 def test_an_old_cseq_of_the_same_call_id_changes_nothing() -> None:
     desk = Desk()
     desk.register("<sip:a@10.0.0.1>", "<sip:a@10.0.0.2>", cseq=5)
@@ -117,7 +152,11 @@ def test_an_old_cseq_of_the_same_call_id_changes_nothing() -> None:
     assert desk.register("*", cseq=4, expires="0")[0] == 500
 
 
-@pytest.mark.rfc("3261", "10.3")
+@pytest.mark.rfc(
+    "3261",
+    "10.3",
+    "For each address, the registrar then searches the list of current bindings using the URI comparison rules.",
+)
 def test_contacts_are_the_same_when_their_uris_are() -> None:
     desk = Desk()
     desk.register("<sip:alice@Host.example;transport=TCP>")
@@ -127,7 +166,11 @@ def test_contacts_are_the_same_when_their_uris_are() -> None:
     assert len(desk.contacts) == 2
 
 
-@pytest.mark.rfc("5626", "6")
+@pytest.mark.rfc(
+    "5626",
+    "6",
+    "Registrars that implement this specification MUST support the Path header mechanism [RFC3327].",
+)
 def test_a_phone_that_reboots_with_another_port_replaces_itself() -> None:
     desk = Desk()
     for boot in range(100):

@@ -11,7 +11,14 @@ from tests.unit.voipat.test_listeners import FewAddresses, ask, free_port
 from voipat import App, Call
 
 
-@pytest.mark.rfc("3261", "18.4")
+@pytest.mark.rfc(
+    "3261",
+    "18.4",
+    "If the transport user asks for a message to be sent over an unreliable transport, and the result is an ICMP "
+    "error, the behavior depends on the type of ICMP error. Host, network, port or protocol unreachable errors, or "
+    "parameter problem errors SHOULD cause the transport layer to inform the transport user of a failure in "
+    "sending.",
+)
 def test_a_call_to_a_closed_port_fails_at_once() -> None:
     async def run() -> tuple[int, float]:
         with Engine(port_range=(21000, 21099)) as engine:

@@ -114,7 +114,12 @@ def run(loop: Loop, scenario: Any) -> None:
 
 
 @loops
-@pytest.mark.rfc("3263", "4.1")
+@pytest.mark.rfc(
+    "3263",
+    "4.1",
+    "First, a client resolving a SIPS URI MUST discard any services that do not contain 'SIPS' as the protocol in "
+    "the service field.",
+)
 def test_naptr_srv_and_addresses_of_a_real_zone(loop: Loop) -> None:
     async def scenario() -> None:
         async with bench() as it:

@@ -379,7 +379,14 @@ def test_a_message_that_drips_is_cut_off_and_an_idle_connection_is_not(loop: Loo
 
 
 @loops
-@pytest.mark.rfc("3261", "18.4")
+@pytest.mark.rfc(
+    "3261",
+    "18.4",
+    "If the transport user asks for a message to be sent over an unreliable transport, and the result is an ICMP "
+    "error, the behavior depends on the type of ICMP error. Host, network, port or protocol unreachable errors, or "
+    "parameter problem errors SHOULD cause the transport layer to inform the transport user of a failure in "
+    "sending.",
+)
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_the_endpoint_hears_what_did_not_arrive_and_other_datagrams_are_not_lost(loop: Loop, host: str) -> None:
     async def scenario() -> None:

@@ -186,21 +186,25 @@ FIGURE_8_AND_RFC_4320: Transitions = {
 }
 
 
-@pytest.mark.rfc("3261", "17.1.2.2")
+@pytest.mark.rfc("3261", "17.1.2.2", 'Once the client transaction enters the "Completed')
 def test_the_client_is_that_of_figure_6() -> None:
     """RFC 3261 §17.1.2.2: "Once the client transaction enters the "Completed" state, it MUST set Timer K to fire in T4
     seconds for unreliable transports, and zero seconds for reliable transports." """
     assert NONINVITE_CLIENT.transitions == FIGURE_6
 
 
-@pytest.mark.rfc("3261", "17.2.2")
+@pytest.mark.rfc("3261", "17.2.2", 'If a retransmission of the request is received while in the "Proceeding')
 def test_the_server_is_that_of_figure_8_without_what_rfc_4320_took_away() -> None:
     """RFC 3261 §17.2.2: "If a retransmission of the request is received while in the "Proceeding" state, the most
     recently sent provisional response MUST be passed to the transport layer for retransmission." """
     assert NONINVITE_SERVER.transitions == FIGURE_8_AND_RFC_4320
 
 
-@pytest.mark.rfc("6026", "7.1")
+@pytest.mark.rfc(
+    "6026",
+    "7.1",
+    'Any retransmission of the 2xx response passed from the TU to the transaction while in the "Accepted',
+)
 def test_in_accepted_each_2xx_of_the_user_is_sent() -> None:
     """RFC 6026 §7.1: "Any retransmission of the 2xx response passed from the TU to the transaction while in the
     "Accepted" state MUST be passed to the transport layer for transmission." """

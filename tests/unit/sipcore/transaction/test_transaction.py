@@ -100,7 +100,7 @@ def test_the_first_target_was_not_refused_by_anyone() -> None:
     assert Alternatives(hop, (), adds_contact=True).after_refusal is False
 
 
-@pytest.mark.rfc("3261", "17.1.1.2")
+@pytest.mark.rfc("3261", "17.1.1.2", 'If the client transaction is still in the "Calling')
 def test_of_two_timers_the_nearer_is_due_and_the_end_beats_a_repetition() -> None:
     """RFC 3261 §17.1.1.2: "If the client transaction is still in the "Calling" state when timer B fires, the client
     transaction SHOULD inform the TU that a timeout has occurred"; no repetition goes out at that moment."""
