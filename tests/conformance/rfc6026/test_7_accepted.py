@@ -87,7 +87,7 @@ def test_a_stray_2xx_after_timer_m_is_dropped_and_counted() -> None:
 )
 @pytest.mark.parametrize(
     ("given", "state"),
-    [((), State.PROCEEDING), ((Input.FAILURE,), State.COMPLETED), ((Input.SUCCESS,), State.ACCEPTED)],
+    [((Input.PROVISIONAL,), State.PROCEEDING), ((Input.FAILURE,), State.COMPLETED), ((Input.SUCCESS,), State.ACCEPTED)],
 )
 def test_a_server_transaction_whose_response_was_not_sent_stays_where_it_is(
     given: tuple[Input, ...], state: State
