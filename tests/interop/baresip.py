@@ -64,7 +64,8 @@ def read_wav(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
 class Baresip:
     """One phone. `port` and the four after it are its SIP (TLS takes the next) and control ports.
 
-    With `trusted`, a file of authorities, it registers over TLS and checks who answers.
+    With `trusted`, a file of authorities, it registers over TLS and checks who answers. `accounts` are the lines of
+    its file where it is more than one user.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Baresip:
         port: int,
         frequency: float,
         trusted: Path | None = None,
+        accounts: str | None = None,
     ) -> None:
         self.directory = directory
         self.user, self.server, self.port = user, server, port
@@ -98,7 +100,8 @@ class Baresip:
         )
         transport = "udp" if trusted is None else "tls"
         (directory / "accounts").write_text(
-            f"<sip:{user}@office.test>;auth_user={user};auth_pass={password};"
+            accounts
+            or f"<sip:{user}@office.test>;auth_user={user};auth_pass={password};"
             f'outbound="sip:{server};transport={transport}";regint=120;answermode=manual\n'
         )
         (directory / "contacts").write_text("")

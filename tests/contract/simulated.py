@@ -1,0 +1,84 @@
+"""The scenarios of the contract played by simulated phones."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from pbx.trace import entry_rows
+from tests.contract.ladder import ladder_of
+from tests.contract.scenarios import CARRIER, Acts, Dials, Scenario, chain
+from tests.sim.plan_office import EXAMPLE
+from tests.sim.voicemail_office import VoicemailOffice
+from voipat.recorder import Trace
+from voipat.testing import Phone, PhoneCall
+
+_HOURS: Final = re.compile(r'hours = \["mon-fri 09:00-17:00"\]')
+_HOLIDAYS: Final = re.compile(r"^\[tenant\.holidays\]\n(?:[\d-]+ = .*\n)+", re.MULTILINE)
+
+
+def at_hours(text: str, hours: str) -> str:
+    """The configuration with its office open, or closed, at any time that a test runs."""
+    if not hours:
+        return text
+    return _HOLIDAYS.sub("", _HOURS.sub('hours = ["mon-sun 00:00-24:00"]' if hours == "open" else "hours = []", text))
+
+
+def ladders(scenario: Scenario, data: Path) -> list[str]:
+    """The ladder of each of its calls."""
+    with VoicemailOffice(data, text=at_hours(EXAMPLE, scenario.hours)) as office:
+        phones: dict[str, Phone] = {}
+        for each in chain(scenario):
+            calls = _play(office, phones, each)
+        if scenario.kept_in:
+            assert office.messages(scenario.kept_in), f"no message in {scenario.kept_in}"
+        missed = [line for call in calls for line in call.unmet]
+        assert not missed, missed
+        recorder = office.app.recorder
+        traces = [_trace_of(list(recorder), dials) for dials in scenario.dials]
+        return [ladder_of(entry_rows(trace, recorder, messages=True)) for trace in traces]
+
+
+def _play(office: VoicemailOffice, phones: dict[str, Phone], scenario: Scenario) -> list[PhoneCall]:
+    absent = {each.user for each in scenario.acts if each.does == "absent"}
+    for user in sorted(scenario.users - absent - phones.keys() - {CARRIER}):
+        phones[user] = office.phone(int(user))
+    phones[CARRIER] = office.carrier
+    for act in scenario.acts:
+        if act.user in phones:
+            _instruct(office, phones[act.user], act)
+    calls = [_dial(phones[each.user], each) for each in scenario.dials]
+    office.run()
+    return calls
+
+
+def _instruct(office: VoicemailOffice, phone: Phone, act: Acts) -> None:
+    match act.does:
+        case "answers":
+            phone.answers(after=act.after)
+        case "rings":
+            phone.rings()
+        case "refuses":
+            phone.refuses(486, after=act.after)
+    if act.then:
+        later = office.world.now + act.after + 1.5
+        office.world.at(later, lambda: phone.received[-1].refer(phone.uri_of(act.then)))
+
+
+def _dial(phone: Phone, dials: Dials) -> PhoneCall:
+    number = f"sip:{dials.number}@127.0.0.1" if dials.user == CARRIER else dials.number
+    call = phone.dial(number, after=dials.at)
+    for delay, keys in dials.keys:
+        call.presses(keys, after=delay)
+    return call if dials.stays is None else call.hangs_up(after=dials.stays)
+
+
+def _trace_of(traces: list[Trace], dials: Dials) -> Trace:
+    """The newest of that caller and callee."""
+    found = [
+        (each.started, index)
+        for index, each in enumerate(traces)
+        if each.start is not None and each.start.callee == dials.number and dials.user in (each.start.caller, CARRIER)
+    ]
+    return traces[max(found)[1]]

@@ -1,0 +1,197 @@
+"""The real daemon on the example's plan, baresip phones at it, and the scenarios of the contract played by them.
+
+Scenarios whose phones are free are played at the same time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from bench.rig.processes import free_port, wait_until
+from bench.rig.server import OFFICE, Server
+from pbx import control
+from tests.contract.ladder import ladder_of
+from tests.contract.scenarios import CARRIER, CARRIER_NUMBERS, Acts, Dials, Scenario, weight
+from tests.contract.simulated import at_hours
+from tests.contract.sounds import timeline
+from tests.interop.baresip import Baresip
+
+AT_ONCE: Final = 8
+PHONES: Final = {**{str(number): 1300 + 60 * (number - 1000) for number in range(1001, 1011)}, CARRIER: 2100}
+EXAMPLE_CARRIER: Final = "127.0.0.1:5090"
+
+
+@dataclass
+class Played:
+    """What came of a scenario: of each call what was heard, its ladder, and its row of the trace list."""
+
+    heard: list[list[str]] = field(default_factory=list)
+    ladders: list[str] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    messages: int = 0
+
+
+class ContractOffice:
+    """One daemon and its phones, which are started when they are first needed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.carrier_port = free_port(run=5)
+        self._hours = ""
+        self.text = OFFICE.read_text().replace(EXAMPLE_CARRIER, f"127.0.0.1:{self.carrier_port}")
+        self.config = directory / "office.toml"
+        self.config.write_text(self.text)
+        self.server = Server(directory / "server", config=self.config)
+        self.phones: dict[str, Baresip] = {}
+        self._starting = threading.Lock()
+
+    def phone(self, user: str) -> Baresip:
+        """The phone, registered; the carrier is one that does not register."""
+        with self._starting:
+            if user not in self.phones:
+                self.phones[user] = self._carrier() if user == CARRIER else self._phone(user)
+            return self.phones[user]
+
+    def close(self) -> None:
+        for phone in self.phones.values():
+            phone.close()
+        self.server.close()
+
+    def play_all(self, scenarios: Iterable[Scenario]) -> dict[str, Played | BaseException]:
+        """Every scenario, each as soon as its phones are free and those before it are done."""
+        waiting = sorted(scenarios, key=weight, reverse=True)
+        results: dict[str, Played | BaseException] = {}
+        running: dict[Future[Played], Scenario] = {}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            while waiting or running:
+                for each in list(waiting):
+                    if len(running) < AT_ONCE and results.keys() >= set(each.after) and self._fits(each, running):
+                        waiting.remove(each)
+                        running[pool.submit(self.play, each)] = each
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    results[running.pop(future).name] = future.exception() or future.result()
+        return results
+
+    def _fits(self, scenario: Scenario, running: Mapping[Future[Played], Scenario]) -> bool:
+        """Whether its phones are free, and the office is open or closed as it wants; turns the hours when nobody minds."""
+        if any(scenario.users & other.users for other in running.values()):
+            return False
+        if not scenario.hours or scenario.hours == self._hours:
+            return True
+        if any(other.hours for other in running.values()):
+            return False
+        self._hours = scenario.hours
+        self.config.write_text(at_hours(self.text, self._hours))
+        list(control.request(self.server.data, "reload", {}))
+        return True
+
+    def play(self, scenario: Scenario) -> Played:
+        """Raises: AssertionError where a phone does not see what it should."""
+        absent = {each.user for each in scenario.acts if each.does == "absent"}
+        lines = {user: _Line(self.phone(user)) for user in sorted(scenario.users - absent)}
+        began = time.time()
+        with ThreadPoolExecutor(len(scenario.dials) + len(scenario.acts)) as pool:
+            acting = [pool.submit(lines[each.user].act, each) for each in scenario.acts if each.user in lines]
+            dialling = [pool.submit(lines[each.user].dial, each, self._uri(each)) for each in scenario.dials]
+            for future in [*dialling, *acting]:
+                future.result()
+        played = Played()
+        for each in scenario.dials:
+            row = wait_until(
+                lambda each=each: self._row(each, began), 5, f"the trace of {each.user}'s call is complete"
+            )
+            played.rows.append(row)
+            entries = control.request(self.server.data, "trace", {"call": row["id"], "messages": True})
+            played.ladders.append(ladder_of(entries))
+            played.heard.append(timeline(lines[each.user].heard(), PHONES) if each.hears else [])
+        if scenario.kept_in:
+            played.messages = len(list((self.server.data / "voicemail").rglob("*.sealed")))
+        return played
+
+    def _uri(self, dials: Dials) -> str:
+        return f"sip:{dials.number}@{self.server.address if dials.user == CARRIER else 'office.test'}"
+
+    def _row(self, dials: Dials, began: float) -> dict[str, Any] | None:
+        """The newest trace of who dialled what, once it has ended."""
+        for row in control.request(self.server.data, "trace", {"limit": 50}):
+            is_its = row["caller"] == dials.user or dials.user == CARRIER
+            if not is_its or row["callee"] != dials.number or row["fate"] == "live":
+                continue
+            if datetime.fromisoformat(str(row["started"])).timestamp() >= began - 0.5:
+                return dict(row)
+        return None
+
+    def _phone(self, user: str) -> Baresip:
+        phone = Baresip(
+            self.directory / user, user=user, password=f"pass-{user}", server=self.server.address,
+            port=free_port(run=5), frequency=PHONES[user],
+        )  # fmt: skip
+        phone.wait_registered()
+        return phone
+
+    def _carrier(self) -> Baresip:
+        way = f'outbound="sip:{self.server.address};transport=udp";regint=0;answermode=manual'
+        accounts = [f"<sip:{number}@127.0.0.1:{self.carrier_port}>;{way}\n" for number in CARRIER_NUMBERS]
+        return Baresip(
+            self.directory / CARRIER, user=CARRIER, password="", server=self.server.address,
+            port=self.carrier_port, frequency=PHONES[CARRIER], accounts="".join(accounts),
+        )  # fmt: skip
+
+
+class _Line:
+    """A phone during one scenario: what it saw before does not count."""
+
+    def __init__(self, phone: Baresip) -> None:
+        self._phone = phone
+        phone.seen("")
+        self._since = len(phone.events)
+        # Named by the second: a second call within it would take the first one's name.
+        for dump in phone.directory.glob("dump-*.wav"):
+            dump.unlink()
+
+    def dial(self, dials: Dials, uri: str) -> None:
+        time.sleep(dials.at)
+        self._phone.command("dial", uri)
+        if dials.keys or dials.stays is not None:
+            self._wait_for("CALL_ESTABLISHED", 45.0)
+        for delay, keys in dials.keys:
+            time.sleep(delay)
+            for key in keys:
+                self._phone.command("sndcode", key)
+                time.sleep(0.2)
+        if dials.stays is not None:
+            time.sleep(dials.stays)
+            self._phone.command("hangup")
+        self._wait_for("CALL_CLOSED", 45.0)
+
+    def act(self, act: Acts) -> None:
+        self._wait_for("CALL_INCOMING", 45.0)
+        if act.does != "rings":
+            time.sleep(act.after)
+            self._phone.command("accept" if act.does == "answers" else "hangup")
+        if act.then:
+            self._wait_for("CALL_ESTABLISHED", 5.0)
+            time.sleep(1.5)
+            self._phone.command("transfer", f"sip:{act.then}@office.test")
+        self._wait_for("CALL_CLOSED", 45.0)
+
+    def heard(self) -> Any:
+        return self._phone.heard()
+
+    def _wait_for(self, kind: str, timeout: float) -> None:
+        def seen() -> bool:
+            self._phone.seen(kind)
+            return any(event.get("type") == kind for event in self._phone.events[self._since :])
+
+        wait_until(seen, timeout, f"{self._phone.user} sees {kind}; has {self._kinds()}")
+
+    def _kinds(self) -> list[object]:
+        return [event.get("type") for event in self._phone.events[self._since :]]

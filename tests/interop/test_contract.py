@@ -1,0 +1,42 @@
+"""Every line of the contract of examples/office.toml by real phones: what is heard, how calls end, their ladders.
+
+VOIPAT_LADDERS=write keeps the ladders that were captured, for tests/sim/test_contract_ladders.py to compare with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.ladder import path_of
+from tests.contract.scenarios import ALL, Scenario
+from tests.contract.sounds import is_heard
+from tests.interop.contract_office import ContractOffice, Played
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Played | BaseException]]:
+    office = ContractOffice(tmp_path_factory.mktemp("contract"))
+    try:
+        yield office.play_all(ALL)
+        stats = office.server.stats()
+        assert (stats["calls"], stats["ports"], stats["cdr_open_legs"]) == (0, 0, 0)
+    finally:
+        office.close()
+
+
+@pytest.mark.parametrize("scenario", ALL, ids=lambda each: each.name)
+def test_a_line_of_the_contract(scenario: Scenario, results: dict[str, Played | BaseException]) -> None:
+    played = results[scenario.name]
+    if isinstance(played, BaseException):
+        raise played
+    for number, (dials, heard, ladder) in enumerate(zip(scenario.dials, played.heard, played.ladders, strict=True)):
+        assert is_heard(dials.hears, heard), f"{dials.user} heard {heard}, not {dials.hears}"
+        path = path_of(scenario.name, number)
+        if os.environ.get("VOIPAT_LADDERS") == "write":
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(ladder)
+        assert ladder == path.read_text()
+    assert not scenario.kept_in or played.messages > 0
