@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,7 +81,7 @@ class ContractOffice:
         return results
 
     def _fits(self, scenario: Scenario, running: Mapping[Future[Played], Scenario]) -> bool:
-        """Whether its phones are free, and the office is open or closed as it wants; turns the hours when nobody minds."""
+        """Whether its phones are free and the hours are its; hours that nobody else minds are turned."""
         if any(scenario.users & other.users for other in running.values()):
             return False
         if not scenario.hours or scenario.hours == self._hours:
