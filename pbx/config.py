@@ -32,9 +32,12 @@ from pbx.config_table import (
     text_of,
 )
 from pbx.errors import ConfigError
+from pbx.objects import shape
+from pbx.objects.media import MediaKeys, check_media, resolve
 from pbx.tenants import TenantConfig, read_tenants, sample_password
 from pbx.tls import LoadedTls, TlsConfig, file_path, read_pair
 from pbx.toml_positions import KeyPath
+from sipcore.sdp_security import SrtpPolicy
 
 KEEPALIVES: Final = ("options", "crlf")
 LEAST_KEEPALIVE_S: Final = 5
@@ -108,7 +111,7 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerConfig:
+class ServerConfig(MediaKeys):
     """The `[server]` table. `session_expires_s` and `min_se_s`: the session timer of each leg (RFC 4028; 0: none)."""
 
     data: Path
@@ -270,6 +273,7 @@ def _read(report: Report, environ: Mapping[str, str]) -> Config:
         _check_ports(server, server_table)
         _check_samples(server, tenants, report)
         _check_tls(server, tenants, report)
+        _check_secrecy(server, tenants, report)
     return Config(server, tenants)
 
 
@@ -299,7 +303,9 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         registrar=_read_registrar(table.table("registrar")),
         log=_read_log(table.table("log")),
         tls=_read_tls(table.table("tls")) if "tls" in table else None,
+        **shape.read_keys(MediaKeys, table),
     )
+    check_media(table, server)
     table.finish()
     return server
 
@@ -400,6 +406,15 @@ def _check_tls(server: ServerConfig, tenants: Iterable[TenantConfig], report: Re
     for index, tenant in enumerate(tenants):
         if tenant.tls is not None and not has_tls:
             report.add(("tenant", index, "tls"), "needs server.tls, for clients that do not say which tenant they want")
+
+
+def _check_secrecy(server: ServerConfig, tenants: Iterable[TenantConfig], report: Report) -> None:
+    """A promise that nobody could keep: the media of calls that only pass never comes here."""
+    for index, tenant in enumerate(tenants):
+        legs = (resolve(one, tenant, server) for one in (*tenant.extensions.values(), *tenant.trunks))
+        if tenant.plan.settings.calls == "proxied" and any(leg.srtp.policy is SrtpPolicy.REQUIRED for leg in legs):
+            reason = 'srtp = "required" cannot be kept for calls that only pass (calls = "proxied")'
+            report.add(("tenant", index, "srtp" if tenant.srtp else "calls"), reason)
 
 
 def _check_samples(server: ServerConfig, tenants: Iterable[TenantConfig], report: Report) -> None:

@@ -66,8 +66,10 @@ class Report:
         if self._lines is None:
             self._lines = key_lines(self._text)
         for length in range(len(path), 0, -1):
+            # What an override replaced, it replaced with all that was within.
             if (number := self.overridden.get(path[:length])) is not None:
                 return "--set", number
+        for length in range(len(path), 0, -1):
             if (line := self._lines.get(path[:length])) is not None:
                 return self._file, line
         return self._file, 1
@@ -137,6 +139,11 @@ class Table:
         missing: Any = None
         items = (self._convert((*path, index), item, convert, missing) for index, item in enumerate(value))
         return tuple(item for item in items if item is not None)
+
+    def is_empty_list(self, key: str) -> bool:
+        """Whether a list is given that has nothing in it."""
+        value = self._values.get(key)
+        return (_raw_list(value) if isinstance(value, Raw) else value) == []
 
     def table(self, key: str) -> Table:
         """The table at `key`; an empty one when it is absent or refused."""

@@ -261,10 +261,12 @@ class Daemon:
             large_by_tcp=server.large_by_tcp,
             server=f"voipat/{__version__}",
             session=SessionPolicy(server.session_expires_s, server.min_se_s),
+            srtp=self._directory.srtp,
+            codecs=self._directory.codecs,
             proxy=ProxyPlan(self._directory, self._state, time.time).proxy(),
             route_secret=load_key(server.data / ROUTE_KEY, SystemEntropy().bytes),
         )
-        self._trunks = Trunks(SystemEntropy())
+        self._trunks = Trunks(SystemEntropy(), self._directory.media_of_trunk)
         admission = Admission(self._capacity.calls)
         prompts = Prompts(server.prompts)
         self._board = Switchboard(
@@ -546,7 +548,7 @@ def _keepalive_of(registrar: RegistrarConfig) -> KeepAlivePolicy | None:
 
 
 def _directory_of(loaded: Config) -> Directory:
-    return Directory(loaded.tenants, default_tenant=loaded.server.default_tenant)
+    return Directory(loaded.tenants, default_tenant=loaded.server.default_tenant, media=loaded.server)
 
 
 def _say(line: str) -> None:

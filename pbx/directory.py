@@ -11,18 +11,50 @@ from types import MappingProxyType
 
 from pbx.dial_plan import DialPlan
 from pbx.errors import UnknownTenantError
+from pbx.objects.media import LegMedia, MediaKeys, resolve
 from pbx.tenants import ExtensionConfig, TenantConfig
+from voipat import Call, SrtpRules, TrunkIdentity
 
 
 class Directory:
     """An immutable snapshot of every tenant."""
 
-    __slots__ = ("_plans", "_tenants", "default_tenant")
+    __slots__ = ("_media", "_plans", "_server", "_tenants", "default_tenant")
 
-    def __init__(self, tenants: Iterable[TenantConfig] = (), *, default_tenant: str | None = None) -> None:
+    def __init__(
+        self,
+        tenants: Iterable[TenantConfig] = (),
+        *,
+        default_tenant: str | None = None,
+        media: MediaKeys = MediaKeys(),  # noqa: B008  # frozen
+    ) -> None:
+        """`media` are the keys of the server, which tenants inherit."""
         self._tenants = {tenant.domain: tenant for tenant in tenants}
         self._plans = {domain: DialPlan(tenant) for domain, tenant in self._tenants.items()}
         self.default_tenant = default_tenant
+        self._server = media
+        self._media: dict[tuple[str, str, str], LegMedia] = {}
+
+    def media_of_extension(self, domain: str, number: str) -> LegMedia:
+        """How the media of a phone is to be; of who is no extension, as the tenant says."""
+        tenant = self._tenants.get(domain)
+        extension = None if tenant is None else tenant.extensions.get(number)
+        return self._resolved(("extension", domain, "" if extension is None else number), extension, tenant)
+
+    def media_of_trunk(self, domain: str, name: str) -> LegMedia:
+        """How the media of a trunk's calls is to be."""
+        tenant = self._tenants.get(domain)
+        trunks = () if tenant is None else tenant.trunks
+        trunk = next((trunk for trunk in trunks if trunk.name == name), None)
+        return self._resolved(("trunk", domain, name), trunk, tenant)
+
+    def _resolved(self, key: tuple[str, str, str], own: MediaKeys | None, tenant: TenantConfig | None) -> LegMedia:
+        found = self._media.get(key)
+        if found is None:
+            found = resolve(*(keys for keys in (own, tenant, self._server) if keys is not None))
+            if tenant is not None:
+                self._media[key] = found
+        return found
 
     @property
     def tenants(self) -> Mapping[str, TenantConfig]:
@@ -97,6 +129,24 @@ class LiveDirectory:
     def domain(self, host: str) -> str | None:
         """The canonical name when `host` is one of our domains."""
         return self.current.domain(host)
+
+    def srtp(self, call: Call) -> SrtpRules:
+        """How secret the media of this leg is to be."""
+        return self._media_of(call).srtp
+
+    def codecs(self, call: Call) -> tuple[str, ...]:
+        """The only codecs that this leg may have; () are all."""
+        return self._media_of(call).codecs
+
+    def media_of_trunk(self, domain: str, name: str) -> LegMedia:
+        """As `Directory.media_of_trunk`, of the snapshot in force."""
+        return self.current.media_of_trunk(domain, name)
+
+    def _media_of(self, call: Call) -> LegMedia:
+        identity = call.identity
+        if isinstance(identity, TrunkIdentity):
+            return self.current.media_of_trunk(identity.tenant, identity.trunk)
+        return self.current.media_of_extension(call.tenant, call.own_number)
 
     def swap(self, directory: Directory) -> Directory:
         """Put `directory` in force at once; returns the one before."""

@@ -31,6 +31,7 @@ def plain_tenant(tenant: TenantConfig) -> dict[str, Any]:
         found["digest"] = list(tenant.digest)
     if not tenant.trace:
         found["trace"] = False
+    found |= shape.plain(tenant)
     plan = plain_plan(tenant.plan)
     found |= {key: value for key, value in plan.items() if not isinstance(value, dict | list)}
     if tenant.tls is not None:

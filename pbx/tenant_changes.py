@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pbx.objects.media import media_values
 from pbx.objects.plan import KINDS, SINGLES
 from pbx.tenants import TenantConfig
 
@@ -37,7 +38,9 @@ def changes_of(before: Mapping[str, object], after: Mapping[str, object]) -> Ten
 def objects_of(tenant: TenantConfig) -> dict[str, object]:
     """Every object of the tenant by its key."""
     domain, plan = tenant.domain, tenant.plan
-    objects: dict[str, object] = {domain: (tenant.digest, tenant.features, tenant.trace, tenant.tls, plan.settings)}
+    objects: dict[str, object] = {
+        domain: (tenant.digest, tenant.features, tenant.trace, tenant.tls, plan.settings, media_values(tenant))
+    }
     objects |= {f"{domain}/{number}": one for number, one in tenant.extensions.items()}
     for kind, (_, key) in KINDS.items():
         seen: Counter[str] = Counter()

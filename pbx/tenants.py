@@ -15,6 +15,7 @@ from typing import Final
 from pbx.config_table import Report, Table, flag, integer, one_of, seconds, text_like, text_of
 from pbx.objects import shape
 from pbx.objects.features import FeaturesConfig
+from pbx.objects.media import MediaKeys, check_media
 from pbx.objects.people import RECORD, Forwards, Mailbox
 from pbx.objects.plan import Plan, check_plan, read_plan
 from pbx.objects.shape import option, part
@@ -38,7 +39,7 @@ _SAMPLE: Final = "pass-{number}", "shop-{number}", "{number}"
 
 
 @dataclass(frozen=True, slots=True)
-class ExtensionConfig:
+class ExtensionConfig(MediaKeys):
     """One phone number with its credentials; `max_calls` None is no limit."""
 
     number: str
@@ -63,7 +64,7 @@ class ExtensionConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TenantConfig:
+class TenantConfig(MediaKeys):
     """One SIP domain: everything that belongs to it hangs here."""
 
     domain: str
@@ -102,10 +103,13 @@ def read_tenant(table: Table) -> TenantConfig:
     trace = table.take("trace", flag, True)
     tls = _read_tls(table.table("tls")) if "tls" in table else None
     trunks = read_trunks(table)
+    media = shape.read_keys(MediaKeys, table)
     table.finish()
     check_plan(table, plan, features, extensions, {trunk.name for trunk in trunks})
     _check_extensions(table, extensions, plan)
-    return TenantConfig(domain, digest, extensions, features, trace, tls, trunks, plan)
+    tenant = TenantConfig(domain, digest, extensions, features, trace, tls, trunks, plan, **media)
+    check_media(table, tenant)
+    return tenant
 
 
 def _check_extensions(table: Table, extensions: Mapping[str, ExtensionConfig], plan: Plan) -> None:
@@ -177,6 +181,7 @@ def _read_extension(table: Table, number: str, domain: str, tenant_digest: tuple
     digest = _read_digest(table, tenant_digest)
     keys = shape.read_keys(ExtensionConfig, table)
     extension = ExtensionConfig(number, digest=digest, ha1=_read_secret(table, number, domain, digest), **keys)
+    check_media(table, extension)
     table.finish()
     return extension
 

@@ -14,6 +14,8 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from pbx.config_table import Converter, Report, Table, flag, integer, one_of, seconds, text_like, text_of
+from pbx.objects.media import MediaKeys, check_media
+from pbx.objects.shape import read_keys
 from pbx.toml_positions import KeyPath
 from sipcore.routing import is_ip_literal
 
@@ -66,7 +68,7 @@ class NumberRule:
 
 
 @dataclass(frozen=True, slots=True)
-class TrunkConfig:
+class TrunkConfig(MediaKeys):
     """One trunk of a tenant. `options_s` 0: never asked whether it is there; `max_calls`, `cps` None: no limit."""
 
     name: str
@@ -176,8 +178,10 @@ def _read_trunk(table: Table) -> TrunkConfig:
         identity=table.take("identity", one_of(*IDENTITIES), "none"),
         numbers=_read_rules(table),
         dids=table.take_list("dids", number, ()),
+        **read_keys(MediaKeys, table),
     )
     _check(trunk, table)
+    check_media(table, trunk)
     table.finish()
     return trunk
 

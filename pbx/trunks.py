@@ -8,13 +8,15 @@ those out of service or full; what is the trunk's own failure leads to the next,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
 
 from pbx.identity import MAX_DIVERSIONS, believed_number, number_of, outbound_names
 from pbx.loop_guard import refuse_loop
+from pbx.objects.media import LegMedia
 from pbx.output import Row
 from pbx.tenants import TenantConfig
 from pbx.trunk_config import TrunkConfig
@@ -49,8 +51,10 @@ _Place = tuple[int, int, int | None]
 class Trunks:
     """Every trunk; a service of the App that it is attached to. `configure` takes a new configuration under way."""
 
-    def __init__(self, entropy: Entropy) -> None:
+    def __init__(self, entropy: Entropy, media: Callable[[str, str], LegMedia] | None = None) -> None:
+        """`media` says, by tenant and trunk, how the media of its calls is to be; the App does where it is None."""
         self._entropy = entropy
+        self._media = media
         self._lines: dict[tuple[str, str], TrunkLine] = {}
         self._by_place: dict[_Place, list[TrunkLine]] = {}
         self._lengths: tuple[tuple[int, int], ...] = ()
@@ -213,6 +217,9 @@ class Trunks:
 
     async def _try(self, call: Call, line: TrunkLine, number: str, timeout: float, caller_id: str | None) -> Call:
         gateway = gateway_of(line, number, call, caller_id)
+        if self._media is not None:
+            media = self._media(line.tenant, line.config.name)
+            gateway = replace(gateway, srtp=media.srtp, codecs=media.codecs)
         call.note("trunk %s: %s", line.config.name, gateway.uri)
         line.take()
         placed: Call | None = None

@@ -51,6 +51,7 @@ from voipat.call import Call, CallState, Parties, read_offer
 from voipat.conference import DEFAULT_LIMIT, DEFAULT_RATE, Conference, Room
 from voipat.errors import CallOutcome, Rejected
 from voipat.exchange import Exchange
+from voipat.leg_audio import LegCodecs
 from voipat.legs import InboundLeg
 from voipat.listeners import Listeners, MachineNetwork
 from voipat.location import Binding
@@ -108,6 +109,7 @@ class App:
     `own_hosts`: more names of ours that stand for the default domain.
     `session`: the session timer that each leg asks for (RFC 4028).
     `srtp`: how secret media is to be, for all or leg by leg; where both sides can, when nothing is given.
+    `codecs`: the only ones that a leg may have, in the order in which they are offered; none named are all.
     `prompts`: what `Call.say` says; the shipped English set when none is given.
     `proxy`: lets the calls of its tenants pass through instead of ending them here; `route_secret` (32 octets) signs
     its Record-Route, and the same one after a restart keeps the dialogs of before.
@@ -141,6 +143,7 @@ class App:
         on_replaces: ReplacesPolicy | None = None,
         session: SessionPolicy | None = None,
         srtp: SrtpRules | Callable[[Call], SrtpRules] | None = None,
+        codecs: Sequence[str] | Callable[[Call], Sequence[str]] = (),
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._media_address, self._media_range = _parse_media(media)
@@ -188,6 +191,7 @@ class App:
         )
         self._on_replaces = on_replaces
         self._srtp = _rules(SrtpRules() if srtp is None else srtp)
+        self._codecs = _leg_codecs(codecs)
         self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
         self._compose()
 
@@ -383,6 +387,7 @@ class App:
                 bind=self._media_address,
                 advertising=self._advertising,
                 source=self._network.source_address if isinstance(self._network, MachineNetwork) else None,
+                codecs=self._codecs,
                 rules=self._srtp,
                 loop=loop,
             ),
@@ -818,6 +823,13 @@ async def _reject_unknown(call: Call) -> None:
 
 def _rules(srtp: SrtpRules | Callable[[Call], SrtpRules]) -> Callable[[Call], SrtpRules]:
     return (lambda call: srtp) if isinstance(srtp, SrtpRules) else srtp
+
+
+def _leg_codecs(codecs: Sequence[str] | Callable[[Call], Sequence[str]]) -> Callable[[Call], Sequence[str]]:
+    if callable(codecs):
+        return codecs
+    LegCodecs(codecs)  # said here and now, not at the first call
+    return lambda call: codecs
 
 
 def _unknown(binding: Binding) -> bool | None:

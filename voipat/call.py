@@ -104,6 +104,8 @@ class Call:
         self.media: MediaLeg | None = None
         # What this leg's media must be, where it is not for the App to say.
         self.srtp: SrtpRules | None = None
+        # The only codecs that it may have, where that is not for the App to say; () are all.
+        self.codecs: Sequence[str] | None = None
         self.offer: SessionDescription | None = None
         self.bridge_: Bridge | None = None
         self.fork: Fork | None = None
@@ -823,12 +825,13 @@ class Call:
     def offered(self) -> Sequence[RtpFormat]:
         """What a phone that we dial for this call is offered: the caller's codecs, then our own. Raises: Rejected."""
         own = self._switch.media.formats
-        if self.media is not None and self.media.negotiated is not None:
-            return with_own(self.media.formats, own)
+        media = self.open_media()
+        if media.negotiated is not None:
+            return with_own(media.formats, own)
         if self.offer is None:
             return own
         try:
-            return with_own(offered_formats(self.offer), own)
+            return with_own(media.codecs.limited(offered_formats(self.offer)), own)
         except NegotiationError as error:
             raise Rejected(reason_of_negotiation(error)) from error
 
@@ -857,7 +860,7 @@ class Call:
         if self.early_answer:
             return self.early_answer
         media = self.open_media()
-        formats = self._formats or self._switch.media.formats
+        formats = self._formats or media.codecs.own
         try:
             if self.offer is None:
                 self._awaits_answer = True
@@ -871,9 +874,9 @@ class Call:
         try:
             return media.answer(offer, formats)
         except NegotiationError:
-            if formats is self._switch.media.formats:
+            if formats is media.codecs.own:
                 raise
-            return media.answer(offer, self._switch.media.formats)
+            return media.answer(offer, media.codecs.own)
 
     async def _wait_for_ack(self) -> None:
         waiter = self._acknowledged = self._waiter()

@@ -286,7 +286,8 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     parties = Parties(identifier, caller.linked_id, caller.tenant, caller.caller, target.callee)
     leg = OutboundLeg(switch.exchange, target.flow)
     attempt = Call(switch, leg, parties, to=target.uri, caller=caller.from_)
-    attempt.srtp = None if target.gateway is None else target.gateway.srtp
+    if target.gateway is not None:
+        attempt.srtp, attempt.codecs = target.gateway.srtp, target.gateway.codecs
     body = _offer(attempt, caller.offered())
     request = _invite(caller, target, forwards, leg, body, attempt.session.request_headers())
     if target.gateway is not None:
@@ -321,7 +322,10 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
 def _offer(attempt: Call, formats: Sequence[RtpFormat]) -> bytes:
     media = attempt.open_media()
     try:
-        return media.offer(formats)
+        wanted = media.codecs.offered(formats)
+        if not wanted:
+            raise NegotiationError("no codec in common")
+        return media.offer(wanted)
     except NegotiationError as error:
         media.close()
         raise Rejected(reason_of_negotiation(error)) from error

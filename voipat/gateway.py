@@ -33,7 +33,8 @@ class Gateway:
     """Where `dial` sends an INVITE that no directory of ours knows. Without a flow, the URI or its route says where.
 
     `from_` is what the From field says; `headers` go into the INVITE as they are; a gateway that says nothing at all
-    for `silence_s` counts as gone. `srtp`: how secret its media is to be, where that is not for the App to say.
+    for `silence_s` counts as gone. `srtp` and `codecs`: how secret its media is to be
+    and which codecs it may have, where that is not for the App to say.
     """
 
     uri: Uri
@@ -45,6 +46,7 @@ class Gateway:
     login: Login | None = field(default=None, repr=False)
     silence_s: float | None = None
     srtp: SrtpRules | None = None
+    codecs: tuple[str, ...] | None = None
 
 
 def with_credentials(request: Request, event: ResponseReceived, login: Login, entropy: Entropy) -> Request | None:

@@ -7,6 +7,7 @@ goes with the last one. What a new offer and answer says takes effect at once fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from media import CodecMissingError, Engine, Port
@@ -41,6 +42,46 @@ def own_formats(codecs: Iterable[str] = DEFAULT_CODECS) -> tuple[RtpFormat, ...]
         number = _PREFERRED[f"telephone-event/{clock_rate}"]
         found.append(RtpFormat(number, "telephone-event", clock_rate, fmtp="0-16"))
     return tuple(found)
+
+
+class LegCodecs:
+    """What one leg may speak: what we take by ourselves and, where its codecs were named, nothing that is not named."""
+
+    __slots__ = ("_order", "own")
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        """Raises: CodecMissingError when this machine can speak none of them."""
+        self._order = {name.lower(): place for place, name in enumerate(names)}
+        ours = {codec.name.lower() for codec in CODECS if codec.kind is not None}
+        self.own: Final = own_formats(name for name in names if name.lower() in ours) if names else own_formats()
+
+    def limited(self, formats: Sequence[RtpFormat]) -> tuple[RtpFormat, ...]:
+        """Those of `formats` that the leg may have; nothing when no codec is left."""
+        if not self._order:
+            return tuple(formats)
+        kept = tuple(each for each in formats if each.name.lower() in self._order or _accompanies(each))
+        return () if all(map(_accompanies, kept)) else kept
+
+    def offered(self, formats: Sequence[RtpFormat]) -> tuple[RtpFormat, ...]:
+        """What its peer is offered when the other side has `formats`: the named codecs in their order."""
+        if not self._order:
+            return tuple(formats)
+        found = with_own(formats, self.own)
+        last = len(self._order)
+        return self.limited(sorted(found, key=lambda each: self._order.get(each.name.lower(), last)))
+
+
+def _accompanies(format_: RtpFormat) -> bool:
+    return format_.name.lower() in ("telephone-event", "cn", "red")
+
+
+ALL_CODECS: Final = LegCodecs()
+
+
+@lru_cache(maxsize=1024)
+def codecs_named(names: tuple[str, ...]) -> LegCodecs:
+    """As LegCodecs, made once."""
+    return LegCodecs(names)
 
 
 def with_own(formats: Sequence[RtpFormat], own: Sequence[RtpFormat]) -> tuple[RtpFormat, ...]:

@@ -28,7 +28,7 @@ from media.recording_file import RecordingFile
 from media.sealed import Format
 from media.tap import DropPolicy, Speaking, Tap, TapSide
 from sipcore.entropy import Entropy
-from sipcore.errors import SecurityError
+from sipcore.errors import NegotiationError, SecurityError
 from sipcore.flow import Address, Flow
 from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, check_security
 from sipcore.routing import SECURE, UNSPECIFIED, is_ip_literal
@@ -37,7 +37,7 @@ from sipcore.sdp_security import Dtls, LocalSecurity, Sdes, SrtpPolicy
 from voipat.advertising import Advertising
 from voipat.events import LeftWhy, MediaFigures
 from voipat.handshake import Handshake
-from voipat.leg_audio import DEFAULT_CODECS, LegAudio, own_formats
+from voipat.leg_audio import ALL_CODECS, LegAudio, LegCodecs, codecs_named, own_formats
 from voipat.security import SecurityMaker, SrtpRules
 
 if TYPE_CHECKING:
@@ -84,13 +84,14 @@ class MediaPlane:
         bind: str,
         advertising: Advertising = _NOTHING_ADVERTISED,
         source: Callable[[str], str | None] | None = None,
-        codecs: Sequence[str] = DEFAULT_CODECS,
+        codecs: Callable[[Call], Sequence[str]] | None = None,
         rules: Callable[[Call], SrtpRules] | None = None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """`codecs` are those that we take by ourselves, in order of preference. Raises: CodecMissingError."""
+        """`codecs` are the only ones that a leg may have, in order; () are all. Raises: CodecMissingError."""
         self.engine: Final = engine
-        self.formats: Final = own_formats(codecs)
+        self.formats: Final = own_formats()
+        self._codecs = codecs
         self.loop: Final = loop
         self._rules = rules
         self.security: Final = SecurityMaker(entropy)
@@ -139,6 +140,13 @@ class MediaPlane:
             return call.srtp
         return SrtpRules() if self._rules is None else self._rules(call)
 
+    def codecs_of(self, call: Call) -> LegCodecs:
+        """What this leg may speak. Raises: CodecMissingError."""
+        names = call.codecs
+        if names is None:
+            names = () if self._codecs is None else self._codecs(call)
+        return codecs_named(tuple(names)) if names else ALL_CODECS
+
     def _security(self, call: Call, flow: Flow | None) -> LocalSecurity:
         if flow is not None:
             is_secure = flow.transport in SECURE
@@ -147,7 +155,7 @@ class MediaPlane:
         return self.security.make(self.rules_of(call), is_secure=is_secure)
 
     def _open(self, call: Call, flow: Flow | None, bind: str) -> MediaLeg:
-        entropy = self._entropy
+        entropy, codecs = self._entropy, self.codecs_of(call)
         port = self.engine.open_port(
             bind, ssrc=entropy.uint32(), sequence=entropy.uint32() & 0xFFFF, timestamp=entropy.uint32()
         )
@@ -155,7 +163,7 @@ class MediaPlane:
         signalling = None if flow is None else flow.remote
         peer = call.to.host if signalling is None else signalling.host
         address = self._advertising.towards(peer, bind)
-        leg = MediaLeg(self, port, address, entropy.uint32(), signalling, self._security(call, flow))
+        leg = MediaLeg(self, port, address, entropy.uint32(), signalling, self._security(call, flow), codecs)
         leg.on_insecure = call.on_insecure
         return leg
 
@@ -171,6 +179,7 @@ class MediaLeg:
         session_id: int,
         signalling: Address | None,
         security: LocalSecurity | None = None,
+        codecs: LegCodecs | None = None,
     ) -> None:
         self._plane = plane
         self._engine = plane.engine
@@ -179,6 +188,7 @@ class MediaLeg:
         self._session = OfferAnswer(session_id)
         self._signalling = signalling
         self._security = security
+        self.codecs: Final = codecs or ALL_CODECS
         self._handshake: Handshake | None = None
         self._handshake_with: Dtls | None = None
         self._suite: str | None = None
@@ -194,8 +204,11 @@ class MediaLeg:
         self.seat: Seat | None = None
 
     def offer(self, formats: Sequence[RtpFormat] = (), direction: Direction = Direction.SENDRECV) -> bytes:
-        """Our offer; without formats those in use, or our own."""
-        local = self._local(formats or self.formats or self._plane.formats, direction)
+        """Our offer; without formats those in use, or our own. Raises: NegotiationError."""
+        wanted = self.codecs.limited(formats or self.formats or self.codecs.own)
+        if not wanted:
+            raise NegotiationError("no codec in common")
+        local = self._local(wanted, direction)
         if self.negotiated is None and self._must_hide and not self._can_hide:
             raise SecurityError("secure media is required, and there is no way to agree on keys")
         return self._session.make_offer(local)
@@ -228,7 +241,7 @@ class MediaLeg:
         self, offer: SessionDescription, formats: Sequence[RtpFormat], direction: Direction = Direction.SENDRECV
     ) -> bytes:
         """Our answer, which takes effect. Raises: NegotiationError."""
-        body, negotiated = self._session.make_answer(offer, self._local(formats, direction))
+        body, negotiated = self._session.make_answer(offer, self._local(self.codecs.limited(formats), direction))
         self._apply(negotiated)
         return body
 
@@ -238,7 +251,7 @@ class MediaLeg:
 
     def preview(self, offer: SessionDescription) -> NegotiatedAudio:
         """What an answer to the offer would mean; nothing changes. Raises: NegotiationError."""
-        local = self._local(self.formats or self._plane.formats, Direction.SENDRECV)
+        local = self._local(self.formats or self.codecs.own, Direction.SENDRECV)
         return self._session.preview(offer, local)
 
     def read_answer(self, body: bytes) -> None:

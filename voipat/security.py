@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from media import SUITES
+from media import SUITES, maybe_suite
 from media.dtls import DtlsContext
 from sipcore.entropy import Entropy
 from sipcore.sdp_security import CryptoSuite, Fingerprint, LocalSecurity, SrtpPolicy
 
-_SUITES: Final = tuple(CryptoSuite(suite.name, suite.material) for suite in SUITES)
+_ALL: Final = tuple(suite.name for suite in SUITES)
+_SUITES: Final = {suite.name: CryptoSuite(suite.name, suite.material) for suite in SUITES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,18 @@ class SrtpRules:
     """The rules of one phone or trunk.
 
     `sdes_over_plain`: keys in SDP are taken and given over signalling without TLS, where anyone on the path reads them.
-    `exchange`: how our own offers bring keys; an offer of the other side is answered in its own way.
+    `exchange`: how our own offers bring keys; an offer of the other side is answered in its own way. `suites`: which
+    SDES suites may be used, by their names in SDP and in order of preference; none named are all, AEAD before AES_CM.
     """
 
     policy: SrtpPolicy = SrtpPolicy.OPTIONAL
     sdes_over_plain: bool = False
     exchange: Literal["sdes", "dtls"] = "sdes"
+    suites: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.suites if maybe_suite(name) is None]:
+            raise ValueError(f"{unknown[0]} is no suite of ours: {', '.join(suite.name for suite in SUITES)}")
 
 
 class SecurityMaker:
@@ -45,6 +52,7 @@ class SecurityMaker:
         if rules.policy is SrtpPolicy.OFF:
             return LocalSecurity()
         sdes = is_secure or rules.sdes_over_plain
-        keys = tuple((suite, self._entropy.bytes(suite.material)) for suite in _SUITES) if sdes else ()
+        suites = [_SUITES[name] for name in rules.suites or _ALL] if sdes else []
+        keys = tuple((suite, self._entropy.bytes(suite.material)) for suite in suites)
         fingerprint = Fingerprint("sha-256", self.context.fingerprint)
         return LocalSecurity(rules.policy, keys, sdes, fingerprint, rules.exchange)

@@ -15,6 +15,7 @@ from pbx.config_table import Problem
 from pbx.errors import SecretError
 from pbx.objects import shape
 from pbx.objects.features import FeaturesConfig
+from pbx.objects.media import MediaKeys, media_values
 from pbx.objects.plan import plain_plan, restore_plan, secrets_of_plan
 from pbx.secrets import Sealer
 from pbx.store.schema import extensions, tenants
@@ -107,6 +108,8 @@ def _tenant_row(tenant: TenantConfig, place: int, sealer: Sealer) -> dict[str, A
     settings: dict[str, Any] = {"digest": tenant.digest, "features": shape.plain(tenant.features)}
     if tenant.tls is not None:
         settings["tls"] = {"certificate": tenant.tls.certificate, "key": tenant.tls.key}
+    if media := shape.plain(tenant):
+        settings["media"] = media
     if plan := plain_plan(tenant.plan, secrets=False):
         settings["plan"] = plan
     secrets: dict[str, Any] = {"plan": secrets_of_plan(tenant.plan), "trunk": list(map(plain_trunk, tenant.trunks))}
@@ -121,6 +124,7 @@ def _tenant(row: Any, members: dict[str, ExtensionConfig], sealer: Sealer) -> Te
     secrets: dict[str, Any] = {}
     if (sealed := settings.get("sealed")) is not None:
         secrets = json.loads(sealer.open(b64decode(sealed), (row.tenant, "plan")))
+    keys = shape.restore(MediaKeys, settings.get("media", {}))
     return TenantConfig(
         row.tenant,
         tuple(settings["digest"]),
@@ -129,6 +133,7 @@ def _tenant(row: Any, members: dict[str, ExtensionConfig], sealer: Sealer) -> Te
         tls=_pair(row.tenant, settings.get("tls")),
         trunks=restore_trunks(secrets.get("trunk", ())),
         plan=restore_plan(settings.get("plan", {}), secrets.get("plan", {})),
+        **media_values(keys),
     )
 
 

@@ -135,6 +135,8 @@ class Office:
             wallclock=world.wallclock,
             network=world.network,
             guard=Guard(),
+            srtp=self.directory.srtp,
+            codecs=self.directory.codecs,
         )
         self.app.subscribe(CdrListener(self.cdr_writer))
         self.app.subscribe(self._note)

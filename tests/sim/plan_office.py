@@ -27,7 +27,7 @@ class PlanOffice:
     def __init__(self, text: str = EXAMPLE, *, seed: int = 1, state: LiveState | None = None) -> None:
         loaded = config.parse(text, environ={})
         tenants = [replace(tenant, trunks=tuple(map(_played, tenant.trunks))) for tenant in loaded.tenants]
-        self.directory = LiveDirectory(Directory(tenants, default_tenant=DOMAIN))
+        self.directory = LiveDirectory(Directory(tenants, default_tenant=DOMAIN, media=loaded.server))
         self.state = state or LiveState()
         self.told: list[events.Event] = []
         self.trunks: Trunks
@@ -68,6 +68,11 @@ class PlanOffice:
         return [(end.disposition, end.cause.sip, end.cause.id) for end in found]
 
     @property
+    def ended(self) -> list[events.CallEnded]:
+        """Each leg, as it ended."""
+        return [event for event in self.told if isinstance(event, events.CallEnded)]
+
+    @property
     def rung(self) -> list[str]:
         """Who was called, in order."""
         return [event.callee for event in self.told if isinstance(event, events.CallStarted) and event.leg == "b"]
@@ -81,8 +86,10 @@ class PlanOffice:
             wallclock=world.wallclock,
             network=world.network,
             guard=Guard(),
+            srtp=self.directory.srtp,
+            codecs=self.directory.codecs,
         )
-        self.trunks = Trunks(world.server_entropy)
+        self.trunks = Trunks(world.server_entropy, self.directory.media_of_trunk)
         self.trunks.configure(self.directory.current.tenants.values())
         self.board = Switchboard(self.directory, trunks=self.trunks, state=self.state, chance=world.server_entropy)
         self.trunks.attach(self.app)
