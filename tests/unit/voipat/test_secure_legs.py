@@ -38,7 +38,7 @@ class Pair:
         self.left, self.right = self.plain("left"), self.plain("right")
 
     def leg(self, rules: SrtpRules) -> MediaLeg:
-        call = SimpleNamespace(to=Uri("sip", host="127.0.0.1"), srtp=rules, on_insecure=self.causes.append)
+        call = SimpleNamespace(to=Uri("sip", host="127.0.0.1"), srtp=rules, codecs=None, on_insecure=self.causes.append)
         return self.plane.open(cast(Call, call), None)
 
     def plain(self, name: str) -> MediaLeg:
