@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from pbx.admission import SERVER, Admission, Limit
 from pbx.decisions import FromExtension, FromTrunk, NoRoute, Source, ToConference, ToTrunks
 from pbx.directory import Directory, LiveDirectory
+from pbx.flows.in_call import in_call
 from pbx.flows.meet import meet
 from pbx.flows.registry import built_in
 from pbx.flows.visit import Chance, Desk, Flows, TrunkDialer, Visit
@@ -63,6 +64,7 @@ class Switchboard:
     def attach(self, app: App) -> None:
         """Take the calls to every URI."""
         app.on_call("*")(self.handle)
+        app.on_bridge(in_call(self.desk, self._directory))
         self.flows.add(ToConference, meet(app))
 
     async def handle(self, call: Call) -> None:

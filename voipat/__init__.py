@@ -17,12 +17,14 @@ from voipat import events, reasons
 from voipat._version import __version__
 from voipat.accounts import Accounts, Identity, PasswordAccounts, TrunkIdentity
 from voipat.app import App
+from voipat.bridge import Bridge
 from voipat.call import Call, CallState
 from voipat.conference import Conference, Member
 from voipat.dialog_info import DialogInfo, DialogLamps, DialogState
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
 from voipat.gateway import Gateway, Login
 from voipat.keepalive import KeepAlivePolicy
+from voipat.key_codes import Codes, Pressed
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.message_summary import Mailbox, message_summary
 from voipat.messages import Message
@@ -43,6 +45,7 @@ __all__ = [
     "AudioFrame",
     "AudioStream",
     "Binding",
+    "Bridge",
     "Call",
     "CallOutcome",
     "CallRecording",
@@ -50,6 +53,7 @@ __all__ = [
     "Cancelled",
     "Clock",
     "CodecMissingError",
+    "Codes",
     "Conference",
     "Date",
     "Decision",
@@ -80,6 +84,7 @@ __all__ = [
     "Number",
     "PasswordAccounts",
     "Presence",
+    "Pressed",
     "PromptCorruptError",
     "PromptError",
     "PromptMissingError",

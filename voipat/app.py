@@ -67,7 +67,7 @@ from voipat.registrar import Registrar
 from voipat.security import SrtpRules
 from voipat.speech import PromptSet
 from voipat.subscriptions import Notifier, Resource, Subscriptions
-from voipat.switch import Handler, ReferPolicy, Switch
+from voipat.switch import BridgeHandler, Handler, ReferPolicy, Switch
 from voipat.transfer import find_replaced, replaces_handler
 
 logger: Final = logging.getLogger("voipat")
@@ -184,6 +184,7 @@ class App:
         self._route_secret = route_secret
         self._on_refer = on_refer
         self._on_message: MessageHandler | None = None
+        self._on_bridge: BridgeHandler | None = None
         # Set by what is attached to it.
         self.presence: Presence | None = None
         self.subscriptions: Final = Subscriptions(
@@ -262,6 +263,17 @@ class App:
             return handler
 
         return register
+
+    def on_bridge(self, handler: BridgeHandler) -> BridgeHandler:
+        """Let an async function see to each conversation, from when two calls are joined until they are parted.
+
+        It is cancelled then. For codes that are pressed within a call, and recordings; a function that is not async and
+        returns None lets the bridge alone. The calls' own verbs work in it, as `bridge.codes`, `bridge.apart` do.
+        """
+        self._on_bridge = handler
+        if self._switch is not None:
+            self._switch.on_bridge = handler
+        return handler
 
     def on_message(self, handler: MessageHandler) -> MessageHandler:
         """Let a function take the messages of users: None when it is delivered, else why not. Without one they go to
@@ -403,6 +415,7 @@ class App:
             run_handler=self._run_handler,
             forget=self._forget,
             on_refer=self._on_refer,
+            on_bridge=self._on_bridge,
             prompts=self._prompts,
             session=self._session,
         )

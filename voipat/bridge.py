@@ -1,19 +1,31 @@
 """Two calls joined: their ports relayed, changes of the session and INFO carried from one to the other.
 
 The handler of the a_leg waits in `over`. A transfer keeps the bridge up while the new target rings, and parts it when
-somebody else takes a side.
+somebody else takes a side. What the App has for `on_bridge` runs beside it, and uses the verbs of this class.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+import logging
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
 
+from sipcore.errors import ParseError
+from sipcore.uri import Uri, escape_user
+from voipat import reasons
+from voipat.consulting import Consultation, transfer_blind
+from voipat.errors import CallOutcome, Rejected
 from voipat.holding import is_apart, play_on_hold, stop_music
+from voipat.key_codes import DEFAULT_GAP_S, Codes, CodeWatch
 
 if TYPE_CHECKING:
+    from media.prompts import Source
     from voipat.call import Call
     from voipat.transfer import Transfer
+
+logger: Final = logging.getLogger("voipat")
 
 
 class Bridge:
@@ -22,10 +34,15 @@ class Bridge:
     def __init__(self, a_leg: Call, b_leg: Call) -> None:
         self.a_leg: Final = a_leg
         self.b_leg: Final = b_leg
-        self.transfer: Transfer | None = None
+        self.transfer_: Transfer | None = None
+        # Who is away from the other one, which waits with music, and for whom it left.
+        self.stepped_out: Call | None = None
+        self.consultation: Consultation | None = None
         # Whose place was taken, or who left when the other one went to somebody else.
         self.leaver: Call | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._beside: asyncio.Task[None] | None = None
+        self._watched: list[Call] = []
         a_leg.bridge_ = b_leg.bridge_ = self
         for call in (a_leg, b_leg):
             if call.media is not None:
@@ -35,20 +52,101 @@ class Bridge:
         """The one at the other end."""
         return self.b_leg if call is self.a_leg else self.a_leg
 
+    @property
+    def is_consultation(self) -> bool:
+        """Whether one of them is away from another bridge, by `consult`."""
+        return self.a_leg.consulting is not None or self.b_leg.consulting is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether one of them is being transferred, or away."""
+        return self.transfer_ is not None or self.stepped_out is not None or self.is_consultation
+
+    # What an App does with it
+
+    def codes(self, codes: Mapping[Call, Collection[str]], *, gap: float = DEFAULT_GAP_S) -> Codes:
+        """The codes that are pressed while both talk: `async for pressed in bridge.codes({call: ("##", "*1")})`.
+
+        The other side does not get the keys of a code. What might become one waits up to `gap` seconds for the next
+        key, and is passed on complete when it does not.
+        """
+        return Codes(self, codes, gap=gap)
+
+    @asynccontextmanager
+    async def apart(self, call: Call, *, music: Source | None = None) -> AsyncIterator[None]:
+        """Let `call` hear and press something by itself: the other one hears the music, and nothing of it."""
+        other, before = self.other(call), self.other(call).on_hold
+        self.stepped_out, other.on_hold = call, music
+        self.connect()
+        try:
+            yield
+        finally:
+            self.stepped_out, other.on_hold = None, before
+            # A transferee waits with its music until the target takes it.
+            if self.transfer_ is None:
+                self.connect()
+
+    async def transfer(self, by: Call, target: str | Uri) -> None:
+        """Send the other side of `by` on to a number or a URI; `by` is hung up as soon as the target takes the call.
+
+        `by` may hang up before. Raises: Rejected when the target does not take it, and both are joined as before.
+        """
+        await transfer_blind(self, by, _uri_of(by, target))
+
+    async def consult(self, by: Call, target: str | Uri) -> None:
+        """Let `by` talk with a target while the other one waits; to be used within `apart`.
+
+        Returns when `by` comes back, by pressing * or because the target hung up. When `by` hangs up instead, the other
+        one has the target. Raises: Rejected when the target does not take the call.
+        """
+        await Consultation(self, by, _uri_of(by, target)).run()
+
+    # For the modules of this package
+
+    def begin(self) -> None:
+        """Start what the App does beside the conversation."""
+        switch = self.a_leg.switch
+        if switch.on_bridge is not None and (found := switch.on_bridge(self)) is not None:
+            self._beside = switch.spawn(self._run(found))
+
+    async def _run(self, beside: Coroutine[Any, Any, object]) -> None:
+        try:
+            await beside
+        except CallOutcome:
+            return  # One of the calls is over.
+        except Exception:
+            call = self.a_leg
+            call.switch.counters["handler_errors"] += 1
+            logger.exception("what goes on beside a bridge failed", extra={"call": call.id, "tenant": call.tenant})
+
+    def watch(self, call: Call, codes: CodeWatch) -> None:
+        """Look for codes among the keys of a side."""
+        self._watched.append(call)
+        call.playback.codes = codes
+        if call.media is not None:
+            call.media.keeps_keys = True
+            call.media.hear_keys()
+        self.connect()
+
     def connect(self) -> None:
         """Relay the media, as both sides describe it now; who is held by the other one hears music instead."""
         a_leg, b_leg = self.a_leg, self.b_leg
-        if a_leg.media is None or b_leg.media is None or a_leg.bridge_ is not self:
+        if a_leg.media is None or b_leg.media is None or not self._is_up:
             return
         # Before the music: what is played to a port takes the place of the relay.
-        if any(is_apart(call) for call in (a_leg, b_leg)):
+        is_away = self.stepped_out is not None
+        if is_away or any(is_apart(call) for call in (a_leg, b_leg)):
             a_leg.media.disconnect()
         with_music = [play_on_hold(call) for call in (a_leg, b_leg)]
-        if not any(with_music) and not a_leg.is_held and not b_leg.is_held:
+        if not any(with_music) and not is_away and not a_leg.is_held and not b_leg.is_held:
             a_leg.media.connect(b_leg.media)
             for mine, other in ((a_leg, b_leg), (b_leg, a_leg)):
                 if mine.media is not None and other.media is not None and not mine.media.passes_digits(other.media):
                     mine.media.hear_keys()
+
+    @property
+    def _is_up(self) -> bool:
+        return self.a_leg.bridge_ is self and self.b_leg.bridge_ is self
 
     async def over(self) -> None:
         """Wait until either has ended, but for one that has asked for a transfer; or until they are parted."""
@@ -69,21 +167,58 @@ class Bridge:
 
     def part(self, leaver: Call) -> None:
         """The other one goes to somebody else; `leaver` stays alone until it is hung up."""
-        self.leaver, self.transfer = leaver, None
+        self.leaver, self.transfer_ = leaver, None
         self.disconnect()
         self.wake()
 
+    def close(self) -> None:
+        """It is over."""
+        if self._beside is not None:
+            self._beside.cancel()
+        self.disconnect()
+
     def disconnect(self) -> None:
         """Part them, unless they are with somebody else already."""
+        self._unwatch()
         for call in (self.a_leg, self.b_leg):
             if call.bridge_ is self:
                 call.bridge_ = None
-                if not call.is_held:
+                is_led = self.transfer_ is not None and self.transfer_.transferee is call
+                if not call.is_held and not is_led:
                     stop_music(call)
                 if call.media is not None:
                     call.media.disconnect()
 
+    def _unwatch(self) -> None:
+        watched, self._watched = self._watched, []
+        for call in watched:
+            codes = call.playback.codes
+            if codes is not None and codes.bridge is self:
+                call.playback.codes = None
+                codes.close()
+                if call.media is not None:
+                    call.media.keeps_keys = False
+
     def _is_over(self) -> bool:
+        for call in (self.a_leg, self.b_leg):
+            if call.outcome is not None:
+                self._tell_consultation(call)
         if self.leaver is not None or self.a_leg.outcome is not None:
             return True
-        return self.b_leg.outcome is not None and self.transfer is None
+        return self.b_leg.outcome is not None and self.transfer_ is None and self.consultation is None
+
+    def _tell_consultation(self, ended: Call) -> None:
+        """Before anything unwinds: whoever goes on needs another owner."""
+        for found in (self.consultation, ended.consulting):
+            if found is not None:
+                found.ended()
+
+
+def _uri_of(call: Call, target: str | Uri) -> Uri:
+    if isinstance(target, Uri):
+        return target
+    host = call.tenant or call.to.host
+    try:
+        return Uri.parse(target) if ":" in target else Uri("sip", escape_user(target), host)
+    except ParseError as error:
+        raise Rejected(reasons.BAD_TARGET) from error

@@ -46,6 +46,7 @@ from voipat.transfer import transfer
 
 if TYPE_CHECKING:
     from voipat.bridge import Bridge
+    from voipat.consulting import Consultation
     from voipat.transfer import Progress, Referral, Transfer
 
 DEFAULT_RING_S: Final = 30.0
@@ -140,6 +141,8 @@ class Call:
         self.transfer_: Transfer | None = None
         self.refers: list[Progress] = []
         self.referral_: Referral | None = None
+        # While it is away from a bridge to talk with a target.
+        self.consulting: Consultation | None = None
         # Why a handler that just returns hangs up: the other side of the last bridge did.
         self._aftermath: tuple[str, Reason] | None = None
 
@@ -340,12 +343,13 @@ class Call:
         await self.answer()
         bridge = Bridge(self, other)
         try:
+            bridge.begin()
             bridge.connect()
             if self.early_answer:
                 agree_on_codec(self)
             await bridge.over()
         finally:
-            bridge.disconnect()
+            bridge.close()
         self._check()
         if bridge.leaver is self:
             await self.hung_up()

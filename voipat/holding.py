@@ -78,7 +78,11 @@ def is_apart(call: Call) -> bool:
 
 
 def _is_put_on_hold(call: Call) -> bool:
-    return call.is_held or (call.bridge_ is not None and call.bridge_.other(call).held_by_peer)
+    bridge = call.bridge_
+    if bridge is None:
+        return call.is_held
+    other = bridge.other(call)
+    return call.is_held or other.held_by_peer or bridge.stepped_out is other
 
 
 async def _play(call: Call) -> None:

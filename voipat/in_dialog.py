@@ -70,15 +70,23 @@ def _receive_info(call: Call, event: RequestReceived) -> None:
     content_type = request.headers.get("Content-Type")
     dialog = _other_dialog(call)
     digit = info_digit(content_type or "", request.body)
-    if digit and (dialog is None or _must_press(call)):
-        call.playback.on_info_digit(digit)
-        return
     if dialog is None or content_type is None:
+        if digit:
+            call.playback.on_info_digit(digit)
         return
-    try:
-        exchange.send_in_dialog(_Unheard(), dialog, "INFO", (("Content-Type", content_type),), request.body)
-    except LocalProtocolError:
-        call.switch.counters["info_not_relayed"] += 1
+
+    def pass_on() -> None:
+        try:
+            exchange.send_in_dialog(_Unheard(), dialog, "INFO", (("Content-Type", content_type),), request.body)
+        except LocalProtocolError:
+            call.switch.counters["info_not_relayed"] += 1
+
+    if digit and _must_press(call):
+        call.playback.on_info_digit(digit)
+    elif digit and call.playback.takes_digits:
+        call.playback.on_info_digit(digit, pass_on)
+    else:
+        pass_on()
 
 
 def _must_press(call: Call) -> bool:
@@ -91,7 +99,8 @@ def _must_press(call: Call) -> bool:
 
 
 def _other_dialog(call: Call) -> DialogId | None:
-    return None if call.bridge_ is None else call.bridge_.other(call).leg.dialog
+    bridge = call.bridge_
+    return None if bridge is None or bridge.stepped_out is not None else bridge.other(call).leg.dialog
 
 
 class _Unheard:
@@ -164,7 +173,7 @@ def _take_change(
     call: Call, media: MediaLeg, event: RequestReceived, offer: SessionDescription, wanted: NegotiatedAudio
 ) -> None:
     bridge = call.bridge_
-    other = None if bridge is None else bridge.other(call)
+    other = None if bridge is None or bridge.stepped_out is not None else bridge.other(call)
     if other is None or other.leg.dialog is None or other.media is None or _concerns_one_side(media, wanted):
         _answer(call, media, event, offer)
         return

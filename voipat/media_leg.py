@@ -202,6 +202,8 @@ class MediaLeg:
         self._key_tones: int | None = None
         self._insists = False
         self.seat: Seat | None = None
+        # Whether keys of its peer are looked at before the other side of a bridge gets them: then pressed anew there.
+        self.keeps_keys = False
 
     def offer(self, formats: Sequence[RtpFormat] = (), direction: Direction = Direction.SENDRECV) -> bytes:
         """Our offer; without formats those in use, or our own. Raises: NegotiationError."""
@@ -438,7 +440,7 @@ class MediaLeg:
         mine = self.negotiated and self.negotiated.telephone_event
         theirs = other.negotiated and other.negotiated.telephone_event
         if mine and theirs:
-            return self.audio.transcodes or theirs.send.matches(mine.receive)
+            return not self.keeps_keys and (self.audio.transcodes or theirs.send.matches(mine.receive))
         return not mine and not theirs
 
     def _ignore_keys(self) -> None:
@@ -487,6 +489,10 @@ class MediaLeg:
         if found is None:
             return ()
         return found.formats if found.telephone_event is None else (*found.formats, found.telephone_event)
+
+    def _passed_pairs(self) -> tuple[FormatPair, ...]:
+        """What goes through a bridge as it comes."""
+        return self.negotiated.formats if self.keeps_keys and self.negotiated is not None else self._pairs()
 
     def _apply(self, negotiated: NegotiatedAudio, *, anew: bool = False) -> None:
         if not self._is_open:
@@ -613,7 +619,7 @@ def media_figures(stats: PortStats, codec: str | None) -> MediaFigures:
 def _payload_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
     """Payload type that we receive from `source` → the one that `target`'s peer wants."""
     found: dict[int, int] = {}
-    for pair in source._pairs():
+    for pair in source._passed_pairs():
         match = next((other for other in target._pairs() if other.send.matches(pair.receive)), None)
         if match is not None:
             found[pair.receive.payload_type] = match.send.payload_type
@@ -622,7 +628,7 @@ def _payload_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
 
 def _event_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
     """Digits that are pressed anew: their clocks may differ."""
-    mine = source.negotiated and source.negotiated.telephone_event
+    mine = not source.keeps_keys and source.negotiated and source.negotiated.telephone_event
     theirs = target.negotiated and target.negotiated.telephone_event
     return {mine.receive.payload_type: theirs.send.payload_type} if mine and theirs else {}
 

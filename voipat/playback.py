@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from media import CodecMissingError, DigitReceived, DigitsSent, EncodedAudio, PlaybackFinished
@@ -21,6 +22,7 @@ from media.tones import Tone, key_tone, pause
 
 if TYPE_CHECKING:
     from voipat.call import Call
+    from voipat.key_codes import CodeWatch, PassOn
     from voipat.media_leg import MediaLeg
 
 # Digits pressed ahead; the oldest gives way.
@@ -47,6 +49,8 @@ class CallAudio:
         # Keys of the other side that are pressed here, one after another, and the number of the one that is.
         self._presses: deque[str] = deque(maxlen=MAX_WAITING)
         self._pressed: int | None = None
+        # Who looks for codes among the keys, while the call is joined with another one.
+        self.codes: CodeWatch | None = None
 
     # Events
 
@@ -61,17 +65,39 @@ class CallAudio:
             self._finish(event.number, "finished")
             self._press_next(event.number)
 
-    def on_info_digit(self, digit: str) -> None:
-        """A digit that came in an INFO (application/dtmf-relay, application/dtmf); what is no digit is left out."""
-        if len(digit) == 1 and digit in DIGITS:
-            self._on_digit(digit)
+    def on_info_digit(self, digit: str, pass_on: PassOn | None = None) -> None:
+        """A digit that came in an INFO (application/dtmf-relay, application/dtmf); what is no digit is left out.
 
-    def _on_digit(self, digit: str) -> None:
+        `pass_on` gives it to the other side of a bridge, where that is not done by pressing the key there.
+        """
+        if len(digit) == 1 and digit in DIGITS:
+            self._on_digit(digit, pass_on)
+
+    @property
+    def awaits_digits(self) -> bool:
+        """Whether a verb waits for keys."""
+        return bool(self._listeners)
+
+    @property
+    def takes_digits(self) -> bool:
+        """Whether somebody here looks at the keys before the other side of a bridge."""
+        return bool(self._listeners or self.digit_listeners) or self.codes is not None
+
+    def _on_digit(self, digit: str, pass_on: PassOn | None = None) -> None:
         if any(listener(digit) for listener in tuple(self.digit_listeners)):
             return
-        self._pass_on(digit)
-        if self._call.bridge_ is not None and not self._listeners:
-            return
+        bridge, listens = self._call.bridge_, bool(self._listeners)
+        if bridge is None or bridge.stepped_out is not None:
+            if bridge is not None and bridge.stepped_out is not self._call and not listens:
+                return  # Who waits with music talks to nobody.
+        else:
+            give = pass_on or partial(self._pass_on, digit)
+            if not listens and self.codes is not None and self.codes.bridge is bridge:
+                self.codes.hear(digit, give)
+                return
+            give()
+            if not listens:
+                return
         self._waiting.append(digit)
         for listener in self._listeners:
             if not listener.done():

@@ -20,6 +20,7 @@ from voipat.recorder import Recorder
 from voipat.speech import PromptSet
 
 if TYPE_CHECKING:
+    from voipat.bridge import Bridge
     from voipat.call import Call
     from voipat.conference import Room
     from voipat.errors import CallOutcome
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Call"], Awaitable[object]]
 ReferPolicy = Callable[["Call", Uri], "Reason | None"]
+BridgeHandler = Callable[["Bridge"], "Coroutine[Any, Any, object] | None"]
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ class Switch:
 
     `is_reachable` says whether the phone of a binding answers; None when nobody asks it. `handler_of` gives the handler
     of a call by whom it is for; `run_handler` runs one to its end and says how it ended; `forget` takes a call out of
-    `calls`; `on_refer` is asked about a transfer that a phone wants.
+    `calls`; `on_refer` is asked about a transfer that a phone wants; `on_bridge` sees to calls that are joined.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -53,6 +55,7 @@ class Switch:
     run_handler: Callable[[Call, Handler | None], Coroutine[Any, Any, CallOutcome | None]]
     forget: Callable[[Call], None]
     on_refer: ReferPolicy | None = None
+    on_bridge: BridgeHandler | None = None
     prompts: PromptSet = field(default_factory=PromptSet)
     calls: dict[str, Call] = field(default_factory=dict)
     rooms: dict[tuple[str, str], Room] = field(default_factory=dict)  # by tenant and name

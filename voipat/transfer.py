@@ -8,7 +8,7 @@ nothing is lost: the two stay joined, a refusal leaves them so, and the transfer
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipcore.errors import LocalProtocolError, ParseError
 from sipcore.events import RequestFailed, RequestReceived, ResponseReceived
@@ -68,7 +68,7 @@ def _refusal(call: Call, target: ReferTo, consultation: Call | None) -> Reason |
         return reasons.NO_TRANSFER
     if bridge is None:
         return reasons.NO_TRANSFER
-    if bridge.transfer is not None or bridge.other(call).outcome is not None:
+    if bridge.is_busy or bridge.other(call).outcome is not None:
         return reasons.CHANGE_PENDING
     return None if switch.on_refer is None else switch.on_refer(call, target.uri)
 
@@ -166,17 +166,34 @@ def receive_subscribe(call: Call, event: RequestReceived) -> bool:
     return False
 
 
+class Teller(Protocol):
+    """Tells the transferor how it goes."""
+
+    def tell(self, status: int) -> None: ...
+
+    def finish(self, status: int) -> None: ...
+
+
 class Transfer:
     """The transferee on its way to the target, in a task of its own, until the target has taken the call."""
 
     def __init__(
-        self, transferor: Call, transferee: Call, target: Uri, progress: Progress, consultation: Call | None
+        self,
+        transferor: Call,
+        transferee: Call,
+        target: Uri,
+        progress: Teller,
+        consultation: Call | None,
+        *,
+        handler: Handler | None = None,
     ) -> None:
+        """`handler` runs for the transferee instead of the target's."""
         self.transferor: Final = transferor
         self.transferee: Final = transferee
         self._target = target
         self._progress = progress
         self._consultation = consultation
+        self._handler = handler
         self._is_committed = False
         self._was_listed = False
         self._role = transferee.role
@@ -186,7 +203,7 @@ class Transfer:
         """Begin. The transferee no longer ends with the transferor."""
         transferee, switch = self.transferee, self.transferee.switch
         assert transferee.bridge_ is not None, "only calls that are joined are transferred"
-        transferee.bridge_.transfer = transferee.transfer_ = self
+        transferee.bridge_.transfer_ = transferee.transfer_ = self
         self.transferor.release(transferee)
         self._was_listed = transferee.id in switch.calls
         switch.calls[transferee.id] = transferee
@@ -227,7 +244,9 @@ class Transfer:
             consultation, self._consultation = self._consultation, None
             consultation.end("server", reasons.COMPLETED_ELSEWHERE, status=487)
         transferee.take_role(self._target, by=self.transferor)
-        handler = switch.handler_of(transferee) if self._consultation is None else joins(self._consultation)
+        handler = self._handler
+        if handler is None:
+            handler = switch.handler_of(transferee) if self._consultation is None else joins(self._consultation)
         outcome = await switch.run_handler(transferee, handler)
         if not self._is_committed:
             self._fail(outcome)
@@ -241,7 +260,7 @@ class Transfer:
         transferee.transfer_ = None
         bridge = transferee.bridge_
         if bridge is not None:
-            bridge.transfer = None
+            bridge.transfer_ = None
             bridge.wake()
         if self._was_listed:
             return
@@ -250,6 +269,7 @@ class Transfer:
             transferor.adopt_again(transferee)
             return
         transferee.end("server", reason)
+        transferee.settle(None)
         transferee.switch.forget(transferee)
 
 
@@ -262,7 +282,7 @@ def joins(replaced: Call) -> Handler:
         await call.answer()
         if replaced.bridge_ is None:
             raise Rejected(reasons.NO_SUCH_CALL)
-        peer = _take_peer(call, replaced)
+        peer = take_peer(call, replaced)
         for each in (call, peer):
             renegotiate(each)
         await call.bridge(peer)
@@ -270,7 +290,7 @@ def joins(replaced: Call) -> Handler:
     return join
 
 
-def _take_peer(call: Call, replaced: Call) -> Call:
+def take_peer(call: Call, replaced: Call) -> Call:
     """The other side of `replaced` is with `call` now, and belongs to it; `replaced` is hung up."""
     bridge = replaced.bridge_
     assert bridge is not None, "looked at before"

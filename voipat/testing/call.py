@@ -427,6 +427,9 @@ class PhoneCall:
 
     def _then(self, step: Callable[[], Awaitable[None]]) -> PhoneCall:
         self._steps.append(step)
+        if self._script is not None and self._script.done() and not self.is_over:
+            # It has done all that it was told before.
+            self._script = self.phone.world._start_task(self._play(), f"script of {self.phone.name}")
         return self
 
     async def _play(self) -> None:

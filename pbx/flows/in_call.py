@@ -1,0 +1,122 @@
+"""What phones press within a call: `##` blind transfer, `*2` attended transfer.
+
+Beside every bridge, whatever flow made it: it ends with the bridge. The other side hears music while its transferor
+dials; what the transferor then reaches is routed as if its phone had dialled it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from pbx.directory import Directory, LiveDirectory
+from pbx.flows.visit import Desk
+from pbx.objects.features import FeaturesConfig
+from pbx.tenants import ExtensionConfig, TenantConfig
+from voipat import SIGNALS, Bridge, Call, Codes, Rejected
+
+LONGEST: Final = 32
+FIRST_DIGIT_S: Final = 8.0
+NEXT_DIGIT_S: Final = 3.0
+CANCEL: Final = "*"
+END: Final = "#"
+RINGBACK: Final = SIGNALS["us"].ringback
+
+Conversation = Coroutine[Any, Any, object]
+Action = Callable[[Call], Awaitable[None]]
+
+
+def in_call(desk: Desk, directory: LiveDirectory) -> Callable[[Bridge], Conversation | None]:
+    """What sees to each bridge; nothing where nobody may press anything."""
+
+    def attend(bridge: Bridge) -> Conversation | None:
+        found = _InCall(desk, directory.current, bridge)
+        return found.run() if found.codes else None
+
+    return attend
+
+
+class _InCall:
+    """One bridge."""
+
+    def __init__(self, desk: Desk, directory: Directory, bridge: Bridge) -> None:
+        self._desk = desk
+        self._directory = directory
+        self._bridge = bridge
+        self.codes: dict[Call, dict[str, Action]] = {}
+        for leg in (bridge.a_leg, bridge.b_leg):
+            if found := self._codes_of(leg):
+                self.codes[leg] = found
+
+    async def run(self) -> None:
+        """Until the bridge is over. Raises: CallOutcome."""
+        pressed = self._listen()
+        async for each in pressed:
+            await self.codes[each.call][each.code](each.call)
+            pressed.forget()
+
+    def _listen(self) -> Codes:
+        gap = max(self._tenant(leg).features.digit_gap_s for leg in self.codes)
+        return self._bridge.codes({leg: tuple(codes) for leg, codes in self.codes.items()}, gap=gap)
+
+    def _tenant(self, leg: Call) -> TenantConfig:
+        return self._directory.tenant(leg.tenant)
+
+    def _codes_of(self, leg: Call) -> dict[str, Action]:
+        extension = extension_of(self._directory, leg)
+        if extension is None or self._bridge.is_consultation or not extension.transfer:
+            return {}
+        features: FeaturesConfig = self._tenant(leg).features
+        wanted = ((features.blind_transfer, self._blind), (features.attended_transfer, self._attended))
+        return {code: action for code, action in wanted if code is not None}
+
+    async def _blind(self, by: Call) -> None:
+        await self._transfer(by, self._send_on)
+
+    async def _attended(self, by: Call) -> None:
+        await self._transfer(by, self._bridge.consult)
+
+    async def _transfer(self, by: Call, how: Callable[[Call, str], Awaitable[None]]) -> None:
+        tenant = self._tenant(by)
+        music = self._desk.prompts.find("music", tenant.plan.settings.language)
+        async with self._bridge.apart(by, music=music):
+            number = await _asked(by, tenant)
+            if not number:
+                return
+            try:
+                await how(by, number)
+            except Rejected as refused:
+                if by.outcome is not None:
+                    raise
+                by.note("transfer to %s: %s %s", number, refused.reason.id, refused.reason.text)
+                await by.say("feature/transfer-failed")
+
+    async def _send_on(self, by: Call, number: str) -> None:
+        async with by.meanwhile(by.play(RINGBACK, loop=True)):
+            await self._bridge.transfer(by, number)
+
+
+def extension_of(directory: Directory, leg: Call) -> ExtensionConfig | None:
+    """The extension whose phone this leg goes to; None for trunks and strangers."""
+    if not leg.may_refer or not directory.serves(leg.tenant):
+        return None
+    return directory.tenant(leg.tenant).extensions.get(leg.own_number)
+
+
+async def _asked(by: Call, tenant: TenantConfig) -> str:
+    """The number to transfer to, "" when he thought better of it."""
+    pressed = await by.ask(by.prompts.say(["feature/transfer"]), digits=1, timeout=FIRST_DIGIT_S)
+    if pressed in (CANCEL, END):
+        return ""
+    while pressed and len(pressed) < LONGEST and not _is_whole(pressed, tenant):
+        digit = await by.ask(None, digits=1, timeout=NEXT_DIGIT_S)
+        if not digit or digit == END:
+            break
+        pressed += digit
+    return pressed
+
+
+def _is_whole(pressed: str, tenant: TenantConfig) -> bool:
+    """Whether nothing longer begins so."""
+    numbers = tenant.extensions
+    return pressed in numbers and not any(len(each) > len(pressed) and each.startswith(pressed) for each in numbers)
