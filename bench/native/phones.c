@@ -3,8 +3,10 @@
  * usage: phones SECONDS [FIRST] < STREAMS  a line a phone: "LOCAL_PORT TARGET_PORT", all on 127.0.0.1
  * 50 packets a second of 160 octets each; the streams are spread evenly over the 20 ms. FIRST is the number of the first
  * packet, to go on where an earlier run ended. The payload carries a magic, the time of sending and a number.
- * Prints {"sent", "received", "lost", "late_send_ms", "cpu_s", "kernel_drops", "latency_us": {"p50", "p99", "max"}};
- * kernel_drops are packets that arrived and found a phone's buffer full.
+ * Prints {"sent", "received", "lost", "late_send_ms", "cpu_s", "kernel_drops", "latency_us": {"p50", "p99", "max"},
+ * "streams": {"received", "missing", "late", "longest_gap_ms"}}; kernel_drops are packets that arrived and found a phone's
+ * buffer full. "streams" is of any RTP that came, stamped or not: numbers that were skipped, packets that came more than
+ * 60 ms after the one before them.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_PHONES = 20000, PAYLOAD = 160, PACKET = 12 + PAYLOAD, HISTOGRAM_US = 1000000 };
+enum { MAX_PHONES = 20000, PAYLOAD = 160, PACKET = 12 + PAYLOAD, HISTOGRAM_US = 1000000, LATE_MS = 60 };
 
 static const uint64_t MAGIC = 0x5650524c4f414432ULL, INTERVAL = 20000000ULL, GRACE = 500000000ULL;
 
@@ -28,6 +30,8 @@ typedef struct {
     int fd;
     struct sockaddr_in target;
     uint64_t last; /* the number of the newest stamp that came */
+    uint64_t came; /* when the newest RTP packet of any kind came */
+    uint16_t sequence;
 } phone;
 
 typedef struct {
@@ -36,7 +40,7 @@ typedef struct {
 
 static phone phones[MAX_PHONES];
 static uint32_t phone_count, histogram[HISTOGRAM_US];
-static uint64_t sent, received, latest_send, first;
+static uint64_t sent, received, latest_send, first, heard, missing, late, longest_gap;
 static volatile int stopping;
 
 static uint64_t now(void) {
@@ -50,10 +54,27 @@ static void sleep_until(uint64_t due) {
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
 }
 
+static void follow(phone *one, const uint8_t *packet) {
+    uint16_t sequence = (uint16_t)(packet[2] << 8 | packet[3]), step = (uint16_t)(sequence - one->sequence);
+    uint64_t time = now(), gap = time - one->came;
+    if (one->came && (!step || step > 0x8000))
+        return; /* a duplicate, or overtaken */
+    if (one->came) {
+        missing += step - 1u;
+        late += gap > LATE_MS * 1000000ULL;
+        longest_gap = gap > longest_gap ? gap : longest_gap;
+    }
+    one->came = time;
+    one->sequence = sequence;
+    heard++;
+}
+
 static void take(phone *one) {
     uint8_t packet[2048];
     stamp came;
     ssize_t length = recv(one->fd, packet, sizeof packet, MSG_DONTWAIT);
+    if (length > 12 && (packet[1] & 0x7f) < 64)
+        follow(one, packet);
     if (length < PACKET)
         return;
     memcpy(&came, packet + 12, sizeof came);
@@ -161,8 +182,9 @@ int main(int count, char **words) {
     stopping = 1;
     pthread_join(thread, NULL);
     printf("{\"sent\": %lu, \"received\": %lu, \"lost\": %ld, \"late_send_ms\": %.1f, \"cpu_s\": %.3f, \"kernel_drops\": %lu, "
-           "\"latency_us\": {\"p50\": %lu, \"p99\": %lu, \"max\": %lu}}\n",
+           "\"latency_us\": {\"p50\": %lu, \"p99\": %lu, \"max\": %lu}, "
+           "\"streams\": {\"received\": %lu, \"missing\": %lu, \"late\": %lu, \"longest_gap_ms\": %.1f}}\n",
            sent, received, (long)(sent - received), (double)latest_send / 1e6, cpu_seconds(), kernel_drops(),
-           percentile(0.5), percentile(0.99), slowest());
+           percentile(0.5), percentile(0.99), slowest(), heard, missing, late, (double)longest_gap / 1e6);
     return 0;
 }

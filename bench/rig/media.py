@@ -24,7 +24,7 @@ def build(name: str) -> Path:
 def run_phones(streams: Iterable[tuple[int, int]], seconds: float) -> dict[str, Any]:
     """One phone per (local port, target port) on 127.0.0.1, sending G.711 each 20 ms; what the generator counted.
 
-    Keys: sent, received, lost, late_send_ms, latency_us.
+    Keys: sent, received, lost, late_send_ms, cpu_s, kernel_drops, latency_us, streams (of any RTP that came).
     """
     lines = "".join(f"{local} {target}\n" for local, target in streams)
     command = [str(build("phones")), str(seconds)]
