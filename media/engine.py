@@ -55,7 +55,7 @@ from media.mixer import Mixer
 from media.opus import maybe_opus
 from media.port import Port, PortNumbers
 from media.recorder import BATCH_SECONDS, Channels, OnFinished, OpenFile, Recorder, Recording, make_tape
-from media.stats import AudioStats, IntakeStats, PortStats, port_stats
+from media.stats import AudioStats, IntakeStats, Lateness, PortStats, port_stats
 from media.tap import TAP_FRAMES, DropPolicy, Speaking, Tap, TapSide
 
 Pair = tuple[str, int]
@@ -611,6 +611,11 @@ class Engine:
     def late_ticks(self) -> int:
         """Ticks of 20 ms that a worker took more than one period late."""
         return self._core.figures()[1]
+
+    @property
+    def lateness(self) -> Lateness:
+        """How late the ticks of 20 ms came, since the start; two snapshots subtracted tell of the time between."""
+        return Lateness(tuple(self._core.lateness()))
 
     @property
     def cpu_seconds(self) -> tuple[float, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
+from media._engine import LATENESS_US
 from media.quality import Quality, quality
 
 # In the order of vp_drop in ext/kernel/port.h.
@@ -35,6 +37,31 @@ DROP_REASONS = (
     "dtls_foreign",
     "dtls_flood",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """How many ticks of 20 ms came at most LATENESS_US[i] microseconds late, and at the end how many came later."""
+
+    counts: tuple[int, ...]
+
+    def __sub__(self, earlier: Lateness) -> Lateness:
+        pairs = zip(self.counts, earlier.counts, strict=True)
+        return Lateness(tuple(after - before for after, before in pairs))
+
+    @property
+    def ticks(self) -> int:
+        """All of them."""
+        return sum(self.counts)
+
+    def percentile_ms(self, part: float) -> float:
+        """The bound under which `part` (0 to 1) of the ticks lie, in milliseconds; infinity beyond the last one."""
+        wanted, seen = part * self.ticks, 0
+        for bound, count in zip(LATENESS_US, self.counts, strict=False):
+            seen += count
+            if seen >= wanted:
+                return bound / 1000
+        return inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -496,6 +496,7 @@ class Daemon:
             "udp_kernel_drops": self._network.drops,
             "engine_events_lost": self._engine.events_lost,
             "engine_late_ticks": self._engine.late_ticks,
+            "engine_tick_p99_ms": watch.p99_ms if (watch := app.media_watch) is not None else 0.0,
             "engine_cpu_s": round(sum(self._engine.cpu_seconds), 2),
             "cdr_open_legs": self._cdrs.open_legs,
             "cdr_unsaved": self._cdrs.unsaved,

@@ -20,6 +20,8 @@ from voipat.events import (
     ConferenceLeft,
     ConferenceSpeaking,
     Event,
+    MediaInTime,
+    MediaLate,
     RecordingEnded,
     RecordingEvent,
     RecordingStarted,
@@ -86,10 +88,19 @@ def log_event(event: Event) -> None:
             logger.log(level, "recording ended", extra={**_ids(event), **facts})
         case ConferenceJoined() | ConferenceLeft() | ConferenceSpeaking():
             _conference(event)
+        case MediaLate() | MediaInTime():
+            _media(event)
         case RequestRefused():
             refused: dict[str, object] = {"account": event.account, "status": event.status, "reason": event.reason}
             source: dict[str, object] = {CAUSE_FIELD: _cause(event), "source": event.source}
             logger.warning("%s refused", event.method, extra={**source, **refused})
+
+
+def _media(event: MediaLate | MediaInTime) -> None:
+    if isinstance(event, MediaLate):
+        logger.warning("media is late, new calls are refused", extra={"p99_ms": event.p99_ms})
+    else:
+        logger.info("media is in time again", extra={"seconds": round(event.seconds, 1)})
 
 
 def _ended(event: CallEnded) -> None:

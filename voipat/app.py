@@ -56,6 +56,7 @@ from voipat.legs import InboundLeg
 from voipat.listeners import Listeners, MachineNetwork
 from voipat.location import Binding
 from voipat.media_leg import MediaPlane
+from voipat.media_watch import MediaWatch
 from voipat.messages import Message, MessageHandler, Messages, text_message
 from voipat.network import NamingNetwork, Network, SocketNetwork
 from voipat.overload import Overload
@@ -174,6 +175,7 @@ class App:
         self._timers = timers or Timers()
         self._drops_scanners = drops_scanners
         self._meter: LoadMeter | None = None
+        self.media_watch: MediaWatch | None = None
         self._is_simulated = False
         self._server = server
         self._trunk_of: Callable[[Flow, Request], TrunkIdentity | None] | None = None
@@ -438,6 +440,7 @@ class App:
             self.poll_media()
         if not self._is_simulated:
             self._meter = LoadMeter(loop, self._udp_sockets, self.overload.sample)
+            self.media_watch = MediaWatch(loop, lambda: self.engine.lateness, self.overload.refuse_calls, self.publish)
         self._schedule_expiry()
         if self._registrar is not None:
             self._registrar.keep_alive(self.exchange, loop)
@@ -522,6 +525,8 @@ class App:
             self._expiry.cancel()
         if self._meter is not None:
             self._meter.close()
+        if self.media_watch is not None:
+            self.media_watch.close()
         self._expires_at = inf
         if self._reads_engine:
             asyncio.get_running_loop().remove_reader(self._engine.fileno())

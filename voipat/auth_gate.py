@@ -130,7 +130,7 @@ class Gate:
         if self.drops_scanners and is_scanner(request):
             return _SCANNER
         overload = self.overload
-        return self._shed(overload, request, flow, now) if overload is not None and overload.shed else None
+        return self._shed(overload, request, flow, now) if overload is not None and overload.is_shedding else None
 
     def _from_trunk(self, request: Request, flow: Flow) -> Verdict | None:
         """A call from a trunk: known by where it comes from, never by what it says (H11)."""

@@ -242,6 +242,20 @@ class ConferenceSpeaking:
     speaking: bool
 
 
+@value_object(frozen=True, slots=True)
+class MediaLate:
+    """The media engine's ticks of 20 ms come so late that it is heard; new calls are refused meanwhile."""
+
+    p99_ms: float
+
+
+@value_object(frozen=True, slots=True)
+class MediaInTime:
+    """They come in time again; `seconds` it took."""
+
+    seconds: float
+
+
 RecordingEvent = RecordingStarted | RecordingEnded
 CallEvent = CallStarted | CallRinging | CallAnswered | CallEnded | CallTransferred
 ConferenceEvent = ConferenceJoined | ConferenceLeft | ConferenceSpeaking
@@ -254,5 +268,7 @@ Event = (
     | BindingUnreachable
     | BindingReachable
     | RequestRefused
+    | MediaLate
+    | MediaInTime
 )
 Listener = Callable[[Event], None]

@@ -70,6 +70,8 @@ class Overload:
         self._rates = [0.0] * len(Kind)
         self.shed = 0.0
         self.late_s = 0.0
+        # Media that is late is not helped by refusing registrations, and is hurt by each call more.
+        self.refuses_calls = False
         self.counters: Final[Counter[str]] = Counter()
 
     def sample(self, late_s: float, now: float) -> None:
@@ -93,6 +95,9 @@ class Overload:
     def admits(self, kind: Kind) -> bool:
         """Whether one more of this kind is let in. Shares are kept exactly, not by chance."""
         self._asked[kind] += 1
+        if self.refuses_calls and kind >= Kind.CALL:
+            self.counters["media_late_calls"] += 1
+            return False
         refused = min(max(self.shed - kind, 0.0), 1.0)
         if not refused:
             return True
@@ -102,6 +107,15 @@ class Overload:
         if not is_admitted:
             self.counters[f"overload_{kind.name.lower()}"] += 1
         return is_admitted
+
+    @property
+    def is_shedding(self) -> bool:
+        """Whether anything at all is refused now."""
+        return self.refuses_calls or self.shed > 0.0
+
+    def refuse_calls(self, refuse: bool) -> None:
+        """Let no new call in until further notice, or let them in again."""
+        self.refuses_calls = refuse
 
     def retry_after(self) -> int:
         """Seconds for Retry-After."""

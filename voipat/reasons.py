@@ -90,7 +90,7 @@ INTERNAL_ERROR: Final = Reason(
 OVERLOADED: Final = Reason(
     "VP-2007", 503, 42, "failed", "Server is overloaded",
     "More came than could be served in time; what is new is refused first, calls under way go on. "
-    "`voipat stats` has overload_shed, overload_late_s and what was refused.")  # fmt: skip
+    "`voipat stats` has overload_shed, overload_late_s, engine_tick_p99_ms and what was refused.")  # fmt: skip
 CONFERENCE_FULL: Final = Reason(
     "VP-2008", 486, 17, "busy", "Conference is full",
     "The conference has as many members as it may.")  # fmt: skip

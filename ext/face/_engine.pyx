@@ -42,6 +42,7 @@ CRYPTO_OFF = VP_CRYPTO_OFF
 CRYPTO_AWAITED = VP_CRYPTO_AWAITED
 CRYPTO_ON = VP_CRYPTO_ON
 FLIGHT_MAX = VP_FLIGHT_MAX
+LATENESS_US = tuple(vp_tick_late_us[bucket] for bucket in range(8))
 KEY_OFF_MIN = VP_KEY_OFF_MIN
 KEY_ON_MAX = VP_KEY_ON_MAX
 
@@ -765,6 +766,16 @@ cdef class Core:
             if vp_is_running(&self.workers[index]):
                 cpu.append(vp_clock(self.workers[index].cpu_clock) / 1e9)
         return lost, late, cpu
+
+    def lateness(self):
+        """How many ticks were late by at most LATENESS_US[i], and at the end by more; of all workers together."""
+        cdef uint32_t index
+        cdef int bucket
+        cdef list counts = [0] * VP_TICK_BUCKETS
+        for index in range(self.worker_count if self.workers else 0):
+            for bucket in range(VP_TICK_BUCKETS):
+                counts[bucket] += vp_read64(self.workers[index].lateness[bucket])
+        return counts
 
     def now(self):
         """Monotonic seconds: the manual clock's, or the machine's."""

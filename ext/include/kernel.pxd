@@ -346,6 +346,9 @@ cdef extern from "socket.h" nogil:
 
 
 cdef extern from "worker.h" nogil:
+    enum:
+        VP_TICK_BUCKETS
+    const uint32_t vp_tick_late_us[8]
     ctypedef struct vp_worker:
         uint32_t *owned
         uint32_t owned_count
@@ -356,6 +359,7 @@ cdef extern from "worker.h" nogil:
         uint32_t running
         uint64_t events_lost
         uint64_t late_ticks
+        uint64_t lateness[9]
         vp_ring events
         vp_ring flights
         vp_context context

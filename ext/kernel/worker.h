@@ -26,6 +26,7 @@ enum {
     VP_BATCH = 128,
     VP_SWEEP_SHARDS = 8, /* a tick visits one port in eight: 160 ms for a round, which keeps the caches for the packets */
     VP_MAX_WORKERS = 64,
+    VP_TICK_BUCKETS = 9, /* of vp_tick_late_us and above */
     VP_CATCH_UP = 5, /* frames sent at once for ticks that came late: what jitter buffers take */
 };
 
@@ -51,6 +52,8 @@ typedef struct {
     uint32_t running; /* set by the thread once cpu_clock is valid */
     uint64_t events_lost;
     uint64_t late_ticks; /* ticks that came more than one period late */
+    uint64_t tick_due;
+    uint64_t lateness[VP_TICK_BUCKETS]; /* how many ticks were that late */
     vp_ring commands, events, flights;
     vp_command pending; /* an ADOPT whose port has not been let go yet, when `waiting` */
     vp_context context;
@@ -127,6 +130,7 @@ static inline void vp_worker_set_ticking(vp_worker *worker) {
     long period = ticks ? (long)VP_TICK : 0;
     struct itimerspec timer = {{0, period}, {0, period}};
     timerfd_settime(worker->timer_fd, 0, &timer, NULL);
+    worker->tick_due = vp_clock(CLOCK_MONOTONIC) + VP_TICK;
     worker->ticking = ticks;
 }
 
@@ -376,10 +380,22 @@ static inline void vp_worker_produce(vp_worker *worker, uint32_t ticks) {
     }
 }
 
+static const uint32_t vp_tick_late_us[VP_TICK_BUCKETS - 1] = {250, 500, 1000, 2000, 5000, 10000, 20000, 50000};
+
+static inline void vp_worker_count_lateness(vp_worker *worker, uint64_t expired) {
+    uint64_t late = worker->context.now > worker->tick_due ? (worker->context.now - worker->tick_due) / 1000 : 0;
+    uint32_t bucket = 0;
+    while (bucket < VP_TICK_BUCKETS - 1 && late > vp_tick_late_us[bucket])
+        bucket++;
+    VP_ADD(worker->lateness[bucket], 1);
+    worker->tick_due += expired * VP_TICK;
+}
+
 static inline void vp_worker_tick(vp_worker *worker) {
     uint64_t expired = 0;
     if (read(worker->timer_fd, &expired, sizeof expired) < 0)
         return;
+    vp_worker_count_lateness(worker, expired);
     if (expired > 2)
         VP_ADD(worker->late_ticks, 1);
     vp_worker_produce(worker, expired < UINT32_MAX ? (uint32_t)expired : UINT32_MAX);
