@@ -127,15 +127,21 @@ static inline void vp_conceal_join(vp_conceal *conceal, int16_t *samples, uint32
 #define VP_ALIKE 0.8f
 enum { VP_STRETCH_SPAN = 2 * VP_PITCH_MAX + 80 };
 
-/* The period after which the sound repeats; 0 when it does not, so that leaving one out would be heard. Of what is
- * quiet, any period may be left out. In `haste` the longest that will do is taken, and not the best. */
-static inline uint32_t vp_stretch_period(const int16_t *samples, uint32_t scale, bool haste) {
+/* The period after which the sound of `count` samples repeats; 0 when it does not, so that leaving one out would be heard.
+ * Of what is quiet, any period may be left out. In `haste` the longest that will do is taken, and not the best. */
+static inline uint32_t vp_stretch_period(const int16_t *samples, uint32_t count, uint32_t scale, bool haste) {
     enum { SPAN = 80, QUIET = 50 * 50 };
     float likeness = -1;
-    uint32_t best = 0;
-    if (vp_power(samples, VP_STRETCH_SPAN * scale) < QUIET)
-        return VP_PITCH_MIN * 2 * scale;
-    for (uint32_t lag = VP_PITCH_MIN * scale; lag <= VP_PITCH_MAX * scale; lag += scale > 2 ? scale / 2 : 1) {
+    uint32_t best = 0, longest = VP_PITCH_MAX * scale;
+    if (count < (VP_PITCH_MIN * 2 + SPAN) * scale)
+        return 0;
+    if (longest > count / 2)
+        longest = count / 2;
+    if (longest > count - SPAN * scale)
+        longest = count - SPAN * scale;
+    if (vp_power(samples, count < VP_STRETCH_SPAN * scale ? count : VP_STRETCH_SPAN * scale) < QUIET)
+        return VP_PITCH_MIN * 2 * scale <= longest ? VP_PITCH_MIN * 2 * scale : 0;
+    for (uint32_t lag = VP_PITCH_MIN * scale; lag <= longest; lag += scale > 2 ? scale / 2 : 1) {
         float found = vp_likeness(samples, samples + lag, SPAN * scale, scale);
         if (found > likeness || (haste && found > VP_ALIKE)) {
             likeness = found;

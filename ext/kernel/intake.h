@@ -17,7 +17,8 @@
 
 enum {
     VP_FORMATS = 6,          /* payload types that one side may decode */
-    VP_SLACK_MS = 15,        /* around the target: nothing is done about the delay */
+    VP_SLACK_ABOVE_MS = 15,  /* the target: nothing is done about the delay */
+    VP_SLACK_BELOW_MS = 4,   /* it: the target has 20 ms for a queue that ends within a packet, and no more */
     VP_FAR_OFF_MS = 60,      /* above it: at every tick */
     VP_SETTLE_TICKS = 8,     /* between two corrections otherwise */
     VP_GIVE_UP_TICKS = 50,   /* without a packet: what comes then is a new start */
@@ -324,7 +325,7 @@ static inline void vp_intake_settle(vp_intake *intake, vp_intake_counters *count
     uint32_t scale = intake->conceal.scale, span = VP_STRETCH_SPAN * scale;
     int32_t above = vp_intake_delay_ms(intake, now) - (int32_t)intake->jitter.target_ms;
     bool far = above > VP_FAR_OFF_MS;
-    if (intake->settled++ < (far ? 1 : VP_SETTLE_TICKS) || (above < VP_SLACK_MS && above > -VP_SLACK_MS) || intake->waited)
+    if (intake->settled++ < (far ? 1 : VP_SETTLE_TICKS) || (above < VP_SLACK_ABOVE_MS && above > -VP_SLACK_BELOW_MS) || intake->waited)
         return;
     vp_slot *next = vp_jitter_oldest(&intake->jitter);
     while (intake->queued < span && next && next->sequence == intake->jitter.next && next->timestamp == intake->expected
@@ -333,7 +334,8 @@ static inline void vp_intake_settle(vp_intake *intake, vp_intake_counters *count
         vp_intake_decode(intake, counters, next);
         next = vp_jitter_oldest(&intake->jitter);
     }
-    uint32_t period = intake->queued < span ? 0 : vp_stretch_period(intake->queue, scale, far);
+    /* With little delay there is never a whole span: what there is must do, or the end is reached before a period is won. */
+    uint32_t period = above > 0 && intake->queued < span ? 0 : vp_stretch_period(intake->queue, intake->queued, scale, far);
     if (!period || vp_intake_room(intake) < period)
         return;
     if (above > 0)

@@ -27,8 +27,8 @@ CYCLE_S = TALK_S + HELD_S + AGAIN_S + ROOM_S
 # A change of what is heard has this long: a round trip of signalling and the jitter buffer's depth.
 SWITCH_S = 0.5
 LONGEST_GAP_S = 0.04
-# All switches of an hour together, beyond what the far side's clock explains.
-DRIFT_S = 0.2
+# What the switches of one cycle may move the timestamps, beyond what the far side's clock explains: a packet.
+DRIFT_S = 0.025
 # The tone has an amplitude of 8000; µ-law rounds by up to 128 there, on either of two samples and twice in a transcode.
 CLICK = 800
 
@@ -143,7 +143,7 @@ def test_a_voice_goes_on_through_hold_conference_and_transfer(skew: float, soak:
             assert clicks(samples, hertz) <= CLICK, f"{start} s to {end} s"
     stamps = np.unwrap(np.array([stamp for _, _, stamp, _ in headers], np.float64), period=2**32) / RATE
     ahead = (stamps - stamps[0]) - (np.array(heard.arrived) - heard.arrived[0])
-    assert np.abs(ahead).max() <= abs(skew) * heard.arrived[-1] + DRIFT_S
+    assert np.abs(ahead).max() <= abs(skew) * heard.arrived[-1] + DRIFT_S * (hour.cycles + 1)
 
 
 @pytest.mark.parametrize("skew", [200e-6, -200e-6])
@@ -173,7 +173,7 @@ def test_a_room_follows_the_clock_of_its_members(skew: float, soak: bool) -> Non
     for each in figures:
         assert each.overflow == each.garbage == each.late == 0
         assert each.delay_ms <= 60, "what is not played in time is not kept"
-        assert each.starved <= 2 and each.stretched > 0, figures
+        assert each.starved == 0 and each.stretched > 0, figures
     times, samples = heard.between(3.0, seconds - 1.0)
     assert np.diff(times).max() <= FRAME_S + LONGEST_GAP_S
     assert clicks(samples, VOICE_HZ) <= CLICK
