@@ -51,8 +51,8 @@ class EventLog:
 
 def _is_said(event: Event) -> bool:
     """What comes with every call and every refresh is for debugging only."""
-    is_detail = isinstance(event, CallRinging | ConferenceSpeaking) or (
-        isinstance(event, Registered) and event.is_refresh
+    is_detail = (
+        event.is_refresh if isinstance(event, Registered) else isinstance(event, (CallRinging, ConferenceSpeaking))
     )
     return not is_detail or logger.isEnabledFor(logging.DEBUG)
 

@@ -81,7 +81,7 @@ class Trunks:
     def attach(self, app: App) -> None:
         """Serve this App: know its calls from trunks, and while it is open watch over them."""
         app.identify_trunks(self.identify)
-        app.subscribe(self._on_event)
+        app.subscribe(self._on_ended, (events.CallEnded,))
         app.add_service(self)
 
     async def start(self, app: App) -> None:
@@ -240,7 +240,7 @@ class Trunks:
         line.succeeded()
         return placed
 
-    def _on_event(self, event: events.Event) -> None:
+    def _on_ended(self, event: events.Event) -> None:
         if isinstance(event, events.CallEnded) and (line := self._places.pop(event.id, None)) is not None:
             line.release()
 

@@ -109,7 +109,7 @@ class Guard:
         asked = self._accounts.get(account[:_ACCOUNT_SIZE])
         if asked is not None:
             asked.tokens = min(asked.tokens + 1.0, self._policy.account_burst)
-        offender = self._offenders.get(_pair(source, account))
+        offender = self._offenders.get(_pair(source, account)) if self._offenders else None
         if offender is not None:
             offender.failures = 0.0
 
@@ -142,6 +142,8 @@ class Guard:
         return until is not None and until > now
 
     def _banned(self, source: str, account: str, now: float) -> bool:
+        if not self._offenders:
+            return False
         whole = self._offenders.get(source)
         if whole is not None and whole.until > now and not self._holds_registration(source, now):
             return True
@@ -227,6 +229,9 @@ class _Recent(Generic[Key, Entry]):
 
     def remove(self, key: Key) -> None:
         self._entries.pop(key, None)
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
 
     def items(self) -> list[tuple[Key, Entry]]:
         return list(self._entries.items())

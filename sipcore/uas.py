@@ -27,7 +27,7 @@ from sipcore.invite_usage import (
     stop_repeating,
     update_refusal,
 )
-from sipcore.message import Request, response_to
+from sipcore.message import Request
 from sipcore.outputs import Output, Transmit
 from sipcore.reliable import MAX_HELD, OPTION, Held, Provisionals, rack_of, takes_reliable, wants_reliable
 from sipcore.routing import reconnect_flow, response_flow, stamped_via
@@ -85,16 +85,9 @@ class UserAgentServer:
         return None
 
     def _stamp(self, request: Request, via: Via, flow: Flow) -> None:
-        values = request.headers.get_all("Via")
-        stamped = stamped_via(values[0], via, flow)
-        if stamped is None:
-            return
-        if len(values) == 1:
-            request.headers.set("Via", stamped)
-            return
-        request.headers.remove("Via")
-        for value in reversed([stamped, *values[1:]]):
-            request.headers.prepend("Via", value)
+        stamped = stamped_via(request.headers.get_all("Via")[0], via, flow)
+        if stamped is not None:
+            request.stamp_via(stamped)
 
     def _receive_ack(
         self, transaction: Transaction | None, request: Request, flow: Flow, now: float, out: list[Output]
@@ -485,8 +478,7 @@ class UserAgentServer:
         if status == 100 and "Timestamp" in request.headers:
             # RFC 3261 §8.2.6.1: "MUST be copied into this 100 (Trying) response".
             headers = [*headers, ("Timestamp", request.headers.get("Timestamp") or "")]
-        response = response_to(request, status, reason, to_tag=to_tag, headers=headers, body=body)
-        transaction.data = response.to_bytes()
+        transaction.data = request.response_bytes(status, reason, to_tag, headers, body)
 
     def _with_dialog_headers(self, transaction: Transaction, request: Request, headers: HeaderPairs) -> HeaderPairs:
         if request.method not in TARGET_REFRESH or transaction.flow is None:
@@ -670,8 +662,7 @@ class UserAgentServer:
     ) -> None:
         if self._state.server:
             headers = [*headers, ("Server", self._state.server)]
-        response = response_to(request, status, reason, to_tag=to_tag, headers=headers)
-        out.append(Transmit(response.to_bytes(), flow))
+        out.append(Transmit(request.response_bytes(status, reason, to_tag, headers, b""), flow))
 
     def _stateless_tag(self, request: Request) -> str:
         # The fields whole: they are in a malformed request too, which is answered like any other.

@@ -602,22 +602,21 @@ class App:
         status, headers, reason = self._registrar.register(event.request, event.flow, event.identity)
         if reason is not None:
             headers.append(reason.warning(str(event.flow.local)))
-        elif self.gate.guard is not None:
-            self._note_registration(event)
         self.exchange.respond(event.transaction, status, headers)
         if reason is None:
-            phones = self._registrar.lookup(event.identity.tenant, event.identity.user)
-            self.subscriptions.tell_phones([each for each in phones if each.flow == event.flow])
+            identity = event.identity
+            bindings = self._registrar.lookup(identity.tenant, identity.user)
+            if bindings and self.gate.guard is not None:
+                self._note_registration(self.gate.guard, event.flow, bindings)
+            phones = [each for each in bindings if each.flow is event.flow or each.flow == event.flow]
+            self.subscriptions.tell_phones(Resource(identity.tenant, identity.user), phones)
         if event.flow.reliable:
             self.driver.authenticated(event.flow)
         self._schedule_expiry()
 
-    def _note_registration(self, event: RequestReceived) -> None:
-        assert self._registrar is not None and isinstance(event.identity, Identity) and self.gate.guard is not None
-        bindings = self._registrar.lookup(event.identity.tenant, event.identity.user)
-        if bindings:
-            left = max(binding.expires_at for binding in bindings) - self._wallclock()
-            self.gate.guard.registered(event.flow.remote.host, self.driver.now() + left)
+    def _note_registration(self, guard: Guard, flow: Flow, bindings: Sequence[Binding]) -> None:
+        left = max([binding.expires_at for binding in bindings]) - self._wallclock()
+        guard.registered(flow.remote.host, self.driver.now() + left)
 
     def _receive_invite(self, event: RequestReceived) -> None:
         assert self._switch is not None and self._tasks is not None, "requests come between start and end"

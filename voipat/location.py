@@ -164,14 +164,14 @@ class MemoryLocation:
     def update(self, tenant: str, aor: str, saved: Sequence[Binding], removed: Sequence[Binding]) -> None:
         """Make one REGISTER's changes, all of them. A saved binding replaces the one with its key."""
         key = (tenant, aor)
-        gone = {binding.key for binding in removed} | {binding.key for binding in saved}
+        renewed = [binding.key for binding in saved]
+        lost = [binding for binding in removed if binding.key not in renewed]
+        gone = [*renewed, *(binding.key for binding in lost)] if lost else renewed
         kept = [binding for binding in self._all(key) if binding.key not in gone]
         self._put(key, (*kept, *saved))
         if self._observer is not None:
-            renewed = {binding.key for binding in saved}
-            for binding in removed:
-                if binding.key not in renewed:
-                    self._observer.binding_removed(binding)
+            for binding in lost:
+                self._observer.binding_removed(binding)
             for binding in saved:
                 self._observer.binding_saved(binding)
 
@@ -217,7 +217,7 @@ class MemoryLocation:
             return
         self._count += len(bindings) - len(record.bindings)
         record.bindings = bindings
-        if any(binding.expires_at < record.due for binding in bindings):
+        if bindings and min([binding.expires_at for binding in bindings]) < record.due:
             record.due = self._schedule(key, bindings)
             self._compact()
 

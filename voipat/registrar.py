@@ -160,11 +160,12 @@ class Registrar:
             return reasons.BAD_CONTACT.status, [], reasons.BAD_CONTACT
         gruus = self.gruus if self.gruus is not None and has_option(request, "gruu") else None
         headers = [("Contact", _contact_value(binding, wallclock, gruus)) for binding in left]
-        if any(binding.reg_id and binding.call_id == request.call_id for binding in left):
+        if [binding for binding in left if binding.reg_id and binding.call_id == request.call_id]:
             # RFC 5626 §6: "the registrar MUST include the 'outbound' option-tag in a Require header field".
             headers.append(("Require", "outbound"))
         # RFC 3327 §5.3: the UA learns of the path that was stored.
-        headers += [("Path", value) for value in request.headers.get_all("Path")[:MAX_PATH]]
+        if "Path" in request.headers:
+            headers += [("Path", value) for value in request.headers.get_all("Path")[:MAX_PATH]]
         headers.append(("Date", self._date_text(wallclock)))
         return 200, headers, None
 
@@ -254,8 +255,8 @@ class Registrar:
         return min(expires, self._policy.max_expires)
 
     def _tell(self, change: _Change, before: Sequence[Binding], wallclock: float) -> None:
-        renewed = {binding.key for binding in change.saved}
-        known = {binding.key for binding in before}
+        known = [binding.key for binding in before]
+        renewed = [binding.key for binding in change.saved] if change.removed else ()
         for binding in change.removed:
             if binding.key not in renewed:
                 self._publish(events.Unregistered(binding.tenant, binding.aor, binding.contact, "removed"))

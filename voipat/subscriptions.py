@@ -234,21 +234,21 @@ class Subscriptions:
 
     def _pay(self, notifier: Notifier, resource: Resource) -> None:
         del self._owed[(notifier.package, resource)]
-        for binding in self._lookup(resource.tenant, resource.user):
-            self._tell(notifier, binding)
+        state = notifier.state_of(resource)
+        if state is not None:
+            for binding in self._lookup(resource.tenant, resource.user):
+                self._tell(notifier, resource, state, binding)
 
-    def tell_phones(self, bindings: list[Binding]) -> None:
+    def tell_phones(self, resource: Resource, bindings: Sequence[Binding]) -> None:
         """A REGISTER came: the phones hear of their own user, unless they watch him anyway."""
         for notifier in self._notifiers.values():
-            if notifier.unsolicited:
+            if notifier.unsolicited and bindings and (state := notifier.state_of(resource)) is not None:
                 for binding in bindings:
-                    self._tell(notifier, binding)
+                    self._tell(notifier, resource, state, binding)
 
-    def _tell(self, notifier: Notifier, binding: Binding) -> None:
-        resource = Resource(binding.tenant, _user_of(Uri.parse(binding.aor)))
+    def _tell(self, notifier: Notifier, resource: Resource, state: Document | bytes, binding: Binding) -> None:
         watchers = self._by_resource.get((notifier.package, resource), ())
-        state = notifier.state_of(resource)
-        if state is None or any(each.key[1] == binding.contact for each in watchers):
+        if any(each.key[1] == binding.contact for each in watchers):
             return
         target = target_of(binding)
         own = NameAddr(resource.uri)

@@ -73,6 +73,19 @@ def canonical(str name not None):
     return name.strip(" \t") if index == UNKNOWN else NAMES[index]
 
 
+cdef str checked_name(str name):
+    """The name of a header of ours, in its canonical spelling. Raises LocalProtocolError."""
+    cdef Span spelled
+    cdef int index = index_of(name)
+    if index != UNKNOWN:
+        return <str>NAMES[index]
+    name = name.strip(" \t")
+    owner = pin(name, &spelled)
+    if spelled.end == 0 or span(spelled.p, 0, spelled.end, TOKEN) != spelled.end:
+        raise LocalProtocolError("bad header name")
+    return name
+
+
 cdef int check_line(str text) except -1:
     """What we are asked to send must stay on its line: CR or LF would begin a header of somebody else's choice."""
     cdef Span at
@@ -220,14 +233,10 @@ cdef class Headers:
 
     cdef int write_line(self, Py_ssize_t at, int index, str name, str value) except -1:
         """Insert a line of ours before the line `at`."""
-        cdef Span spelled
         cdef Line* line
         check_line(value)
         if index == UNKNOWN:
-            name = name.strip(" \t")
-            owner = pin(name, &spelled)
-            if spelled.end == 0 or span(spelled.p, 0, spelled.end, TOKEN) != spelled.end:
-                raise LocalProtocolError("bad header name")
+            name = checked_name(name)
         line = self.insert(at)
         line.index = index
         line.start = -1
@@ -481,6 +490,20 @@ cdef class Headers:
         return put(out, <const char*>b"\r\n", 2)
 
 
+cdef int put_line(Buffer* out, Headers headers, Line* line) except -1:
+    """One line as `put_lines` would write it."""
+    if line.is_plain:
+        return put(out, PyBytes_AS_STRING(headers._source) + line.start, line.end + 2 - line.start)
+    return put_field(out, headers.name_of(line), headers.value_of(line))
+
+
+cdef int put_field(Buffer* out, str name, str value) except -1:
+    put_text(out, name)
+    put(out, <const char*>b": ", 2)
+    put_text(out, value)
+    return put(out, <const char*>b"\r\n", 2)
+
+
 cdef enum Field:
     VIAS
     FROM_FIELD
@@ -702,6 +725,75 @@ cdef class Request(Message):
 
     cdef str start_line(self):
         return f"{self.method} {self.uri_text} SIP/2.0"
+
+    def stamp_via(self, str value not None):
+        """Put `value` in the place of the topmost Via; what else was parsed stays. Raises LocalProtocolError."""
+        cdef Headers headers = self.headers
+        cdef bint is_current = self._fields is not None and self._version == headers.version
+        cdef Py_ssize_t i = headers.find_line(0, VIA, None), stop
+        cdef Span at
+        if i < 0:
+            raise LocalProtocolError("no Via header")
+        owner = headers.span_of(&headers._lines[i], &at)
+        stop = element_end(at.p, at.start, at.end)
+        if stop < at.end:
+            value = f"{value}, {text_of(at.p, skip_space(at.p, stop + 1, at.end), at.end)}"
+        headers.write_line(i, VIA, "Via", value)
+        headers.delete(i + 1)
+        if is_current:
+            self._fields[VIAS] = None
+            self._version = headers.version
+
+    def response_bytes(self, int status, str reason, str to_tag, headers, bytes body not None):
+        """What `response_to(self, …).to_bytes()` gives, without making the response: see there.
+
+        Raises LocalProtocolError for text that would not stay on its line.
+        """
+        cdef Buffer out
+        if reason is None:
+            reason = REASONS.get(status, "")
+        check_line(reason)
+        out.data = out.stack
+        out.heap = NULL
+        out.size = 0
+        out.capacity = sizeof(out.stack)
+        try:
+            put_text(&out, f"SIP/2.0 {status} {reason}\r\n")
+            self.put_for_response(&out, to_tag if to_tag is not None and self.lacks_tag() else None)
+            for name, value in headers:
+                check_line(value)
+                if index_of(name) != CONTENT_LENGTH:
+                    put_field(&out, checked_name(name), value)
+            put_text(&out, f"Content-Length: {PyBytes_GET_SIZE(body)}\r\n\r\n")
+            put(&out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+            return PyBytes_FromStringAndSize(out.data, out.size)
+        finally:
+            PyMem_Free(out.heap)
+
+    cdef int put_for_response(self, Buffer* out, str to_tag) except -1:
+        """The lines of `Headers.for_response`."""
+        cdef Headers headers = self.headers
+        cdef Line* line
+        cdef Py_ssize_t i
+        for i in range(headers._count):
+            line = &headers._lines[i]
+            if line.index == VIA:
+                put_line(out, headers, line)
+            elif line.index == FROM or line.index == TO or line.index == CALL_ID or line.index == CSEQ:
+                if headers.find_line(0, line.index, None) != i:
+                    continue
+                if line.index == TO and to_tag is not None:
+                    put_field(out, "To", f"{headers.value_of(line)};tag={to_tag}")
+                else:
+                    put_line(out, headers, line)
+        return 0
+
+    cdef bint lacks_tag(self) except -1:
+        """A To that cannot be read is sent back as it came."""
+        try:
+            return self.field(TO_FIELD).tag is None
+        except ParseError:
+            return False
 
 
 cdef class Response(Message):
