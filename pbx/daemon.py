@@ -9,7 +9,6 @@ reloads: everything is read and checked first, then swapped, so a bad file chang
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -32,6 +31,7 @@ from pbx.cdr import CdrSource, CdrWriter
 from pbx.changes import reload_row
 from pbx.commands import commands_of
 from pbx.config import Config, RegistrarConfig
+from pbx.collector import Collector
 from pbx.control import ControlServer
 from pbx.decisions import ToMailbox, ToVoicemail
 from pbx.dial_plan import warnings_of
@@ -74,10 +74,6 @@ FLUSH_BEFORE_LISTING_S: Final = 1.0
 STORE_CLOSE_S: Final = 10.0
 # Signs the Record-Route of proxied calls, so that they find their way after a restart too.
 ROUTE_KEY: Final = "route.key"
-# Of CPython's 700, 10 and 10 the first made the collector walk the same living objects again and again, a tenth of all
-# CPU time at 300 calls/s (a transaction lives for 32 s). Larger ones than these make it stop the loop for too long:
-# with 20,000 and 20 the second generation took 383 ms, because ended calls leave cycles.
-GC_THRESHOLDS: Final = (2_000, 5, 100)
 
 
 def serve(path: Path, overrides: Sequence[str]) -> int:
@@ -156,9 +152,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
         async with AsyncExitStack() as stack:
             await self._start(stack, loop)
-            # What the start made stays: the collector need not look at it again.
-            gc.freeze()
-            gc.set_threshold(*GC_THRESHOLDS)
+            stack.callback(Collector(loop).close)
             _say(f"ready in {_seconds_since_process_start():.2f} s")
             logger.info("ready", extra={"version": __version__, "pid": os.getpid()})
             await self._until_stopped()

@@ -119,6 +119,7 @@ def end_dialog(state: EndpointState, dialog: Dialog, now: float, out: list[Outpu
     was_known = dialog.state is not DialogState.TRYING
     dialog.state = DialogState.TERMINATED
     _end_invite(state, dialog, now)
+    dialog.negotiation.close()
     if was_known:
         out.append(DialogEnded(dialog.id))
 

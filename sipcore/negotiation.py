@@ -42,6 +42,14 @@ class Negotiation:
         self.owner: Transaction | None = None
         self._described: Transaction | None = None
 
+    def close(self) -> None:
+        """The dialog is gone. Its transactions know it: without this they would hold each other until the collector
+
+        comes by.
+        """
+        self.pending = Pending.NONE
+        self.owner = self._described = None
+
     def described(self, transaction: Transaction | None, *, ours: bool) -> None:
         """A description in a request, an ACK, or a reliable response."""
         self.pending = TRANSITIONS[self.pending, ours]

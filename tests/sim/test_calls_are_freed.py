@@ -54,3 +54,4 @@ def test_an_ended_call_is_in_no_cycle(behaviour: object, seed: int) -> None:
             gc.garbage.clear()
             gc.enable()
     assert not found & {"Call", "Fork", "Bridge", "MediaLeg", "Task", "Request", "Response", "SessionDescription"}
+    assert not found & {"Dialog", "Negotiation", "Transaction"}

@@ -201,3 +201,44 @@ def test_the_response_is_independent_of_its_request() -> None:
     request.headers.set("CSeq", "1 BYE")
     assert response.cseq == (314159, "INVITE")
     assert REASONS[487] == "Request Terminated"
+
+
+@pytest.mark.parametrize("to_tag", [None, "a1"])
+@pytest.mark.parametrize("data", [INVITE, INVITE.replace(b"biloxi.com>\r\nFrom", b"biloxi.com>;tag=x\r\n y=1\r\nFrom")])
+def test_a_response_written_at_once_is_the_one_that_is_made_first(data: bytes, to_tag: str | None) -> None:
+    request = parse_message(data)
+    assert isinstance(request, Request)
+    headers = [("Server", "voipat"), ("x-Own", "é"), ("m", "<sip:us@here>")]
+    made = response_to(request, 200, "Fine", to_tag=to_tag, headers=headers, body=b"v=0\r\n")
+    assert request.response_bytes(200, "Fine", to_tag, headers, b"v=0\r\n") == made.to_bytes()
+    assert request.response_bytes(486, None, to_tag, (), b"") == response_to(request, 486, to_tag=to_tag).to_bytes()
+
+
+@pytest.mark.parametrize("header", [("Server", "a\r\nVia: b"), ("Bad name", "x"), ("", "x")])
+def test_a_response_written_at_once_keeps_its_lines(header: tuple[str, str]) -> None:
+    with pytest.raises(LocalProtocolError):
+        invite().response_bytes(200, None, None, [header], b"")
+    with pytest.raises(LocalProtocolError):
+        invite().response_bytes(200, "OK\r\nVia: b", None, (), b"")
+
+
+def test_a_long_response_is_whole() -> None:
+    body = b"x" * 9000
+    assert invite().response_bytes(200, None, "t", (), body).endswith(b"Content-Length: 9000\r\n\r\n" + body)
+
+
+def test_the_topmost_via_is_stamped_and_what_was_parsed_stays() -> None:
+    request = invite()
+    to, below = request.to, request.vias[1:]
+    request.stamp_via("SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK776asdhds;received=192.0.2.1")
+    assert request.to is to
+    assert request.via.params["received"] == "192.0.2.1" and request.vias[1:] == below
+    assert request.headers.lines("Via")[1:] == ["SIP/2.0/UDP h3"]
+    request.headers.set("To", "<sip:carol@biloxi.com>")
+    request.stamp_via("SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK776asdhds")
+    assert request.to.uri.user == "carol" and len(request.vias) == 3
+
+
+def test_without_a_via_nothing_is_stamped() -> None:
+    with pytest.raises(LocalProtocolError):
+        Request("OPTIONS", "sip:us").stamp_via("SIP/2.0/UDP h")
