@@ -261,10 +261,10 @@ def target_of(binding: Binding) -> Target:
     uri = Uri.parse(binding.contact)
     if uri.headers:
         uri = uri.replace(headers={})
-    return Target(uri, _flow_to(binding, uri), binding.aor.partition(":")[2].partition("@")[0], binding.path)
+    return Target(uri, flow_to(binding, uri), binding.aor.partition(":")[2].partition("@")[0], binding.path)
 
 
-def _flow_to(binding: Binding, uri: Uri) -> Flow:
+def flow_to(binding: Binding, uri: Uri) -> Flow:
     """The flow of a call to the binding: that of its REGISTER, which is open through any NAT (RFC 5626, RFC 3581).
 
     A UDP phone whose contact names the address that it registered from sits behind no NAT, and the port that it

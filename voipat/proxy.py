@@ -19,6 +19,7 @@ from sipcore.proxy import MAX_TARGETS, ProxyTarget, Search
 from sipcore.uri import Uri, unescape
 from voipat import reasons
 from voipat.accounts import Identity
+from voipat.dialing import flow_to
 from voipat.location import Binding
 from voipat.proxied_calls import ProxiedCalls
 from voipat.reasons import Reason
@@ -192,7 +193,8 @@ class Proxy:
 def _target(destination: Destination) -> ProxyTarget:
     """Raises: ParseError for a text that is no URI."""
     if isinstance(destination, Binding):
-        return ProxyTarget(Uri.parse(destination.contact), destination.flow, destination.path)
+        uri = Uri.parse(destination.contact)
+        return ProxyTarget(uri, flow_to(destination, uri), destination.path)
     return ProxyTarget(Uri.parse(destination) if isinstance(destination, str) else destination)
 
 

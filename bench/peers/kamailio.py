@@ -51,8 +51,7 @@ request_route {{
   if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
   t_check_trans();
   if (is_method("INVITE")) {{
-    if (!pv_www_authenticate("$td", "pass-$au", "0")) {{ www_challenge("$td", "0"); exit; }}
-    consume_credentials();
+    {challenge}
     record_route();
   }}
   if (!lookup("location")) {{ t_newtran(); t_reply("404", "Not Found"); exit; }}
@@ -60,18 +59,24 @@ request_route {{
 }}
 """
 
+CHALLENGE = """\
+if (!pv_{kind}_authenticate("$td", "pass-$au", "0")) {{ {kind}_challenge("$td", "0"); exit; }}
+    consume_credentials();"""
+
 
 class Kamailio(SipContender):
     """From the distribution's package, no database, no log."""
 
     name: ClassVar[str] = "kamailio"
+    # Before an INVITE is relayed.
+    challenge: ClassVar[str] = CHALLENGE.format(kind="www")
 
     def start(self, directory: Path) -> None:
         program = peer_program("kamailio")
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         config = directory / "kamailio.cfg"
-        config.write_text(CONFIG.format(port=self.port, modules=self._modules(program)))
+        config.write_text(CONFIG.format(port=self.port, modules=self._modules(program), challenge=self.challenge))
         command = [program, "-DD", "-E", "-f", str(config), "-m", "256", "-M", "16", "-Y", str(directory)]
         self.process = Process(command, cwd=directory, log=directory / "kamailio.log", LD_LIBRARY_PATH=library_path())
         wait_until(self._ready, 10, f"kamailio is ready:\n{self.process.output()[-2000:]}")
@@ -92,3 +97,15 @@ class Kamailio(SipContender):
         environment = {**os.environ, "LD_LIBRARY_PATH": library_path()}
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         return done.stdout.splitlines()[0].removeprefix("version: ").split("(")[0].strip()
+
+
+class KamailioProxy(Kamailio):
+    """Asks as a proxy does, by 407."""
+
+    challenge: ClassVar[str] = CHALLENGE.format(kind="proxy")
+
+
+class KamailioOpenProxy(Kamailio):
+    """Lets everybody call its users."""
+
+    challenge: ClassVar[str] = ""

@@ -11,6 +11,7 @@ from typing import ClassVar
 from bench.peers.base import MediaContender, SipContender
 from bench.rig import usage
 from bench.rig.extensions import many_extensions
+from bench.rig.processes import Process, free_port, wait_until
 from bench.rig.server import REPOSITORY, VOIPAT, Server
 
 LOW, HIGH = 20000, 25999
@@ -34,6 +35,37 @@ class VoipatServer(SipContender):
         directory.mkdir(parents=True, exist_ok=True)
         self.server = Server(directory, config=many_extensions(directory))
         self.process, self.port = self.server.process, self.server.port
+
+    def version(self) -> str:
+        return own_version()
+
+
+class VoipatProxy(SipContender):
+    """`voipat serve` with a tenant whose calls only pass: CDRs, guard and counters on."""
+
+    name: ClassVar[str] = "voipat"
+
+    def start(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        server = Server(directory, config=many_extensions(directory, 'calls = "proxied"'))
+        self.process, self.port = server.process, server.port
+
+    def version(self) -> str:
+        return own_version()
+
+
+class VoipatOpenProxy(SipContender):
+    """`voipat.App` with a public `voipat.Proxy` and nothing else: no store, no guard."""
+
+    name: ClassVar[str] = "voipat"
+
+    def start(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        command = [sys.executable, "-m", "bench.peers.proxy_host", str(self.port)]
+        log = directory / "proxy.log"
+        self.process = Process(command, cwd=REPOSITORY, log=log)
+        wait_until(lambda: "ready" in log.read_text(), 10, "the proxy is ready")
 
     def version(self) -> str:
         return own_version()

@@ -8,11 +8,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bench.peers.base import Contender, MediaContender, SipContender
-from bench.peers.kamailio import Kamailio
-from bench.peers.ours import VoipatEngine, VoipatServer
+from bench.peers.kamailio import Kamailio, KamailioOpenProxy, KamailioProxy
+from bench.peers.ours import VoipatEngine, VoipatOpenProxy, VoipatProxy, VoipatServer
 from bench.peers.rtpengine import Rtpengine
 from bench.rig import load, usage
 from bench.rig.extensions import EXTENSIONS
@@ -76,13 +77,15 @@ def register(contender: Contender, directory: Path) -> Trial:
     return trial_of(done, 1e6, {"memory per binding/kB": binding_kb})
 
 
-def call(contender: Contender, directory: Path) -> Trial:
+def call(contender: Contender, directory: Path, scenario: str = "call", rate: float = 300) -> Trial:
     assert isinstance(contender, SipContender)
     target = target_of(contender)
     callee = load.Callee(directory, target)
     try:
-        load.calls(directory, target, callee, rate=100, count=100)
-        done = load.calls(directory, target, callee, rate=300, count=1800, settle=lambda: time.sleep(1.0))
+        load.calls(directory, target, callee, rate=100, count=100, scenario=scenario)
+        done = load.calls(
+            directory, target, callee, rate=rate, count=1800, settle=lambda: time.sleep(1.0), scenario=scenario
+        )
     finally:
         callee.close()
     return trial_of(done, 1e3, {"INVITE to 200, p50/ms": done.percentile(0.5), "p99/ms": done.percentile(0.99)})
@@ -147,6 +150,24 @@ SCENARIOS = {
             {"kamailio": Kamailio},
             call,
             "not the same work: voipat is a B2BUA that anchors media and writes CDRs, Kamailio a record-routing proxy",
+        ),
+        Scenario(
+            "proxied",
+            "proxied call, INVITE with digest, 100/s, 200 ms hold",
+            "ms CPU",
+            VoipatProxy,
+            {"kamailio": KamailioProxy},
+            partial(call, scenario="call_proxied", rate=100),
+            "both look the callee up and record-route; voipat asks its dial plan and writes a CDR on disk",
+        ),
+        Scenario(
+            "proxied-open",
+            "proxied call without digest, 100/s, 200 ms hold",
+            "ms CPU",
+            VoipatOpenProxy,
+            {"kamailio": KamailioOpenProxy},
+            partial(call, scenario="call_open", rate=100),
+            "both look the callee up and record-route; neither writes anything down",
         ),
         Scenario(
             "relay",

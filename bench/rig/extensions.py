@@ -11,10 +11,10 @@ FIRST = 10000
 CALLEE = str(FIRST + EXTENSIONS)  # who is called has one contact, so it is not among those that load registers
 
 
-def many_extensions(directory: Path) -> Path:
-    """The example's server section with 5,000 extensions and the one that is called."""
+def many_extensions(directory: Path, *settings: str) -> Path:
+    """The example's server section with 5,000 extensions and the one that is called; `settings` are the tenant's."""
     head = OFFICE.read_text().split("[[tenant]]", 1)[0]
-    lines = [head, "[[tenant]]", 'domain = "office.test"', 'digest = ["MD5"]', ""]
+    lines = [head, "[[tenant]]", 'domain = "office.test"', 'digest = ["MD5"]', *settings, ""]
     for number in range(FIRST, FIRST + EXTENSIONS + 1):
         lines += ["[[tenant.extension]]", f'number = "{number}"', f'password = "pass-{number}"', ""]
     path = directory / "bench.toml"

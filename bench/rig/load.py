@@ -184,12 +184,13 @@ def calls(
     count: int,
     hold_ms: int = 200,
     settle: Callable[[], object] = lambda: None,
+    scenario: str = "call",
 ) -> Load:
     """Digest INVITE, 180, 200, ACK, BYE to one phone; without a server straight to it and without digest."""
     rows: list[list[str | int]] = [[user, credentials(user), callee.user, 6000] for user in users(200)]
     return drive(
         directory,
-        "call" if target.address else "call_open",
+        scenario if target.address else "call_open",
         target=target,
         rows=rows,
         rate=rate,
