@@ -1,9 +1,9 @@
 """When CPython's collector looks at what: new objects once, all of them only in a quiet moment.
 
 What a call, a registration and a subscription leave is freed by its reference count; cycles come of rare paths
-(exceptions, tasks that were cancelled), and most of those die young. What has survived its first look lives for the 32 s
-of a transaction or the length of a call: looking at it again costs pauses of 40 ms (CPython's second generation) and
-1.2-2.4 s (all of it, after 400 calls/s), which CPython would make in the middle of the load.
+(exceptions, tasks that were cancelled), and most of those die young. What has survived its first look lives for the
+32 s of a transaction or the length of a call: looking at it again costs pauses of 40 ms (CPython's second generation)
+and 1.2-2.4 s (all of it, after 400 calls/s), which CPython would make in the middle of the load.
 """
 
 from __future__ import annotations

@@ -29,9 +29,9 @@ from pbx.admission import Admission
 from pbx.calls import Switchboard
 from pbx.cdr import CdrSource, CdrWriter
 from pbx.changes import reload_row
+from pbx.collector import Collector
 from pbx.commands import commands_of
 from pbx.config import Config, RegistrarConfig
-from pbx.collector import Collector
 from pbx.control import ControlServer
 from pbx.decisions import ToMailbox, ToVoicemail
 from pbx.dial_plan import warnings_of
