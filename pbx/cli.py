@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pbx import cdr_export, config, control, output
+from pbx import cdr_export, config, control, output, voicemail_cli
 from pbx.cdr import DISPOSITIONS
 from pbx.control import ControlError, NotRunningError
 from pbx.errors import ConfigError, DataDirectoryError, PbxError
@@ -106,6 +106,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_questions(commands)
     _add_route(commands)
     _add_objects(commands)
+    voicemail = _asking(commands, "voicemail", _voicemail, "the messages of mailboxes: list, show, export, delete")
+    voicemail_cli.add_arguments(voicemail)
     return parser
 
 
@@ -283,6 +285,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from pbx.dial_plan import warnings_of
+    from pbx.mail_config import mail_warnings
 
     checked = config.load(options.file, options.settings)
     certificates = config.load_tls(checked, datetime.now(UTC).timestamp())  # noqa: TID251  the operator's clock
@@ -290,7 +293,8 @@ def _check(options: argparse.Namespace) -> int:
         raise ConfigError(certificates.expired)
     for warning in certificates.warnings if certificates is not None else ():
         print(f"warning: {output.printable(warning)}", file=sys.stderr)
-    for warning in (text for tenant in checked.tenants for text in warnings_of(tenant)):
+    plans = (text for tenant in checked.tenants for text in warnings_of(tenant))
+    for warning in (*plans, *mail_warnings(checked.server.mail, checked.tenants)):
         print(f"warning: {output.printable(warning)}", file=sys.stderr)
     extensions = sum(len(tenant.extensions) for tenant in checked.tenants)
     print(f"{options.file}: ok, {len(checked.tenants)} tenants, {extensions} extensions")
@@ -326,6 +330,10 @@ def _cdr(options: argparse.Namespace) -> int:
     if options.json:
         return _print(options, rows, ())
     return _print(options, map(_flat_cdr, rows), LEG_COLUMNS if options.legs else CDR_COLUMNS)
+
+
+def _voicemail(options: argparse.Namespace) -> int:
+    return voicemail_cli.run(options, partial(_rows, options, offline=voicemail_cli.stored))
 
 
 def _stats(options: argparse.Namespace) -> int:

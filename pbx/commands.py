@@ -56,6 +56,10 @@ class Running(Book, Protocol):
         """Return when the data directory is free for another daemon."""
         ...
 
+    def voicemail(self, arguments: Arguments) -> AsyncIterator[Row]:
+        """Look at the messages of mailboxes, or delete one."""
+        ...
+
     def traces(self, tenant: str | None, *, failed: bool, limit: int) -> Iterable[Row]:
         """What the flight recorder keeps, newest first."""
         ...
@@ -87,6 +91,7 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "hangup": commands.hangup,
         "trace": commands.trace,
         "route": commands.route,
+        "voicemail": running.voicemail,
         **{name: partial(object_rows, running, name) for name in COMMANDS},
     }
 

@@ -32,6 +32,7 @@ from pbx.config_table import (
     text_of,
 )
 from pbx.errors import ConfigError
+from pbx.mail_config import MailConfig, read_mail
 from pbx.objects import shape
 from pbx.objects.media import MediaKeys, check_media, resolve
 from pbx.tenants import TenantConfig, read_tenants, sample_password
@@ -131,6 +132,7 @@ class ServerConfig(MediaKeys):
     registrar: RegistrarConfig = RegistrarConfig()
     log: LogConfig = LogConfig()
     tls: TlsConfig | None = None
+    mail: MailConfig | None = None
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -303,6 +305,7 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         registrar=_read_registrar(table.table("registrar")),
         log=_read_log(table.table("log")),
         tls=_read_tls(table.table("tls")) if "tls" in table else None,
+        mail=read_mail(table.table("mail")) if "mail" in table else None,
         **shape.read_keys(MediaKeys, table),
     )
     check_media(table, server)

@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from ipaddress import ip_network
@@ -32,7 +32,7 @@ from pbx.changes import reload_row
 from pbx.collector import Collector
 from pbx.commands import commands_of
 from pbx.config import Config, RegistrarConfig
-from pbx.control import ControlServer
+from pbx.control import Arguments, ControlServer
 from pbx.decisions import ToMailbox, ToVoicemail
 from pbx.dial_plan import warnings_of
 from pbx.directory import Directory, LiveDirectory
@@ -43,6 +43,7 @@ from pbx.flows.leave_message import leave_message
 from pbx.lamps import Lamps
 from pbx.listeners import ListeningNetwork
 from pbx.logs import LogSession
+from pbx.mail_config import mail_warnings
 from pbx.output import Row
 from pbx.persistence import BindingKeeper, CdrListener, restore_bindings, restored_state
 from pbx.prompts import Prompts
@@ -56,6 +57,9 @@ from pbx.tls import LiveTls, LoadedTls
 from pbx.trunks import Trunks
 from pbx.voicemail.mailboxes import Mailboxes
 from pbx.voicemail.opening import open_mailboxes
+from pbx.voicemail.operator import voicemail_rows
+from pbx.voicemail.outbox import Outbox
+from pbx.voicemail.smtp import conversation
 from sipcore.aio.tcp import TcpLimits
 from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
@@ -124,6 +128,7 @@ class Daemon:
     _state: LiveState
     _board: Switchboard
     _mailboxes: Mailboxes
+    _outbox: Outbox
     _app: App
     _lamps: Lamps
     _lag: status.LoopLag
@@ -176,6 +181,7 @@ class Daemon:
         stack.callback(self._lag.close)
         stack.push_async_callback(self._end_tasks)
         self._spawn(self._every(TICK_S, self._tick))
+        self._spawn(self._outbox.run())
         self._spawn(self._every(SWEEP_INTERVAL_S, self._sweep))
         self._spawn(self._every(TLS_RENEWAL_S, self._renew_tls))
 
@@ -281,12 +287,23 @@ class Daemon:
         self._app.subscribe(EventLog(self._log.handler.limit, time.time))
         await stack.enter_async_context(self._app)
         self._announce()
-        for warning in (text for tenant in self._config.tenants for text in warnings_of(tenant)):
+        plans = (text for tenant in self._config.tenants for text in warnings_of(tenant))
+        for warning in (*plans, *mail_warnings(self._config.server.mail, self._config.tenants)):
             self._warn(warning)
 
     def _open_mailboxes(self) -> Mailboxes:
         data = self._config.server.data
         mailboxes = open_mailboxes(data, self._store, self._state, wallclock=time.time, random_bytes=os.urandom)
+        self._outbox = Outbox(
+            self._store,
+            mailboxes,
+            self._directory,
+            lambda: self._config.server.mail,
+            wallclock=time.time,
+            connect=conversation,
+        )
+        mailboxes.on_kept(self._outbox.put)
+        self._outbox.recover(self._store.domains())
         if found := mailboxes.recover(self._store.domains()):
             logger.warning("messages that were cut short are kept", extra={"messages": found})
         return mailboxes
@@ -409,7 +426,10 @@ class Daemon:
             self._app.gate.emergency_numbers = self._directory.current.emergency_numbers
             self._log.set_level(loaded.server.log.level)
             self._configure_recorder(loaded)
+            is_mail_new = self._config.server.mail != loaded.server.mail
             self._config = loaded
+            if is_mail_new:
+                self._outbox.wake()
             logger.info("configuration reloaded", extra=dict(row))
         return row
 
@@ -447,6 +467,10 @@ class Daemon:
     def route(self, question: Question) -> Iterable[Row]:
         """What would happen to a call, by the routing that calls take and what is set by hand now."""
         return route_rows(self._directory.current, self._state, question)
+
+    def voicemail(self, arguments: Arguments) -> AsyncIterator[Row]:
+        """The messages of mailboxes; each look into one is told to the log."""
+        return voicemail_rows(self._mailboxes, self._outbox, arguments)
 
     def hang_up(self, call: str) -> bool:
         """Ends the call; False when there is none of this id."""
@@ -492,6 +516,9 @@ class Daemon:
             "engine_late_ticks": self._engine.late_ticks,
             "engine_tick_p99_ms": watch.p99_ms if (watch := app.media_watch) is not None else 0.0,
             "engine_cpu_s": round(sum(self._engine.cpu_seconds), 2),
+            "mail_waiting": len(self._outbox),
+            "mail_sent": self._outbox.sent,
+            "mail_given_up": self._outbox.given_up,
             "cdr_open_legs": self._cdrs.open_legs,
             "cdr_unsaved": self._cdrs.unsaved,
             **status.store_figures(self._store.health()),

@@ -19,6 +19,8 @@ class Mailbox:
 
     pin: str = option(PIN, "", secret=True)
     email: str = option(EMAIL, "")
+    email_attach: bool = option(flag, True)
+    email_delete: bool = option(flag, False)
     language: str = option(LANGUAGE, "")
     max_messages: int = option(integer(1, 10_000), 100)
     max_message_s: float = option(seconds(10, 3600), 180.0)

@@ -44,6 +44,17 @@ class MessageRecord(NamedTuple):
     state: str
 
 
+class MailRecord(NamedTuple):
+    """A message that waits to be sent as e-mail: `id` is the message's, times are wallclock seconds."""
+
+    id: str
+    mailbox: str
+    queued: float
+    tries: int
+    next_try: float
+    problem: str
+
+
 class LegRecord(NamedTuple):
     """The CDR of one leg; open while `ended` is None. Times are wallclock seconds."""
 
@@ -118,6 +129,8 @@ class TenantReader(Protocol):
 
     def load_messages(self) -> list[MessageRecord]: ...
 
+    def load_outbox(self) -> list[MailRecord]: ...
+
     def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
         """The legs of each call, its first leg in front."""
         ...
@@ -137,6 +150,10 @@ class TenantStore(TenantReader, Protocol):
     def save_message(self, message: MessageRecord) -> bool: ...
 
     def remove_message(self, message_id: str) -> bool: ...
+
+    def save_mail(self, mail: MailRecord) -> bool: ...
+
+    def remove_mail(self, message_id: str) -> bool: ...
 
     def save_leg(self, leg: LegRecord) -> bool: ...
 

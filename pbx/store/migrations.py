@@ -45,9 +45,18 @@ def _crypto_column(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE cdrs ADD COLUMN crypto VARCHAR")
 
 
+def _outbox(connection: Connection) -> None:
+    """6: messages on their way out as e-mail."""
+    connection.exec_driver_sql(
+        "CREATE TABLE outbox (tenant VARCHAR NOT NULL, id VARCHAR NOT NULL, mailbox VARCHAR NOT NULL, "
+        "queued FLOAT NOT NULL, tries INTEGER NOT NULL, next_try FLOAT NOT NULL, problem VARCHAR NOT NULL, "
+        "PRIMARY KEY (tenant, id)) WITHOUT ROWID"
+    )
+
+
 # From version → the step to the next one.
 STEPS: Final[Mapping[int, Step]] = MappingProxyType(
-    {1: _quality_columns, 2: _tenant_state, 3: _voicemail_messages, 4: _crypto_column}
+    {1: _quality_columns, 2: _tenant_state, 3: _voicemail_messages, 4: _crypto_column, 5: _outbox}
 )
 
 

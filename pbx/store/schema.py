@@ -13,7 +13,7 @@ from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Pri
 
 from pbx.retention import RetentionClass
 
-VERSION: Final = 5
+VERSION: Final = 6
 
 metadata = MetaData()
 
@@ -72,6 +72,22 @@ voicemail_messages = Table(
     Column("seconds", Float, nullable=False),
     Column("folder", String, nullable=False),  # "new", "old", "greeting"
     Column("state", String, nullable=False),  # "recording": its file may have been cut short; "kept"
+    PrimaryKeyConstraint("tenant", "id"),
+    info={"retention": RetentionClass.MESSAGE},
+    sqlite_with_rowid=False,
+)
+
+# Messages of mailboxes on their way out as e-mail; `id` is the message's.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("mailbox", String, nullable=False),
+    Column("queued", Float, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_try", Float, nullable=False),
+    Column("problem", String, nullable=False),  # of the last try
     PrimaryKeyConstraint("tenant", "id"),
     info={"retention": RetentionClass.MESSAGE},
     sqlite_with_rowid=False,

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 from pbx.errors import DataDirectoryError
 from pbx.secrets import RandomBytes, Sealer, load_key
 from pbx.store import cdr_queries, schema, tenant_tables
-from pbx.store.base import BindingRecord, CdrFilter, LegRecord, MessageRecord, StoreHealth
+from pbx.store.base import BindingRecord, CdrFilter, LegRecord, MailRecord, MessageRecord, StoreHealth
 from pbx.store.database import (
     DATABASE_FILE,
     SqliteDatabase,
@@ -129,6 +129,13 @@ class SqliteTenantReader:
 
         return self._reader.read(load)
 
+    def load_outbox(self) -> list[MailRecord]:
+        """Every message that waits to be sent as e-mail, oldest first."""
+        table = schema.outbox
+        wanted = select(*(table.c[name] for name in MailRecord._fields)).where(self._is_mine(table))
+        ordered = wanted.order_by(table.c.queued, table.c.id)
+        return self._reader.read(lambda connection: [MailRecord(*row) for row in connection.execute(ordered)])
+
     def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
         """The legs of each call, newest call first, its first leg in front; the filter is on that one."""
         return self._reader.read(lambda connection: cdr_queries.calls(connection, self.domain, wanted))
@@ -171,6 +178,14 @@ class SqliteTenantStore(SqliteTenantReader):
     def remove_message(self, message_id: str) -> bool:
         """Forget the row within 50 ms; False when the queue is full."""
         return self._writer.put("voicemail_messages", (self.domain, message_id), None)
+
+    def save_mail(self, mail: MailRecord) -> bool:
+        """Keep the row within 50 ms; False when the queue is full."""
+        return self._writer.put("outbox", (self.domain, mail.id), {**mail._asdict(), "tenant": self.domain})
+
+    def remove_mail(self, message_id: str) -> bool:
+        """Forget the row within 50 ms; False when the queue is full."""
+        return self._writer.put("outbox", (self.domain, message_id), None)
 
     def save_leg(self, leg: LegRecord) -> bool:
         """Write the leg's CDR as it is now within 50 ms; False when the queue is full."""

@@ -1,9 +1,10 @@
 """Messages of every mailbox: rows in the store, what was said in sealed files, counts in memory.
 
-    begin ─▶ row "recording" ─▶ sealed file grows ─▶ end: row "kept", or nothing is left (below a second)
+    begin ─▶ row "recording" ─▶ sealed file grows ─▶ end: row "kept", or nothing is left (less than a second of voice)
 
 A row is written before the first word, so that a message that a crash cut short is found again: `recover` closes its
-file and keeps it. A message is deleted by destroying its key first and removing its row last, for the same reason.
+file and keeps it; a copy that was cut short ("copying") goes. A message is deleted by destroying its key first and
+removing its row last, for the same reason.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from media import MediaError
-from media.recording_file import export_wav
+from media.recording_file import export_wav, wav_of
 from media.sealed import RandomBytes, SealedReader
 from pbx.recording_store import SealedRecordings
 from pbx.store.base import MessageRecord
-from pbx.voicemail.draft import Draft
+from pbx.voicemail.draft import Draft, Ear
 from pbx.voicemail.pins import Pins
 from voipat import Mailbox
 
@@ -56,6 +57,7 @@ class MessageStores(Protocol):
 
 
 Changed = Callable[[str, str], None]
+Kept = Callable[[str, MessageRecord], None]
 
 
 class Mailboxes:
@@ -77,6 +79,7 @@ class Mailboxes:
         self._random_bytes = random_bytes
         self._records: dict[tuple[str, str], dict[str, MessageRecord]] = {}
         self._watchers: list[Changed] = []
+        self._takers: list[Kept] = []
 
     # Start
 
@@ -104,13 +107,22 @@ class Mailboxes:
         if record.folder in _FOLDERS and record.state == "recording":
             try:
                 seconds = self._recordings.finish(domain, record.id)
+                if self._voice_seconds(domain, record.id) < SHORTEST_S:
+                    seconds = 0.0
             except (MediaError, OSError) as error:
                 log.warning("a message that was cut short cannot be read: %s", error)
         if seconds < SHORTEST_S:
             self._shred(domain, record.id)
             return False
-        self._keep(domain, record._replace(seconds=seconds, state="kept"))
+        self._take(domain, record._replace(seconds=seconds, state="kept"))
         return True
+
+    def _voice_seconds(self, tenant: str, message_id: str) -> float:
+        ear = Ear()
+        with self._recordings.open(tenant, message_id) as reader:
+            for piece in reader.read():
+                ear.hear(piece, reader.form)
+        return ear.voice_s
 
     # What is there
 
@@ -152,6 +164,10 @@ class Mailboxes:
         """Call `tell(tenant, mailbox)` whenever the counts of a mailbox may have changed."""
         self._watchers.append(tell)
 
+    def on_kept(self, take: Kept) -> None:
+        """Call `take(tenant, message)` for every new message, before its row says that it is kept."""
+        self._takers.append(take)
+
     # Messages come
 
     def begin(self, tenant: str, mailbox: str, *, caller: str = "", name: str = "", greeting: bool = False) -> Draft:
@@ -164,19 +180,22 @@ class Mailboxes:
         return Draft(self._recordings, row, silence_s=SILENCE_S)
 
     def end(self, tenant: str, draft: Draft, seconds: float) -> bool:
-        """Keep what was recorded; False for less than a second, of which nothing is left."""
+        """Keep what was recorded; False for less than a second of voice, of which nothing is left."""
         row = draft.record
-        if seconds < SHORTEST_S:
+        if min(seconds, draft.voice_s) < SHORTEST_S:
             self._drop(tenant, row)
             return False
+        kept = row._replace(seconds=round(seconds, 2), state="kept")
         if row.folder == "greeting":
             self.remove_greeting(tenant, row.mailbox)
-        self._keep(tenant, row._replace(seconds=round(seconds, 2), state="kept"))
+            self._keep(tenant, kept)
+        else:
+            self._take(tenant, kept)
         return True
 
     async def forward(self, tenant: str, message: MessageRecord, mailbox: str) -> None:
         """Put a copy, under a key of its own, into another mailbox of the tenant. Raises: MediaError, OSError."""
-        row = message._replace(id=self._new_id(), mailbox=mailbox, folder="new", state="recording")
+        row = message._replace(id=self._new_id(), mailbox=mailbox, folder="new", state="copying")
         self._put(tenant, row)
         self._stores.tenant(tenant).save_message(row)
         try:
@@ -184,7 +203,7 @@ class Mailboxes:
         except BaseException:
             self._drop(tenant, row)
             raise
-        self._keep(tenant, row._replace(state="kept"))
+        self._take(tenant, row._replace(state="kept"))
 
     # Messages change and go
 
@@ -214,6 +233,16 @@ class Mailboxes:
         with self._recordings.open(tenant, message.id) as reader:
             export_wav(reader, target)
 
+    def wav(self, tenant: str, message: MessageRecord, *, most: int) -> bytes | None:
+        """The message as a WAV file, None when that has more than `most` octets. Blocks on the disk.
+
+        Raises: MediaError, OSError.
+        """
+        with self._recordings.open(tenant, message.id) as reader:
+            if reader.frames * reader.form.frame_bytes > most:
+                return None
+            return b"".join(wav_of(reader))
+
     # How
 
     def _of(self, tenant: str, mailbox: str) -> dict[str, MessageRecord]:
@@ -224,6 +253,11 @@ class Mailboxes:
 
     def _put(self, tenant: str, row: MessageRecord) -> None:
         self._records.setdefault((tenant, row.mailbox), {})[row.id] = row
+
+    def _take(self, tenant: str, row: MessageRecord) -> None:
+        for take in self._takers:
+            take(tenant, row)
+        self._keep(tenant, row)
 
     def _keep(self, tenant: str, row: MessageRecord) -> None:
         self._put(tenant, row)

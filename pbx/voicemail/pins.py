@@ -11,6 +11,8 @@ from pbx.secrets import Sealer
 from pbx.tenant_state import LiveState
 
 PIN_KEY: Final = "voicemail.pin"
+WRONG_KEY: Final = "voicemail.wrong"
+LOCKED_KEY: Final = "voicemail.locked_until"
 SHORTEST_PIN: Final = 4
 LONGEST_PIN: Final = 16
 WRONG_IN_A_ROW: Final = 5
@@ -18,32 +20,37 @@ LOCKED_S: Final = 300.0
 
 
 class Pins:
-    """Checks PINs. What it counts is as large as there are mailboxes: who has none is not counted."""
+    """Checks PINs. Wrong ones are counted in the state of the tenant, so that a restart forgives none."""
 
     def __init__(self, state: LiveState, sealer: Sealer, clock: Callable[[], float]) -> None:
         self._state = state
         self._sealer = sealer
         self._clock = clock
-        self._wrong: dict[tuple[str, str], int] = {}
-        self._locked: dict[tuple[str, str], float] = {}
 
     def is_locked(self, tenant: str, mailbox: str) -> bool:
         """Whether no PIN opens it now."""
-        return self._locked.get((tenant, mailbox), 0.0) > self._clock()
+        return self._number(tenant, mailbox, LOCKED_KEY) > self._clock()
 
     def check(self, tenant: str, mailbox: str, configured: str, given: str) -> bool:
         """Whether the PIN is right; too many wrong ones in a row lock the mailbox. A mailbox without PIN: never."""
-        key, wanted = (tenant, mailbox), self.pin(tenant, mailbox, configured)
+        state, wanted = self._state.tenant(tenant), self.pin(tenant, mailbox, configured)
         if self.is_locked(tenant, mailbox):
             return False
+        wrong = int(self._number(tenant, mailbox, WRONG_KEY))
         if wanted and hmac.compare_digest(wanted.encode(), given.encode()):
-            self._wrong.pop(key, None)
+            for key in (WRONG_KEY, LOCKED_KEY):
+                if state.get(mailbox, key) is not None:
+                    state.set(mailbox, key, None)
             return True
-        self._wrong[key] = self._wrong.get(key, 0) + 1
-        if self._wrong[key] >= WRONG_IN_A_ROW:
-            del self._wrong[key]
-            self._locked[key] = self._clock() + LOCKED_S
+        if wrong + 1 < WRONG_IN_A_ROW:
+            state.set(mailbox, WRONG_KEY, str(wrong + 1))
+            return False
+        state.set(mailbox, WRONG_KEY, None)
+        state.set(mailbox, LOCKED_KEY, repr(self._clock() + LOCKED_S))
         return False
+
+    def _number(self, tenant: str, mailbox: str, key: str) -> float:
+        return float(self._state.tenant(tenant).get(mailbox, key) or 0)
 
     def pin(self, tenant: str, mailbox: str, configured: str) -> str:
         """The PIN in force, "" for none."""

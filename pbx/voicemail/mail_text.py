@@ -1,0 +1,133 @@
+"""A message as an e-mail: what is written, in the language of the mailbox, and the sound as an attachment.
+
+What came over the telephone (numbers, display names) never makes a header of its own: anything that is no letter of one
+line is left out (RFC 5322 §2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from types import MappingProxyType
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from pbx.store.base import MessageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One language; `{…}` are filled in."""
+
+    subject: str = "Voice message from {caller}, {length}"
+    unknown: str = "an unknown number"
+    text: str = "{caller} left a message of {length} in mailbox {mailbox} on {date} at {time}."
+    attached: str = "It is attached."
+    too_large: str = "It is too long to be attached. Call your mailbox to hear it."
+    kept: str = "Call your mailbox to hear it."
+    deleted: str = "It is only in this e-mail: the mailbox does not keep it."
+    day: str = "%Y-%m-%d"
+
+
+WORDINGS: Final[Mapping[str, Wording]] = MappingProxyType(
+    {
+        "en": Wording(),
+        "de": Wording(
+            subject="Sprachnachricht von {caller}, {length}",
+            unknown="einer unbekannten Nummer",
+            text="Nachricht von {caller}, {length}, im Postfach {mailbox}, {date} um {time} Uhr.",
+            attached="Sie ist angehängt.",
+            too_large="Sie ist zu lang für einen Anhang. Bitte rufen Sie Ihr Postfach an.",
+            kept="Bitte rufen Sie Ihr Postfach an, um sie zu hören.",
+            deleted="Sie ist nur in dieser E-Mail: das Postfach behält sie nicht.",
+            day="%d.%m.%Y",
+        ),
+        "es": Wording(
+            subject="Mensaje de voz de {caller}, {length}",
+            unknown="un número desconocido",
+            text="{caller} dejó un mensaje de {length} en el buzón {mailbox} el {date} a las {time}.",
+            attached="Va adjunto.",
+            too_large="Es demasiado largo para adjuntarlo. Llame a su buzón para escucharlo.",
+            kept="Llame a su buzón para escucharlo.",
+            deleted="Solo está en este correo: el buzón no lo conserva.",
+            day="%d/%m/%Y",
+        ),
+        "fr": Wording(
+            subject="Message vocal de {caller}, {length}",
+            unknown="un numéro inconnu",
+            text="{caller} a laissé un message de {length} dans la boîte {mailbox} le {date} à {time}.",
+            attached="Il est joint.",
+            too_large="Il est trop long pour être joint. Appelez votre messagerie pour l'écouter.",
+            kept="Appelez votre messagerie pour l'écouter.",
+            deleted="Il n'est que dans ce courriel : la messagerie ne le garde pas.",
+            day="%d/%m/%Y",
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What an e-mail is made of; `sound` None: not to be attached."""
+
+    message: MessageRecord
+    tenant: str
+    sender: str
+    recipient: str
+    language: str
+    zone: str
+    sound: bytes | None = None
+    is_too_large: bool = False
+    is_deleted: bool = False
+
+
+def compose(letter: Letter, now: float) -> EmailMessage:
+    """The e-mail. Its Message-ID is that of the message, so that what is sent twice can be told."""
+    message = letter.message
+    wording = WORDINGS.get(letter.language.partition("-")[0], WORDINGS["en"])
+    received = datetime.fromtimestamp(message.received, ZoneInfo(letter.zone))
+    length = f"{int(message.seconds) // 60}:{int(message.seconds) % 60:02}"
+    caller = caller_text(message) or wording.unknown
+    facts = {
+        "caller": caller,
+        "length": length,
+        "mailbox": f"{message.mailbox}@{letter.tenant}",
+        "date": received.strftime(wording.day),
+        "time": received.strftime("%H:%M"),
+    }
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = Address("Voicemail", addr_spec=letter.sender)
+    mail["To"] = Address(addr_spec=letter.recipient)
+    mail["Subject"] = wording.subject.format(**facts)
+    mail["Date"] = format_datetime(datetime.fromtimestamp(now, ZoneInfo(letter.zone)))
+    mail["Message-ID"] = f"<voicemail-{message.id}@{letter.tenant}>"
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: nobody answers it by a machine
+    lines = [wording.text.format(**facts)]
+    if letter.sound is not None:
+        lines.append(wording.attached)
+    elif letter.is_too_large:
+        lines.append(wording.too_large)
+    lines.append(wording.deleted if letter.is_deleted else wording.kept)
+    mail.set_content("\n".join(lines) + "\n")
+    if letter.sound is not None:
+        name = f"{received:%Y%m%d-%H%M%S}.wav"
+        mail.add_attachment(letter.sound, maintype="audio", subtype="wav", filename=name)
+    return mail
+
+
+def caller_text(message: MessageRecord) -> str:
+    """Name and number of who left it, as one line of printable text; "" for nobody."""
+    name, number = _one_line(message.name), _one_line(message.caller)
+    if name and number and name != number:
+        return f"{name} ({number})"
+    return name or number
+
+
+def _one_line(text: str) -> str:
+    clean = text.encode("utf-8", "replace").decode("utf-8", "replace")
+    return "".join(each if each.isprintable() else " " for each in clean).strip()

@@ -1,0 +1,90 @@
+"""What `voipat voicemail` does at the daemon; every look into a message is told to the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from media import MediaError
+from pbx.control import ControlError
+from pbx.output import Row, rfc3339
+from pbx.store.base import MailRecord, MessageRecord
+from pbx.voicemail.mailboxes import Mailboxes
+from pbx.voicemail.outbox import Outbox
+
+audit: Final = logging.getLogger("pbx.audit")
+
+NOT_FOUND: Final = 3
+# Of sound in one line of the answer.
+_PIECE: Final = 32_768
+# No mailbox has more: `max_message_s` is an hour at most.
+_MOST: Final = 1 << 30
+
+
+async def voicemail_rows(boxes: Mailboxes, outbox: Outbox, arguments: Mapping[str, object]) -> AsyncIterator[Row]:
+    """The answer to `voipat voicemail`. Raises: ControlError."""
+    action = str(arguments.get("action"))
+    if action == "list":
+        tenant, mailbox = (None if (value := arguments.get(name)) is None else str(value) for name in _FILTERS)
+        for domain, message in boxes.all(tenant, mailbox):
+            yield message_row(domain, message, outbox.waiting(domain, message.id))
+        return
+    tenant, message = _found(boxes, str(arguments.get("id")))
+    match action:
+        case "show":
+            yield message_row(tenant, message, outbox.waiting(tenant, message.id))
+        case "export":
+            _note("exported", tenant, message)
+            for piece in await _sound(boxes, tenant, message):
+                yield {"wav": piece}
+        case "delete":
+            _note("deleted", tenant, message)
+            boxes.delete(tenant, message)
+            yield {"id": message.id, "deleted": True}
+        case _:
+            raise ControlError(f"there is no voicemail {action}", exit_status=2)
+
+
+_FILTERS: Final = ("tenant", "mailbox")
+
+
+def message_row(tenant: str, message: MessageRecord, mail: MailRecord | None = None) -> Row:
+    """A message as it is listed; what was said is not in it."""
+    row: Row = {
+        "id": message.id,
+        "tenant": tenant,
+        "mailbox": message.mailbox,
+        "caller": message.caller,
+        "name": message.name,
+        "received": rfc3339(datetime.fromtimestamp(message.received, UTC)),
+        "seconds": message.seconds,
+        "folder": message.folder,
+    }
+    if mail is not None:
+        row = {**row, "mail": f"waiting, {mail.tries} tries: {mail.problem}" if mail.problem else "waiting"}
+    return row
+
+
+def _found(boxes: Mailboxes, message_id: str) -> tuple[str, MessageRecord]:
+    for tenant, message in boxes.all(None, None):
+        if message.id == message_id:
+            return tenant, message
+    raise ControlError(f"there is no message {message_id}", exit_status=NOT_FOUND)
+
+
+async def _sound(boxes: Mailboxes, tenant: str, message: MessageRecord) -> Iterator[str]:
+    try:
+        wav = await asyncio.to_thread(boxes.wav, tenant, message, most=_MOST) or b""
+    except (MediaError, OSError) as error:
+        raise ControlError(f"message {message.id} cannot be read: {error}") from error
+    return (b64encode(wav[start : start + _PIECE]).decode() for start in range(0, len(wav), _PIECE))
+
+
+def _note(what: str, tenant: str, message: MessageRecord) -> None:
+    audit.info("a message was %s by the command line", what, extra={
+        "tenant": tenant, "mailbox": message.mailbox, "message_id": message.id,
+    })  # fmt: skip
