@@ -53,6 +53,42 @@ def test_less_than_a_second_is_no_message_and_leaves_no_file(tmp_path: Path) -> 
         assert (office.messages("1002"), office.files, office.rows.tenant(DOMAIN).rows) == ([], [], {})
 
 
+def test_silence_is_no_message_however_long_it_is(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        silent = office.phone(1005)
+        silent.tone = 0
+        silent.dial("1002").presses("#", after=0.5).waits(6.0).presses("#").waits(3.0).hangs_up()
+        office.run()
+        assert (office.messages("1002"), office.files, office.rows.tenant(DOMAIN).rows) == ([], [], {})
+
+
+def test_a_copy_that_a_crash_cut_short_is_not_there_after_the_restart(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.leave("1002", 2.0)
+        (message,) = office.messages("1002")
+        half = message._replace(id="ab" * 12, mailbox="1003", state="copying")
+        office.rows.tenant(DOMAIN).save_message(half)
+        office.boxes._copy(DOMAIN, message.id, half.id)
+    with VoicemailOffice(tmp_path, rows=office.rows) as again:
+        assert again.messages("1003") == [] and len(again.files) == 1
+        assert again.messages("1002") == [message]
+
+
+def test_wrong_pins_are_not_forgiven_by_a_restart(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        pins = office.boxes.pins
+        assert not any(pins.check(DOMAIN, "1002", "2468", "1111") for _ in range(4))
+        kept = list(office.state.tenant(DOMAIN).entries())
+    with VoicemailOffice(tmp_path) as again:
+        again.state.restore(DOMAIN, kept)
+        pins = again.boxes.pins
+        assert not pins.check(DOMAIN, "1002", "2468", "1111") and pins.is_locked(DOMAIN, "1002")
+        assert not pins.check(DOMAIN, "1002", "2468", "2468")
+        again.world.run(until=again.world.now + 301)
+        assert pins.check(DOMAIN, "1002", "2468", "2468")
+        assert list(again.state.tenant(DOMAIN).entries()) == []
+
+
 @pytest.mark.parametrize("tenths", range(1, 120, 4))
 def test_a_hang_up_at_any_moment_leaves_nothing_behind(tenths: int, tmp_path: Path) -> None:
     with VoicemailOffice(tmp_path) as office:

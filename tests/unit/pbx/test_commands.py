@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 import pytest
 
@@ -64,6 +64,9 @@ class FakeDaemon:
 
     def lift_ban(self, source: str) -> bool:
         return source == "192.0.2.1"
+
+    async def voicemail(self, arguments: Mapping[str, object]) -> AsyncIterator[Row]:
+        yield {"action": arguments.get("action")}
 
     def stats(self) -> Row:
         return {"calls": len(self.calls_up)}
