@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import subprocess
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,10 @@ rtp_ports {rtp_low}-{rtp_high}
 snd_path {directory}
 module_path {modules}
 module g711.so
+module g722.so
+module opus.so
+module srtp.so
+module dtls_srtp.so
 module aubridge.so
 module aufile.so
 module sndfile.so
@@ -57,15 +63,27 @@ def write_tone(path: Path, frequency: float, seconds: float = 60.0) -> None:
 
 
 def read_wav(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
-    """The samples; the header of a file whose writer was killed may claim zero, so sizes are not trusted."""
-    return np.frombuffer(path.read_bytes()[44:], dtype="<i2")
+    """The samples, of the first channel; the header of a file whose writer was killed may claim zero, so sizes are not
+    trusted."""
+    data = path.read_bytes()
+    if len(data) < 44:
+        return np.zeros(0, "<i2")
+    (channels,) = struct.unpack_from("<H", data, 22)
+    samples = np.frombuffer(data[44 : len(data) - len(data) % 2], dtype="<i2")
+    return samples[:: channels or 1]
+
+
+def rate_of(path: Path) -> int:
+    """Samples a second, that of the codec."""
+    (rate,) = struct.unpack_from("<I", path.read_bytes(), 24)
+    return int(rate)
 
 
 class Baresip:
     """One phone. `port` and the four after it are its SIP (TLS takes the next) and control ports.
 
-    With `trusted`, a file of authorities, it registers over TLS and checks who answers. `accounts` are the lines of
-    its file where it is more than one user.
+    With `trusted`, a file of authorities, it registers over TLS and checks who answers. `encryption` is one of srtp,
+    srtp-mand, srtp-mandf and dtls_srtp. `accounts` are the lines of its file where it is more than one user.
     """
 
     def __init__(
@@ -79,6 +97,8 @@ class Baresip:
         frequency: float,
         trusted: Path | None = None,
         accounts: str | None = None,
+        encryption: str = "",
+        codecs: Sequence[str] = ("PCMU/8000/1", "PCMA/8000/1"),
     ) -> None:
         self.directory = directory
         self.user, self.server, self.port = user, server, port
@@ -102,7 +122,8 @@ class Baresip:
         (directory / "accounts").write_text(
             accounts
             or f"<sip:{user}@office.test>;auth_user={user};auth_pass={password};"
-            f'outbound="sip:{server};transport={transport}";regint=120;answermode=manual\n'
+            f'outbound="sip:{server};transport={transport}";regint=120;answermode=manual;'
+            f"audio_codecs={','.join(codecs)}{f';mediaenc={encryption}' if encryption else ''}\n"
         )
         (directory / "contacts").write_text("")
         self.process = Process(
@@ -166,6 +187,10 @@ class Baresip:
         files = sorted(self.directory.glob("dump-*-dec.wav"))
         assert files, f"{self.user} recorded nothing: {self.process.output()}"
         return read_wav(files[-1])
+
+    def heard_rate(self) -> int:
+        """Samples a second of `heard`."""
+        return rate_of(sorted(self.directory.glob("dump-*-dec.wav"))[-1])
 
     def close(self) -> None:
         self._control.close()
