@@ -100,6 +100,7 @@ class OfferAnswer:
         self._places: tuple[MediaDescription, ...] = ()
         self._stream = 0
         self._offered: LocalMedia | None = None
+        self._standing: LocalMedia | None = None
         self._security: Security | None = None
         self._is_muxed = False
 
@@ -115,16 +116,21 @@ class OfferAnswer:
         assert self._offered is not None, "there is no session to refresh before its description"
         return self.make_offer(self._offered)
 
+    def offer_refused(self) -> None:
+        """Our last offer came to nothing: what was agreed on before stands (RFC 3261 §14.1), and is what we repeat."""
+        if self._standing is not None:
+            self._offered = self._standing
+
     def make_answer(self, offer: SessionDescription, local: LocalMedia) -> tuple[bytes, NegotiatedAudio]:
         """Our answer and what it means. Raises: NegotiationError; the session then stays as it was."""
         description, negotiated = _answer(
             offer, local, self._session_id, self._version, self._stream, self._security, is_muxed=self._is_muxed
         )
         self._stream = negotiated.stream
-        self._agreed(negotiated)
         events = negotiated.telephone_event
         pairs = negotiated.formats if events is None else (*negotiated.formats, events)
         self._offered = replace(local, formats=tuple(pair.receive for pair in pairs), direction=negotiated.direction)
+        self._agreed(negotiated)
         return self._send(description), negotiated
 
     def preview(self, offer: SessionDescription, local: LocalMedia) -> NegotiatedAudio:
@@ -143,6 +149,7 @@ class OfferAnswer:
     def _agreed(self, negotiated: NegotiatedAudio) -> None:
         self._security = negotiated.security
         self._is_muxed = negotiated.rtcp_mux
+        self._standing = self._offered
 
     def _send(self, description: SessionDescription) -> bytes:
         self._places = description.media

@@ -627,16 +627,24 @@ class UserAgentClient:
             if transaction.cancel_headers is not None:
                 self._cancel_now(transaction, now, out)
         elif transaction is dialog.bye:
-            self._bye_answered(dialog, status, now, out)
+            self._bye_answered(transaction, dialog, status, now, out)
         elif status < 300:
             if transaction.method != "INVITE" and transaction.method in TARGET_REFRESH:
                 dialog.refresh_target(response)
         elif status in ENDING_STATUSES and _concerns_invite(dialog, transaction.method):
             self._end_usage(transaction, dialog, status, now, out)
 
-    def _bye_answered(self, dialog: Dialog, status: int, now: float, out: list[Output]) -> None:
+    def _bye_answered(
+        self, transaction: Transaction, dialog: Dialog, status: int, now: float, out: list[Output]
+    ) -> None:
         dialog.bye = None
-        if status in (401, 407):
+        request = transaction.request
+        if status == 500 and request is not None and dialog.local_cseq > transaction.cseq:
+            # A later request of ours (a NOTIFY) has overtaken it, so that the peer must refuse it (§12.2.2) and goes
+            # on with the call: once more, under a new number.
+            reasons = [("Reason", value) for value in request.headers.get_all("Reason")]
+            dialog.bye = self._start_in_dialog(dialog, self._state.transactions.new_id(), "BYE", now, out, reasons, b"")
+        elif status in (401, 407):
             # The peer wants credentials for the BYE: the transaction user may send another for a while.
             dialog.expire_at = now + self._state.timers.timeout
             self._state.deadlines.schedule(dialog)

@@ -438,7 +438,7 @@ class App:
             loop.add_reader(self._engine.fileno(), self.poll_media)
             self._reads_engine = True
             self.poll_media()
-        if not self._is_simulated:
+        if isinstance(self._network, MachineNetwork):
             self._meter = LoadMeter(loop, self._udp_sockets, self.overload.sample)
             self.media_watch = MediaWatch(loop, lambda: self.engine.lateness, self.overload.refuse_calls, self.publish)
         self._schedule_expiry()
@@ -643,7 +643,6 @@ class App:
         call = self._new_call(self._switch, event)
         call.offer = offer
         self._switch.calls[call.id] = call
-        self.exchange.invites[event.transaction] = call
         self._idle.clear()
         handler = self._handler(call) if replaced is None else self._replaces(call, *replaced)
         self._tasks.create_task(self._serve(call, handler))
@@ -683,7 +682,9 @@ class App:
             identity.user if identity is not None else _user_of(caller),
             _user_of(to),
         )
-        call = Call(switch, InboundLeg(self.exchange, event), parties, to=to, caller=caller)
+        leg = InboundLeg(self.exchange, event)
+        call = Call(switch, leg, parties, to=to, caller=caller)
+        leg.open(call)
         call.identity = identity
         call.display_name = request.from_.display_name
         self.publish(

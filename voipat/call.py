@@ -29,7 +29,7 @@ from voipat.accounts import Identity, TrunkIdentity
 from voipat.dialing import DialTarget, Fork, resolve_targets
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
 from voipat.holding import change_hold, stop_music
-from voipat.in_dialog import agree_on_codec, receive_in_dialog
+from voipat.in_dialog import EarlyDialog, agree_on_codec, receive_in_dialog
 from voipat.leg_audio import with_events, with_own
 from voipat.legs import InboundLeg, OutboundLeg
 from voipat.media_leg import MediaLeg
@@ -662,7 +662,7 @@ class Call:
         self._hear()
         if response.status < 200:
             if event.dialog is not None and isinstance(self._leg, OutboundLeg):
-                self._leg.early.add(event.dialog)
+                self._leg.open_early(EarlyDialog(self), event.dialog)
             self._acknowledge_progress(event)
             self._on_progress(response.status, response.body)
         elif response.status < 300:

@@ -111,6 +111,7 @@ async def _offered(call: Call, media: MediaLeg) -> int:
     try:
         call.switch.exchange.send_in_dialog(offer, call.leg.dialog, "INVITE", headers, media.offer())
     except LocalProtocolError:
+        media.offer_refused()
         call.no_longer_wakes(waiter)
         return 491
     await _wait(call, waiter)
@@ -153,6 +154,8 @@ class _Offer:
                     self._media.read_answer(event.response.body)
             except (ParseError, NegotiationError):
                 status = 488
+        else:
+            self._media.offer_refused()
         self.status = status
         _wake(self._waiter)
 

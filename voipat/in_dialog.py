@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sipcore.errors import LocalProtocolError, NegotiationError, ParseError
 from sipcore.events import DialogId, RequestFailed, RequestReceived, ResponseReceived
+from sipcore.message import Request
 from sipcore.offer_answer import NegotiatedAudio, offered_formats
 from sipcore.sdp import SessionDescription, parse_sdp
 from voipat import reasons
@@ -58,6 +59,37 @@ def receive_in_dialog(call: Call, event: RequestReceived) -> None:
         exchange.refuse(event, reasons.NO_SUCH_SUBSCRIPTION)
     else:
         exchange.refuse(event, reasons.METHOD_NOT_ALLOWED, (("Allow", ALLOW),))
+
+
+class EarlyDialog:
+    """One of the dialogs that provisional responses to our INVITE made, until it is answered or gone."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def on_request(self, event: RequestReceived) -> None:
+        """A callee may change the session that a reliable response began (RFC 3311 §5.1)."""
+        call, method = self._call, event.request.method
+        exchange = call.switch.exchange
+        if method == "UPDATE" and call.outcome is None:
+            _receive_change(call, event)
+        elif method in ("BYE", "INFO"):
+            exchange.respond(event.transaction, 200)
+        elif method == "OPTIONS":
+            exchange.respond(event.transaction, 200, (("Allow", ALLOW), ("Accept", ACCEPTED)))
+        else:
+            exchange.refuse(event, reasons.NO_SUCH_CALL)
+
+    def on_ack(self, request: Request) -> None:
+        """None comes to a UAC."""
+
+    def on_ack_timeout(self) -> None:
+        """None is awaited."""
+
+    def on_dialog_ended(self) -> None:
+        """Another dialog of the INVITE, or its final response, decides."""
 
 
 def _receive_info(call: Call, event: RequestReceived) -> None:
@@ -130,7 +162,7 @@ def _receive_prack(call: Call, event: RequestReceived) -> None:
 def _accept(call: Call, event: RequestReceived, body: bytes = b"") -> None:
     """200 to a change; it refreshes the session of this leg too."""
     described = (SDP,) if body else ()
-    session = call.session.granted(event.request)
+    session = () if call.answered is None else call.session.granted(event.request)
     call.switch.exchange.respond(event.transaction, 200, (("Allow", ALLOW), *session, *described), body)
 
 
@@ -140,11 +172,11 @@ def _receive_change(call: Call, event: RequestReceived) -> None:
     if too_small is not None:
         exchange.refuse(event, reasons.SESSION_TOO_SHORT, (("Min-SE", str(too_small)),))
         return
-    if call.answered is None or call.media is None:
-        exchange.refuse(event, reasons.CHANGE_PENDING)
-        return
     try:
         body = session_description(event.request)
+        if call.media is None or (call.answered is None and not _is_early_change(call, event.request)):
+            exchange.refuse(event, reasons.CHANGE_PENDING)
+            return
         if not body:
             _answer_without_offer(call, call.media, event)
             return
@@ -158,6 +190,11 @@ def _receive_change(call: Call, event: RequestReceived) -> None:
         exchange.refuse(event, reason_of_negotiation(error))
     else:
         _take_change(call, call.media, event, offer, wanted)
+
+
+def _is_early_change(call: Call, request: Request) -> bool:
+    """Before the answer only an UPDATE can come, and its offer only after another offer has its answer."""
+    return request.method == "UPDATE" and (not request.body or (call.media is not None and bool(call.media.negotiated)))
 
 
 def _answer_without_offer(call: Call, media: MediaLeg, event: RequestReceived) -> None:
@@ -188,6 +225,7 @@ def _take_change(
     try:
         call.switch.exchange.send_in_dialog(change, other.leg.dialog, "INVITE", (*change_headers(other), SDP), body)
     except LocalProtocolError:
+        other.media.offer_refused()
         call.switch.exchange.refuse(event, reasons.CHANGE_PENDING)
 
 
@@ -221,6 +259,9 @@ def _answer(call: Call, media: MediaLeg, event: RequestReceived, offer: SessionD
     except NegotiationError as error:
         exchange.refuse(event, reason_of_negotiation(error))
         return
+    if call.answered is None and call.early_answer:
+        # The 2xx repeats what was agreed on last.
+        call.early_answer = body
     if call.bridge_ is not None:
         call.bridge_.connect()
     _accept(call, event, body)
@@ -314,6 +355,7 @@ class _Change:
         if status < 200:
             return
         if status >= 300:
+            self._other_media.offer_refused()
             exchange.refuse(self._event, reasons.CHANGE_PENDING if status == 491 else reasons.CHANGE_REFUSED)
             return
         assert event.dialog is not None, "a re-INVITE is answered in its dialog"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from sipcore.entropy import Entropy
 from sipcore.events import DialogId, RequestReceived, ResponseReceived, TransactionId
 from sipcore.flow import Flow
 from sipcore.message import Request
 from voipat.auth_gate import ALLOW
-from voipat.exchange import DialogUser, Exchange, Requester
+from voipat.exchange import Cancellable, DialogUser, Exchange, Requester
 from voipat.gateway import Login, with_credentials
 from voipat.reasons import Reason
 
 SDP: Final = ("Content-Type", "application/sdp")
+
+
+class InviteUser(DialogUser, Cancellable, Protocol):
+    """What an INVITE that came to us belongs to."""
 
 
 class InboundLeg:
@@ -32,6 +36,11 @@ class InboundLeg:
     def has_dialog(self, dialog: DialogId) -> bool:
         """Whether it is this leg's."""
         return dialog == self.dialog
+
+    def open(self, user: InviteUser) -> None:
+        """Requests within its dialog, answered or not, and a CANCEL are for `user`."""
+        self._exchange.invites[self.event.transaction] = user
+        self._exchange.dialogs[self.dialog] = user
 
     def provisional(self, status: int, body: bytes = b"") -> None:
         """180, 183 and the like."""
@@ -62,12 +71,17 @@ class InboundLeg:
             headers.append(("Retry-After", "10"))
         if status in (405, 480, 486, 600, 603):
             headers.append(reason.header())
-        self.is_final = True
-        self._exchange.invites.pop(self.event.transaction, None)
+        self._close_early()
         self._exchange.respond(self.event.transaction, status, headers)
 
     def forget(self) -> None:
         """The peer ended it: nothing is owed any more."""
+        self._close_early()
+
+    def _close_early(self) -> None:
+        if not self.is_final:
+            # Nobody tells of the end of a dialog that no response of ours has made.
+            self._exchange.dialogs.pop(self.dialog, None)
         self.is_final = True
         self._exchange.invites.pop(self.event.transaction, None)
 
@@ -122,6 +136,12 @@ class OutboundLeg:
     def has_dialog(self, dialog: DialogId) -> bool:
         """Whether it is this leg's, answered or not."""
         return dialog == self.dialog or dialog in self.early
+
+    def open_early(self, user: DialogUser, dialog: DialogId) -> None:
+        """A provisional response made this dialog; `user` hears of requests within it until the answer."""
+        if dialog not in self.early:
+            self.early.add(dialog)
+            self._exchange.dialogs[dialog] = user
 
     def confirm(self, user: DialogUser, dialog: DialogId) -> None:
         """The 2xx is here: ACK."""

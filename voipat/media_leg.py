@@ -251,6 +251,10 @@ class MediaLeg:
         """What we last said, as an offer."""
         return self._session.repeat_offer()
 
+    def offer_refused(self) -> None:
+        """Our last offer was refused: what we offer unchanged is what stood before."""
+        self._session.offer_refused()
+
     def preview(self, offer: SessionDescription) -> NegotiatedAudio:
         """What an answer to the offer would mean; nothing changes. Raises: NegotiationError."""
         local = self._local(self.formats or self.codecs.own, Direction.SENDRECV)

@@ -25,6 +25,7 @@ def renegotiate(call: Call, tries: int = MAX_TRIES) -> None:
     try:
         call.switch.exchange.send_in_dialog(_Renegotiation(call, tries), dialog, "INVITE", (SDP,), media.offer())
     except LocalProtocolError:
+        media.offer_refused()
         _again(call, tries)
 
 
@@ -43,6 +44,8 @@ class _Renegotiation:
     def on_response(self, event: ResponseReceived) -> None:
         """A refusal leaves the session as it was (RFC 3261 §14.1)."""
         call, status = self._call, event.response.status
+        if status >= 300 and call.media is not None:
+            call.media.offer_refused()
         if status == 491:
             _again(call, self._tries)
         if not 200 <= status < 300 or event.dialog is None:

@@ -129,7 +129,7 @@ def test_calls_survive_one_packet_lost_in_five(seed: int, extra: int) -> None:
         assert world.leaks() == []
 
 
-@pytest.mark.rfc("5407", "3.1.4")
+@pytest.mark.rfc("5407", "3.2.1")
 def test_both_hang_up_at_once(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, bob = office.phones(2)

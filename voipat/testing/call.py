@@ -42,6 +42,7 @@ SDP_TYPE: Final = (("Content-Type", "application/sdp"),)
 SPARSE_SECONDS: Final = 10.0
 LISTEN_STEP: Final = 0.1
 
+ChangeMethod = Literal["INVITE", "UPDATE"]
 HoldStyle = Literal["sendonly", "recvonly", "inactive", "0.0.0.0"]
 HoldLevel = Literal["media", "session"]
 
@@ -77,6 +78,7 @@ class PhoneCall:
         self.unmet: list[str] = []
         self.refer_statuses: list[int] = []
         self.transfer_statuses: list[int] = []
+        self.change_statuses: list[int] = []
         self.transferred_to: str | None = None
         self.audio: NegotiatedAudio | None = None
         self.held_by_peer = False
@@ -229,14 +231,19 @@ class PhoneCall:
         self._respond(status, b"", reason)
         self._end(self.phone.name)
 
-    def hold(self, style: HoldStyle = "sendonly", level: HoldLevel = "media") -> None:
-        """Re-INVITE with such an offer: a direction, or the address 0.0.0.0, for the stream or for the session."""
-        direction = Direction.SENDRECV if style == "0.0.0.0" else Direction(style)
-        self._offer_again(direction, "0.0.0.0" if style == "0.0.0.0" else self._media.host, level)
+    def hold(
+        self, style: HoldStyle = "sendonly", level: HoldLevel = "media", *, method: ChangeMethod = "INVITE"
+    ) -> None:
+        """Re-INVITE, or UPDATE, with a direction or the address 0.0.0.0, for the stream or for the session.
 
-    def resume(self) -> None:
-        """Re-INVITE with a sendrecv offer."""
-        self._offer_again(Direction.SENDRECV, self._media.host, "media")
+        After a glare (491) the phone tries again by itself (RFC 3261 §14.1).
+        """
+        direction = Direction.SENDRECV if style == "0.0.0.0" else Direction(style)
+        self._offer_again(direction, "0.0.0.0" if style == "0.0.0.0" else self._media.host, level, method)
+
+    def resume(self, *, method: ChangeMethod = "INVITE") -> None:
+        """Re-INVITE, or UPDATE, with a sendrecv offer."""
+        self._offer_again(Direction.SENDRECV, self._media.host, "media", method)
 
     # Outgoing: driven by the phone
 
@@ -359,11 +366,16 @@ class PhoneCall:
         self._read_answer(body)
         self._start_talking()
 
-    def _offer_again(self, direction: Direction, address: str, level: HoldLevel) -> None:
+    def _offer_again(self, direction: Direction, address: str, level: HoldLevel, method: ChangeMethod) -> None:
         if self.dialog is None or self.is_over:
             return
         self._local = replace(self._local, direction=direction, address=address)
-        self.phone._reinvite(self, self.dialog, _at_level(self._offer(), direction, level))
+        self.phone._change(self, self.dialog, method, lambda: _at_level(self._offer(), direction, level))
+
+    def _glare_pause(self) -> float:
+        """RFC 3261 §14.1: who made the Call-ID waits longer."""
+        low, high = (2.1, 4.0) if self.is_outgoing else (0.0, 2.0)
+        return round(self.phone.entropy.uniform(low, high), 2)
 
     def _mark_answered(self) -> None:
         self.state = CallState.ANSWERED

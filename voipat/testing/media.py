@@ -27,7 +27,7 @@ class SimEngine(Engine):
     """An engine whose packets travel on a `SimNetwork`. It opens no socket and starts no thread."""
 
     def __init__(
-        self, network: SimNetwork, *, port_range: tuple[int, int] = (20000, 29999), media_timeout: float = 30.0
+        self, network: SimNetwork, *, port_range: tuple[int, int] = (20000, 23999), media_timeout: float = 30.0
     ) -> None:
         self._network = network
         self._timer: asyncio.TimerHandle | None = None

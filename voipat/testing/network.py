@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sipcore.aio.resolver import BUDGET_S
 from sipcore.entropy import Entropy
@@ -66,6 +66,14 @@ class Fault:
         )
 
 
+class Datagram(NamedTuple):
+    """One that waits to be delivered by hand."""
+
+    source: Address
+    destination: Address
+    data: bytes
+
+
 class SimNetwork:
     """All nodes of one simulated world. Addresses are literals; a host has a name for the ladder."""
 
@@ -87,6 +95,8 @@ class SimNetwork:
         # Its DNS: the addresses of names, and seconds until an answer; None: it never answers.
         self.names: dict[str, Sequence[Address]] = {}
         self.dns_delay: float | None = 0.0
+        # A list here keeps every datagram but media until `deliver`, so that a test says in which order they arrive.
+        self.kept: list[Datagram] | None = None
 
     # Nodes and ways
 
@@ -184,9 +194,16 @@ class SimNetwork:
         if fate.startswith("lost"):
             self.counters["lost"] += 1
             return
+        if self.kept is not None and not media:
+            self.kept.append(Datagram(source, destination, data))
+            return
         self._deliver_after(conditions.latency + held, source, destination, data)
         if fate == "duplicated":
             self._deliver_after(2 * conditions.latency + held, source, destination, data)
+
+    def deliver(self, datagram: Datagram) -> None:
+        """Let one of `kept` arrive now."""
+        self._deliver(*datagram)
 
     def _fate(
         self, source: Address, destination: Address, data: bytes, *, media: bool

@@ -414,20 +414,38 @@ class Phone:
 
         send(None)
 
-    def _reinvite(self, call: PhoneCall, dialog: DialogId, offer: bytes) -> None:
+    def _change(self, call: PhoneCall, dialog: DialogId, method: str, describe: Callable[[], bytes]) -> None:
         transaction = self.endpoint.new_transaction()
 
         def received(response: Response | None, _: DialogId | None) -> None:
             if response is None or response.status < 200:
                 return
+            call.change_statuses.append(response.status)
             if response.status < 300:
-                self._execute(lambda now: self.endpoint.ack(dialog, now))
+                if method == "INVITE":
+                    self._execute(lambda now: self.endpoint.ack(dialog, now))
                 call._read_answer(response.body)
+            elif response.status == 491 or "Retry-After" in response.headers:
+                again()
+
+        def again() -> None:
+            self.world.loop.call_later(call._glare_pause(), retry)
+
+        def retry() -> None:
+            if not call.is_over:
+                self._change(call, dialog, method, describe)
 
         self._waiting[transaction] = received
-        self._execute(
-            lambda now: self.endpoint.send_in_dialog(dialog, transaction, "INVITE", now, headers=SDP_TYPE, body=offer)
-        )
+        try:
+            self._execute(
+                lambda now: self.endpoint.send_in_dialog(
+                    dialog, transaction, method, now, headers=SDP_TYPE, body=describe()
+                )
+            )
+        except LocalProtocolError as error:
+            del self._waiting[transaction]
+            if error.status_hint == 491:
+                again()
 
     def _in_dialog(self, call: PhoneCall, dialog: DialogId) -> None:
         self._dialogs[dialog] = call
@@ -473,6 +491,8 @@ class Phone:
                     call._end("network")
 
     def _on_response(self, event: ResponseReceived) -> None:
+        if event.is_reliable and event.dialog is not None:
+            self._acknowledge_progress(event.dialog)
         waiting = self._waiting.get(event.transaction)
         if waiting is None:
             return
@@ -480,6 +500,11 @@ class Phone:
         if event.response.status >= 300 or (event.response.status >= 200 and event.dialog is None):
             del self._waiting[event.transaction]
         waiting(event.response, event.dialog)
+
+    def _acknowledge_progress(self, dialog: DialogId) -> None:
+        """PRACK (RFC 3262 §4), for a call that says `Supported: 100rel` or requires it."""
+        transaction = self.endpoint.new_transaction()
+        self._execute(lambda now: self.endpoint.prack(dialog, transaction, now))
 
     def _on_request(self, event: RequestReceived) -> None:
         method = event.request.method

@@ -6,6 +6,7 @@ import pytest
 
 from sipcore.errors import LocalProtocolError
 from sipcore.events import DialogId, RequestReceived, ResponseReceived
+from sipcore.message import Request
 from tests.endpoints import OFFER, Pair, Side, request_bytes
 
 
@@ -267,7 +268,7 @@ def test_a_bye_in_an_early_dialog_ends_the_invite_with_487() -> None:
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("5407", "3.1.2")
+@pytest.mark.rfc("5407", "3.1.6")
 def test_a_bye_before_the_ack_ends_the_repetition_of_the_2xx() -> None:
     side = Side()
     side.receive(request_bytes("INVITE"))
@@ -280,7 +281,28 @@ def test_a_bye_before_the_ack_ends_the_repetition_of_the_2xx() -> None:
     assert "AckTimedOut" not in side.names()
 
 
-@pytest.mark.rfc("5407", "3.2.3")
+@pytest.mark.rfc("3261", "12.2.2")
+def test_a_bye_that_a_later_request_overtook_is_sent_again() -> None:
+    """The peer must refuse it by 500 for its number, and would go on with the call."""
+    side = Side()
+    side.send()
+    side.receive(side.peer_response(200, of=side.sent[-1].data))
+    dialog = side.event(ResponseReceived).dialog
+    assert dialog is not None
+    side.ack(dialog)
+    side.bye(dialog)
+    bye = side.sent[-1].data
+    found = side.endpoint._state.dialogs.get(dialog)
+    assert found is not None
+    found.next_cseq()
+    side.receive(side.peer_response(500, of=bye))
+    again = side.last()
+    assert isinstance(again, Request) and (again.method, again.cseq.number) == ("BYE", 4)
+    side.receive(side.peer_response(200, of=side.sent[-1].data))
+    assert side.endpoint.dialog_count == 0
+
+
+@pytest.mark.rfc("5407", "3.2.1")
 def test_byes_that_cross_are_both_answered_without_the_user() -> None:
     pair = Pair()
     alice, bob = connected(pair)
@@ -294,7 +316,7 @@ def test_byes_that_cross_are_both_answered_without_the_user() -> None:
     assert pair.leaks() == (0, 0, 0, 0)
 
 
-@pytest.mark.rfc("5407", "3.2.1")
+@pytest.mark.rfc("5407", "3.2.2")
 def test_a_reinvite_that_crosses_our_bye_gets_481_and_leaves_nothing() -> None:
     pair = Pair()
     alice, bob = connected(pair)
@@ -341,7 +363,7 @@ def test_a_bye_that_the_user_never_answers_ends_the_dialog_all_the_same() -> Non
     assert side.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("5407", "3.1.1")
+@pytest.mark.rfc("5407", "3.1.3")
 def test_a_200_that_crosses_the_bye_of_an_early_dialog_is_acknowledged() -> None:
     side = Side()
     side.send()

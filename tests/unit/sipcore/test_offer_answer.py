@@ -407,3 +407,14 @@ def test_a_refresh_repeats_our_description_and_its_version() -> None:
     first = session.make_offer(OURS)
     session.read_answer(sdp("m=audio 4000 RTP/AVP 0"))
     assert session.repeat_offer() == first
+
+
+@pytest.mark.rfc("3261", "14.1")
+def test_a_refused_offer_is_not_what_a_refresh_repeats() -> None:
+    session = OfferAnswer(7)
+    session.make_answer(sdp(*AUDIO), OURS)
+    standing = parse_sdp(session.repeat_offer())
+    session.make_offer(replace(OURS, direction=Direction.INACTIVE))
+    session.offer_refused()
+    repeated = parse_sdp(session.repeat_offer())
+    assert repeated.media == standing.media

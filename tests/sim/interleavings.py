@@ -1,0 +1,225 @@
+"""Every order in which the messages and deeds of a race can happen, each tried in a world of its own.
+
+A scenario is a generator: it brings its office to where the race begins and yields the deeds that race; the rest of
+it runs when all messages of the race have arrived, and asserts what must hold then. During the race nothing arrives
+by itself: one step after another is taken, a deed of a phone or the arrival of one message at one node, and each run
+takes another order. With `losses` some of the messages never arrive; with `pauses` the clock goes on by more than T1
+meanwhile, so that repetitions take part.
+
+Two steps at different nodes can not see each other, so that of orders which differ in such steps only, one is tried:
+after a step was tried, it sleeps in the branches next to it until one that depends on it was taken (sleep sets).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, NamedTuple
+
+from tests.sim.office import Office
+from voipat.testing.network import Datagram
+from voipat.trace import kind_of
+
+# How long one step takes; a race of fifty is over before the first repetition (T1 is 500 ms).
+STEP_S: Final = 0.001
+PAUSE_S: Final = 0.6
+# A race that goes on for so long feeds itself.
+LONGEST_RACE: Final = 200
+# How often a drawn order loses a message, or lets time pass, where it could.
+RARE: Final = 0.05
+
+
+class Deed(NamedTuple):
+    """What somebody at `node` does when it comes to it. Deeds of one node happen in their order."""
+
+    node: str
+    name: str
+    do: Callable[[], object]
+
+
+Scenario = Callable[[Office], Generator[Sequence[Deed], None, None]]
+MakeOffice = Callable[[], Office]
+
+
+class Step(NamedTuple):
+    """One thing that can happen next: it concerns one node, "" for all of them."""
+
+    node: str
+    name: str
+    is_loss: bool = False
+
+    def depends_on(self, other: Step) -> bool:
+        """Whether their order can matter."""
+        if self.name == other.name or not self.node or not other.node:
+            return True
+        if self.is_loss or other.is_loss:
+            return self.is_loss and other.is_loss
+        return self.node == other.node
+
+
+@dataclass(slots=True)
+class _Fork:
+    """A point where several steps were possible; those in `asleep` lead nowhere new."""
+
+    steps: list[Step]
+    asleep: set[Step]
+    taken: Step
+
+
+@dataclass(slots=True)
+class Explored:
+    """How many orders were tried, how many were the same as another, and the longest of them."""
+
+    orders: int = 0
+    same: int = 0
+    longest: int = 0
+    finals: Counter[str] = field(default_factory=Counter)
+
+
+class _Same(Exception):
+    """This order leads to what another one has shown."""
+
+
+def explore(
+    scenario: Scenario,
+    make_office: MakeOffice,
+    *,
+    losses: int = 0,
+    pauses: int = 0,
+    drawn: int | None = None,
+    seed: int = 1,
+) -> Explored:
+    """Try every order of a scenario, or `drawn` of them by chance; an order that fails says which it was."""
+    explored = Explored()
+    path: list[_Fork] = []
+    chance = None if drawn is None else Random(seed)
+    while drawn is None or explored.orders < drawn:
+        race = _Race(path, losses, pauses, chance)
+        try:
+            race.run(scenario, make_office)
+            explored.orders += 1
+            explored.finals.update(race.finals)
+        except _Same:
+            explored.same += 1
+        except BaseException as error:
+            error.add_note("in this order:\n" + "\n".join(f"  {fork.taken.name}" for fork in path))
+            raise
+        explored.longest = max(explored.longest, len(path))
+        if chance is not None:
+            path.clear()
+        elif not _next_order(path):
+            break
+    return explored
+
+
+def _next_order(path: list[_Fork]) -> bool:
+    """Turn the last fork that has another way; False when all were tried."""
+    while path:
+        fork = path[-1]
+        fork.asleep.add(fork.taken)
+        awake = [step for step in fork.steps if step not in fork.asleep]
+        if awake:
+            fork.taken = awake[0]
+            return True
+        path.pop()
+    return False
+
+
+class _Race:
+    def __init__(self, path: list[_Fork], losses: int, pauses: int, chance: Random | None) -> None:
+        self._chance = chance
+        self._path = path
+        self._losses = losses
+        self._pauses = pauses
+        self._numbers: Counter[tuple[str, str]] = Counter()
+        self._waiting: dict[str, Datagram] = {}
+        self._deeds: list[Deed] = []
+        self.finals: Counter[str] = Counter()
+
+    def run(self, scenario: Scenario, make_office: MakeOffice) -> None:
+        try:
+            with make_office() as office:
+                played = scenario(office)
+                self._deeds = list(next(played))
+                self._play(office)
+                for _ in played:
+                    raise AssertionError("a scenario yields once")
+                assert office.world.leaks() == []
+        except _Same:
+            raise
+        for rung in office.world.network.ladder:
+            if rung.kind[0].isdigit() and rung.kind >= "2":
+                self.finals[rung.kind] += 1
+
+    def _play(self, office: Office) -> None:
+        network, loop = office.world.network, office.world.loop
+        network.kept = []
+        try:
+            for turn in range(LONGEST_RACE):
+                self._take_in(office)
+                steps = self._possible()
+                if not steps:
+                    return
+                step = self._choose(turn, steps)
+                self._do(office, step)
+                loop.run_until(loop.time() + (PAUSE_S if not step.node else STEP_S))
+            raise AssertionError(f"the race goes on after {LONGEST_RACE} steps")
+        finally:
+            network.kept = None
+
+    def _take_in(self, office: Office) -> None:
+        network = office.world.network
+        assert network.kept is not None, "set at the start of the race"
+        for datagram in network.kept:
+            way = network.name_of(datagram.source), network.name_of(datagram.destination)
+            self._numbers[way] += 1
+            self._waiting[f"{way[0]} → {way[1]} #{self._numbers[way]} {kind_of(datagram.data)}"] = datagram
+        network.kept.clear()
+
+    def _possible(self) -> list[Step]:
+        arrivals = [Step(name.split(" ")[2], name) for name in self._waiting]
+        firsts: dict[str, Step] = {}
+        for deed in self._deeds:
+            firsts.setdefault(deed.node, Step(deed.node, f"{deed.node} {deed.name}"))
+        steps = [*arrivals, *firsts.values()]
+        if self._losses:
+            steps += [Step(arrival.node, f"{arrival.name}", is_loss=True) for arrival in arrivals]
+        if self._pauses and arrivals:
+            steps.append(Step("", f"{PAUSE_S} s pass"))
+        return steps
+
+    def _choose(self, turn: int, steps: list[Step]) -> Step:
+        path = self._path
+        if turn < len(path):
+            assert path[turn].taken in steps, "a run repeats exactly"
+            return path[turn].taken
+        asleep: set[Step] = set()
+        if turn:
+            last = path[turn - 1]
+            asleep = {each for each in last.asleep if not each.depends_on(last.taken)}
+        awake = [step for step in steps if step not in asleep]
+        if not awake:
+            raise _Same
+        taken = awake[0] if self._chance is None else self._drawn(awake, self._chance)
+        path.append(_Fork(steps, asleep, taken))
+        return taken
+
+    def _drawn(self, steps: list[Step], chance: Random) -> Step:
+        rare = [step for step in steps if step.is_loss or not step.node]
+        common = [step for step in steps if step not in rare]
+        return chance.choice(rare if rare and chance.random() < RARE else common)
+
+    def _do(self, office: Office, step: Step) -> None:
+        if not step.node:
+            self._pauses -= 1
+        elif step.is_loss:
+            self._losses -= 1
+            del self._waiting[step.name]
+        elif step.name in self._waiting:
+            office.world.network.deliver(self._waiting.pop(step.name))
+        else:
+            deed = next(each for each in self._deeds if each.node == step.node)
+            self._deeds.remove(deed)
+            deed.do()
