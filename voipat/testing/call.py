@@ -70,6 +70,7 @@ class PhoneCall:
         self.responses: list[Response] = []
         self.request: Request | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
+        self.answer_headers: HeaderPairs = ()
         self.late_offer = False
         self.reasons: list[str] = []
         self.answered_at: float | None = None
@@ -221,14 +222,14 @@ class PhoneCall:
             return
         body = self._maybe_answer_sdp()
         if body is not None:
-            self._respond(200, body)
+            self._respond(200, body, headers=self.answer_headers)
             self._mark_answered()
 
-    def refuse(self, status: int, reason: str | None = None) -> None:
+    def refuse(self, status: int, reason: str | None = None, *, headers: HeaderPairs = ()) -> None:
         """Send a final response other than 2xx."""
         if self.is_over or self.was_answered:
             return
-        self._respond(status, b"", reason)
+        self._respond(status, b"", reason, headers)
         self._end(self.phone.name)
 
     def hold(
@@ -240,6 +241,12 @@ class PhoneCall:
         """
         direction = Direction.SENDRECV if style == "0.0.0.0" else Direction(style)
         self._offer_again(direction, "0.0.0.0" if style == "0.0.0.0" else self._media.host, level, method)
+
+    def refresh(self, *, method: ChangeMethod = "UPDATE", headers: HeaderPairs = ()) -> None:
+        """Offer the session as it is (RFC 4028 §7.4); an UPDATE says nothing of it."""
+        if self.dialog is not None and not self.is_over:
+            describe = self._offer if method == "INVITE" else lambda: b""
+            self.phone._change(self, self.dialog, method, describe, headers)
 
     def resume(self, *, method: ChangeMethod = "INVITE") -> None:
         """Re-INVITE, or UPDATE, with a sendrecv offer."""
@@ -306,10 +313,10 @@ class PhoneCall:
 
     # Incoming
 
-    def _respond(self, status: int, body: bytes = b"", reason: str | None = None) -> None:
+    def _respond(self, status: int, body: bytes = b"", reason: str | None = None, headers: HeaderPairs = ()) -> None:
         invite = self._invite
         assert invite is not None, "an incoming call has its transaction"
-        headers = SDP_TYPE if body else ()
+        headers = (*headers, *SDP_TYPE) if body else headers
         self.statuses.append(status)
         self.phone._execute(
             lambda now: self.phone.endpoint.respond(invite, status, now, reason=reason, headers=headers, body=body)

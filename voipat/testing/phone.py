@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sipcore.aio.driver import Driver
@@ -36,6 +36,7 @@ from sipcore.sdp_security import LocalSecurity
 from sipcore.transaction import HeaderPairs
 from sipcore.uri import Uri
 from voipat.testing.call import SDP_TYPE, PhoneCall
+from voipat.testing.manners import Manners
 
 if TYPE_CHECKING:
     from voipat.testing.world import SimWorld
@@ -46,21 +47,6 @@ ALLOW: Final = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER
 REFRESH_AT: Final = 0.8
 
 OnResponse = Callable[[Response | None, DialogId | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """What a phone does with an incoming call: after `ring_after` a `ring_status`, and so on in seconds from there."""
-
-    is_deaf: bool = False
-    ring_after: float | None = 0.0
-    ring_status: int = 180
-    early_media: bool = False
-    answer_after: float | None = None
-    refuse_after: float | None = None
-    refuse_status: int = 486
-    vanish_after: float | None = None
-    hang_up_after: float | None = None
 
 
 class Phone:
@@ -414,7 +400,14 @@ class Phone:
 
         send(None)
 
-    def _change(self, call: PhoneCall, dialog: DialogId, method: str, describe: Callable[[], bytes]) -> None:
+    def _change(
+        self,
+        call: PhoneCall,
+        dialog: DialogId,
+        method: str,
+        describe: Callable[[], bytes],
+        headers: HeaderPairs = (),
+    ) -> None:
         transaction = self.endpoint.new_transaction()
 
         def received(response: Response | None, _: DialogId | None) -> None:
@@ -424,7 +417,8 @@ class Phone:
             if response.status < 300:
                 if method == "INVITE":
                     self._execute(lambda now: self.endpoint.ack(dialog, now))
-                call._read_answer(response.body)
+                if response.body:
+                    call._read_answer(response.body)
             elif response.status == 491 or "Retry-After" in response.headers:
                 again()
 
@@ -433,14 +427,14 @@ class Phone:
 
         def retry() -> None:
             if not call.is_over:
-                self._change(call, dialog, method, describe)
+                self._change(call, dialog, method, describe, headers)
 
         self._waiting[transaction] = received
         try:
+            body = describe()
+            lines = (*headers, *(SDP_TYPE if body else ()))
             self._execute(
-                lambda now: self.endpoint.send_in_dialog(
-                    dialog, transaction, method, now, headers=SDP_TYPE, body=describe()
-                )
+                lambda now: self.endpoint.send_in_dialog(dialog, transaction, method, now, headers=lines, body=body)
             )
         except LocalProtocolError as error:
             del self._waiting[transaction]
