@@ -196,7 +196,7 @@ def test_no_media_port_left_is_503() -> None:
     with SimWorld(app) as world:
         alice, bob = phones(world, "alice", "bob")
         bob.answers(after=0.5)
-        taken = [world.engine.open_port("127.0.0.1", ssrc=1, sequence=1, timestamp=1) for _ in range(4999)]
+        taken = [world.engine.open_port("127.0.0.1", ssrc=1, sequence=1, timestamp=1) for _ in range(1999)]
         call = alice.dial("bob")
         world.run(until=world.now + 5.0)
         assert call.status == 503 and call.warning_ids[-1] == "VP-2005"
