@@ -7,9 +7,10 @@ from voipat.testing.call import CallState, PhoneCall
 from voipat.testing.errors import DeadlockError, LeakError, RanTooLongError, ScriptError, SimError
 from voipat.testing.ladder import Ladder, Rung
 from voipat.testing.loop import VirtualLoop, run_virtual
+from voipat.testing.manners import Manners
 from voipat.testing.media import SimEngine
 from voipat.testing.network import Conditions, Fault, SimNetwork
-from voipat.testing.phone import Manners, Phone
+from voipat.testing.phone import Phone
 from voipat.testing.world import SimWorld
 
 __all__ = [
