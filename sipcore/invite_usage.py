@@ -1,13 +1,12 @@
 """What an INVITE makes of its dialog: RFC 3261 §13 (2xx and ACK), §14 (one INVITE at a time), §15 (BYE).
 
-The 2xx of the UAS core is repeated until the ACK comes, on every transport (§13.3.1.4). Responses that end the
-usage are those of RFC 5057.
+The 2xx of the UAS core is repeated until the ACK comes, on every transport (§13.3.1.4). Which responses
+end the usage: `usages`.
 """
 
 from __future__ import annotations
 
 from math import inf
-from typing import Final
 
 from sipcore.dialog import Dialog, DialogState
 from sipcore.events import DialogEnded
@@ -18,11 +17,6 @@ from sipcore.outputs import Output
 from sipcore.state import EndpointState
 from sipcore.timers import Timers
 from sipcore.transaction import State, Transaction
-
-# RFC 5057 §5.1: responses to a request within the dialog after which the INVITE usage is gone. The others concern
-# their transaction only; 480 and 489 end a subscription, not a call.
-ENDING_STATUSES: Final = frozenset({404, 408, 410, 416, 481, 482, 483, 484, 485, 502, 604})
-
 
 class UnacknowledgedSuccess:
     """A 2xx to INVITE that is repeated until its ACK comes; given up after 64*T1."""

@@ -10,7 +10,7 @@ from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState
 from sipcore.errors import LocalProtocolError
 from sipcore.events import DialogId, Failure, RequestFailed, ResponseReceived, TransactionId
 from sipcore.flow import Address, Flow
-from sipcore.invite_usage import ENDING_STATUSES, ack_headers, end_dialog, end_early_dialogs
+from sipcore.invite_usage import ack_headers, end_dialog, end_early_dialogs
 from sipcore.large_requests import LargeRequests
 from sipcore.locate import Target
 from sipcore.message import Request, Response
@@ -32,6 +32,7 @@ from sipcore.transaction import Action, Alternatives, HeaderPairs, Input, State,
 from sipcore.transaction.invite_client import INVITE_CLIENT
 from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
 from sipcore.uas import SUBSCRIPTION_METHODS, UserAgentServer
+from sipcore.usages import Reach, reach_of
 
 if TYPE_CHECKING:
     from sipcore.proxy import Branch, ProxyCore
@@ -631,8 +632,8 @@ class UserAgentClient:
         elif status < 300:
             if transaction.method != "INVITE" and transaction.method in TARGET_REFRESH:
                 dialog.refresh_target(response)
-        elif status in ENDING_STATUSES and _concerns_invite(dialog, transaction.method):
-            self._end_usage(transaction, dialog, status, now, out)
+        else:
+            self._end_by(transaction, dialog, reach_of(status), now, out)
 
     def _bye_answered(
         self, transaction: Transaction, dialog: Dialog, status: int, now: float, out: list[Output]
@@ -651,10 +652,20 @@ class UserAgentClient:
         else:
             end_dialog(self._state, dialog, now, out)
 
-    def _end_usage(self, transaction: Transaction, dialog: Dialog, status: int, now: float, out: list[Output]) -> None:
+    def _end_by(
+        self, transaction: Transaction, dialog: Dialog, reach: Reach, now: float, out: list[Output]
+    ) -> None:
+        """RFC 5057 §5.1. A subscription that ends alone is the transaction user's to close.
+
+        A PRACK says nothing of its dialog: the INVITE's own response does.
+        """
+        if reach is Reach.DIALOG and transaction.method != "PRACK":
+            dialog.usages = 0
+        elif reach is not Reach.USAGE or not _concerns_invite(dialog, transaction.method):
+            return
         # RFC 3261 §12.2.1.2: on 481 and 408 "the UAC SHOULD terminate the dialog", which for an INVITE's dialog
         # means BYE: without it a peer that lost one request only would keep the call.
-        if dialog.state is DialogState.CONFIRMED:
+        if dialog.state is DialogState.CONFIRMED and dialog.has_invite:
             self._server.refuse_pending_invite(dialog, now, out)
             self._send_silent_bye(dialog, now, out)
         end_dialog(self._state, dialog, now, out)
@@ -748,9 +759,9 @@ class UserAgentClient:
             dialog.invite_client = None
         if transaction is dialog.bye:
             end_dialog(self._state, dialog, now, out)
-        elif failure is Failure.TIMEOUT and _concerns_invite(dialog, transaction.method):
+        elif failure is Failure.TIMEOUT:
             # §12.2.1.2: no response at all is a 408.
-            self._end_usage(transaction, dialog, 408, now, out)
+            self._end_by(transaction, dialog, Reach.USAGE, now, out)
 
 
 def _received(transaction: Transaction, response: Response, flow: Flow, dialog: Dialog | None) -> ResponseReceived:
