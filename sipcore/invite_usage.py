@@ -18,6 +18,7 @@ from sipcore.state import EndpointState
 from sipcore.timers import Timers
 from sipcore.transaction import State, Transaction
 
+
 class UnacknowledgedSuccess:
     """A 2xx to INVITE that is repeated until its ACK comes; given up after 64*T1."""
 

@@ -652,9 +652,7 @@ class UserAgentClient:
         else:
             end_dialog(self._state, dialog, now, out)
 
-    def _end_by(
-        self, transaction: Transaction, dialog: Dialog, reach: Reach, now: float, out: list[Output]
-    ) -> None:
+    def _end_by(self, transaction: Transaction, dialog: Dialog, reach: Reach, now: float, out: list[Output]) -> None:
         """RFC 5057 §5.1. A subscription that ends alone is the transaction user's to close.
 
         A PRACK says nothing of its dialog: the INVITE's own response does.

@@ -21,6 +21,7 @@ from sipcore.errors import NegotiationError, ParseError
 from sipcore.events import RequestFailed, RequestReceived, ResponseReceived
 from sipcore.message import Request
 from sipcore.offer_answer import offered_formats
+from sipcore.reason import is_completed_elsewhere, q850_cause
 from sipcore.sdp import RtpFormat, SessionDescription, parse_sdp
 from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
@@ -539,7 +540,8 @@ class Call:
         self.ended = self._switch.wallclock()
         self.hangup_by = by
         code = reason.status if status is None else status
-        self.outcome = Cancelled(reason) if reason is reasons.CALLER_GAVE_UP else HungUp(reason, by=by)
+        was_cancelled = reason is reasons.CALLER_GAVE_UP or (by == "caller" and reason is reasons.COMPLETED_ELSEWHERE)
+        self.outcome = Cancelled(reason) if was_cancelled else HungUp(reason, by=by)
         self.outcome.status = 200 if was_answered and reason is reasons.NORMAL_CLEARING else code
         if by_peer:
             self._leg.forget()
@@ -606,9 +608,10 @@ class Call:
 
     # Events of its signalling
 
-    def on_cancel(self) -> None:
-        """The caller gave up."""
-        self.end("caller", reasons.CALLER_GAVE_UP, by_peer=True)
+    def on_cancel(self, request: Request) -> None:
+        """The caller gave up, or who forked the call to us says that it was taken elsewhere (RFC 3326 §2)."""
+        reason = reasons.COMPLETED_ELSEWHERE if is_completed_elsewhere(request) else reasons.CALLER_GAVE_UP
+        self.end("caller", reason, status=487, by_peer=True)
 
     def on_prack_timeout(self) -> None:
         """The caller never acknowledged a reliable response (RFC 3262 §3)."""
@@ -668,7 +671,10 @@ class Call:
         elif response.status < 300:
             self._on_answer(event)
         elif not self._answer_challenge(event) and not self._ask_longer(event):
-            reason = (reason_of_gateway if self.is_gateway else reason_of_status)(response.status)
+            if self.is_gateway:
+                reason = reason_of_gateway(response.status, q850_cause(response))
+            else:
+                reason = reason_of_status(response.status)
             self.end("callee", reason, status=response.status, by_peer=True)
 
     def on_failure(self, event: RequestFailed) -> None:

@@ -67,7 +67,7 @@ class DialogUser(Protocol):
 class Cancellable(Protocol):
     """An INVITE that has no final response yet."""
 
-    def on_cancel(self) -> None: ...
+    def on_cancel(self, request: Request) -> None: ...
 
     def on_prack_timeout(self) -> None: ...
 
@@ -183,7 +183,7 @@ class Exchange:
         elif isinstance(event, CancelReceived):
             invite = self.invites.pop(event.transaction, None)
             if invite is not None:
-                invite.on_cancel()
+                invite.on_cancel(event.request)
         elif isinstance(event, RelayReceived | RelayEnded | RelayedInDialog):
             if self.on_relayed is not None:
                 self.on_relayed(event)

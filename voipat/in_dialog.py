@@ -12,6 +12,7 @@ from sipcore.errors import LocalProtocolError, NegotiationError, ParseError
 from sipcore.events import DialogId, RequestFailed, RequestReceived, ResponseReceived
 from sipcore.message import Request
 from sipcore.offer_answer import NegotiatedAudio, offered_formats
+from sipcore.reason import q850_cause
 from sipcore.sdp import SessionDescription, parse_sdp
 from voipat import reasons
 from voipat.auth_gate import ALLOW
@@ -19,7 +20,7 @@ from voipat.bodies import ACCEPTED, UnsupportedBodyError, info_digit, session_de
 from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
 from voipat.messages import receive_in_call
-from voipat.outcomes import reason_of_negotiation
+from voipat.outcomes import reason_of_bye, reason_of_negotiation
 from voipat.renegotiation import renegotiate
 from voipat.session_refresh import glare_pause
 from voipat.transfer import receive_refer, receive_subscribe
@@ -33,8 +34,7 @@ def receive_in_dialog(call: Call, event: RequestReceived) -> None:
     exchange = call.switch.exchange
     method = event.request.method
     if method == "BYE":
-        was_answered = call.answered is not None
-        reason = reasons.NORMAL_CLEARING if was_answered else reasons.CALLER_GAVE_UP
+        reason = reasons.CALLER_GAVE_UP if call.answered is None else reason_of_bye(q850_cause(event.request))
         # Before the 200: it ends the dialog, and then the call would have ended without a BYE.
         call.end("caller" if call.direction == "inbound" else "callee", reason, by_peer=True)
         exchange.respond(event.transaction, 200)

@@ -66,11 +66,10 @@ class InboundLeg:
         if self.is_final:
             self._exchange.bye(self.dialog, reason)
             return
-        headers = [reason.warning(str(self.flow.local))]
+        # RFC 6432: a Q.850 cause may be in any final response.
+        headers = [reason.warning(str(self.flow.local)), reason.header()]
         if status == 503:
             headers.append(("Retry-After", "10"))
-        if status in (405, 480, 486, 600, 603):
-            headers.append(reason.header())
         self._close_early()
         self._exchange.respond(self.event.transaction, status, headers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from sipcore.errors import NegotiationError, SecurityError
@@ -23,6 +24,25 @@ _BY_STATUS: Final = {
     603: reasons.DECLINED,
     606: reasons.NO_COMMON_CODEC,
 }
+# RFC 3398 §7.2.6.1, backwards: what a network says of its callee, whatever status its gateway makes of it (RFC 6432).
+_BY_CAUSE: Final = {
+    1: reasons.UNALLOCATED,
+    2: reasons.TRUNK_UNAVAILABLE,
+    3: reasons.TRUNK_UNAVAILABLE,
+    17: reasons.BUSY,
+    18: reasons.NO_ANSWER,
+    19: reasons.NO_ANSWER,
+    20: reasons.NO_ANSWER,
+    21: reasons.DECLINED,
+    22: reasons.UNALLOCATED,
+    28: reasons.INVALID_NUMBER,
+    34: reasons.TRUNK_UNAVAILABLE,
+    38: reasons.TRUNK_UNAVAILABLE,
+    41: reasons.TRUNK_UNAVAILABLE,
+    42: reasons.TRUNK_UNAVAILABLE,
+}
+# Q.850: normal call clearing, and normal without more to say.
+_NORMAL_CAUSES: Final = frozenset({16, 31})
 # What tells the caller most comes first.
 _PREFERENCE: Final = (
     reasons.BUSY,
@@ -49,10 +69,15 @@ def reason_of_failure(failure: Failure) -> Reason:
     return reasons.BAD_TARGET if failure is Failure.RESOLVE else reasons.UNREACHABLE
 
 
-def reason_of_gateway(status: int) -> Reason:
-    """Ours for a gateway's final response: what speaks of the gateway itself is told apart from what its callee did."""
+def reason_of_gateway(status: int, cause: int | None = None) -> Reason:
+    """Ours for a gateway's final response: what speaks of the gateway itself is told apart from what its callee did.
+
+    `cause` is that of Q.850 in its Reason, which knows more than the status.
+    """
     if status in (401, 407):
         return reasons.TRUNK_CREDENTIALS
+    if cause is not None and cause in _BY_CAUSE:
+        return _BY_CAUSE[cause]
     if status in (404, 410, 604):
         return reasons.UNALLOCATED
     if status == 484:
@@ -60,6 +85,13 @@ def reason_of_gateway(status: int) -> Reason:
     if status == 408 or 500 <= status < 600:
         return reasons.TRUNK_UNAVAILABLE
     return reason_of_status(status)
+
+
+def reason_of_bye(cause: int | None) -> Reason:
+    """Ours for a BYE: that somebody hung up, or the cause of Q.850 for which a network gave the call up."""
+    if cause is None or cause in _NORMAL_CAUSES:
+        return reasons.NORMAL_CLEARING
+    return replace(reasons.NETWORK_CLEARED, q850=cause)
 
 
 def reason_of_negotiation(error: NegotiationError) -> Reason:

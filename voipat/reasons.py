@@ -249,6 +249,9 @@ TOO_MANY_PINS: Final = Reason(
 NORMAL_CLEARING: Final = Reason(
     "VP-4001", 200, 16, "answered", "Normal call clearing",
     "Somebody hung up.")  # fmt: skip
+NETWORK_CLEARED: Final = Reason(
+    "VP-4035", 200, 127, "answered", "Cleared by the network",
+    "The BYE of the other side gave a cause (Reason, Q.850) that is no hang-up; the CDR has its number.")  # fmt: skip
 COMPLETED_ELSEWHERE: Final = Reason(
     "VP-4002", 200, 26, "cancelled", "Call completed elsewhere",
     "Another phone of the same extension answered.")  # fmt: skip
