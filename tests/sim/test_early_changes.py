@@ -35,7 +35,6 @@ def update(call: PhoneCall, dialog: DialogId, direction: Direction) -> list[int]
     return statuses
 
 
-@pytest.mark.rfc("3311", "5.2")
 def test_the_caller_changes_its_offer_after_a_reliable_answer(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, bob = office.phones(2)
@@ -51,7 +50,6 @@ def test_the_caller_changes_its_offer_after_a_reliable_answer(seed: int) -> None
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3311", "5.2")
 def test_an_offer_before_any_answer_is_refused_and_the_call_goes_on(seed: int) -> None:
     """The 180 said nothing of media: the caller's own offer still waits, and its endpoint sends no other."""
     with Office(seed=seed) as office:
@@ -67,7 +65,6 @@ def test_an_offer_before_any_answer_is_refused_and_the_call_goes_on(seed: int) -
         assert office.world.leaks() == []
 
 
-@pytest.mark.rfc("3311", "5.2")
 def test_the_callee_changes_the_session_after_its_reliable_answer(seed: int) -> None:
     with Office(seed=seed) as office:
         alice, bob = office.phones(2)

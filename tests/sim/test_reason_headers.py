@@ -26,9 +26,13 @@ def hangs_up(call: PhoneCall, reason: str) -> None:
     call._end(call.phone.name)
 
 
-@pytest.mark.rfc("3326", "2")
+@pytest.mark.rfc(
+    "3326",
+    "2",
+    "A SIP message MAY contain more than one Reason value (i.e., multiple Reason lines), but all of them MUST have "
+    "different protocol values (e.g., one SIP and another Q.850).",
+)
 def test_the_losers_of_a_fork_are_told_twice_once_in_each_protocol(seed: int) -> None:
-    """ "all of them MUST have different protocol values"."""
     with Office(seed=seed) as office:
         (alice,) = office.phones(1)
         desk, mobile = (office.phone(1002).register() for _ in range(2))
@@ -42,7 +46,6 @@ def test_the_losers_of_a_fork_are_told_twice_once_in_each_protocol(seed: int) ->
         assert 'cause=200;text="Call completed elsewhere"' in reasons[0] and "cause=26" in reasons[1]
 
 
-@pytest.mark.rfc("3326", "2")
 def test_a_caller_whose_call_was_taken_elsewhere_leaves_no_missed_call(seed: int) -> None:
     """Who forked the call to us says so in its CANCEL; every phone that rang here hears it too."""
     with Office(seed=seed) as office:
@@ -59,7 +62,6 @@ def test_a_caller_whose_call_was_taken_elsewhere_leaves_no_missed_call(seed: int
         assert office.outcome() == ("cancelled", 487, "VP-4002", "caller")
 
 
-@pytest.mark.rfc("3326", "2")
 @pytest.mark.parametrize(("given", "passed", "id_"), [(38, 38, "VP-4035"), (31, 16, "VP-4001"), (16, 16, "VP-4001")])
 def test_the_cause_of_a_bye_reaches_the_other_leg_and_the_cdr(given: int, passed: int, id_: str, seed: int) -> None:
     with Office(seed=seed) as office:

@@ -59,8 +59,14 @@ CELLS = {
 
 
 @pytest.mark.rfc("4028", "10")
-@pytest.mark.rfc("4028", "7.2")
-@pytest.mark.rfc("4028", "7.4")
+@pytest.mark.rfc(
+    "4028", "7.2", "If it does, the UAC MUST look for the Session-Expires header field to process the response."
+)
+@pytest.mark.rfc(
+    "4028",
+    "7.4",
+    "The values of Supported, Require, and Proxy-Require used in the initial Session refresh request MUST be used.",
+)
 @pytest.mark.parametrize("name", CELLS)
 def test_a_call_of_eight_hours_is_refreshed_on_each_leg(name: str, seed: int) -> None:
     """By whom its two ends agreed on, every half of the interval, and by nobody else; nothing in it changes."""
@@ -166,7 +172,11 @@ def test_a_call_with_too_small_an_interval_gets_422_with_min_se(seed: int) -> No
         assert call.warning_ids == ["VP-6011"]
 
 
-@pytest.mark.rfc("4028", "9")
+@pytest.mark.rfc(
+    "4028",
+    "9",
+    "When sending the 422 response, the UAS MUST include a Min-SE header field with the value of its minimum interval.",
+)
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 def test_a_refresh_with_too_small_an_interval_gets_422_and_the_call_goes_on(method: ChangeMethod, seed: int) -> None:
     with Office(seed=seed) as office:

@@ -281,7 +281,12 @@ def test_a_bye_before_the_ack_ends_the_repetition_of_the_2xx() -> None:
     assert "AckTimedOut" not in side.names()
 
 
-@pytest.mark.rfc("3261", "12.2.2")
+@pytest.mark.rfc(
+    "3261",
+    "12.2.2",
+    "If the remote sequence number is not empty, but the sequence number of the request is lower than the remote "
+    "sequence number, the request is out of order and MUST be rejected with a 500 (Server Internal Error) response.",
+)
 def test_a_bye_that_a_later_request_overtook_is_sent_again() -> None:
     """The peer must refuse it by 500 for its number, and would go on with the call."""
     side = Side()

@@ -409,7 +409,12 @@ def test_a_refresh_repeats_our_description_and_its_version() -> None:
     assert session.repeat_offer() == first
 
 
-@pytest.mark.rfc("3261", "14.1")
+@pytest.mark.rfc(
+    "3261",
+    "14.1",
+    "If a UA receives a non-2xx final response to a re-INVITE, the session parameters MUST remain unchanged, as if no "
+    "re-INVITE had been issued.",
+)
 def test_a_refused_offer_is_not_what_a_refresh_repeats() -> None:
     session = OfferAnswer(7)
     session.make_answer(sdp(*AUDIO), OURS)
