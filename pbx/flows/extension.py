@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from pbx.decisions import ToExtension, ToMailbox
 from pbx.flows.visit import Visit
 from pbx.routing import on_cause
@@ -38,8 +40,12 @@ async def _ring(visit: Visit, extension: ExtensionConfig) -> None:
     level = extension.busy_level
     if level is not None and admission.calls_of(call.tenant, extension.number) >= level:
         raise Rejected(reasons.BUSY_LEVEL)
-    with admission.extension(call.tenant, extension.number, extension.max_calls, reasons.CALLEE_LIMIT):
+    with ExitStack() as place:
+        limit = extension.max_calls
+        place.enter_context(admission.extension(call.tenant, extension.number, limit, reasons.CALLEE_LIMIT))
         b_leg: Call = await call.dial(extension.number, timeout=extension.ring_s)
+        if b_leg.own_number != extension.number:
+            place.close()  # another one picked the call up, in a place of his own
         await call.bridge(b_leg)
 
 

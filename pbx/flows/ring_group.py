@@ -7,7 +7,7 @@ in goes on at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -22,6 +22,7 @@ CONFIRM_KEY: Final = "1"
 CONFIRM_S: Final = 10.0
 
 Member = ToExtension | ToTrunks
+_Attempt = asyncio.Task[Call | Rejected]
 
 
 async def ring_group(visit: Visit, target: ToGroup) -> None:
@@ -89,13 +90,21 @@ def _rollover(
 
 
 async def _ring(visit: Visit, group: RingGroup, members: Sequence[tuple[str, Member]], places: ExitStack) -> Call:
-    """The call of the member who took it; its places are left in `places`. Raises: Rejected."""
-    free = [(number, member) for number, member in members if _take(visit, member, places)]
-    if not free:
-        raise Rejected(reasons.CALLEE_LIMIT)
-    if not group.confirm and all(isinstance(member, ToExtension) for _, member in free):
-        return await visit.call.dial([number for number, _ in free], timeout=group.ring_s)
-    return await _race(visit, group, [member for _, member in free])
+    """The call of who took it. Its member's place is left in `places`, the others' are given back. Raises: Rejected."""
+    with ExitStack() as ringing:
+        held = {number: ringing.enter_context(ExitStack()) for number, _ in members}
+        free = {number: member for number, member in members if _take(visit, member, held[number])}
+        if not free:
+            raise Rejected(reasons.CALLEE_LIMIT)
+        if not group.confirm and all(isinstance(member, ToExtension) for member in free.values()):
+            winner = await visit.call.dial(list(free), timeout=group.ring_s)
+            number = winner.own_number
+        else:
+            winner, number = await _race(visit, group, free)
+        # Who picks the call up without being a member has a place of his own.
+        if number in held:
+            places.push(held[number].pop_all())
+    return winner
 
 
 def _take(visit: Visit, member: Member, places: ExitStack) -> bool:
@@ -114,19 +123,20 @@ def _take(visit: Visit, member: Member, places: ExitStack) -> bool:
     return True
 
 
-async def _race(visit: Visit, group: RingGroup, members: Sequence[Member]) -> Call:
-    """The first member who answers and, where that is asked for, presses 1. Raises: Rejected, HungUp, Cancelled."""
+async def _race(visit: Visit, group: RingGroup, members: Mapping[str, Member]) -> tuple[Call, str]:
+    """The first who answers and, where that is asked for, presses 1. Raises: Rejected, HungUp, Cancelled."""
     refusal = Rejected(reasons.NO_ANSWER)
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(_reach(visit, group, member)) for member in members]
-        winner: Call | None = None
-        async for found in _as_they_come(running):
+        running = {tasks.create_task(_reach(visit, group, member)): number for number, member in members.items()}
+        winner: tuple[Call, str] | None = None
+        async for task in _as_they_come(running):
+            found = task.result()
             if isinstance(found, Call):
-                winner = found
+                winner = found, running[task]
                 break
             refusal = found
         for attempt in visit.call.attempts:
-            if attempt is not winner:
+            if winner is None or attempt is not winner[0]:
                 attempt.end("server", reasons.COMPLETED_ELSEWHERE)
         for task in running:
             task.cancel()
@@ -162,9 +172,9 @@ async def _confirmed(visit: Visit, group: RingGroup, found: Call) -> Call | Reje
     return Rejected(reasons.NO_ANSWER)
 
 
-async def _as_they_come(tasks: Sequence[asyncio.Task[Call | Rejected]]) -> AsyncIterator[Call | Rejected]:
+async def _as_they_come(tasks: Iterable[_Attempt]) -> AsyncIterator[_Attempt]:
     waiting = set(tasks)
     while waiting:
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            yield task.result()
+            yield task

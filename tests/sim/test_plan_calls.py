@@ -89,6 +89,37 @@ def test_a_group_rings_together_and_losers_hear_completed_elsewhere(seed: int) -
             assert 'SIP;cause=200;text="Call completed elsewhere"' in " ".join(missed.reasons)
 
 
+@pytest.mark.parametrize("confirm", [False, True])
+def test_who_did_not_get_the_call_is_not_counted_while_it_lasts(seed: int, confirm: bool) -> None:
+    text = EXAMPLE.replace("ring_s = 20", f"ring_s = 20\nconfirm = {str(confirm).lower()}", 1)
+    with PlanOffice(text, seed=seed) as office:
+        caller, one, two, three = (office.phone(number) for number in (1005, 1001, 1002, 1003))
+        one.rings()
+        two.on_call(lambda call: call.presses("1", after=1.0))
+        two.answers(after=2.0)
+        three.rings()
+        caller.dial("600").hangs_up(after=10.0)
+        admission = office.board.admission
+        office.world.run(until=office.world.now + 1.0)
+        assert [admission.calls_of(DOMAIN, number) for number in ("1001", "1002", "1003")] == [1, 1, 1]
+        office.world.run(until=office.world.now + 6.0)
+        assert [admission.calls_of(DOMAIN, number) for number in ("1001", "1002", "1003")] == [0, 1, 0]
+        office.run()
+        assert admission.calls_of(DOMAIN, "1002") == 0
+
+
+def test_whose_call_was_picked_up_is_free_again(seed: int) -> None:
+    with PlanOffice(seed=seed) as office:
+        caller, two, three = (office.phone(number) for number in (1005, 1002, 1003))
+        two.rings()
+        caller.dial("1002").hangs_up(after=6.0)
+        three.dial("**1002", after=1.0)
+        office.world.run(until=office.world.now + 4.0)
+        admission = office.board.admission
+        assert [admission.calls_of(DOMAIN, number) for number in ("1002", "1003", "1005")] == [0, 1, 1]
+        office.run()
+
+
 def test_an_empty_group_goes_on_at_once(seed: int) -> None:
     with PlanOffice(seed=seed) as office:
         call = office.phone(1005).dial("600")
