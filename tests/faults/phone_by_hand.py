@@ -106,6 +106,18 @@ class PhoneByHand:
             response = self.ask(self.authenticated(first, response))
         return "" if response is not None and response.status == 200 else f"REGISTER: {_said(response)}"
 
+    def told(self, header: str, limit: float = 5.0) -> str:
+        """What stands behind `header` in the next message that has it in its text."""
+        deadline = time.monotonic() + limit
+        self._socket.settimeout(limit)
+        while time.monotonic() < deadline:
+            data = self._read_message() if self.tcp else self._socket.recv(65535)
+            text = data.decode("utf-8", "replace")
+            for line in text.splitlines():
+                if line.startswith(header):
+                    return line.removeprefix(header).strip()
+        raise AssertionError(f"nothing says {header} within {limit} s")
+
     def call(self, number: str) -> str:
         """INVITE with credentials, ACK, BYE. Empty when it went well."""
         body = (
