@@ -426,8 +426,12 @@ class UserAgentClient:
         """Take one response."""
         state = self._state
         transaction = state.transactions.client(response.via.branch, response.cseq.method)
-        # RFC 3261 §8.1.3.3: a response with more than our Via went astray.
-        if transaction is None or (transaction.relay is None and len(response.headers.get_all("Via")) > 1):
+        # RFC 3261 §8.1.3.3: a response with more than our Via went astray; §18.1.2: and so did one to another sent-by.
+        if (
+            transaction is None
+            or not _has_sent_by_of(transaction.request, response)
+            or (transaction.relay is None and len(response.headers.get_all("Via")) > 1)
+        ):
             self._server.drop("responses_stray", flow, out)
             return
         status = response.status
@@ -771,6 +775,13 @@ def _received(transaction: Transaction, response: Response, flow: Flow, dialog: 
         None if transaction.flow is None else transaction.flow.remote,
         dialog is not None and reliable_number(response) is not None,
     )
+
+
+def _has_sent_by_of(request: Request | None, response: Response) -> bool:
+    if request is None:
+        return True
+    ours, theirs = request.via, response.via
+    return ours.port == theirs.port and (ours.host == theirs.host or ours.host.lower() == theirs.host.lower())
 
 
 def _concerns_invite(dialog: Dialog, method: str) -> bool:

@@ -28,6 +28,7 @@ from sipcore.invite_usage import (
     update_refusal,
 )
 from sipcore.message import Request
+from sipcore.names import METHODS
 from sipcore.outputs import Output, Transmit
 from sipcore.reliable import MAX_HELD, OPTION, Held, Provisionals, rack_of, takes_reliable, wants_reliable
 from sipcore.routing import reconnect_flow, response_flow, stamped_via
@@ -45,6 +46,7 @@ SCHEMES: Final = frozenset({"sip", "sips", "tel"})
 # RFC 3261 §12.1, RFC 6665 §4.4.1, RFC 3515 §2.4.4.
 SUBSCRIPTION_CREATING: Final = frozenset({"SUBSCRIBE", "REFER"})
 DIALOG_CREATING: Final = SUBSCRIPTION_CREATING | {"INVITE"}
+_OTHER_METHODS: Final = tuple(sorted(METHODS - {"ACK", "CANCEL", "INVITE"}))
 # What is within a subscription only, so that its failure says nothing of a call in the same dialog.
 SUBSCRIPTION_METHODS: Final = frozenset({"SUBSCRIBE", "NOTIFY"})
 
@@ -76,7 +78,7 @@ class UserAgentServer:
         if method == "ACK":
             return self._receive_ack(transaction, request, flow, now, out)
         if method == "CANCEL":
-            self._receive_cancel(transaction, request, flow, now, out)
+            self._receive_cancel(transaction or self._other_than_invite(key), request, flow, now, out)
         elif transaction is not None:
             self._state.counters["requests_repeated"] += 1
             self.perform(transaction, transaction.step(Input.REQUEST, now), now, out)
@@ -108,6 +110,13 @@ class UserAgentServer:
         out.append(AckReceived(dialog.id, request))
         return dialog
 
+    def _other_than_invite(self, key: ServerKey) -> Transaction | None:
+        """RFC 3261 §9.2: a CANCEL matches by everything but the method, and is answered whatever that was."""
+        for method in _OTHER_METHODS:
+            if (transaction := self._state.transactions.server((*key[:-1], method))) is not None:
+                return transaction
+        return None
+
     def _receive_cancel(
         self, transaction: Transaction | None, request: Request, flow: Flow, now: float, out: list[Output]
     ) -> None:
@@ -118,6 +127,8 @@ class UserAgentServer:
         # RFC 3261 §9.2: the To tag is that of the response to the INVITE. Answered without a transaction of its
         # own: a repeated CANCEL gets the same 200 for as long as the INVITE is known.
         self._send_stateless(request, flow, 200, None, (), transaction.local_tag, out)
+        if transaction.method != "INVITE":
+            return
         if transaction.relay is not None and self.proxy is not None:
             reasons = [("Reason", value) for value in request.headers.get_all("Reason")]
             self.proxy.cancel(transaction.relay, reasons, now, out)

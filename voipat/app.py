@@ -46,7 +46,7 @@ from voipat.accounts import Identity, TrunkIdentity
 from voipat.advertising import Advertising
 from voipat.asking import ask
 from voipat.auth_gate import Gate
-from voipat.bodies import ACCEPTED, UnsupportedBodyError, session_description
+from voipat.bodies import ACCEPTABLE, ACCEPTED, ENCODINGS, UnsupportedBodyError, session_description
 from voipat.call import Call, CallState, Parties, read_offer
 from voipat.conference import DEFAULT_LIMIT, DEFAULT_RATE, Conference, Room
 from voipat.errors import CallOutcome, Rejected
@@ -245,7 +245,7 @@ class App:
         return (
             ("Allow", self.gate.allow),
             ("Accept", ACCEPTED),
-            ("Accept-Encoding", "identity"),
+            ("Accept-Encoding", ENCODINGS),
             ("Accept-Language", "en"),
             ("Supported", ", ".join(SUPPORTED)),
             ("Allow-Events", self.subscriptions.packages),
@@ -630,7 +630,7 @@ class App:
         try:
             offer = read_offer(session_description(request))
         except UnsupportedBodyError:
-            self.exchange.refuse(event, reasons.UNKNOWN_BODY, (("Accept", ACCEPTED),))
+            self.exchange.refuse(event, reasons.UNKNOWN_BODY, ACCEPTABLE)
             return
         except ParseError:
             self.exchange.refuse(event, reasons.BAD_DESCRIPTION)

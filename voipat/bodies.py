@@ -15,6 +15,9 @@ from sipcore.errors import ParseError
 from sipcore.message import Request
 
 ACCEPTED: Final = "application/sdp, multipart/mixed"
+ENCODINGS: Final = "identity"
+# RFC 3261 §21.4.13: a 415 lists what is acceptable.
+ACCEPTABLE: Final = (("Accept", ACCEPTED), ("Accept-Encoding", ENCODINGS))
 SDP_TYPE: Final = "application/sdp"
 MAX_PARTS: Final = 16
 # A body in a body in a body: nobody needs more, and each level is looked through once.
@@ -35,13 +38,18 @@ def session_description(request: Request) -> bytes:
     body = request.body
     if not body:
         return b""
+    is_optional = _OPTIONAL.search(request.headers.get("Content-Disposition") or "") is not None
+    if any(coding.lower() != ENCODINGS for coding in request.headers.get_all("Content-Encoding")):
+        if is_optional:
+            return b""
+        raise UnsupportedBodyError("an encoding of the body")
     content_type = request.headers.get("Content-Type") or SDP_TYPE
     kind = _kind(content_type)
     if kind == SDP_TYPE:
         return body
     if kind.startswith("multipart/"):
         return _in_parts(body, content_type, 1) or b""
-    if _OPTIONAL.search(request.headers.get("Content-Disposition") or ""):
+    if is_optional:
         return b""
     raise UnsupportedBodyError(kind)
 

@@ -16,7 +16,7 @@ from sipcore.reason import q850_cause
 from sipcore.sdp import SessionDescription, parse_sdp
 from voipat import reasons
 from voipat.auth_gate import ALLOW
-from voipat.bodies import ACCEPTED, UnsupportedBodyError, info_digit, session_description
+from voipat.bodies import ACCEPTABLE, ACCEPTED, UnsupportedBodyError, info_digit, session_description
 from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
 from voipat.messages import receive_in_call
@@ -183,7 +183,7 @@ def _receive_change(call: Call, event: RequestReceived) -> None:
         offer = parse_sdp(body)
         wanted = call.media.preview(offer)
     except UnsupportedBodyError:
-        exchange.refuse(event, reasons.UNKNOWN_BODY, (("Accept", ACCEPTED),))
+        exchange.refuse(event, reasons.UNKNOWN_BODY, ACCEPTABLE)
     except ParseError:
         exchange.refuse(event, reasons.BAD_DESCRIPTION)
     except NegotiationError as error:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Headers = tuple[tuple[str, str], ...]
 
-SUPPORTED: Final = ("Supported", f"100rel, {OPTION}")
+SUPPORTED: Final = ("Supported", f"replaces, 100rel, {OPTION}")
 # A refresh that was refused is tried again after half of the time that is left, but not more often than this.
 SHORTEST_RETRY_S: Final = 5.0
 

@@ -23,6 +23,12 @@ def ended(seen: list[events.Event]) -> list[events.CallEnded]:
     return [each for each in seen if isinstance(each, events.CallEnded)]
 
 
+@pytest.mark.rfc(
+    "3261",
+    "10.1",
+    "The only requirement is that a registrar for some domain MUST be able to read and write data to the location "
+    "service, and a proxy or a redirect server for that domain MUST be capable of reading that same data.",
+)
 @pytest.mark.rfc("3261", "16", "When stateful, a proxy is purely a SIP transaction processing engine.")
 @pytest.mark.parametrize("loss", [0.0, 0.05])
 def test_a_registered_phone_is_called_through_the_proxy(loss: float) -> None:

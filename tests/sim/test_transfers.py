@@ -34,6 +34,12 @@ def assert_talks(first: PhoneCall, second: PhoneCall, office: Office) -> None:
 
 @pytest.mark.rfc(
     "3515",
+    "2.4.7",
+    "The final NOTIFY sent in response to a REFER MUST indicate the subscription has been 'terminated' with a "
+    "reason of 'noresource'.",
+)
+@pytest.mark.rfc(
+    "3515",
     "2.4.4",
     "The NOTIFY mechanism defined in [2] MUST be used to inform the agent sending the REFER of the status of the "
     "reference.",

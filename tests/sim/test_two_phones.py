@@ -98,6 +98,11 @@ def test_topology_is_hidden(seed: int) -> None:
 
 @pytest.mark.rfc(
     "3261",
+    "13.3.1",
+    "It MUST provide the offer in its first non-failure reliable message back to the UAC.",
+)
+@pytest.mark.rfc(
+    "3261",
     "13.2.1",
     "If the initial offer is in the first reliable non-failure message from the UAS back to UAC, the answer MUST be "
     "in the acknowledgement for that message.",

@@ -26,6 +26,12 @@ def states(body: bytes) -> list[str]:
     return re.findall(r"<state>(\w+)</state>", body.decode())
 
 
+@pytest.mark.rfc(
+    "6665",
+    "5.3.2",
+    "Any event package that supports delta changes to states MUST include a version number that increases by "
+    "exactly one for each NOTIFY transaction in a subscription.",
+)
 @pytest.mark.rfc("4235", "4.3")
 def test_a_lamp_follows_a_call(seed: int) -> None:
     """Full state first, version 0, then what changed, each version one higher."""

@@ -205,6 +205,7 @@ def test_the_caller_may_hang_up_an_early_dialog_and_the_callee_may_not() -> None
         callee.bye(event.dialog)
 
 
+@pytest.mark.rfc("3261", "13.1", "A UA that supports INVITE MUST also support ACK, CANCEL and BYE.")
 @pytest.mark.rfc("3261", "13.3.1.1", "Each of these MUST indicate the same dialog ID.")
 def test_an_incoming_call_and_its_end_as_a_ladder() -> None:
     pair = Pair()

@@ -44,6 +44,12 @@ def test_an_option_of_proxy_require_that_is_not_known_gets_420_with_its_name() -
 
 
 @pytest.mark.rfc(
+    "5393",
+    "4.2.1",
+    "Add a Via Header Field Value The proxy MUST insert a Via header field value into the copy before the existing "
+    "Via header field values.",
+)
+@pytest.mark.rfc(
     "3261",
     "16.6",
     "The copy MUST initially contain all of the header fields from the received request. Fields not detailed in the "
@@ -159,6 +165,12 @@ def test_every_2xx_to_an_invite_goes_back_and_the_other_branches_are_cancelled()
 
 
 @pytest.mark.rfc(
+    "6026",
+    "7.3",
+    "When receiving any SIP response, a transaction-stateful proxy MUST compare the transaction identifier in that "
+    "response against its existing transaction state machines.",
+)
+@pytest.mark.rfc(
     "3261",
     "16.7",
     "After a final response has been sent on the server transaction, the following responses MUST be forwarded "
@@ -210,6 +222,12 @@ def test_the_best_of_the_final_responses_is_chosen(statuses: tuple[int, int], be
     assert [each.status for each in side.to_alice()] == [best]
 
 
+@pytest.mark.rfc(
+    "8760",
+    "2.5",
+    "Each WWW-Authenticate and Proxy-Authenticate value received in response to the forked request MUST be placed "
+    "into the single response that is sent by the forking proxy to the UAC.",
+)
 @pytest.mark.rfc(
     "3261",
     "16.7",
@@ -291,6 +309,12 @@ def test_timer_c_gives_up_a_branch_that_only_rings() -> None:
     assert side.to_alice()[-1].status == 408
 
 
+@pytest.mark.rfc(
+    "3261",
+    "8.1.3.1",
+    "When a timeout error is received from the transaction layer, it MUST be treated as if a 408 (Request Timeout) "
+    "status code has been received.",
+)
 @pytest.mark.rfc(
     "3261",
     "16.8",
@@ -535,6 +559,12 @@ def test_nothing_is_left_of_calls_that_passed() -> None:
     assert side.leaks() == (0, 0)
 
 
+@pytest.mark.rfc(
+    "3261",
+    "16.1",
+    "When responding directly to a request, the element is playing the role of a UAS and MUST behave as described "
+    "in Section 8.2.",
+)
 def test_a_user_agent_beside_the_proxy_may_refuse_by_itself() -> None:
     side = ProxySide()
     event = side.invite()
@@ -542,3 +572,30 @@ def test_a_user_agent_beside_the_proxy_may_refuse_by_itself() -> None:
     assert [each.status for each in side.to_alice()] == [404]
     assert side.relay(event, [CAROL]) == []
     assert side.leaks() == (0, 0)
+
+
+@pytest.mark.rfc(
+    "3261",
+    "16.2",
+    "The proxy core MUST behave as a UAS with respect to sending an immediate provisional on that server transaction "
+    "(such as 100 Trying) as described in Section 8.2.6.",
+)
+def test_the_caller_is_told_that_its_invite_arrived_when_nobody_answers_at_once() -> None:
+    side = ProxySide()
+    side.relay(side.invite(), [CAROL])
+    side.advance(0.25)
+    assert [response.status for response in side.to_alice()] == [100]
+
+
+@pytest.mark.rfc(
+    "6665",
+    "4.3",
+    "If a proxy wishes to see all of the SUBSCRIBE and NOTIFY requests for a given dialog, it MUST add a "
+    '"Record-Route" header field to the initial SUBSCRIBE request and all NOTIFY requests.',
+)
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "NOTIFY"])
+def test_subscriptions_are_record_routed(method: str) -> None:
+    side = ProxySide()
+    lines = ("Event: dialog", "Contact: <sip:alice@10.0.0.1:5060>")
+    (sent,) = side.relay(side.invite(*lines, method=method), [CAROL], record_route=True)
+    assert len(request_of(sent).record_routes) == 1

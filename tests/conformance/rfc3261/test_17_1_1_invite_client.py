@@ -57,6 +57,12 @@ def test_a_provisional_response_ends_retransmission_and_timer_b() -> None:
 
 
 @pytest.mark.rfc(
+    "6026",
+    "8.4",
+    "When in either the 'Calling' or 'Proceeding' states, reception of a response with status code from 300-699 "
+    "MUST cause the client transaction to transition to 'Completed'.",
+)
+@pytest.mark.rfc(
     "3261",
     "17.1.1.2",
     'Any retransmissions of the final response that are received while in the "Completed" state MUST cause the ACK '

@@ -87,12 +87,14 @@ def test_a_sips_target_is_not_reached_over_the_open_flow_of_the_dialog(flow: Flo
     assert found == TlsFlow("TLS", Address("0.0.0.0", 0), Address("10.0.0.1", 5061), domain="10.0.0.1")
 
 
+@pytest.mark.rfc("5627", "10.1", "Proxies and registrars MUST support the SIPS URI and MUST support TLS.")
 @pytest.mark.rfc("5923", "5")
 @pytest.mark.parametrize("target", ["sip:alice@10.0.0.1;transport=tls", "sips:alice@10.0.0.1:5071", "sip:a@10.0.0.1"])
 def test_requests_in_a_dialog_go_on_the_connection_of_the_peer(target: str) -> None:
     assert dialog_flow(next_hop(Uri.parse(target)), TLS, has_route_set=False) is TLS
 
 
+@pytest.mark.rfc("3263", "5", "When this value is present, the server MUST use TLS over TCP to send the response.")
 @pytest.mark.rfc("5922", "4")
 def test_a_response_whose_connection_is_gone_goes_only_to_who_proves_to_be_the_sender() -> None:
     found = reconnect_flow(Via.parse("SIP/2.0/TLS Proxy.example;branch=z9hG4bKx"), TLS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipcore.errors import LocalProtocolError
-from sipcore.events import Failure, RequestFailed
+from sipcore.events import Failure, RequestFailed, ResponseReceived
 from sipcore.flow import Address, Flow, TlsFlow
 from sipcore.message import Request
 from sipcore.outputs import Resolve
@@ -169,3 +169,83 @@ def test_a_udp_peer_known_to_be_unreachable_fails_what_waits_for_it() -> None:
     side.take(side.endpoint.flow_lost(side.flow, 0.1))
     assert side.events == [RequestFailed(transaction, Failure.TRANSPORT)]
     assert side.leaks() == (0, 0)
+
+
+@pytest.mark.rfc(
+    "3261",
+    "18.1.2",
+    'If the value of the "sent-by" parameter in that header field value does not correspond to a value that the '
+    "client transport is configured to insert into requests, the response MUST be silently discarded.",
+)
+def test_a_response_to_another_sent_by_is_discarded() -> None:
+    side = Side()
+    side.send("OPTIONS")
+    good = side.peer_response(200)
+    for other in (b"10.9.9.9:5060", b"10.0.0.2:5061", b"elsewhere.example:5060"):
+        side.receive(good.replace(b"10.0.0.2:5060", other, 1))
+    assert side.endpoint.counters["responses_stray"] == 3
+    side.receive(good)
+    assert side.names()[-1] == "ResponseReceived"
+
+
+@pytest.mark.rfc(
+    "3261",
+    "8.1.3.2",
+    "A UAC MUST treat any final response it does not recognize as being equivalent to the x00 response code of that "
+    "class, and MUST be able to process the x00 response code for all classes.",
+)
+@pytest.mark.parametrize("status", [200, 299, 300, 398, 400, 499, 500, 599, 600, 699])
+def test_a_final_response_that_nobody_knows_counts_as_its_class(status: int) -> None:
+    side = Side()
+    side.send()
+    side.receive(side.peer_response(status))
+    event = side.event(ResponseReceived)
+    assert event.response.status == status
+    if status < 300:
+        side.ack(event.dialog)
+        side.bye(event.dialog)
+        assert side.labels() == ["INVITE", "ACK", "BYE"]
+        return
+    assert side.labels() == ["INVITE", "ACK"]
+    assert side.leaks() == (0, 0)
+
+
+@pytest.mark.rfc(
+    "3261",
+    "8.1.3.2",
+    "A UAC MUST treat any provisional response different than 100 that it does not recognize as 183 (Session "
+    "Progress).",
+)
+def test_a_provisional_response_that_nobody_knows_counts_as_183() -> None:
+    side = Side()
+    side.send()
+    side.receive(side.peer_response(189))
+    event = side.event(ResponseReceived)
+    assert event.dialog is not None and side.endpoint.dialog(event.dialog) is not None
+
+
+@pytest.mark.rfc("3261", "20.43", "A system receiving this warning MUST NOT take any automated action.")
+def test_a_warning_changes_nothing() -> None:
+    outcomes = []
+    for lines in ((), ('Warning: 370 isi.edu "Insufficient bandwidth", 399 x "Hang up now"',)):
+        side = Side()
+        side.send()
+        side.receive(side.peer_response(200, *lines))
+        side.ack(side.event(ResponseReceived).dialog)
+        outcomes.append((side.names(), side.labels()))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.rfc(
+    "3261",
+    "7.3.2",
+    "If a header field appears in a message not matching its category (such as a request header field in a "
+    "response), it MUST be ignored.",
+)
+def test_a_request_header_in_a_response_is_ignored() -> None:
+    side = Side()
+    side.send()
+    lines = ("Require: x-nothing", "Proxy-Require: x-nothing", "Priority: emergency", "Authorization: Digest broken")
+    side.receive(side.peer_response(200, *lines))
+    side.ack(side.event(ResponseReceived).dialog)
+    assert (side.labels(), side.names()) == (["INVITE", "ACK"], ["ResponseReceived"])

@@ -90,6 +90,16 @@ def test_another_cseq_tag_or_call_is_not_merged(other: dict[str, object]) -> Non
 
 @pytest.mark.rfc(
     "3261",
+    "21.4.15",
+    "The server MUST include a list of the unsupported extensions in an Unsupported header field in the response.",
+)
+@pytest.mark.rfc(
+    "3261",
+    "20.32",
+    "Although an optional header field, the Require MUST NOT be ignored if it is present.",
+)
+@pytest.mark.rfc(
+    "3261",
     "8.2.2.3",
     "If a UAS does not understand an option-tag listed in a Require header field, it MUST respond by generating a "
     "response with status code 420 (Bad Extension). The UAS MUST add an Unsupported header field, and list in it "
@@ -285,3 +295,53 @@ def test_timestamp_is_copied_into_the_100() -> None:
 def request_headers_of(side: Side, status: int) -> list[str]:
     side.respond(side.event(RequestReceived).transaction, status)
     return [name for name, _ in answer(side).headers.items()]
+
+
+@pytest.mark.rfc(
+    "3261",
+    "8.2.2",
+    "If a UAS does not understand a header field in a request (that is, the header field is not defined in this "
+    "specification or in any supported extension), the server MUST ignore that header field and continue processing "
+    "the message.",
+)
+@pytest.mark.rfc(
+    "3261",
+    "7.3.2",
+    "If a header field appears in a message not matching its category (such as a request header field in a "
+    "response), it MUST be ignored.",
+)
+@pytest.mark.parametrize(
+    "line",
+    [
+        'X-Never-Heard: of\tit; a="b',
+        "Unsupported: 100rel",
+        "WWW-Authenticate: broken",
+        "Proxy-Authenticate: ,,,",
+        "Retry-After: never",
+        "Min-Expires: -1",
+        "Authentication-Info: x",
+        "Warning: nothing",
+    ],
+)
+def test_headers_that_mean_nothing_here_are_ignored(line: str) -> None:
+    side = Side()
+    side.receive(request_bytes("OPTIONS", line))
+    assert side.names() == ["RequestReceived"] and side.labels() == []
+
+
+@pytest.mark.rfc(
+    "6665",
+    "4.6",
+    "If a User Agent Server (UAS) receives a CANCEL request that matches a known SUBSCRIBE or NOTIFY transaction, it "
+    "MUST respond to the CANCEL request, but otherwise ignore it.",
+)
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "OPTIONS"])
+def test_a_cancel_for_anything_but_invite_is_answered_and_ignored(method: str) -> None:
+    side = Side()
+    lines = ("Event: dialog", "Contact: <sip:alice@10.0.0.1>") if method == "SUBSCRIBE" else ()
+    side.receive(request_bytes(method, *lines))
+    event = side.event(RequestReceived)
+    side.receive(request_bytes("CANCEL"))
+    assert side.labels() == ["200 CANCEL"] and side.names() == ["RequestReceived"]
+    side.respond(event.transaction, 200)
+    assert side.labels() == [f"200 {method}"]

@@ -216,6 +216,12 @@ def test_an_invite_that_requires_100rel_gets_every_response_but_100_reliably() -
     assert other.last().headers.get("Unsupported") == "100rel"
 
 
+@pytest.mark.rfc(
+    "3261",
+    "8.2.4",
+    "A UAS that wishes to apply some extension when generating the response MUST NOT do so unless support for that "
+    "extension is indicated in the Supported header field in the request.",
+)
 @pytest.mark.rfc("3262", "3", "attempt to send a 100 (Trying) response reliably")
 def test_nothing_is_sent_reliably_to_who_does_not_take_it() -> None:
     """MUST NOT: "attempt to send a 100 (Trying) response reliably", nor any to a caller without the option tag."""

@@ -94,6 +94,12 @@ def test_a_later_offer_keeps_streams_and_grows_the_version_by_one_with_a_change(
 
 @pytest.mark.rfc(
     "3264",
+    "5.1",
+    "If the offerer wishes to only send media on a stream to its peer, it MUST mark the stream as sendonly with the "
+    "'a=sendonly' attribute.",
+)
+@pytest.mark.rfc(
+    "3264",
     "8.4",
     "If the stream to be placed on hold was previously a sendrecv media stream, it is placed on hold by marking it "
     "as sendonly. If the stream to be placed on hold was previously a recvonly media stream, it is placed on hold "

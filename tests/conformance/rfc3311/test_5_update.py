@@ -109,6 +109,11 @@ def test_an_update_in_an_early_dialog_passes_once_the_offer_is_answered_reliably
 
 
 @pytest.mark.rfc(
+    "3264",
+    "4",
+    "However, it MUST NOT generate a new offer if it has received an offer which it has not yet answered or rejected.",
+)
+@pytest.mark.rfc(
     "3311",
     "5.1",
     "If the UPDATE is being sent after the completion of the initial INVITE transaction, it cannot be sent with an "

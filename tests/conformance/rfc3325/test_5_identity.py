@@ -66,6 +66,13 @@ def test_a_trusted_trunk_is_told_the_number_as_sip_and_tel(seed: int) -> None:
 
 @pytest.mark.rfc(
     "3325",
+    "12",
+    "… entity sends a message to any destination with that party's identity in a P-Asserted-Identity header field, "
+    "the entity MUST take precautions to protect the identity information from eavesdropping and interception to "
+    "protect the …",
+)
+@pytest.mark.rfc(
+    "3325",
     "5",
     "If it does not trust the element, then the proxy MUST examine the Privacy header field (if present) to "
     "determine if the user requested that asserted identity information be kept private.",
@@ -76,6 +83,12 @@ def test_a_trunk_without_trust_is_asserted_nothing(seed: int) -> None:
     assert "P-Asserted-Identity" not in invite.headers and "Privacy" not in invite.headers
 
 
+@pytest.mark.rfc(
+    "3325",
+    "4",
+    "A proxy that is about to forward a message to a proxy server or UA that it does not trust MUST remove all the "
+    "P-Asserted-Identity header field values if the user requested that this information be kept private.",
+)
 @pytest.mark.rfc(
     "3325",
     "7",
@@ -98,6 +111,12 @@ def test_a_caller_who_wants_privacy_is_anonymous_to_the_callee(seed: int, privac
         assert "P-Asserted-Identity" not in invite.headers
 
 
+@pytest.mark.rfc(
+    "3323",
+    "5",
+    "However, if the Privacy header value of 'none' is specified in a message, privacy services MUST NOT perform "
+    "any privacy function and MUST NOT remove or modify the Privacy header.",
+)
 @pytest.mark.rfc(
     "3323",
     "4.2",

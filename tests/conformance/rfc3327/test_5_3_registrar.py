@@ -47,6 +47,13 @@ def test_a_path_has_a_limit() -> None:
     assert len(registrar.lookup("example.com", "alice")[0].path) == MAX_PATH
 
 
+@pytest.mark.rfc(
+    "3261",
+    "8.1.1.1",
+    "… set is present, the procedures for populating the Request-URI and Route header field detailed in Section "
+    "12.2.1.1 MUST be followed (even though there is no dialog), using the desired Request-URI as the remote target "
+    "URI.",
+)
 @pytest.mark.rfc("3327", "5.4")
 def test_a_call_goes_by_the_path_as_its_route_and_to_the_contact_as_its_request_uri(seed: int) -> None:
     # "the proxy [...] uses the Path vector as a preloaded Route".

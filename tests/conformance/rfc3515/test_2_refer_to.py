@@ -13,6 +13,7 @@ def refer(*headers: tuple[str, str]) -> Request:
     return Request("REFER", "sip:us@10.0.0.2", headers)
 
 
+@pytest.mark.rfc("3515", "2.4.1", "A REFER request MUST contain exactly one Refer-To header field value.")
 @pytest.mark.rfc(
     "3515",
     "2.4.2",

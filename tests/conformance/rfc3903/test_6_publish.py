@@ -87,6 +87,12 @@ def test_a_stale_tag_is_412_and_what_expired_is_gone(seed: int) -> None:
 
 @pytest.mark.rfc(
     "3903",
+    "10.1",
+    "Any application of the PUBLISH mechanism for a given event package MUST define what content type or types are "
+    "expected in PUBLISH requests.",
+)
+@pytest.mark.rfc(
+    "3903",
     "6",
     "The ESC MUST ignore the Record-Route header field if it is included in a PUBLISH request.",
 )

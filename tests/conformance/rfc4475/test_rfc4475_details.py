@@ -265,6 +265,12 @@ def test_a_420_lists_the_options_of_require_as_they_were_written() -> None:
     assert refusal(vector("bext01")).get("Unsupported") == "nothingSupportsThis, nothingSupportsThisEither"
 
 
+@pytest.mark.rfc(
+    "3261",
+    "21.4.13",
+    "The server MUST return a list of acceptable formats using the Accept, Accept-Encoding, or Accept-Language "
+    "header field, depending on the specific problem with the content.",
+)
 @pytest.mark.rfc("4475", "3.3.6")
 def test_a_415_says_what_is_accepted() -> None:
     assert ask("invut").get("Accept") == "application/sdp, multipart/mixed"

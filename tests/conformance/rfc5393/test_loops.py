@@ -19,6 +19,12 @@ def come_back(side: ProxySide, data: bytes, uri: str) -> None:
 
 @pytest.mark.rfc(
     "5393",
+    "4.1",
+    "When a SIP proxy forks a particular request to more than one location, it MUST ensure that request is not "
+    "looping through this proxy.",
+)
+@pytest.mark.rfc(
+    "5393",
     "4.2.2",
     "Loop-Detection Check Proxies required to perform loop detection by RFC 5393 MUST perform the following loop- "
     "detection test before forwarding a request.",

@@ -61,6 +61,12 @@ def gruu(contact: str, kind: str) -> Uri:
 
 @pytest.mark.rfc(
     "5627",
+    "7",
+    "… =/ gr-param gr-param = 'gr' ['=' pvalue] ; defined in RFC 3261 The quoted strings for temp-gruu and pub-gruu "
+    "MUST contain a SIP URI.",
+)
+@pytest.mark.rfc(
+    "5627",
     "5.2",
     "… and the registrar has at least one temporary GRUU assigned to the instance ID and AOR, the registrar MUST "
     "add a 'temp-gruu' Contact header field parameter to that Contact header field.",

@@ -15,6 +15,12 @@ from tests.endpoints import Side, request_bytes
 
 @pytest.mark.rfc(
     "6026",
+    "8.5",
+    "If, while in the 'Proceeding' state, the TU passes a 2xx response to the server transaction, the server "
+    "transaction MUST pass this response to the transport layer for transmission.",
+)
+@pytest.mark.rfc(
+    "6026",
     "7.1",
     "… issues a 2xx response for this transaction while the state machine is in the 'Proceeding' state, the state "
     "machine MUST transition to the 'Accepted' state and set Timer L to 64*T1, where T1 is the round-trip time "
@@ -32,6 +38,13 @@ def test_the_server_absorbs_repeated_invites_after_the_2xx_until_timer_l(reliabl
     assert transaction.state is State.TERMINATED
 
 
+@pytest.mark.rfc("6026", "8.9", "If there is a match, the response MUST be passed to that transaction.")
+@pytest.mark.rfc(
+    "6026",
+    "6",
+    "An element sending or receiving a 2xx to an INVITE transaction MUST NOT destroy any matching INVITE "
+    "transaction state.",
+)
 @pytest.mark.rfc(
     "6026",
     "7.2",
@@ -65,6 +78,7 @@ def test_a_repeated_invite_after_the_2xx_makes_no_second_call() -> None:
     assert (side.labels(), side.names()) == ([], [])
 
 
+@pytest.mark.rfc("6026", "8.3", "If none is found, the element MUST NOT forward the response.")
 @pytest.mark.rfc("6026", "8.2", "If none is found, the element MUST NOT forward the response.")
 def test_a_stray_2xx_after_timer_m_is_dropped_and_counted() -> None:
     side = Side()

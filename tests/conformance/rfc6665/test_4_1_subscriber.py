@@ -84,6 +84,12 @@ def subscribe(pair: Pair) -> Request:
     return request
 
 
+@pytest.mark.rfc(
+    "6665",
+    "4.1.4",
+    "The subscriber MUST therefore be prepared to receive NOTIFY requests with 'From:' tags that differ from the "
+    "'To:' tag received in the SUBSCRIBE 200-class response.",
+)
 @pytest.mark.rfc("6665", "4.4.1")
 def test_a_notify_makes_the_dialog_even_before_the_2xx() -> None:
     """ "Dialogs are created upon completion of a NOTIFY transaction [...] not the SUBSCRIBE transaction"."""
@@ -138,6 +144,7 @@ def test_a_refused_subscribe_leaves_no_dialog() -> None:
     assert side.endpoint.dialog_count == 0
 
 
+@pytest.mark.rfc("6665", "4.5.2", "Subscribers MUST NOT attempt to reuse dialogs whose remote target is a GRUU.")
 @pytest.mark.rfc(
     "6665",
     "4.5.1",

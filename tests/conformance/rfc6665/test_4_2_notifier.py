@@ -24,6 +24,12 @@ def subscription(interval: float = 1.0) -> NotifierSubscription:
     return NotifierSubscription(EventField("presence"), interval)
 
 
+@pytest.mark.rfc(
+    "6665",
+    "4.2.1.2",
+    "Upon successfully accepting or refreshing a subscription, notifiers MUST send a NOTIFY request immediately to "
+    "communicate the current resource state to the subscriber.",
+)
 @pytest.mark.rfc("6665", "4.2.1.3")
 def test_a_notify_goes_at_once_after_the_2xx() -> None:
     """ "notifiers MUST send a NOTIFY message immediately upon accepting a subscription"."""

@@ -10,6 +10,12 @@ NONCE = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"
 CNONCE = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
 
 
+@pytest.mark.rfc(
+    "7616",
+    "3.6",
+    "Then, the server MUST perform the same digest operation (e.g., MD5, SHA-256) performed by the client and "
+    "compare the result to the given response value.",
+)
 @pytest.mark.rfc("7616", "3.9.1")
 @pytest.mark.parametrize(
     ("algorithm", "response"),

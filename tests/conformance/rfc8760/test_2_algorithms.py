@@ -16,6 +16,12 @@ class Asked(NamedTuple):
 
 
 @pytest.mark.rfc(
+    "7616",
+    "3.7",
+    "If the server responds with multiple challenges, then each one of these challenges MUST use a different digest "
+    "algorithm.",
+)
+@pytest.mark.rfc(
     "8760",
     "2.3",
     "If the UAS challenges the originator using multiple WWW-Authenticate/ Proxy-Authenticate header fields with "
@@ -27,6 +33,12 @@ def test_most_preferred_first_and_each_in_its_own_header() -> None:
     assert [(parse_digest(value) or {})["algorithm"] for _, value in headers] == ["SHA-256", "MD5"]
 
 
+@pytest.mark.rfc(
+    "7616",
+    "5.6",
+    "A user agent MUST choose to use the strongest auth-scheme it understands and request credentials from the user "
+    "based upon that challenge.",
+)
 @pytest.mark.rfc(
     "8760",
     "2.4",

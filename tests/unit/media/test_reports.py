@@ -38,6 +38,11 @@ def test_a_port_that_sends_reports_as_sender_every_five_seconds(bench: Bench) ->
     assert found[0].to == ("192.0.2.2", 4001)
 
 
+@pytest.mark.rfc(
+    "8866",
+    "6.7.1",
+    "An RTP-based system in receive-only mode MUST still send RTCP packets as described in [RFC3550], Section 6.",
+)
 @pytest.mark.rfc("3550", "6.4.2")
 def test_a_port_that_only_receives_reports_what_it_heard(bench: Bench) -> None:
     a, _ = pair(bench)

@@ -192,6 +192,12 @@ def test_a_nonce_of_an_earlier_process_is_stale() -> None:
     assert after.verify(before.answer(before.challenge())) == Stale()
 
 
+@pytest.mark.rfc(
+    "3261",
+    "22.4",
+    "Since RFC 2543 is based on HTTP Digest as defined in RFC 2069 [39], SIP servers supporting RFC 2617 MUST "
+    "ensure they are backwards compatible with RFC 2069.",
+)
 def test_a_phone_without_qop_uses_a_nonce_once() -> None:
     desk = Desk()
     name, value = desk.challenge()[0]
@@ -221,6 +227,12 @@ def test_the_response_is_bound_to_the_method() -> None:
     assert desk.verify(value, asked=Asked("INVITE")) == Wrong("1001")
 
 
+@pytest.mark.rfc(
+    "7616",
+    "3.4.6",
+    "This MAY be '*', an 'absolute-URI', or an 'absolute-path' as specified in Section 2.7 of [RFC7230], but it "
+    "MUST agree with the request-target.",
+)
 @pytest.mark.parametrize(
     "uri",
     [

@@ -136,6 +136,7 @@ def test_the_first_contact_counts() -> None:
 class TestTable:
     """All dialogs of an endpoint."""
 
+    @pytest.mark.rfc("3261", "12.1", "UAs MUST assign values to the dialog ID components as described below.")
     @pytest.mark.rfc(
         "3261",
         "12.1.1",

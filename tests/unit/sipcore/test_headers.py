@@ -66,6 +66,12 @@ def test_comma_lists_are_split_outside_quotes_and_brackets() -> None:
 
 @pytest.mark.rfc(
     "3261",
+    "20.28",
+    "Although not a comma-separated list, this header field name may be present multiple times, and MUST NOT be "
+    "combined into a single header line using the usual rules described in Section 7.3.1.",
+)
+@pytest.mark.rfc(
+    "3261",
     "7.3.1",
     "The exceptions to this rule are the WWW-Authenticate, Authorization, Proxy-Authenticate, and Proxy- "
     "Authorization header fields. Multiple header field rows with these names MAY be present in a message, but … "

@@ -111,6 +111,7 @@ def test_what_is_no_uri_is_refused(text: str) -> None:
         Uri.parse(text)
 
 
+@pytest.mark.rfc("3261", "8.1.1.2", "All SIP implementations MUST support the SIP URI scheme.")
 @pytest.mark.rfc(
     "3261",
     "19.1.4",

@@ -108,6 +108,12 @@ def test_a_foreign_domain_is_not_served(method: str) -> None:
     assert isinstance(verdict, Refuse) and verdict.status == 403
 
 
+@pytest.mark.rfc("3903", "14.2", "Implementations MUST support Digest authentication, as defined in RFC 3261.")
+@pytest.mark.rfc(
+    "3903",
+    "14.1",
+    "ESCs and EPAs MUST implement Digest for authenticating PUBLISH requests, as defined in RFC 3261.",
+)
 @pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE", "PUBLISH", "REFER"])
 def test_what_is_for_users_needs_credentials(method: str) -> None:
     # CVE-2021-37624: MESSAGE without credentials.
@@ -115,6 +121,16 @@ def test_what_is_for_users_needs_credentials(method: str) -> None:
     assert isinstance(verdict, Refuse) and verdict.status == 401
 
 
+@pytest.mark.rfc(
+    "3261",
+    "21.4.6",
+    "The response MUST include an Allow header field containing a list of valid methods for the indicated address.",
+)
+@pytest.mark.rfc(
+    "3261",
+    "8.2.1",
+    "Once a request is authenticated (or authentication is skipped), the UAS MUST inspect the method of the request.",
+)
 @pytest.mark.parametrize("method", ["NOTIFY", "UPDATE", "INFO", "PRACK", "BYE"])
 def test_other_methods_get_405_and_what_is_allowed(method: str) -> None:
     verdict = Door().knock(method)
@@ -161,6 +177,12 @@ def test_while_draining_new_calls_and_options_are_refused_and_phones_may_registe
     )
 
 
+@pytest.mark.rfc(
+    "3903",
+    "14.3",
+    "To prevent replay attacks, implementations MUST support Digest authentication with replay protection, as "
+    "defined in RFC 3261.",
+)
 def test_a_replayed_request_is_challenged_as_stale() -> None:
     door = Door()
     first = door.knock()

@@ -175,6 +175,12 @@ def test_versions_before_1_2_are_refused_with_an_alert_and_counted(
     run(loop, scenario)
 
 
+@pytest.mark.rfc(
+    "3903",
+    "14.5",
+    "For providing confidentiality, ESCs MUST implement TLS, MUST support both mutual and one-way authentication, "
+    "and MUST also support the SIPS URI scheme.",
+)
 @loops
 @pytest.mark.rfc("9325", "4.2")
 def test_tls_1_2_is_taken_with_forward_secrecy_and_not_without(loop: Loop, identities: TlsIdentities) -> None:

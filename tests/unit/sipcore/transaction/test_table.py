@@ -202,6 +202,12 @@ def test_the_server_is_that_of_figure_8_without_what_rfc_4320_took_away() -> Non
 
 @pytest.mark.rfc(
     "6026",
+    "8.7",
+    "While in the 'Accepted' state, if the TU passes a 2xx response, the server transaction MUST pass the response "
+    "to the transport layer for transmission.",
+)
+@pytest.mark.rfc(
+    "6026",
     "7.1",
     'Any retransmission of the 2xx response passed from the TU to the transaction while in the "Accepted',
 )
