@@ -141,6 +141,7 @@ class Call:
         # While somebody transfers this call; the subscriptions of those who transferred its peer; a REFER of ours.
         self.transfer_: Transfer | None = None
         self.refers: list[Progress] = []
+        self.was_referred = False  # a REFER came in this dialog, whatever became of it
         self.referral_: Referral | None = None
         # While it is away from a bridge to talk with a target.
         self.consulting: Consultation | None = None

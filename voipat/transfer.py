@@ -100,7 +100,8 @@ class Progress:
             exchange.respond(event.transaction, 200, (("Refer-Sub", "false"),))
             return
         # RFC 3515 §2.4.6: from the second on the `id` "MUST" be there; a phone that knows one REFER ignores it.
-        id_ = None if not call.refers else str(request.cseq.number)
+        id_ = str(request.cseq.number) if call.was_referred else None
+        call.was_referred = True
         self._watch = Watch(exchange, event.dialog, EventField("refer", id_), self, loop=call.switch.loop)
         call.refers.append(self)
         exchange.respond(event.transaction, 202, (("Allow", ALLOW),))

@@ -218,3 +218,30 @@ def test_a_circle_over_a_trunk_that_tells_nothing_of_the_past_ends_by_max_forwar
         call = office.carriers["carrier"].dial("sip:+12025550101@127.0.0.1", headers=[("Max-Forwards", "1")])
         office.world.run()
         assert call.status == 483
+
+
+@pytest.mark.rfc(
+    "3323",
+    "5.1",
+    "The URI that replaces the existing Contact header field value MUST dereference to the privacy service.",
+)
+@pytest.mark.rfc(
+    "3323",
+    "5.3",
+    "Note that the privacy service MUST remove any non-essential informational headers that have been added by the "
+    "user agent, including the Subject, Call-Info, Organization, User-Agent, Reply-To and In-Reply-To.",
+)
+@pytest.mark.parametrize("privacy", ["user", "header", "id", "user;header;id"])
+def test_nothing_that_tells_of_the_caller_passes(seed: int, privacy: str) -> None:
+    told = (
+        ("Subject", "plans of alice"),
+        ("Call-Info", "<http://alice.example/me.png>;purpose=icon"),
+        ("Organization", "House of alice"),
+        ("User-Agent", "alice-phone"),
+        ("Reply-To", "<sip:alice@office.test>"),
+        ("In-Reply-To", "1@alice"),
+    )
+    invite = sent_out(seed, ("Privacy", privacy), *told, **ALLOWED)
+    assert b"alice" not in invite.to_bytes()
+    (contact,) = invite.contacts
+    assert contact.uri.host == "127.0.0.1"

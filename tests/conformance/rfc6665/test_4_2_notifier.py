@@ -157,3 +157,20 @@ def test_subscription_state_is_read_and_written() -> None:
     assert SubscriptionStateField.parse("Active ;expires=x") == SubscriptionStateField("active")
     with pytest.raises(ParseError):
         SubscriptionStateField.parse(";expires=1")
+
+
+@pytest.mark.rfc(
+    "6665",
+    "4.2.1.4",
+    "As with the initial subscription, the server MAY shorten the amount of time until expiration but MUST NOT "
+    "increase it.",
+)
+def test_a_refresh_sets_the_time_that_is_granted_and_no_more() -> None:
+    watched = subscription()
+    watched.subscribed(600, 0.0)
+    watched.answered(200, 0.1)
+    watched.subscribed(60, 10.0)
+    watched.answered(200, 10.1)
+    assert str(watched.field(10.1)) == "active;expires=60"
+    watched.due(12.0)
+    assert watched.next_deadline() == 70.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sipcore.errors import ParseError
+from sipcore.errors import NegotiationError, ParseError
+from sipcore.offer_answer import LocalMedia, OfferAnswer
 from sipcore.sdp import Direction, RtpFormat, format_sdp, parse_sdp
 
 # The example of §5 of RFC 4566, which RFC 8866 repeats in its own words.
@@ -69,3 +70,50 @@ def test_encoding_names_are_compared_without_case() -> None:
     assert RtpFormat(0, "PCMU", 8000).matches(RtpFormat(96, "pcmu", 8000))
     assert not RtpFormat(0, "PCMU", 8000).matches(RtpFormat(96, "pcmu", 16000))
     assert not RtpFormat(10, "L16", 44100, 2).matches(RtpFormat(11, "L16", 44100))
+
+
+@pytest.mark.rfc(
+    "8866",
+    "5.7",
+    'A session description MUST contain either at least one "c=" line in each media description or a single "c=" line '
+    "at the session level.",
+)
+def test_a_stream_without_any_connection_is_refused() -> None:
+    local = LocalMedia("192.0.2.9", 20000, (RtpFormat(0, "PCMU", 8000),))
+    bare = SEMINAR.replace(b"c=IN IP4 198.51.100.1\r\n", b"")
+    with pytest.raises((ParseError, NegotiationError)):
+        OfferAnswer(1).make_answer(parse_sdp(bare), local)
+    audio = b"m=audio 49170 RTP/AVP 0\r\n"
+    OfferAnswer(1).make_answer(parse_sdp(bare.replace(audio, audio + b"c=IN IP4 198.51.100.7\r\n")), local)
+
+
+@pytest.mark.rfc(
+    "8866",
+    "5.4",
+    'If the "a=charset:" attribute is not present, the "i=" line MUST contain ISO 10646 characters in UTF-8 encoding.',
+)
+def test_texts_are_kept_as_they_came() -> None:
+    told = SEMINAR.replace(b"i=SDP Offer #1", "i=Ünïcode – 日本".encode())
+    assert format_sdp(parse_sdp(told)) == told
+
+
+@pytest.mark.rfc(
+    "8866",
+    "5.6",
+    "If an email address or phone number is present, it MUST be specified before the first media description.",
+)
+@pytest.mark.rfc(
+    "8866",
+    "5.8",
+    'Instead new (non "X-" prefix) <bwtype> names SHOULD be defined, and then MUST be registered with IANA in the '
+    "standard namespace. … SDP parsers MUST ignore bandwidth-fields with unknown <bwtype> names.",
+)
+def test_bandwidths_of_unknown_types_and_addresses_change_nothing() -> None:
+    audio = b"m=audio 49170 RTP/AVP 0\r\n"
+    more = SEMINAR.replace(b"t=0 0\r\n", b"b=X-YZ:128\r\nb=NEVER:heard\r\nt=0 0\r\n").replace(
+        audio, audio + b"b=ZZ:0\r\n"
+    )
+    assert format_sdp(parse_sdp(more)) == more
+    local = LocalMedia("192.0.2.9", 20000, (RtpFormat(0, "PCMU", 8000),))
+    plain, bent = (OfferAnswer(1).make_answer(parse_sdp(body), local) for body in (SEMINAR, more))
+    assert plain == bent

@@ -100,3 +100,21 @@ def test_a_body_alone_is_a_description_or_unsupported() -> None:
 )
 def test_the_key_of_an_info(content_type: str, body: bytes, digit: str) -> None:
     assert info_digit(content_type, body) == digit
+
+
+@pytest.mark.rfc(
+    "3261",
+    "20.12",
+    "When present, its value indicates what additional content codings have been applied to the entity-body, and thus "
+    "what decoding mechanisms MUST be applied in order to obtain the media-type referenced by the Content-Type header "
+    "field.",
+)
+def test_an_encoding_that_we_cannot_undo_is_no_description() -> None:
+    def read(*headers: tuple[str, str]) -> bytes:
+        return session_description(Request("INVITE", "sip:a@b", [("Content-Type", "application/sdp"), *headers], SDP))
+
+    assert read() == read(("Content-Encoding", "identity")) == SDP
+    for name in ("Content-Encoding", "e"):
+        with pytest.raises(UnsupportedBodyError):
+            read((name, "gzip"))
+    assert read(("Content-Encoding", "gzip"), ("Content-Disposition", "session;handling=optional")) == b""
