@@ -38,6 +38,11 @@ SPOOFED = (("P-Asserted-Identity", "<sip:boss@office.test>"), ("P-Preferred-Iden
 
 @pytest.mark.rfc(
     "3325",
+    "6",
+    "The proxy MUST remove the user-provided P-Preferred- Identity header from any message it forwards.",
+)
+@pytest.mark.rfc(
+    "3325",
     "5",
     "If the proxy received the message from an element that it does not trust and there is a P-Asserted-Identity "
     "header present which contains a SIP or SIPS URI, the proxy MUST replace that SIP or SIPS URI with a single SIP "
@@ -220,6 +225,12 @@ def test_a_circle_over_a_trunk_that_tells_nothing_of_the_past_ends_by_max_forwar
         assert call.status == 483
 
 
+@pytest.mark.rfc(
+    "3325",
+    "9.3",
+    "Note that a user requesting multiple types of privacy MUST include all of the requested privacy types in its "
+    "Privacy header field value.",
+)
 @pytest.mark.rfc(
     "3323",
     "5.1",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sipcore.errors import ParseError
+from sipcore.events import RequestReceived
 from sipcore.message import Request
 from sipcore.refer import ReferTo, Replaces, refer_to_of, sipfrag, sipfrag_status, wants_subscription
+from tests.endpoints import Side, request_bytes
 
 
 def refer(*headers: tuple[str, str]) -> Request:
@@ -76,3 +78,21 @@ def test_refer_sub_false_wants_no_subscription() -> None:
     assert wants_subscription(refer())
     assert wants_subscription(refer(("Refer-Sub", "true")))
     assert not wants_subscription(refer(("Refer-Sub", "False")))
+
+
+@pytest.mark.rfc(
+    "3515",
+    "2",
+    "REFER creates a dialog, and MAY be Record-Routed, hence MUST contain a single Contact header field value.",
+)
+def test_a_refer_of_ours_has_one_contact() -> None:
+    side = Side()
+    side.receive(request_bytes("INVITE"))
+    event = side.event(RequestReceived)
+    side.respond(event.transaction, 200)
+    side.receive(request_bytes("ACK", to_tag=side.last().to.tag or "", branch="z9hG4bKack"))
+    assert event.dialog is not None
+    refer_to = [("Refer-To", "<sip:carol@example.com>")]
+    transaction = side.endpoint.new_transaction()
+    side.take(side.endpoint.send_in_dialog(event.dialog, transaction, "REFER", side.now, headers=refer_to))
+    assert len(side.last().contacts) == 1

@@ -14,6 +14,7 @@ each_message = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.rfc("3261", "18", "All SIP elements MUST implement UDP and TCP.")
 @each_message
 @pytest.mark.usefixtures("nothing_left")
 def test_over_udp_the_server_answers_as_the_rfc_says(name: str) -> None:
@@ -28,6 +29,7 @@ def test_over_udp_the_server_answers_as_the_rfc_says(name: str) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.rfc("3261", "18", "All SIP elements MUST implement UDP and TCP.")
 @each_message
 @pytest.mark.parametrize("segment", [0, 1, 3, 7])
 @pytest.mark.usefixtures("nothing_left")

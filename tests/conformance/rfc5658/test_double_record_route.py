@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sipcore.fields import NameAddr
 from sipcore.flow import Address, Flow
 from sipcore.outputs import Transmit
 from sipcore.proxy import ProxyTarget, Search
@@ -83,3 +84,18 @@ def test_a_phone_behind_a_nat_is_reached_by_its_flow_with_one_record_route() -> 
     before = len(side.sent)
     side.receive(in_dialog_bytes("BYE", record_route, uri="sip:bob@192.168.1.9:5070"))
     assert side.sent[before].flow.remote == flow.remote
+
+
+@pytest.mark.rfc(
+    "5658",
+    "6.2",
+    "When TLS is used on the transport on either side of the proxy, the URI placed in the Record-Route header field "
+    "MUST encode a next-hop that will be reached using TLS.",
+)
+def test_the_side_of_tls_is_reached_by_tls() -> None:
+    side = ProxySide()
+    side.endpoint.listening("TLS", Address(BOB.host, 5061))
+    _, record_route = proxied(side, Flow("TLS", Address(BOB.host, 5061), CAROL, 7))
+    secure, plain = (NameAddr.parse(value).uri for value in record_route)
+    assert (secure.scheme, secure.port) == ("sips", 5061) or secure.params.get("transport") == "tls"
+    assert plain.scheme == "sip" and plain.params.get("transport") != "tls"

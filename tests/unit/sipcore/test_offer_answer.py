@@ -146,6 +146,12 @@ def test_the_peers_packet_time_is_used(lines: tuple[str, ...], ptime: int) -> No
     assert answer(sdp("m=audio 40000 RTP/AVP 0", *lines))[1].ptime == ptime
 
 
+@pytest.mark.rfc(
+    "8866",
+    "5.14",
+    "If noncontiguous ports are used or if they don't follow the parity rule of even RTP ports and odd RTCP ports, "
+    "the 'a=rtcp:' attribute MUST be used.",
+)
 @pytest.mark.parametrize(
     ("line", "rtcp"),
     [

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from sipcore import sdp
 from sipcore.errors import ParseError
 from sipcore.sdp import Attribute, Direction, Line, Origin, RtpFormat, format_sdp, parse_sdp
 
@@ -129,3 +133,16 @@ def test_directions_turn_round_and_go_on_hold(direction: str, other: str, hold: 
 def test_a_control_character_in_a_clock_rate_raises_nothing() -> None:
     session = parse_sdp(b"v=0\r\nm=audio 4000 RTP/AVP 96\r\na=rtpmap:96 opus/\x1c48000/ 2\r\n")
     assert [(each.clock_rate, each.channels) for each in session.media[0].rtp_formats] == [(48000, 2)]
+
+
+@pytest.mark.rfc(
+    "8866",
+    "7",
+    "Software that parses a session description MUST NOT be able to start other software except that which is "
+    "specifically configured as appropriate software to participate in multimedia sessions.",
+)
+def test_what_reads_descriptions_can_start_nothing() -> None:
+    folder = Path(sdp.__file__).parent
+    for name in ("sdp", "sdp_security", "offer_answer", "negotiation"):
+        names = set(re.findall(r"^(?:from|import) ([a-z_]+)", (folder / f"{name}.py").read_text(), re.MULTILINE))
+        assert not names & {"os", "subprocess", "multiprocessing", "ctypes", "importlib", "webbrowser", "shutil"}

@@ -119,3 +119,44 @@ def test_give_up_after_ends_a_state_that_nothing_else_would() -> None:
     assert transaction.next_deadline() == inf
     transaction.give_up_after(10.0, 1.0)
     assert transaction.next_deadline() == 11.0
+
+
+@pytest.mark.parametrize("machine", [INVITE_CLIENT, NONINVITE_CLIENT, INVITE_SERVER, NONINVITE_SERVER])
+def test_a_machine_knows_its_side(machine: Machine) -> None:
+    assert machine.client is machine.name.endswith("client")
+
+
+@pytest.mark.parametrize("again", [Input.REQUEST, Input.PROVISIONAL])
+def test_an_invite_that_rings_goes_on_ringing(again: Input) -> None:
+    transaction = Transaction(INVITE_SERVER, Timers(), reliable=False)
+    transaction.start(0.0)
+    transaction.step(Input.PROVISIONAL, 0.1)
+    for moment in (0.2, 0.3):
+        assert transaction.step(again, moment) == (Action.SEND_RESPONSE,)
+        assert transaction.state is State.PROCEEDING
+
+
+def test_after_the_final_response_a_request_is_repeated_no_more() -> None:
+    transaction = Transaction(NONINVITE_CLIENT, Timers(), reliable=False)
+    transaction.start(0.0)
+    transaction.step(Input.FAILURE, 1.0)
+    assert transaction.next_deadline() == 1.0 + Timers().t4
+    assert transaction.handle_timeout(2.0) == ()
+
+
+@pytest.mark.parametrize(
+    ("machine", "inputs"),
+    [
+        (INVITE_CLIENT, (Input.FAILURE,)),
+        (NONINVITE_CLIENT, (Input.SUCCESS,)),
+        (INVITE_SERVER, (Input.FAILURE, Input.ACK)),
+        (NONINVITE_SERVER, (Input.FAILURE,)),
+    ],
+)
+def test_over_a_reliable_transport_nothing_is_due_after_the_end(machine: Machine, inputs: tuple[Input, ...]) -> None:
+    transaction = Transaction(machine, Timers(), reliable=True)
+    transaction.start(0.0)
+    for each in inputs:
+        transaction.step(each, 1.0)
+    assert (transaction.state, transaction.next_deadline()) == (State.TERMINATED, inf)
+    assert transaction.handle_timeout(1.0) == ()
