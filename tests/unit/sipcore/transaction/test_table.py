@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from sipcore.events import TransactionId
@@ -10,6 +12,7 @@ from sipcore.message import Request
 from sipcore.parser import parse_message
 from sipcore.timers import Deadlines, Timers
 from sipcore.transaction import Action, Input, State, Transaction, Transitions
+from sipcore.transaction.invite_client import INVITE_CLIENT
 from sipcore.transaction.invite_server import INVITE_SERVER
 from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
@@ -219,3 +222,17 @@ def test_in_accepted_each_2xx_of_the_user_is_sent() -> None:
     assert made.step(Input.SUCCESS, 1.0) == SEND
     assert made.step(Input.SUCCESS, 2.0) == SEND
     assert made.state is State.ACCEPTED
+
+
+def test_what_waited_for_ever_is_due_after_a_step(fixture: Fixture) -> None:
+    made = Transaction(INVITE_CLIENT, Timers(), reliable=True)
+    made.id, made.method = fixture.table.new_id(), "INVITE"
+    fixture.table.open_client(made, "b1", TCP, 0.0)
+    made.step(Input.PROVISIONAL, 1.0)
+    assert fixture.table.settle(made) is False
+    for owner in fixture.deadlines.due(100.0):
+        assert owner is made
+    assert made.next_deadline() == inf
+    made.give_up_after(32.0, 100.0)
+    assert fixture.table.settle(made) is False
+    assert fixture.deadlines.next_timeout() == 132.0

@@ -160,3 +160,10 @@ def test_over_a_reliable_transport_nothing_is_due_after_the_end(machine: Machine
         transaction.step(each, 1.0)
     assert (transaction.state, transaction.next_deadline()) == (State.TERMINATED, inf)
     assert transaction.handle_timeout(1.0) == ()
+
+
+def test_a_request_that_nobody_looked_at_for_a_minute_is_given_up() -> None:
+    transaction = Transaction(NONINVITE_SERVER, Timers(), reliable=False)
+    transaction.start(0.0)
+    transaction.handle_timeout(60.0)
+    assert (transaction.state, transaction.next_deadline()) == (State.TERMINATED, inf)
