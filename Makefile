@@ -8,7 +8,7 @@ PRODUCT := voipat sipcore media pbx
 SOURCES := $(PRODUCT) tests bench fuzz tools examples setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env run test check sim fuzz mutate soak bench bench-peers docs clean help peers peer-asterisk prompts dev debug
+.PHONY: env run test check sim fuzz mutate soak bench bench-peers docs clean help peers peer-asterisk interop interop-asterisk prompts dev debug
 .DEFAULT_GOAL := help
 
 $(VENV)/.env: pyproject.toml tools/bootstrap.sh
@@ -34,6 +34,15 @@ peers:  ## install the programs the interop tests call (sipp, baresip, linphone,
 peer-asterisk:  ## fetch Asterisk 22 into a chroot under build/ for `make interop-asterisk`
 	@sh tools/peer_asterisk.sh
 
+OUTCOMES := build/interop.jsonl
+
+interop: dev peers bench-peers peer-asterisk  ## every peer, transport and feature; writes the table docs/interop.md
+	@rm -f $(OUTCOMES)
+	@$(PY) -m pytest tests/interop -m interop --outcomes $(OUTCOMES); $(PY) tools/interop_table.py $(OUTCOMES)
+
+interop-asterisk: dev peers peer-asterisk  ## Asterisk 22 as trunk and as PBX of phones (root; not in `make test`)
+	@$(PY) -m pytest tests/interop/test_asterisk.py --outcomes $(OUTCOMES).asterisk
+
 run: env  ## run a working PBX on examples/office.toml (CONFIG=my.toml for another)
 	@$(VENV)/bin/voipat serve --config $(CONFIG)
 
@@ -45,7 +54,7 @@ check: dev  ## format, lint, types, import contracts, stubs, generated docs
 	@$(PY) tools/stub_check.py
 	@$(PY) tools/docs.py --check
 
-test: dev peers  ## every test, with real phones and load generators
+test: dev peers bench-peers  ## every test, with real phones and load generators
 	@$(PY) -m pytest
 
 sim: dev  ## call flows in virtual time; SEED=n replays one
@@ -82,4 +91,4 @@ clean:  ## remove what was built
 	@find $(PRODUCT) -name '*.so' -delete
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

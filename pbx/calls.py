@@ -108,11 +108,15 @@ class Switchboard:
 
 def _asked(call: Call) -> tuple[Source, str, str | None]:
     """Who calls, what was dialled, and the host that it was dialled at."""
-    identity = call.identity
+    identity, transferor = call.identity, call.transferred_by
+    dialled = call.callee if call.to.user else ""
+    if isinstance(identity, TrunkIdentity) and transferor is not None:
+        # Who transfers a call from outside sends it where its own extension may call.
+        return FromExtension(transferor), dialled, call.to.host
     if isinstance(identity, TrunkIdentity):
         number = "" if identity.user.lower() in _HIDDEN else identity.user
         return FromTrunk(identity.trunk, number), identity.did, None
-    return FromExtension(call.caller), call.callee if call.to.user else "", call.to.host
+    return FromExtension(call.caller), dialled, call.to.host
 
 
 def _limits(tenant: TenantConfig, caller: str, server: int, *, free: bool) -> list[Limit]:

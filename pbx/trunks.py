@@ -119,7 +119,7 @@ class Trunks:
         if line is None:
             yield
             return
-        if not line.has_room():
+        if call.transferred_by is None and not line.has_room():
             raise Rejected(reasons.TRUNK_LIMIT)
         line.take()
         try:

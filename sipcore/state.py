@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from sipcore.dialog import DialogTable
+from sipcore.dialog import Dialog, DialogTable
 from sipcore.entropy import Entropy
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
@@ -85,6 +85,8 @@ class EndpointState:
     answers_stray: StrayGate | None = None
     # RFC 3261 §18.1.1: requests over 1300 bytes leave UDP.
     large_by_tcp: bool = True
+    # RFC 5627 §6.1: the contact behind a GRUU of our own registrar; None: no GRUU of ours, or nobody there.
+    contact_at: Callable[[str], str | None] | None = None
     # Our SUBSCRIBEs by Call-ID and From tag: the NOTIFY that comes for one, maybe before its 2xx, makes the dialog.
     subscribing: dict[tuple[str, str], Request] = field(default_factory=dict)
 
@@ -95,6 +97,13 @@ class EndpointState:
     def contact(self, flow: Flow, request: Request) -> str:
         """Our Contact for the peer on `flow`, in the request or in the response to it."""
         return contact_value(flow, self.sent_by(flow), sips=flow.transport in SECURE and wants_sips(request))
+
+    def request_uri(self, dialog: Dialog) -> str:
+        """The Request-URI within a dialog: a proxy on the way could not resolve a GRUU that is ours to resolve."""
+        uri = dialog.request_uri
+        if self.contact_at is None or ";gr" not in uri:
+            return uri
+        return self.contact_at(uri) or uri
 
     def new_branch(self) -> str:
         """A branch that no other transaction has (RFC 3261 §8.1.1.7)."""

@@ -331,7 +331,7 @@ class UserAgentClient:
         lines += headers
         if self._state.server and not has_header(headers, "user-agent"):
             lines.append(("User-Agent", self._state.server))
-        opened = self._new_transaction(transaction, Request(method, dialog.request_uri, lines, body))
+        opened = self._new_transaction(transaction, Request(method, self._state.request_uri(dialog), lines, body))
         opened.dialog = dialog
         return opened
 
@@ -693,7 +693,7 @@ class UserAgentClient:
         lines += self._dialog_lines(dialog, "ACK", transaction.cseq)
         lines += ack_headers(request)
         lines += headers
-        data = Request("ACK", dialog.request_uri, lines, body).to_bytes()
+        data = Request("ACK", self._state.request_uri(dialog), lines, body).to_bytes()
         if transaction.acks is None:
             transaction.acks = {}
         transaction.acks[dialog.remote_tag or ""] = data, flow

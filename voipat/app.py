@@ -227,6 +227,7 @@ class App:
             answers_stray=self.gate.answers_stray,
             timers=self._timers,
             advertised=None if self._advertising.public is None else self._advertise,
+            contact_at=None if self._registrar is None else self._registrar.contact_at,
             large_by_tcp=self._large_by_tcp,
             server=self._server,
             supported=SUPPORTED,

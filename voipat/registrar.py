@@ -140,6 +140,16 @@ class Registrar:
         """The live bindings of a tenant's user."""
         return self.location.bindings(tenant, f"sip:{user}@{tenant}", self._wallclock())
 
+    def contact_at(self, text: str) -> str | None:
+        """The contact of the device that a GRUU of these domains names; None when it is none, or nobody is there."""
+        uri = Uri.parse(text)
+        domain = self.accounts.domain(uri.host)
+        named = None if domain is None or self.gruus is None else self.gruus.resolve(domain, uri)
+        if domain is None or named is None:
+            return None
+        user, instance = named
+        return next((each.contact for each in self.lookup(domain, user) if each.instance == instance), None)
+
     def expire(self) -> None:
         """Forget what has expired."""
         expired = self.location.expire(self._wallclock())

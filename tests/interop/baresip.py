@@ -7,6 +7,7 @@ device pulls the audio and the sndfile filter writes both directions.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
 import subprocess
@@ -24,7 +25,7 @@ RATE = 8000
 
 CONFIG = """\
 poll_method epoll
-sip_listen 127.0.0.1:{sip_port}
+sip_listen {host}:{sip_port}
 audio_player aubridge,heard
 audio_source aufile,{tone}
 audio_alert aubridge,alert
@@ -83,7 +84,9 @@ class Baresip:
     """One phone. `port` and the four after it are its SIP (TLS takes the next) and control ports.
 
     With `trusted`, a file of authorities, it registers over TLS and checks who answers. `encryption` is one of srtp,
-    srtp-mand, srtp-mandf and dtls_srtp. `accounts` are the lines of its file where it is more than one user.
+    srtp-mand, srtp-mandf and dtls_srtp. `accounts` are the lines of its file where it is more than one user. This
+    version records what it hears only up to the first re-INVITE of a call (its bridge device stops there);
+    `receiving` tells more.
     """
 
     def __init__(
@@ -99,8 +102,11 @@ class Baresip:
         accounts: str | None = None,
         encryption: str = "",
         codecs: Sequence[str] = ("PCMU/8000/1", "PCMA/8000/1"),
+        transport: str | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.directory = directory
+        self._marked = self._answered = 0
         self.user, self.server, self.port = user, server, port
         directory.mkdir(parents=True, exist_ok=True)
         tone = directory / "tone.wav"
@@ -108,6 +114,7 @@ class Baresip:
         rtp_low = 40000 + (port % 1000) * 20
         (directory / "config").write_text(
             CONFIG.format(
+                host=f"[{host}]" if ":" in host else host,
                 sip_port=port,
                 tone=tone,
                 rtp_low=rtp_low,
@@ -116,9 +123,10 @@ class Baresip:
                 modules=MODULES,
                 control_port=port + 4,
             )
+            + ("prefer_ipv6 yes\n" if ":" in host else "")
             + (f"sip_cafile {trusted}\nsip_verify_server yes\n" if trusted is not None else "")
         )
-        transport = "udp" if trusted is None else "tls"
+        transport = transport or ("udp" if trusted is None else "tls")
         (directory / "accounts").write_text(
             accounts
             or f"<sip:{user}@office.test>;auth_user={user};auth_pass={password};"
@@ -170,7 +178,7 @@ class Baresip:
         self._poll()
         return [event for event in self.events if event.get("type") == kind]
 
-    def wait_for(self, kind: str, timeout: float = 10.0, count: int = 1) -> dict[str, Any]:
+    def wait_for(self, kind: str, timeout: float = 20.0, count: int = 1) -> dict[str, Any]:
         found = wait_until(
             lambda: matches if len(matches := self.seen(kind)) >= count else None,
             timeout,
@@ -178,15 +186,56 @@ class Baresip:
         )
         return found[-1]
 
-    def wait_registered(self, timeout: float = 10.0) -> None:
+    def wait_registered(self, timeout: float = 20.0) -> None:
         # Its log and not an event: the phone may be registered before the control connection is up.
         wait_until(lambda: "200 OK" in self.process.output(), timeout, f"{self.user} is registered")
+
+    def dial(self, target: str) -> None:
+        self._marked = 0
+        self.command("dial", target if target.startswith("sip") else f"sip:{target}@office.test")
+
+    def answer(self, timeout: float = 20.0) -> None:
+        """Takes the call that rings."""
+        self._marked = 0
+        self.wait_for("CALL_INCOMING", timeout, self._answered + 1)
+        self._answered += 1
+        self.command("accept")
+
+    def wait_talking(self, timeout: float = 20.0) -> None:
+        self.wait_for("CALL_ESTABLISHED", timeout, len(self.seen("CALL_CLOSED")) + 1)
+
+    def hold(self) -> None:
+        self.command("hold")
+
+    def resume(self) -> None:
+        self.command("resume")
+
+    def transfer(self, target: str) -> None:
+        """Blind: who is at the other end, to an extension."""
+        self.command("transfer", f"sip:{target}@office.test")
+
+    def hang_up(self) -> None:
+        self.command("hangup")
+
+    def wait_no_call(self, timeout: float = 20.0) -> None:
+        begun = max(len(self.seen("CALL_ESTABLISHED")), self._answered)
+        self.wait_for("CALL_CLOSED", timeout, begun)
+
+    def receiving(self) -> int:
+        """Bits of RTP a second that come in, as its status line says: counted anew every few seconds."""
+        rates = re.findall(r"audio=\d+/(\d+) \(bit/s\)", self.process.output())
+        return int(rates[-1]) if rates else 0
+
+    def mark(self) -> None:
+        """`heard` begins here."""
+        self._marked = 0
+        self._marked = len(self.heard())
 
     def heard(self) -> np.ndarray[Any, np.dtype[np.int16]]:
         """What came from the network, decoded, of the last call."""
         files = sorted(self.directory.glob("dump-*-dec.wav"))
         assert files, f"{self.user} recorded nothing: {self.process.output()}"
-        return read_wav(files[-1])
+        return read_wav(files[-1])[self._marked :]
 
     def heard_rate(self) -> int:
         """Samples a second of `heard`."""

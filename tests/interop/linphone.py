@@ -37,6 +37,8 @@ session_expires_enabled={refreshing}
 session_expires_value={session_s}
 session_expires_min_value={session_s}
 session_expires_refresher_value=uac
+incoming_calls_early_media={early}
+100rel_support_level={reliable}
 [rtp]
 audio_rtp_port={rtp}-{rtp_high}
 audio_adaptive_jitt_comp_enabled=0
@@ -45,7 +47,7 @@ nortp_timeout=120
 firewall_policy=0
 [sound]
 echocancellation=0
-remote_ring=
+remote_ring={ringing}
 [video]
 display=0
 capture=0
@@ -66,10 +68,11 @@ dial_escape_plus=0
 
 
 class Linphone:
-    """One phone. `port` and the one after it are its SIP ports; it takes RTP ports of its own.
+    """One phone. It listens for SIP on `port` and takes RTP ports of its own.
 
     `transport` is udp, tcp or tls (then `trusted` is the file of authorities that sign `server`); `encryption` none,
-    srtp, dtls or zrtp; `codecs` such as "PCMU/8000" in order of preference; `session_s` turns session timers on.
+    srtp, dtls or zrtp; `codecs` such as "PCMU/8000" in order of preference; `session_s` turns session timers on,
+    `reliable` requires 100rel; with `early` it answers 183 and plays its tone while it rings.
     """
 
     def __init__(
@@ -89,6 +92,8 @@ class Linphone:
         mandatory: bool = False,
         codecs: Sequence[str] = ("PCMU/8000", "PCMA/8000"),
         session_s: int = 0,
+        early: bool = False,
+        reliable: bool = False,
     ) -> None:
         self.directory, self.user, self.domain = directory, user, domain
         directory.mkdir(parents=True, exist_ok=True)
@@ -113,6 +118,9 @@ class Linphone:
             rtp_high=rtp + 9,
             refreshing=int(session_s > 0),
             session_s=session_s or 1800,
+            early=int(early),
+            ringing=directory / "tone.wav" if early else "",
+            reliable=2 if reliable else 0,
         )
         (directory / "linphonerc").write_text(settings + _codec_sections(codecs))
         for folder in (".local/share/linphone", ".config"):
@@ -141,7 +149,7 @@ class Linphone:
         path = self.directory / "sip.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def wait_registered(self, timeout: float = 10.0) -> None:
+    def wait_registered(self, timeout: float = 20.0) -> None:
         wait_until(
             lambda: "to [LinphoneRegistrationOk]" in self.log(), timeout, f"linphone of {self.user} is registered"
         )
@@ -149,10 +157,13 @@ class Linphone:
     def dial(self, target: str) -> None:
         self.command(f"call {self._uri(target)}")
 
-    def answer(self, timeout: float = 10.0) -> None:
+    def answer(self, timeout: float = 20.0) -> None:
         """Takes the call that rings."""
-        self.wait_for("IncomingReceived", timeout)
+        self.wait_for(("IncomingReceived", "IncomingEarlyMedia"), timeout)
         self.command("answer")
+
+    def wait_talking(self, timeout: float = 20.0) -> None:
+        self.wait_for("StreamsRunning", timeout)
 
     def hang_up(self) -> None:
         self.command("terminate all")
@@ -177,28 +188,29 @@ class Linphone:
         self.command("calls")
         asked = wait_until(
             lambda: text if (text := self.process.output()[before:]).count("linphonec> ") else None,
-            5,
+            15,
             f"linphone of {self.user} tells its calls",
         )
         return {int(number): state for number, state in re.findall(r"^(\d+)\s*\|[^|]*\|\s*(\w+)", asked, re.M)}
 
-    def wait_for(self, state: str, timeout: float = 10.0) -> int:
-        """The id of the first call that is in `state`."""
+    def wait_for(self, state: str | tuple[str, ...], timeout: float = 20.0) -> int:
+        """The id of the first call that is in `state`, or in one of them."""
+        wanted = (state,) if isinstance(state, str) else state
         seen: dict[int, str] = {}
 
         def found() -> int | None:
             nonlocal seen
             seen = self.calls()
-            return next((number for number, each in seen.items() if each == state), None)
+            return next((number for number, each in seen.items() if each in wanted), None)
 
         try:
-            number = wait_until(found, timeout, f"linphone of {self.user} has a call in {state}")
+            number = wait_until(found, timeout, f"linphone of {self.user} has a call in {' or '.join(wanted)}")
         except AssertionError as error:
             raise AssertionError(f"{error}; it has {seen}") from None
         assert number is not None
         return number
 
-    def wait_no_call(self, timeout: float = 10.0) -> None:
+    def wait_no_call(self, timeout: float = 20.0) -> None:
         wait_until(lambda: not self.calls(), timeout, f"linphone of {self.user} has no call")
 
     def mark(self) -> None:

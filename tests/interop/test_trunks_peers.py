@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from bench.peers.base import UNPACKED
 from bench.peers.kamailio import Kamailio
 from bench.rig import sipp
 from bench.rig.processes import free_port, wait_until
@@ -56,7 +55,6 @@ def test_a_silent_carrier_is_out_after_three_questions_with_one_line_and_back_wi
         server.close()
 
 
-@pytest.mark.skipif(not UNPACKED.exists(), reason="Kamailio is not unpacked: sh tools/bench_peers.sh")
 def test_our_registration_at_kamailio_is_made_and_taken_back(tmp_path: Path) -> None:
     kamailio = Kamailio()
     kamailio.start(tmp_path / "kamailio")

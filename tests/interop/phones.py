@@ -1,0 +1,189 @@
+"""An office of real phones at one daemon, over any transport: what the drivers have in common and scenarios ask."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from bench.rig.processes import free_port, wait_until
+from bench.rig.server import OFFICE, Server
+from tests.certificates import Authority
+from tests.interop.baresip import Baresip
+from tests.interop.linphone import Linphone
+from tests.interop.tones import Samples, dominant_frequency, longest_gap_ms
+
+_numbers = count()
+FREQUENCIES = {
+    "1001": 440.0,
+    "1002": 880.0,
+    "1003": 1320.0,
+    "1004": 550.0,
+    "1005": 1100.0,
+    "1006": 660.0,
+    "+12025550199": 770.0,
+}
+
+
+class Phone(Protocol):
+    """What a scenario asks of a phone."""
+
+    user: str
+
+    def wait_registered(self, timeout: float = 20.0) -> None: ...
+    def dial(self, target: str) -> None: ...
+    def answer(self, timeout: float = 20.0) -> None: ...
+    def wait_talking(self, timeout: float = 20.0) -> None: ...
+    def hold(self) -> None: ...
+    def resume(self) -> None: ...
+    def transfer(self, target: str) -> None: ...
+    def hang_up(self) -> None: ...
+    def wait_no_call(self, timeout: float = 20.0) -> None: ...
+    def mark(self) -> None: ...
+    def heard(self) -> Samples: ...
+    def close(self) -> None: ...
+
+
+class Office:
+    """A server that listens for UDP and TCP on one port and TLS on the next, and phones at it.
+
+    `transport` is a name of the table: "UDP", "TLS over IPv6".
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        stack: ExitStack,
+        *,
+        ipv6: bool = False,
+        config: Path = OFFICE,
+        port: int = 0,
+        **settings: str,
+    ) -> None:
+        self.directory = directory
+        self._phones: list[Phone] = []
+        self.host = "::1" if ipv6 else "127.0.0.1"
+        self.authority = Authority(directory / "certificates")
+        pair = self.authority.issue("office.test", "localhost", self.host, stem="server")
+        port = port or free_port(run=2)
+        bracketed = f"[{self.host}]" if ipv6 else self.host
+        listen = ",".join(f"{scheme}://{bracketed}:{number}" for scheme, number in _listeners(port))
+        tls = {"server.tls.certificate": str(pair.chain), "server.tls.key": str(pair.key)}
+        always = {"server.listen": listen, "server.media": f"{bracketed}:20000-29999", **tls}
+        self.server = Server(directory / "server", config=config, port=port, **{**always, **settings})
+        stack.callback(self.server.close)
+        stack.callback(self.clear)
+
+    def phone(self, kind: type[Linphone] | type[Baresip], user: str, transport: str, **settings: Any) -> Any:
+        """Its tone is `FREQUENCIES[user]`."""
+        protocol = transport.split()[0].lower()
+        secure = protocol == "tls"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if secure and kind is Linphone:
+            host = "localhost"  # its mbed TLS finds no IP address in a certificate
+        made = kind(
+            self.directory / f"phone-{next(_numbers)}",
+            user=user,
+            password=f"pass-{user}",
+            server=f"{host}:{self.server.port + secure}",
+            port=free_port(run=5),
+            frequency=FREQUENCIES[user],
+            host=self.host,
+            transport=protocol,
+            trusted=self.authority.file if secure else None,
+            **settings,
+        )
+        self._phones.append(made)
+        return made
+
+    def clear(self) -> None:
+        """Every phone ends."""
+        while self._phones:
+            self._phones.pop().close()
+
+    def cdrs(self, count: int) -> list[dict[str, Any]]:
+        """The records, when `count` are complete."""
+        wait_until(
+            lambda: len([row for row in self.server.rows("cdr") if row["ended"]]) >= count,
+            8,
+            f"{count} CDRs are complete",
+        )
+        return self.server.rows("cdr")
+
+
+def _listeners(port: int) -> tuple[tuple[str, int], ...]:
+    return ("udp", port), ("tcp", port), ("tls", port + 1)
+
+
+def connect(caller: Phone, callee: Phone) -> None:
+    caller.dial(callee.user)
+    callee.answer()
+    caller.wait_talking()
+    callee.wait_talking()
+
+
+def hold_and_resume(holder: Linphone, held: Linphone) -> None:
+    """The holder hears nothing meanwhile; afterwards they talk."""
+    holder.hold()
+    holder.wait_for("Paused")
+    held.wait_for("PausedByRemote")
+    holder.mark()
+    time.sleep(0.5)
+    assert not len(holder.heard())
+    holder.resume()
+    held.wait_talking()
+    talk(holder, held)
+
+
+def transfer_blind(transferor: Phone, transferee: Phone, target: Phone) -> None:
+    """The two talk; in the end the other two do, and hang up."""
+    transferor.transfer(target.user)
+    target.answer()
+    target.wait_talking()
+    transferor.wait_no_call()
+    talk(transferee, target)
+    target.hang_up()
+    transferee.wait_no_call()
+    target.wait_no_call()
+
+
+def transfer_attended(transferor: Linphone, transferee: Phone, target: Phone) -> None:
+    """The two talk; the transferor asks the target first; in the end the other two talk, and hang up."""
+    first = next(iter(transferor.calls()))
+    transferor.hold()
+    transferor.wait_for("Paused")
+    transferor.dial(target.user)
+    target.answer()
+    second = transferor.wait_for("StreamsRunning")
+    talk(transferor, target)
+    transferor.transfer_to_call(first, second)
+    transferor.wait_no_call()
+    talk(transferee, target)
+    target.hang_up()
+    transferee.wait_no_call()
+    target.wait_no_call()
+
+
+def hears(phone: Phone, frequency: float) -> None:
+    """A tone, for a second, without a hole."""
+    phone.mark()
+    _heard(phone, frequency)
+
+
+def talk(first: Phone, second: Phone) -> None:
+    """Each hears the other's tone."""
+    first.mark()
+    second.mark()
+    _heard(first, FREQUENCIES[second.user])
+    _heard(second, FREQUENCIES[first.user])
+
+
+def _heard(phone: Phone, frequency: float) -> None:
+    wait_until(lambda: len(phone.heard()) >= 10_000, 8, f"{phone.user} hears something")
+    samples = phone.heard()[-8000:]
+    assert dominant_frequency(samples) == pytest.approx(frequency, abs=2)
+    assert longest_gap_ms(samples) <= 60
