@@ -62,11 +62,18 @@ def rfc_coverage() -> str:
     return page
 
 
+def rfc_traps() -> str:
+    """What others get wrong, and our test of it; fails when a test is not there."""
+    page: str = importlib.import_module("tools.rfc_traps").render()
+    return page
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "transactions.md": transactions,
     "reasons.md": reasons,
     "cli.md": commands,
     "../rfc-coverage.md": rfc_coverage,
+    "../rfc-traps.md": rfc_traps,
 }
 
 

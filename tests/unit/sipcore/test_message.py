@@ -244,3 +244,33 @@ def test_the_topmost_via_is_stamped_and_what_was_parsed_stays() -> None:
 def test_without_a_via_nothing_is_stamped() -> None:
     with pytest.raises(LocalProtocolError):
         Request("OPTIONS", "sip:us").stamp_via("SIP/2.0/UDP h")
+
+
+def test_the_order_of_headers_means_nothing() -> None:
+    start, *lines = INVITE.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    vias, others = lines[:2], lines[2:]
+    turned = parse_message(b"\r\n".join([start, *reversed(others), *vias]) + b"\r\n\r\nbody")
+    straight = invite()
+    for name in (
+        "vias", "from_", "to", "call_id", "cseq", "contacts", "routes", "record_routes", "max_forwards", "expires",
+        "content_type", "body",
+    ):  # fmt: skip
+        assert getattr(turned, name) == getattr(straight, name)
+
+
+def test_bytes_of_an_old_phone_survive() -> None:
+    """Latin-1 where UTF-8 should be: it goes on as it came, through a change too, and can be shown."""
+    data = INVITE.replace(b"To: Bob", b'To: "Andr\xe9"').replace(b"Expires: 60", b"Subject: caf\xe9 \xff")
+    message = parse_message(data)
+    assert message.to_bytes() == data
+    message.headers.set("Max-Forwards", "69")
+    written = message.to_bytes()
+    assert b'"Andr\xe9"' in written and b"caf\xe9 \xff" in written
+    assert (message.to.display_name or "").encode("utf-8", "replace")
+    assert b'"Andr\xe9"' in response_to(invite_of(data), 180).to_bytes()
+
+
+def invite_of(data: bytes) -> Request:
+    message = parse_message(data)
+    assert isinstance(message, Request)
+    return message
