@@ -352,8 +352,9 @@ def test_an_old_challenge_without_algorithm_is_answered_without_the_word() -> No
 def test_a_folded_challenge_is_answered() -> None:
     """As AT&T's VoWiFi and others write it (RFC 3261 §7.3.1)."""
     head = (
-        b"SIP/2.0 401 Unauthorized\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:a@h>;tag=2\r\n"
-        b'Call-ID: 1@h\r\nCSeq: 1 REGISTER\r\nWWW-Authenticate: Digest\r\n realm="r",\r\n\tnonce="n,1",\r\n'
+        b"SIP/2.0 401 Unauthorized\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n"
+        b"To: <sip:a@h>;tag=2\r\nCall-ID: 1@h\r\nCSeq: 1 REGISTER\r\n"
+        b'WWW-Authenticate: Digest\r\n realm="r",\r\n\tnonce="n,1",\r\n'
         b' algorithm=MD5,\r\n qop="auth,auth-int"\r\nContent-Length: 0\r\n\r\n'
     )
     challenges = [("WWW-Authenticate", value) for value in parse_message(head).headers.get_all("WWW-Authenticate")]
