@@ -5,24 +5,29 @@ Outcomes need no code here: what a flow raises unwinds the handler and becomes t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Protocol
 
 from pbx.admission import SERVER, Admission, Limit
-from pbx.decisions import FromExtension, FromTrunk, NoRoute, Source, ToConference, ToTrunks
+from pbx.decisions import FromExtension, FromTrunk, NoRoute, Source, ToConference, ToExtension, ToTrunks
 from pbx.directory import Directory, LiveDirectory
 from pbx.flows.in_call import in_call
 from pbx.flows.meet import meet
 from pbx.flows.registry import built_in
 from pbx.flows.visit import Chance, Desk, Flows, TrunkDialer, Visit
+from pbx.identity import connected_with
+from pbx.moved import moved_to
 from pbx.pace import Pace
 from pbx.prompts import Prompts
 from pbx.routing import route
 from pbx.tenant_state import LiveState
 from pbx.tenants import TenantConfig
+from pbx.trunk_config import TrunkConfig
 from sipcore.entropy import SystemEntropy
+from sipcore.uri import Uri
 from voipat import App, Call, Rejected, TrunkIdentity, reasons
+from voipat.connected import Connected
 
 # What a caller who hides is called by phones and carriers (RFC 3323 §4.1.1.3).
 _HIDDEN: Final = frozenset(("", "anonymous", "unknown", "unavailable", "restricted"))
@@ -32,6 +37,8 @@ class TrunkLines(TrunkDialer, Protocol):
     """The trunks, as the switchboard needs them."""
 
     def inbound(self, call: Call) -> AbstractContextManager[None]: ...
+
+    def of_leg(self, call: Call) -> TrunkConfig | None: ...
 
 
 class Switchboard:
@@ -65,6 +72,7 @@ class Switchboard:
         """Take the calls to every URI."""
         app.on_call("*")(self.handle)
         app.on_bridge(in_call(self.desk, self._directory))
+        app.on_redirect, app.on_connected = self.on_redirect, self.on_connected
         self.flows.add(ToConference, meet(app))
 
     async def handle(self, call: Call) -> None:
@@ -87,6 +95,28 @@ class Switchboard:
                 reason = decision.target.reason
                 call.note("routed nowhere: %s %s", reason.id, reason.text)
             await Visit(call, self.desk, directory, caller).go(decision)
+
+    def on_connected(self, leg: Call, other: Call) -> Connected | None:
+        """Whom the peer of a leg is told to talk with now."""
+        directory = self._directory.current
+        if not directory.serves(leg.tenant):
+            return None
+        trunk = None if self._trunks is None else self._trunks.of_leg(leg)
+        if trunk is None and (leg.gateway is not None or isinstance(leg.identity, TrunkIdentity)):
+            return None
+        return connected_with(directory.tenant(leg.tenant), trunk, other)
+
+    def on_redirect(self, leg: Call, contacts: Sequence[Uri]) -> list[str]:
+        """The extensions that a 3xx of an extension's phone leads to; the flows do the rest, or nobody does."""
+        directory = self._directory.current
+        if not directory.serves(leg.tenant):
+            return []
+        extension = directory.tenant(leg.tenant).extensions.get(leg.own_number)
+        if extension is None:
+            return []
+        state = self.state.tenant(leg.tenant)
+        found = moved_to(directory, leg, extension, contacts, hops=0, state=state)
+        return [each.target.extension.number for each in found if isinstance(each.target, ToExtension)]
 
     @contextmanager
     def _places(self, call: Call, directory: Directory, caller: str, *, free: bool) -> Iterator[None]:

@@ -4,6 +4,7 @@
     what is believed  From                                  P-Asserted-Identity before From, Diversion
     → to              phone: From, nothing else             trunk without trust: From; with it: From, PAI, Diversion
     hidden            From anonymous, no PAI, no Diversion  From anonymous; PAI with `Privacy: id`
+    connected         phone: PAI and Remote-Party-ID        trunk with identity = "pai": PAI of a number that it allows
 
 Nothing that came in goes on by itself: the other leg's headers are written here, from what is believed.
 """
@@ -13,17 +14,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from pbx.tenants import TenantConfig
 from pbx.trunk_config import TrunkConfig
 from sipcore.errors import ParseError
 from sipcore.fields import NameAddr
 from sipcore.message import Request
 from sipcore.uri import Uri, escape_user, unescape
 from voipat import Call, Rejected, TrunkIdentity, reasons
+from voipat.connected import ANONYMOUS, Connected, identity_of, wants_privacy
 
-# RFC 3323 §4.1.1.3, RFC 3325 §4.
-ANONYMOUS: Final = NameAddr(Uri("sip", "anonymous", "anonymous.invalid"), "Anonymous")
-# RFC 3323 §4.2 and RFC 3325 §9.3: what asks for the name to be hidden. "none" asks for the opposite.
-_HIDING: Final = frozenset(("id", "user", "header", "session"))
 # Of the ways that a call went before, so many are told on.
 MAX_DIVERSIONS: Final = 5
 
@@ -56,17 +55,31 @@ def outbound_names(config: TrunkConfig, call: Call | None, caller_id: str | None
     return Names(NameAddr(Uri("sip", escape_user(number) or None, config.domain), name), tuple(headers))
 
 
+def connected_with(tenant: TenantConfig, trunk: TrunkConfig | None, other: Call) -> Connected | None:
+    """Whom a peer is told to talk with, when `other` is joined to it (RFC 4916); None: nothing.
+
+    A phone is told anybody's number and the name of an extension. A trunk (`trunk`) is told a number that it takes as
+    ours: that of an extension is not, its `caller_id` may be.
+    """
+    found = identity_of(other)
+    number = number_of(found.name.uri)
+    extension = None if other.gateway is not None else tenant.extensions.get(number)
+    if trunk is None:
+        if extension is None:
+            return found
+        return Connected(NameAddr(found.name.uri, extension.name or found.name.display_name), found.hidden)
+    shown = number if extension is None else extension.caller_id
+    if not trunk.trusted or not shown or not (trunk.caller_id_policy == "pass" or trunk.allows_caller_id(shown)):
+        return None
+    hidden = found.hidden or (extension is not None and extension.hide_caller_id)
+    return Connected(_asserted(trunk, shown)[0], hidden)
+
+
 def is_hidden(call: Call) -> bool:
     """Whether the caller wants to stay unknown to the callee (RFC 3323 §4)."""
     if call.from_.host.lower() == "anonymous.invalid" or call.from_.user == "anonymous":
         return True
     return wants_privacy(call.header("Privacy"))
-
-
-def wants_privacy(privacy: str | None) -> bool:
-    """What a Privacy header says; values are separated by semicolons (RFC 3323 §4.2)."""
-    wanted = {value.strip().lower() for value in (privacy or "").split(";")}
-    return "none" not in wanted and not _HIDING.isdisjoint(wanted)
 
 
 def believed_number(request: Request, *, trusted: bool) -> str:

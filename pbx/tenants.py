@@ -59,6 +59,7 @@ class ExtensionConfig(MediaKeys):
     class_of_service: str = option(NAME, "")
     record: str = option(RECORD, "never")
     language: str = option(LANGUAGE, "")
+    redirects: str = option(one_of("follow", "fail"), "follow")
     outside_calls: int | None = option(integer(1, MAX_CALLS_CEILING), None)
     outside_calls_per_minute: int | None = option(integer(1, MAX_CALLS_CEILING), None)
 

@@ -23,6 +23,7 @@ TRANSPORTS: Final = ("udp", "tcp", "tls")
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 CALLER_ID_POLICIES: Final = ("replace", "reject", "pass")
 IDENTITIES: Final = ("none", "pai")
+REDIRECTS: Final = ("fail", "follow", "pass")
 DEFAULT_OPTIONS_S: Final = 30.0
 LEAST_OPTIONS_S: Final = 5
 DEFAULT_REGISTER_S: Final = 3600
@@ -93,6 +94,7 @@ class TrunkConfig(MediaKeys):
     caller_ids: tuple[str, ...] = ()
     caller_id_policy: str = "replace"
     identity: str = "none"
+    redirects: str = "fail"
     numbers: tuple[NumberRule, ...] = ()
     dids: tuple[str, ...] = ()
 
@@ -176,6 +178,7 @@ def _read_trunk(table: Table) -> TrunkConfig:
         caller_ids=table.take_list("caller_ids", numbers, ()),
         caller_id_policy=table.take("caller_id_policy", one_of(*CALLER_ID_POLICIES), "replace"),
         identity=table.take("identity", one_of(*IDENTITIES), "none"),
+        redirects=table.take("redirects", one_of(*REDIRECTS), "fail"),
         numbers=_read_rules(table),
         dids=table.take_list("dids", number, ()),
         **read_keys(MediaKeys, table),

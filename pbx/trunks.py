@@ -27,7 +27,7 @@ from sipcore.flow import Flow, TlsFlow
 from sipcore.message import Request
 from sipcore.routing import SECURE
 from sipcore.uri import Uri, escape_user
-from voipat import App, Call, Gateway, Login, Rejected, TrunkIdentity, events, reasons
+from voipat import App, Call, Gateway, Login, Redirected, Rejected, TrunkIdentity, events, reasons
 
 # A trunk on an address that does not even say 100 in this time is not there: RFC 3261 §17.2.1 wants it in 200 ms. One
 # on a name may have to go from one dead address to another first, 4 s each.
@@ -109,7 +109,7 @@ class Trunks:
         trusted = line.config.trusted
         diversions = tuple(request.headers.get_all("Diversion")[:MAX_DIVERSIONS]) if trusted else ()
         caller = believed_number(request, trusted=trusted)
-        return TrunkIdentity(line.tenant, caller, line.config.name, called, diversions)
+        return TrunkIdentity(line.tenant, caller, line.config.name, called, diversions, trusted)
 
     @contextmanager
     def inbound(self, call: Call) -> Iterator[None]:
@@ -126,6 +126,14 @@ class Trunks:
             yield
         finally:
             line.release()
+
+    def of_leg(self, call: Call) -> TrunkConfig | None:
+        """The trunk that a leg comes from or goes by; None for a phone's."""
+        identity = call.identity
+        line = self._places.get(call.id)
+        if isinstance(identity, TrunkIdentity):
+            line = self._lines.get((identity.tenant, identity.trunk))
+        return None if line is None else line.config
 
     def _choose(self, found: Sequence[TrunkLine], user: str) -> TrunkLine | None:
         if len(found) == 1:
@@ -184,6 +192,10 @@ class Trunks:
                 continue
             try:
                 return await self._try(call, line, number, deadline - loop.time(), caller_id)
+            except Redirected as moved:
+                if line.config.redirects == "pass":
+                    await _pass_on(call, moved)
+                raise
             except Rejected as refused:
                 call.note("trunk %s: %s %s", line.config.name, refused.reason.id, refused.reason.text)
                 if refused.reason.id not in _ITS_OWN_FAULT:
@@ -269,6 +281,17 @@ class Trunks:
         return asyncio.get_running_loop().time()
 
 
+async def _pass_on(call: Call, moved: Redirected) -> None:
+    """Let the caller call again what the carrier says, as a number of its own tenant: routed and limited as any other.
+
+    One that was answered before, by a menu, cannot. Raises: the call's outcome.
+    """
+    numbers = [number_of(each) for each in moved.contacts if each.user]
+    if call.answered is None and call.direction == "inbound" and numbers:
+        await call.redirect(*numbers)
+        await call.hung_up()
+
+
 def gateway_of(line: TrunkLine, number: str, call: Call | None, caller_id: str | None) -> Gateway:
     """The way to `number` by this trunk. Raises: Rejected when the trunk does not take the caller's number."""
     config = line.config
@@ -281,6 +304,8 @@ def gateway_of(line: TrunkLine, number: str, call: Call | None, caller_id: str |
         routes=line.service_route,
         login=Login(config.realm, config.username, config.password) if config.username else None,
         silence_s=SILENCE_S if config.is_literal else SILENCE_OF_NAME_S,
+        trusted=config.trusted,
+        redirects="follow" if config.redirects == "follow" else "fail",
     )
 
 

@@ -16,6 +16,7 @@ from sipcore.dialog import Dialog, DialogTable, DialogView
 from sipcore.entropy import Entropy
 from sipcore.errors import ParseError
 from sipcore.events import DialogId, MessageDropped, TransactionId
+from sipcore.fields import NameAddr
 from sipcore.flow import Address, Flow
 from sipcore.invite_usage import UnacknowledgedSuccess, close_usage, end_dialog
 from sipcore.limits import Limits
@@ -326,6 +327,12 @@ class Endpoint:
         """The dialog as it is now; None when it has ended."""
         found = self._state.dialogs.get(dialog)
         return None if found is None else found.view()
+
+    def set_local_identity(self, dialog: DialogId, name: NameAddr) -> None:
+        """What From says in our requests of this dialog from now on, its tag apart (RFC 4916 §4.3)."""
+        found = self._state.dialogs.get(dialog)
+        if found is not None:
+            found.local = f"{NameAddr(name.uri, name.display_name)};tag={found.local_tag}"
 
     def find_dialog(self, request: Request) -> DialogId | None:
         """The dialog that an incoming request names by Call-ID and tags; for a gate that lets calls go on."""

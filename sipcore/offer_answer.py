@@ -35,6 +35,7 @@ from sipcore.sdp_security import (
 from sipcore.values import value_object
 
 PTIME_MS: Final = range(10, 121)
+DYNAMIC: Final = range(96, 128)
 PORTS: Final = range(1024, 65536)
 CLOCK_RATES: Final = frozenset(
     (1000, 6000, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 90000, 96000, 192000)
@@ -103,10 +104,13 @@ class OfferAnswer:
         self._standing: LocalMedia | None = None
         self._security: Security | None = None
         self._is_muxed = False
+        # What each dynamic number was ever said to be, by us or in an answer under the peer's numbers.
+        self._numbers: dict[int, RtpFormat] = {}
 
     def make_offer(self, local: LocalMedia) -> bytes:
         """Our offer, first or later; the other streams that were ever talked about stay, with port 0."""
-        self._offered = local = replace(local, rtcp_mux=True) if self._is_muxed else local
+        local = replace(local, formats=self._numbered(local.formats), rtcp_mux=local.rtcp_mux or self._is_muxed)
+        self._offered = local
         streams = [_rejected(stream) for stream in self._places] or [_rejected_audio()]
         streams[self._stream] = _offered_audio(local, self._security)
         return self._send(_describe(local, self._session_id, self._version, streams))
@@ -129,7 +133,10 @@ class OfferAnswer:
         self._stream = negotiated.stream
         events = negotiated.telephone_event
         pairs = negotiated.formats if events is None else (*negotiated.formats, events)
-        self._offered = replace(local, formats=tuple(pair.receive for pair in pairs), direction=negotiated.direction)
+        taken = tuple(pair.receive for pair in pairs)
+        # A peer that gives a number to another codec is followed: it hears what it writes.
+        self._numbers.update((each.payload_type, each) for each in taken if each.payload_type in DYNAMIC)
+        self._offered = replace(local, formats=taken, direction=negotiated.direction)
         self._agreed(negotiated)
         return self._send(description), negotiated
 
@@ -145,6 +152,25 @@ class OfferAnswer:
         )
         self._agreed(negotiated)
         return negotiated
+
+    def _numbered(self, formats: Sequence[RtpFormat]) -> tuple[RtpFormat, ...]:
+        """The formats under numbers that never were another codec's (RFC 3264 §8.3.2)."""
+        kept: list[RtpFormat] = []
+        used = {each.payload_type for each in formats}
+        for wanted in formats:
+            each, before = wanted, self._numbers.get(wanted.payload_type)
+            if before is not None and not before.matches(each):
+                mine = (number for number, one in self._numbers.items() if one.matches(each) and number not in used)
+                unused = (number for number in DYNAMIC if number not in used and number not in self._numbers)
+                number = next(mine, None) or next(unused, None)
+                if number is None:
+                    continue
+                used.add(number)
+                each = each.numbered(number)
+            if each.payload_type in DYNAMIC:
+                self._numbers[each.payload_type] = each
+            kept.append(each)
+        return tuple(kept)
 
     def _agreed(self, negotiated: NegotiatedAudio) -> None:
         self._security = negotiated.security

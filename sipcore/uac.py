@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipcore.dead_targets import DeadTargets
 from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState
@@ -36,6 +36,10 @@ from sipcore.usages import Reach, reach_of
 
 if TYPE_CHECKING:
     from sipcore.proxy import Branch, ProxyCore
+
+
+# Early dialogs of one INVITE; a phone system that forks further is not answered less for it.
+MAX_FORKS: Final = 64
 
 
 class UserAgentClient:
@@ -531,6 +535,10 @@ class UserAgentClient:
             else:
                 self._end_answered(transaction, dialog, now, out)
         out.append(_received(transaction, response, flow, dialog))
+        if status == 199 and dialog is not None and dialog.state is DialogState.EARLY:
+            # RFC 6228 §5: this early dialog is terminated; the INVITE and its others go on.
+            dialog.invite_client = None
+            end_dialog(self._state, dialog, now, out)
         if status >= 300:
             end_early_dialogs(self._state, transaction, now, out)
         elif transaction.cancel_headers is not None and status < 200:
@@ -577,6 +585,9 @@ class UserAgentClient:
         if forks is None:
             forks = transaction.forks = {}
         dialog = forks.get(tag or "")
+        if dialog is None and len(forks) >= MAX_FORKS and response.status < 200:
+            self._state.counters["early_dialogs_dropped"] += 1
+            return None
         if dialog is None:
             assert transaction.request is not None, "kept until the INVITE transaction terminates"
             dialog = self._state.dialogs.open_uac(transaction.request, response, flow)

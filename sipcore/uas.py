@@ -521,6 +521,8 @@ class UserAgentServer:
             self._note_final(dialog, transaction, status, body, now, out)
         if 200 <= status <= 299 and request.method in TARGET_REFRESH and request.to.tag:
             dialog.refresh_target(request)
+            # RFC 4916 §4.4.2: who the peer is may have changed too.
+            dialog.remote = request.headers.get("From") or dialog.remote
         if request.method in SUBSCRIPTION_CREATING and not transaction.in_dialog and status >= 200:
             dialog.state = DialogState.CONFIRMED if status < 300 else dialog.state
             if status >= 300 or not dialog.usages:

@@ -21,7 +21,7 @@ from voipat.bridge import Bridge
 from voipat.call import Call, CallState
 from voipat.conference import Conference, Member
 from voipat.dialog_info import DialogInfo, DialogLamps, DialogState
-from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
+from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Redirected, Rejected, Transferred
 from voipat.gateway import Gateway, Login
 from voipat.keepalive import KeepAlivePolicy
 from voipat.key_codes import Codes, Pressed
@@ -95,6 +95,7 @@ __all__ = [
     "ProxyRequest",
     "Reason",
     "RecordingStore",
+    "Redirected",
     "Registrar",
     "RegistrarPolicy",
     "Reject",

@@ -24,12 +24,13 @@ class TrunkIdentity(Identity):
     """A trunk of a tenant, known by where the request came from; `user` is the calling number as it was told.
 
     `did` is the called number, as the trunk has it; `diversions` are the Diversion values (RFC 5806) of a trunk that is
-    trusted with them, newest first.
+    trusted with them, newest first. `trusted`: it may be told who is connected, and is believed (RFC 3325).
     """
 
     trunk: str
     did: str
     diversions: tuple[str, ...] = ()
+    trusted: bool = False
 
 
 class Accounts(Protocol):

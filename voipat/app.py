@@ -49,6 +49,7 @@ from voipat.auth_gate import Gate
 from voipat.bodies import ACCEPTABLE, ACCEPTED, ENCODINGS, UnsupportedBodyError, session_description
 from voipat.call import Call, CallState, Parties, read_offer
 from voipat.conference import DEFAULT_LIMIT, DEFAULT_RATE, Conference, Room
+from voipat.connected import ConnectedPolicy
 from voipat.errors import CallOutcome, Rejected
 from voipat.exchange import Exchange
 from voipat.leg_audio import LegCodecs
@@ -64,6 +65,7 @@ from voipat.presence import Presence
 from voipat.proxy import Proxy
 from voipat.reasons import Reason
 from voipat.recorder import Recorder
+from voipat.redirecting import RedirectPolicy
 from voipat.registrar import Registrar
 from voipat.security import SrtpRules
 from voipat.speech import PromptSet
@@ -85,7 +87,7 @@ class Service(Protocol):
 
 
 # RFC 3327, RFC 5626, RFC 5627: what a Require of a REGISTER may name.
-SUPPORTED: Final = ("path", "outbound", "gruu", "replaces", "norefersub", "100rel", "timer")
+SUPPORTED: Final = ("path", "outbound", "gruu", "replaces", "norefersub", "100rel", "timer", "from-change")
 # BYEs and their responses at the end; longer, and the peer is gone.
 CLOSE_S: Final = 1.5
 # Expired bindings are swept in batches: lookups never see them anyway.
@@ -116,6 +118,9 @@ class App:
     its Record-Route, and the same one after a restart keeps the dialogs of before.
     `on_refer`: asked with the phone's call and the target when a phone transfers; a Reason refuses. `on_replaces`:
     asked with the new call and the one whose place it wants (pickup, attended transfer); a Reason refuses.
+    `on_redirect`: asked with the leg to a phone that answered 3xx and its contacts, best first; whom to ring instead.
+    Without it, those contacts that are users of the leg's own tenant. `on_connected`: asked with a leg and the one that
+    it is joined with; whom its peer is told to talk with, None for nobody.
     """
 
     def __init__(  # noqa: PLR0913  # the composition: every part by name
@@ -142,6 +147,8 @@ class App:
         route_secret: bytes = b"",
         on_refer: ReferPolicy | None = None,
         on_replaces: ReplacesPolicy | None = None,
+        on_redirect: RedirectPolicy | None = None,
+        on_connected: ConnectedPolicy | None = None,
         session: SessionPolicy | None = None,
         srtp: SrtpRules | Callable[[Call], SrtpRules] | None = None,
         codecs: Sequence[str] | Callable[[Call], Sequence[str]] = (),
@@ -184,7 +191,7 @@ class App:
         self._session = session or SessionPolicy()
         self._proxy = proxy
         self._route_secret = route_secret
-        self._on_refer = on_refer
+        self._on_refer, self.on_redirect, self.on_connected = on_refer, on_redirect, on_connected
         self._on_message: MessageHandler | None = None
         self._on_bridge: BridgeHandler | None = None
         # Set by what is attached to it.
@@ -419,6 +426,8 @@ class App:
             forget=self._forget,
             on_refer=self._on_refer,
             on_bridge=self._on_bridge,
+            on_redirect=self.on_redirect,
+            connected=self.on_connected,
             prompts=self._prompts,
             session=self._session,
         )

@@ -18,19 +18,24 @@ from media.prompts import Source
 from media.recorder import Channels
 from media.tap import DropPolicy, TapSide
 from sipcore.errors import NegotiationError, ParseError
-from sipcore.events import RequestFailed, RequestReceived, ResponseReceived
+from sipcore.events import DialogId, RequestFailed, RequestReceived, ResponseReceived
+from sipcore.fields import NameAddr
 from sipcore.message import Request
 from sipcore.offer_answer import offered_formats
 from sipcore.reason import is_completed_elsewhere, q850_cause
+from sipcore.reliable import takes_reliable, wants_reliable
 from sipcore.sdp import RtpFormat, SessionDescription, parse_sdp
 from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
 from voipat import events, reasons, waiting
 from voipat.accounts import Identity, TrunkIdentity
+from voipat.changes import Changes
+from voipat.connected import Acquaintance, Connected, learn, response_headers, set_connected, tell
 from voipat.dialing import DialTarget, Fork, resolve_targets
-from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Rejected, Transferred
+from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Redirected, Rejected, Transferred
+from voipat.gateway import Gateway
 from voipat.holding import change_hold, stop_music
-from voipat.in_dialog import EarlyDialog, agree_on_codec, receive_in_dialog
+from voipat.in_dialog import EarlyDialog, agree_on_codec, receive_in_dialog, receive_late_answer
 from voipat.leg_audio import with_events, with_own
 from voipat.legs import InboundLeg, OutboundLeg
 from voipat.media_leg import MediaLeg
@@ -38,6 +43,7 @@ from voipat.messages import send_in_call
 from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_negotiation, reason_of_status
 from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
 from voipat.reasons import Reason
+from voipat.redirecting import contacts_of, redirect
 from voipat.security import SrtpRules
 from voipat.session_refresh import SessionRefresh
 from voipat.speech import PromptSet, Said
@@ -87,6 +93,11 @@ class Role:
 class Call:
     """A call as its handler sees it. Made by the App, or by `dial`."""
 
+    # Whether a re-INVITE of ours is on its way that makes up for what the 183 said.
+    agrees = False
+    was_acknowledged = False
+    was_referred = False  # a REFER came in this dialog, whatever became of it
+
     def __init__(
         self, switch: Switch, leg: InboundLeg | OutboundLeg, parties: Parties, *, to: Uri, caller: Uri
     ) -> None:
@@ -114,6 +125,7 @@ class Call:
         self.task: asyncio.Task[None] | None = None
         # Its session timer (RFC 4028), from the answer on.
         self.session: Final = SessionRefresh(self, switch.session)
+        self.changes: Final = Changes(self)
         # What `say` takes its words from; a flow may set another language.
         self.prompts: PromptSet = switch.prompts
         self._playback: CallAudio | None = None
@@ -130,18 +142,18 @@ class Call:
         self._told: tuple[int, Call | None] = (0, None)
         # What a 183 has told the caller: RFC 3261 §13.2.1 has it ignore any other description until the ACK.
         self.early_answer = b""
-        self.was_acknowledged = False
-        # Whether a re-INVITE of ours is on its way that makes up for what the 183 said.
-        self.agrees = False
-        self._awaits_answer = False
+        self.acquaintance: Final = Acquaintance(parties.callee if isinstance(leg, InboundLeg) else parties.caller)
+        # Where the answer to an offer in a response of ours comes: "ack", "prack", or "" when none is owed.
+        self.awaits: Literal["", "ack", "prack"] = ""
         self._acknowledged: asyncio.Future[None] | None = None
         # An attempt at a gateway, or at a phone that has another way: the timer of its silence.
-        self.is_gateway = False
+        self.gateway: Gateway | None = None
+        # Where a 3xx says that the callee is, best first.
+        self.moved_to: tuple[Uri, ...] = ()
         self._silence: asyncio.TimerHandle | None = None
         # While somebody transfers this call; the subscriptions of those who transferred its peer; a REFER of ours.
         self.transfer_: Transfer | None = None
         self.refers: list[Progress] = []
-        self.was_referred = False  # a REFER came in this dialog, whatever became of it
         self.referral_: Referral | None = None
         # While it is away from a bridge to talk with a target.
         self.consulting: Consultation | None = None
@@ -194,7 +206,7 @@ class Call:
     @property
     def may_refer(self) -> bool:
         """Whether its peer is a phone of ours, which may ask for a transfer: never a stranger, never a trunk."""
-        if not self.tenant or self.is_gateway:
+        if not self.tenant or self.gateway is not None:
             return False
         if isinstance(self._leg, OutboundLeg):
             return self._leg.flow is not None
@@ -270,9 +282,9 @@ class Call:
         if self.state is CallState.ANSWERED or not isinstance(self._leg, InboundLeg):
             return
         body = self._description()
-        self._leg.accept(self, body, self.session.granted(self._leg.request))
+        self._leg.accept(self, body, (*self.session.granted(self._leg.request), *response_headers(self)))
         self._mark_answered()
-        if self._awaits_answer:
+        if self.awaits:
             await self._wait_for_ack()
 
     async def reject(self, reason: Reason = reasons.DECLINED, *, status: int | None = None) -> None:
@@ -280,6 +292,19 @@ class Call:
         if self._is_led():
             raise Rejected(reason, status=status)
         self.end("server", reason, status=status, by_handler=True)
+
+    async def redirect(self, *targets: str | Uri, permanent: bool = False) -> None:
+        """Tell the caller to call somebody else by itself, best target first: 302, or 301 with `permanent`.
+
+        A target is a number of the tenant or a URI. A caller that was transferred here, and has no INVITE to answer, is
+        connected with the first one instead. Raises: ValueError for what is no target, and for a call that was answered
+        or dialled; HungUp, Cancelled.
+        """
+        self._check()
+        if self._is_led() and targets:
+            await self.transfer(targets[0], how="bridge")
+            return
+        redirect(self, targets, is_permanent=permanent)
 
     async def hangup(self, reason: Reason = reasons.NORMAL_CLEARING) -> None:
         """End the call: BYE, or a refusal when it was not answered."""
@@ -300,6 +325,22 @@ class Call:
         Raises: Rejected when the target does not take the call, HungUp, Cancelled.
         """
         await transfer(self, target, how=how, timeout=timeout)
+
+    async def set_connected(self, target: str | Uri, *, name: str | None = None) -> None:
+        """Tell the peer whom it talks with from now on: a number of the tenant, or a URI; `name` is for its display.
+
+        Before the answer the next response says so, in a call an UPDATE. A bridge does this by itself. A peer that must
+        not be told, as a trunk that is not trusted, is not. Raises: ValueError for no address, HungUp, Cancelled.
+        """
+        self._check()
+        try:
+            uri = target if isinstance(target, Uri) else Uri.parse(self._address_of(target))
+        except ParseError as error:
+            raise ValueError(f"{target!r} is nobody's address") from error
+        set_connected(self, Connected(NameAddr(uri, name)))
+
+    def _address_of(self, target: str) -> str:
+        return target if ":" in target else f"sip:{escape_user(target)}@{self.tenant or self.to.host}"
 
     async def send_message(self, text: str) -> Reason | None:
         """Send text to the peer within the call (RFC 3428); None when it took it, else why not.
@@ -342,10 +383,12 @@ class Call:
         from voipat.bridge import Bridge
 
         self._check()
+        tell(self, other)
         await self.answer()
         bridge = Bridge(self, other)
         try:
             bridge.begin()
+            tell(other, self)
             bridge.connect()
             if self.early_answer:
                 agree_on_codec(self)
@@ -536,6 +579,7 @@ class Call:
         was_answered = self.state is CallState.ANSWERED
         self._hear()
         self.session.close()
+        self.changes.close()
         stop_music(self)
         self.state = CallState.ENDED
         self.ended = self._switch.wallclock()
@@ -629,18 +673,14 @@ class Call:
             self._leg.acknowledged()
         if self.early_answer:
             agree_on_codec(self)
-        if not self._awaits_answer or self.media is None:
-            return
-        self._awaits_answer = False
-        try:
-            self.media.read_answer(request.body)
-        except (ParseError, NegotiationError):
+        if self.awaits == "ack":
+            receive_late_answer(self, request)
+        self.changes.proceed()
+
+    def on_prack(self) -> None:
+        """The caller has acknowledged a reliable response, and said nothing of media."""
+        if self.awaits == "prack":
             self.end("server", reasons.NO_SDP_ANSWER)
-            return
-        if self.bridge_ is not None:
-            self.bridge_.connect()
-        if self._acknowledged is not None and not self._acknowledged.done():
-            self._acknowledged.set_result(None)
 
     def on_ack_timeout(self) -> None:
         """The caller never acknowledged."""
@@ -664,23 +704,26 @@ class Call:
         """A response to our INVITE."""
         response = event.response
         self._hear()
+        if response.status < 300:
+            learn(self, response)
         if response.status < 200:
             if event.dialog is not None and isinstance(self._leg, OutboundLeg):
                 self._leg.open_early(EarlyDialog(self), event.dialog)
             self._acknowledge_progress(event)
-            self._on_progress(response.status, response.body)
+            self._on_progress(event)
         elif response.status < 300:
             self._on_answer(event)
         elif not self._answer_challenge(event) and not self._ask_longer(event):
-            if self.is_gateway:
-                reason = reason_of_gateway(response.status, q850_cause(response))
-            else:
+            if self.gateway is None:
                 reason = reason_of_status(response.status)
+            else:
+                reason = reason_of_gateway(response.status, q850_cause(response))
+            self.moved_to = contacts_of(response)
             self.end("callee", reason, status=response.status, by_peer=True)
 
     def on_failure(self, event: RequestFailed) -> None:
         """No final response to our INVITE."""
-        reason = reasons.TRUNK_UNAVAILABLE if self.is_gateway else reason_of_failure(event.failure)
+        reason = reasons.TRUNK_UNAVAILABLE if self.gateway is not None else reason_of_failure(event.failure)
         self.end("server", reason, by_peer=True)
 
     def expect_reaction(self, seconds: float | None, reason: Reason) -> None:
@@ -710,22 +753,36 @@ class Call:
         if event.is_reliable and event.dialog is not None:
             self._switch.exchange.prack(event.dialog)
 
-    def _on_progress(self, status: int, body: bytes) -> None:
-        if status == 100 or self.state is CallState.ENDED:
+    def _on_progress(self, event: ResponseReceived) -> None:
+        status, body, leg = event.response.status, event.response.body, self._leg
+        if status == 100 or self.state is CallState.ENDED or not isinstance(leg, OutboundLeg):
+            return
+        if status == 199:
+            self._on_early_end(leg, event.dialog)
             return
         has_media = bool(body) and self._read_answer(body) is None
+        if has_media:
+            leg.answers.said(event.dialog, body)
         self._mark_ringing()
         if self.fork is not None:
             self.fork.progressed(self, status, has_media=has_media)
 
+    def _on_early_end(self, leg: OutboundLeg, dialog: DialogId | None) -> None:
+        """199: one of the phones that a proxy rings has refused (RFC 6228); whom it still rings is heard again."""
+        if dialog is None:
+            return
+        leg.early.discard(dialog)
+        before = leg.answers.ended(dialog)
+        if before and self._read_answer(before) is None and self.fork is not None:
+            self.fork.progressed(self, 183, has_media=True)
+
     def _on_answer(self, event: ResponseReceived) -> None:
         assert isinstance(self._leg, OutboundLeg) and event.dialog is not None, "only an INVITE of ours is answered"
+        # Of several early dialogs this one counts, and what it said before when it says nothing now.
+        body = event.response.body or self._leg.answers.of(event.dialog)
         self._leg.confirm(self, event.dialog)
         self.session.agreed(event.response)
-        if event.response.body:
-            problem = self._read_answer(event.response.body)
-        else:
-            problem = None if self.media is not None and self.media.negotiated else reasons.NO_SDP_ANSWER
+        problem = self._read_answer(body) if body else reasons.NO_SDP_ANSWER
         if problem is not None:
             self.end("server", problem)
             return
@@ -797,12 +854,12 @@ class Call:
         if self.state in (CallState.ANSWERED, CallState.ENDED) or not isinstance(self._leg, InboundLeg):
             return
         source = self._told[1]
-        if has_media and self.offer is not None and source in (None, attempt):
+        if has_media and source in (None, attempt):
             body = self._early_description(attempt)
             if body and self._told != (status, attempt):
                 self._told = (status, attempt)
                 self._progress(status, body)
-            return
+                return
         if self._told[0] != status:
             self._told = (status, source)
             self._progress(status, b"")
@@ -829,9 +886,23 @@ class Call:
             self.note_port()
         return self.media
 
-    def await_answer(self) -> None:
-        """The next ACK brings the answer to our offer."""
-        self._awaits_answer = True
+    def take_late_answer(self, body: bytes) -> None:
+        """The answer to the offer in a response of ours. Raises: ParseError, NegotiationError."""
+        self.awaits = ""
+        if self.media is None:
+            return
+        self.media.read_answer(body)
+        self.join_media()
+        if self._acknowledged is not None and not self._acknowledged.done():
+            self._acknowledged.set_result(None)
+
+    def join_media(self) -> None:
+        """Relay between this leg and whom it talks with, or whose early media it hears, by what is agreed on now."""
+        source = self._told[1]
+        if self.bridge_ is not None:
+            self.bridge_.connect()
+        elif self.answered is None and self.media is not None and source is not None and source.media is not None:
+            self.media.connect(source.media)
 
     def offered(self) -> Sequence[RtpFormat]:
         """What a phone that we dial for this call is offered: the caller's codecs, then our own. Raises: Rejected."""
@@ -850,33 +921,55 @@ class Call:
         winner = fork.winner
         if winner is None:
             reason, by = fork.best_refusal()
+            if reason is reasons.REDIRECTED:
+                raise Redirected(reason, fork.moved_to, by=by)
             raise (NoAnswer if reason is reasons.NO_ANSWER else Rejected)(reason, by=by)
         assert winner.media is not None, "an answered call has a port"
         self._formats = with_events(winner.media.formats, self._switch.media.formats)
         return winner
 
     def _early_description(self, attempt: Call) -> bytes:
-        assert attempt.media is not None, "the attempt has early media"
+        """What the caller is told of the attempt's media: our answer, or our offer if it takes reliable responses."""
+        assert attempt.media is not None and isinstance(self._leg, InboundLeg), "early media of a caller"
         self._formats = with_events(attempt.media.formats, self._switch.media.formats)
         try:
-            body = self.early_answer = self._description()
+            if self.offer is not None:
+                body = self.early_answer = self._description()
+            elif self.early_answer or not takes_reliable(self._leg.request):
+                return b""
+            else:
+                body = self._early_offer()
         except CallOutcome:
             return b""  # The answer will fail for the same cause, and then say so.
-        if self.media is not None:
+        if self.media is not None and self.media.negotiated is not None:
             self.media.connect(attempt.media)
         return body
 
+    def _early_offer(self) -> bytes:
+        """Our offer in a reliable response; the PRACK answers (RFC 3262 §5). Raises: Rejected."""
+        self.early_answer = self._offer_late()
+        self.awaits = "prack"
+        return self.early_answer
+
     def _description(self) -> bytes:
-        """Our answer, or our offer when the INVITE had none. Raises: Rejected."""
+        """Our answer, or our offer when the INVITE had none; nothing when that is settled already. Raises: Rejected."""
         if self.early_answer:
-            return self.early_answer
+            return b"" if self.offer is None else self.early_answer
+        if self.offer is None:
+            body = self._offer_late()
+            self.awaits = "ack"
+            return body
         media = self.open_media()
-        formats = self._formats or media.codecs.own
         try:
-            if self.offer is None:
-                self._awaits_answer = True
-                return media.offer(formats)
-            return self._answer_with(media, self.offer, formats)
+            return self._answer_with(media, self.offer, self._formats or media.codecs.own)
+        except NegotiationError as error:
+            raise Rejected(reason_of_negotiation(error)) from error
+
+    def _offer_late(self) -> bytes:
+        media = self.open_media()
+        own = media.codecs.own
+        try:
+            return media.offer(with_own(self._formats, own) if self._formats else own)
         except NegotiationError as error:
             raise Rejected(reason_of_negotiation(error)) from error
 
@@ -899,9 +992,16 @@ class Call:
         self._check()
 
     def _progress(self, status: int, body: bytes) -> None:
-        if isinstance(self._leg, InboundLeg) and not self._leg.is_final:
-            self._leg.provisional(status, body)
-            self._mark_ringing()
+        leg = self._leg
+        if not isinstance(leg, InboundLeg) or leg.is_final:
+            return
+        is_required = wants_reliable(leg.request)
+        if is_required and self.offer is None and not self.early_answer:
+            # RFC 3261 §13.2.1: our offer is "in the first reliable non-failure message".
+            body = self._early_offer()
+        reliable = is_required or (bool(body) and self.offer is None)
+        leg.provisional(status, body, reliable=reliable, more=response_headers(self))
+        self._mark_ringing()
 
     def _mark_ringing(self) -> None:
         if self.state is CallState.TRYING:

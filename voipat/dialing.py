@@ -17,6 +17,7 @@ from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
 from voipat import events, reasons
 from voipat.auth_gate import ALLOW, is_anonymous
+from voipat.connected import identity_of, number_told
 from voipat.errors import Rejected
 from voipat.gateway import Gateway
 from voipat.gruu import device_of
@@ -24,6 +25,7 @@ from voipat.legs import SDP, InboundLeg, OutboundLeg
 from voipat.location import Binding
 from voipat.outcomes import best_refusal, reason_of_negotiation
 from voipat.reasons import Reason
+from voipat.redirecting import MAX_CONTACTS, MAX_FOLLOWED, targets_of
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -61,6 +63,12 @@ class Fork:
         self._open: list[Call] = []
         self._others: dict[Call, tuple[Target, ...]] = {}
         self._refusals: list[tuple[Reason, str]] = []
+        # Contacts of 3xx to be tried when this one fails, what was tried at all, and how many of them by 3xx.
+        self._next: dict[Call, tuple[DialTarget, ...]] = {}
+        self._tried: set[tuple[str, Flow | None]] = set()
+        self._followed = 0
+        # Where those are who were redirected in vain.
+        self.moved_to: tuple[Uri, ...] = ()
         self._waiter: asyncio.Future[None] | None = None
         self._is_starting = True
         self.winner: Call | None = None
@@ -149,13 +157,48 @@ class Fork:
             self._wake_when_done()
             return
         assert attempt.outcome is not None, "an ended call has its outcome"
-        self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
+        waiting = self._next.pop(attempt, ())
+        goes_on = attempt.outcome.status < 600 and self.winner is None
+        if not (goes_on and self._follow(attempt, waiting)) or not attempt.moved_to:
+            self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
         if attempt.outcome.status >= 600:
             # RFC 3261 §16.7 step 5: a 6xx ends the search.
             self._cancel_all(reasons.ALL_REFUSED)
         self._wake_when_done()
 
+    def _follow(self, attempt: Call, waiting: tuple[DialTarget, ...]) -> bool:
+        """Go where a 3xx sends the call, or on to the next contact of an earlier one (RFC 3261 §8.1.3.4).
+
+        False when it leads nowhere.
+        """
+        asked, targets = len(self._refusals), (*(targets_of(attempt) if attempt.moved_to else ()), *waiting)
+        for place, wanted in enumerate(targets, 1):
+            before = set(self._open)
+            for target in self._new_targets(wanted):
+                self._caller.note("%s follows a redirect to %s", self._caller.id, target.uri)
+                self._try(target)
+            opened = set(self._open) - before
+            if opened:
+                # The rest is for when this one refuses.
+                self._next[opened.pop()] = targets[place:]
+                return True
+        self.moved_to = (*self.moved_to, *attempt.moved_to)[:MAX_CONTACTS]
+        return len(self._refusals) > asked
+
+    def _new_targets(self, wanted: DialTarget) -> list[Target]:
+        try:
+            found = [each for each in resolve_targets(self._caller, wanted) if _key(each) not in self._tried]
+        except Rejected as refused:
+            self._refusals.append((refused.reason, refused.by))
+            return []
+        if not found or self._followed >= MAX_FOLLOWED:
+            self._caller.note("%s goes no further: its redirects lead in a circle, or are too many", self._caller.id)
+            return []
+        self._followed += 1
+        return found
+
     def _try(self, target: Target) -> None:
+        self._tried.add(_key(target))
         try:
             attempt = _place(self._caller, target, self)
         except Rejected as refused:
@@ -181,6 +224,10 @@ class Fork:
             return
         if self.winner is not None or not self._open:
             waiter.set_result(None)
+
+
+def _key(target: Target) -> tuple[str, Flow | None]:
+    return str(target.uri), target.flow
 
 
 def resolve_targets(caller: Call, targets: DialTarget | Sequence[DialTarget]) -> list[Target]:
@@ -288,11 +335,12 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     attempt = Call(switch, leg, parties, to=target.uri, caller=caller.from_)
     if target.gateway is not None:
         attempt.srtp, attempt.codecs = target.gateway.srtp, target.gateway.codecs
+    attempt.acquaintance.knows = number_told(identity_of(caller))
     body = _offer(attempt, caller.offered())
     request = _invite(caller, target, forwards, leg, body, attempt.session.request_headers())
     if target.gateway is not None:
         leg.login = target.gateway.login
-        attempt.is_gateway = True
+        attempt.gateway = target.gateway
         attempt.expect_reaction(target.gateway.silence_s, reasons.TRUNK_SILENT)
     elif target.others:
         attempt.expect_reaction(FLOW_SILENCE_S, reasons.UNREACHABLE)
@@ -357,6 +405,8 @@ def _invite(  # each a part of the message
         ("Call-ID", leg.call_id),
         ("Allow", ALLOW),
         *session,
+        # RFC 6228 §4: a proxy may tell of each phone that refuses.
+        ("Supported", "199"),
         *more,
         SDP,
     ]

@@ -1,6 +1,7 @@
 """CallOutcome                        how a call ended; not a fault, so no "Error" suffix
 ├─ Rejected(reason, status)        the callee, or we in its place, said no
-│  └─ NoAnswer                     nobody picked up in time
+│  ├─ NoAnswer                     nobody picked up in time
+│  └─ Redirected(contacts)         the callee is elsewhere, where the call does not go by itself
 ├─ Cancelled                       the caller gave up before the answer
 ├─ HungUp(by, reason)              somebody ended the call
 └─ Transferred                     the call goes on with another handler
@@ -10,9 +11,11 @@ They unwind a handler: one that it does not catch decides the response or the BY
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sipcore.uri import Uri
     from voipat.reasons import Reason
 
 
@@ -37,6 +40,14 @@ class Rejected(CallOutcome):
 
 class NoAnswer(Rejected):
     """Nobody picked up in time."""
+
+
+class Redirected(Rejected):
+    """The callee is elsewhere (3xx), where the call does not go by itself; `contacts` say where, best first."""
+
+    def __init__(self, reason: Reason, contacts: Sequence[Uri], *, by: str = "callee") -> None:
+        super().__init__(reason, by=by)
+        self.contacts = tuple(contacts)
 
 
 class Cancelled(CallOutcome):

@@ -69,6 +69,10 @@ class Cancellable(Protocol):
 
     def on_cancel(self, request: Request) -> None: ...
 
+    def on_prack(self) -> None:
+        """A PRACK without a description."""
+        ...
+
     def on_prack_timeout(self) -> None: ...
 
 
@@ -103,10 +107,20 @@ class Exchange:
 
     # Verbs
 
-    def respond(self, transaction: TransactionId, status: int, headers: Headers = (), body: bytes = b"") -> None:
+    def respond(
+        self,
+        transaction: TransactionId,
+        status: int,
+        headers: Headers = (),
+        body: bytes = b"",
+        *,
+        reliable: bool = False,
+    ) -> None:
         """Answer a request; too late is nothing."""
         driver = self.driver
-        driver.execute(self.endpoint.respond(transaction, status, driver.now(), headers=headers, body=body))
+        driver.execute(
+            self.endpoint.respond(transaction, status, driver.now(), headers=headers, body=body, reliable=reliable)
+        )
 
     def refuse(self, event: RequestReceived, reason: Reason, headers: Headers = ()) -> None:
         """Answer a request with our reason."""
@@ -187,16 +201,23 @@ class Exchange:
         elif isinstance(event, RelayReceived | RelayEnded | RelayedInDialog):
             if self.on_relayed is not None:
                 self.on_relayed(event)
-        elif isinstance(event, PrackTimedOut):
-            invite = self.invites.get(event.transaction)
-            if invite is not None:
-                invite.on_prack_timeout()
-        elif isinstance(event, ProvisionalAcknowledged):
-            self.counters["provisionals_acknowledged"] += 1
+        elif isinstance(event, PrackTimedOut | ProvisionalAcknowledged):
+            self._about_progress(event)
         elif not isinstance(event, MessageDropped):
             self._in_dialog(event)
         elif self._recorder is not None:
             self._recorder.dropped(event.reason)
+
+    def _about_progress(self, event: PrackTimedOut | ProvisionalAcknowledged) -> None:
+        invite = self.invites.get(event.transaction)
+        if isinstance(event, ProvisionalAcknowledged):
+            self.counters["provisionals_acknowledged"] += 1
+        if invite is None:
+            return
+        if isinstance(event, ProvisionalAcknowledged):
+            invite.on_prack()
+        else:
+            invite.on_prack_timeout()
 
     def _received(self, event: RequestReceived) -> None:
         if not event.in_dialog:

@@ -7,6 +7,7 @@ agreed, came from the very host that the request went to, and the request was ou
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sipcore.auth import answer_challenge
 from sipcore.entropy import Entropy
@@ -35,6 +36,8 @@ class Gateway:
     `from_` is what the From field says; `headers` go into the INVITE as they are; a gateway that says nothing at all
     for `silence_s` counts as gone. `srtp` and `codecs`: how secret its media is to be
     and which codecs it may have, where that is not for the App to say.
+    `redirects`: "follow" calls the contacts of its 3xx, without credentials; else `dial` raises `Redirected`.
+    `trusted`: it is told who is connected, and believed when it says so (RFC 3325).
     """
 
     uri: Uri
@@ -47,6 +50,8 @@ class Gateway:
     silence_s: float | None = None
     srtp: SrtpRules | None = None
     codecs: tuple[str, ...] | None = None
+    redirects: Literal["follow", "fail"] = "fail"
+    trusted: bool = False
 
 
 def with_credentials(request: Request, event: ResponseReceived, login: Login, entropy: Entropy) -> Request | None:

@@ -9,26 +9,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from media import MediaError
-from sipcore.errors import LocalProtocolError, NegotiationError, ParseError
-from sipcore.events import RequestFailed, ResponseReceived
 from sipcore.sdp import Direction
 from voipat import reasons
-from voipat.auth_gate import ALLOW
+from voipat.changes import Message
 from voipat.errors import CallOutcome, Rejected
-from voipat.legs import SDP
-from voipat.session_refresh import glare_pause
 
 if TYPE_CHECKING:
     import asyncio
 
     from voipat.call import Call
     from voipat.media_leg import MediaLeg
-
-# Tries of one change while the peer changes the session too.
-MAX_TRIES: Final = 4
 
 
 async def change_hold(call: Call, *, held: bool) -> None:
@@ -39,15 +32,19 @@ async def change_hold(call: Call, *, held: bool) -> None:
     if call.is_held is held:
         return
     before, media.own_direction = media.own_direction, Direction.SENDONLY if held else Direction.SENDRECV
-    status = 491
-    for _ in range(MAX_TRIES):
-        status = await _offered(call, media)
-        if status != 491:
-            break
-        await _pause(call, glare_pause(call))
-    if status >= 300:
+    waiter = call.new_waiter()
+    offer = _Offer(media, waiter)
+    call.changes.add(offer)
+    try:
+        await waiter
+    finally:
+        offer.is_wanted = offer.status < 300
+        call.no_longer_wakes(waiter)
+    if call.outcome is not None:
+        raise call.outcome
+    if offer.status >= 300:
         media.own_direction = before
-        raise Rejected(reasons.CHANGE_PENDING if status == 491 else reasons.CHANGE_REFUSED)
+        raise Rejected(reasons.CHANGE_PENDING if offer.status == 491 else reasons.CHANGE_REFUSED)
     call.note("%s is %s", call.id, "on hold" if held else "off hold")
     if call.bridge_ is not None:
         call.bridge_.connect()
@@ -95,70 +92,20 @@ async def _play(call: Call) -> None:
         call.note("no music for %s: %s", call.id, error)
 
 
-async def _pause(call: Call, seconds: float) -> None:
-    waiter = call.new_waiter()
-    timer = call.switch.loop.call_later(seconds, _wake, waiter)
-    await _wait(call, waiter)
-    timer.cancel()
-
-
-async def _offered(call: Call, media: MediaLeg) -> int:
-    """Our re-INVITE; its final status, 408 without one, 491 when another change is under way here."""
-    assert call.leg.dialog is not None, "an answered call has its dialog"
-    waiter = call.new_waiter()
-    offer = _Offer(call, media, waiter)
-    headers = (("Allow", ALLOW), *call.session.request_headers(), SDP)
-    try:
-        call.switch.exchange.send_in_dialog(offer, call.leg.dialog, "INVITE", headers, media.offer())
-    except LocalProtocolError:
-        media.offer_refused()
-        call.no_longer_wakes(waiter)
-        return 491
-    await _wait(call, waiter)
-    return offer.status
-
-
-async def _wait(call: Call, waiter: asyncio.Future[None]) -> None:
-    try:
-        await waiter
-    finally:
-        call.no_longer_wakes(waiter)
-    if call.outcome is not None:
-        raise call.outcome
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
 class _Offer:
-    """Acknowledged and read even when who waited is gone meanwhile."""
+    """Our wish of now, for who waits for the answer."""
 
-    def __init__(self, call: Call, media: MediaLeg, waiter: asyncio.Future[None]) -> None:
-        self._call = call
+    def __init__(self, media: MediaLeg, waiter: asyncio.Future[None]) -> None:
         self._media = media
         self._waiter = waiter
+        self.is_wanted = True
         self.status = 408
 
-    def on_response(self, event: ResponseReceived) -> None:
-        """The answer takes effect; a refusal leaves the session as it was (RFC 3261 §14.1)."""
-        status, call = event.response.status, self._call
-        if status < 200:
-            return
-        if status < 300 and event.dialog is not None:
-            call.switch.exchange.ack(event.dialog)
-            try:
-                if call.outcome is None:
-                    call.session.agreed(event.response)
-                    self._media.read_answer(event.response.body)
-            except (ParseError, NegotiationError):
-                status = 488
-        else:
-            self._media.offer_refused()
-        self.status = status
-        _wake(self._waiter)
+    def message(self) -> Message | None:
+        return Message("INVITE", body=self._media.offer()) if self.is_wanted else None
 
-    def on_failure(self, event: RequestFailed) -> None:
-        """The peer is silent; its dialog ends, and the call with it."""
-        _wake(self._waiter)
+    def done(self, status: int) -> None:
+        """The answer takes effect."""
+        self.status = status
+        if not self._waiter.done():
+            self._waiter.set_result(None)

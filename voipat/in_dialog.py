@@ -13,16 +13,18 @@ from sipcore.events import DialogId, RequestFailed, RequestReceived, ResponseRec
 from sipcore.message import Request
 from sipcore.offer_answer import NegotiatedAudio, offered_formats
 from sipcore.reason import q850_cause
-from sipcore.sdp import SessionDescription, parse_sdp
+from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
 from voipat import reasons
 from voipat.auth_gate import ALLOW
 from voipat.bodies import ACCEPTABLE, ACCEPTED, UnsupportedBodyError, info_digit, session_description
+from voipat.changes import Message
+from voipat.connected import learn, tell
+from voipat.leg_audio import with_own
 from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
 from voipat.messages import receive_in_call
 from voipat.outcomes import reason_of_bye, reason_of_negotiation
 from voipat.renegotiation import renegotiate
-from voipat.session_refresh import glare_pause
 from voipat.transfer import receive_refer, receive_subscribe
 
 if TYPE_CHECKING:
@@ -146,8 +148,17 @@ class _Unheard:
 
 
 def _receive_prack(call: Call, event: RequestReceived) -> None:
-    """A PRACK with an offer (RFC 3262 §5), answered by the session as it is."""
+    """A PRACK with the answer to our offer, or with an offer, answered by the session as it is (RFC 3262 §5)."""
     exchange, media = call.switch.exchange, call.media
+    if call.awaits == "prack":
+        try:
+            call.take_late_answer(session_description(event.request))
+        except (UnsupportedBodyError, ParseError, NegotiationError):
+            exchange.refuse(event, reasons.NO_SDP_ANSWER)
+            call.end("server", reasons.NO_SDP_ANSWER)
+        else:
+            exchange.respond(event.transaction, 200)
+        return
     if media is None:
         exchange.refuse(event, reasons.CHANGE_REFUSED)
         return
@@ -156,21 +167,31 @@ def _receive_prack(call: Call, event: RequestReceived) -> None:
     except (UnsupportedBodyError, ParseError, NegotiationError):
         exchange.refuse(event, reasons.CHANGE_REFUSED)
         return
+    if call.early_answer:
+        call.early_answer = body
+    call.join_media()
     exchange.respond(event.transaction, 200, (SDP,), body)
 
 
 def _accept(call: Call, event: RequestReceived, body: bytes = b"") -> None:
     """200 to a change; it refreshes the session of this leg too."""
     described = (SDP,) if body else ()
+    # Before the answer nothing is refreshed: that has the session's own headers.
     session = () if call.answered is None else call.session.granted(event.request)
     call.switch.exchange.respond(event.transaction, 200, (("Allow", ALLOW), *session, *described), body)
 
 
 def _receive_change(call: Call, event: RequestReceived) -> None:
     exchange = call.switch.exchange
+    if learn(call, event.request) and call.bridge_ is not None:
+        tell(call.bridge_.other(call), call)
     too_small = call.session.refusal(event.request)
     if too_small is not None:
         exchange.refuse(event, reasons.SESSION_TOO_SHORT, (("Min-SE", str(too_small)),))
+        return
+    if event.request.method == "UPDATE" and not event.request.body:
+        # A refresh, or who the peer is now; it says nothing of media.
+        _accept(call, event)
         return
     try:
         body = session_description(event.request)
@@ -198,12 +219,49 @@ def _is_early_change(call: Call, request: Request) -> bool:
 
 
 def _answer_without_offer(call: Call, media: MediaLeg, event: RequestReceived) -> None:
-    """A refresh: UPDATE without a body, or a re-INVITE that wants our offer, which is the session as it is."""
-    if event.request.method == "UPDATE":
-        _accept(call, event)
+    """A re-INVITE that wants our offer.
+
+    RFC 3261 §14.2: that is made "as if the UAS were making a brand new call": every codec that we take, and the
+    direction that the other side leaves us, whatever this one had said before.
+    """
+    try:
+        body = media.offer(with_own(media.formats, media.codecs.own), _direction_left(call))
+    except NegotiationError as error:
+        call.switch.exchange.refuse(event, reason_of_negotiation(error))
         return
-    call.await_answer()
-    _accept(call, event, media.offer())
+    call.awaits = "ack"
+    _accept(call, event, body)
+
+
+def _direction_left(call: Call) -> Direction:
+    """What the other side of the bridge lets this one do: less than all when it holds and there is no music for it."""
+    other = None if call.bridge_ is None else call.bridge_.other(call)
+    if other is None or other.media is None or other.media.negotiated is None or call.on_hold is not None:
+        return Direction.SENDRECV
+    if call.held_by_peer:
+        # The other side may be silent only because of that, and this may be the end of it (RFC 6337 §5.3).
+        return Direction.SENDRECV
+    return other.media.negotiated.direction.reversed if other.held_by_peer else Direction.SENDRECV
+
+
+def receive_late_answer(call: Call, request: Request) -> None:
+    """The ACK has the answer to the offer in our 200; without one there is no session, and the call ends."""
+    before = None if call.media is None else call.media.negotiated
+    try:
+        call.take_late_answer(session_description(request))
+    except (UnsupportedBodyError, ParseError, NegotiationError):
+        call.awaits = ""
+        call.end("server", reasons.NO_SDP_ANSWER)
+        return
+    now = None if call.media is None else call.media.negotiated
+    bridge = call.bridge_
+    if bridge is None or before is None or now is None:
+        return
+    other = bridge.other(call)
+    if now.direction is before.direction or call.is_held or other.is_held or other.on_hold is not None:
+        return
+    # A hold, or its end, that the other side hears nothing else of.
+    renegotiate(other, now.direction.reversed)
 
 
 def _take_change(
@@ -262,8 +320,7 @@ def _answer(call: Call, media: MediaLeg, event: RequestReceived, offer: SessionD
     if call.answered is None and call.early_answer:
         # The 2xx repeats what was agreed on last.
         call.early_answer = body
-    if call.bridge_ is not None:
-        call.bridge_.connect()
+    call.join_media()
     _accept(call, event, body)
 
 
@@ -273,22 +330,10 @@ def agree_on_codec(call: Call) -> None:
     All early media comes in one dialog, whose first description is its answer (RFC 3261 §13.2.1), so that the 2xx
     repeats it and cannot say anything new. Nothing happens until the ACK is there.
     """
-    bridge, media = call.bridge_, call.media
-    other = None if bridge is None else bridge.other(call).media
-    dialog = call.leg.dialog
-    if media is None or other is None or dialog is None or call.offer is None:
-        return
-    if call.agrees or not call.was_acknowledged or _can_talk(media, other):
-        return
-    offered = offered_formats(call.offer)
-    wanted = [each for mine in other.formats for each in offered if each.matches(mine)]
-    call.agrees = True
-    try:
-        headers = (*change_headers(call), SDP)
-        call.switch.exchange.send_in_dialog(_Agreement(call, media), dialog, "INVITE", headers, media.offer(wanted))
-    except LocalProtocolError:
-        # The caller changes the session itself at this moment: what it wants goes to the other side anyway.
-        call.agrees = False
+    agreement = _Agreement(call)
+    if call.was_acknowledged and not call.agrees and agreement.wanted() is not None:
+        call.agrees = True
+        call.changes.add(agreement)
 
 
 def _can_talk(media: MediaLeg, other: MediaLeg) -> bool:
@@ -300,33 +345,29 @@ def _can_talk(media: MediaLeg, other: MediaLeg) -> bool:
 class _Agreement:
     """Our re-INVITE to the caller."""
 
-    def __init__(self, call: Call, media: MediaLeg) -> None:
+    def __init__(self, call: Call) -> None:
         self._call = call
-        self._media = media
 
-    def on_response(self, event: ResponseReceived) -> None:
+    def wanted(self) -> list[RtpFormat] | None:
+        """What the caller offered and the other side takes; None when they can talk as it is."""
+        bridge, media, offer = self._call.bridge_, self._call.media, self._call.offer
+        other = None if bridge is None else bridge.other(self._call).media
+        if media is None or other is None or offer is None or _can_talk(media, other):
+            return None
+        offered = offered_formats(offer)
+        return [each for mine in other.formats for each in offered if each.matches(mine)]
+
+    def message(self) -> Message | None:
+        wanted, media = self.wanted(), self._call.media
+        return None if wanted is None or media is None else Message("INVITE", body=media.offer(wanted))
+
+    def done(self, status: int) -> None:
         """The caller had offered this codec before, so that a refusal means that there is none."""
-        call, status = self._call, event.response.status
-        if status < 200:
-            return
-        call.agrees = False
-        if status == 491:
-            call.switch.loop.call_later(glare_pause(call), agree_on_codec, call)
-            return
-        if status < 300 and event.dialog is not None:
-            call.switch.exchange.ack(event.dialog)
-            call.session.agreed(event.response)
-            try:
-                self._media.read_answer(event.response.body)
-            except (ParseError, NegotiationError):
-                status = 488
+        self._call.agrees = False
         if status >= 300:
-            call.end("server", reasons.NO_COMMON_CODEC)
-        elif call.bridge_ is not None:
-            call.bridge_.connect()
-
-    def on_failure(self, event: RequestFailed) -> None:
-        """The caller is silent; its dialog ends, and the call with it."""
+            self._call.end("server", reasons.NO_COMMON_CODEC)
+        elif self._call.bridge_ is not None:
+            self._call.bridge_.connect()
 
 
 class _Change:
@@ -375,4 +416,5 @@ class _Change:
 
     def on_failure(self, event: RequestFailed) -> None:
         """The other side is silent; its dialog ends, and the call with it."""
+        self._other_media.offer_refused()
         self._call.switch.exchange.refuse(self._event, reasons.CHANGE_REFUSED)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from sipcore.dialog import DialogState
 from sipcore.entropy import Entropy
 from sipcore.events import DialogId, RequestReceived, ResponseReceived, TransactionId
 from sipcore.flow import Flow
 from sipcore.message import Request
 from voipat.auth_gate import ALLOW
+from voipat.early import EarlyAnswers
 from voipat.exchange import Cancellable, DialogUser, Exchange, Requester
 from voipat.gateway import Login, with_credentials
 from voipat.reasons import Reason
@@ -32,6 +34,8 @@ class InboundLeg:
         self.dialog: Final[DialogId] = event.dialog
         self.call_id: Final = event.request.call_id
         self.is_final = False
+        # What a final response other than 2xx says besides its reason.
+        self.final_headers: tuple[tuple[str, str], ...] = ()
 
     def has_dialog(self, dialog: DialogId) -> bool:
         """Whether it is this leg's."""
@@ -42,17 +46,22 @@ class InboundLeg:
         self._exchange.invites[self.event.transaction] = user
         self._exchange.dialogs[self.dialog] = user
 
-    def provisional(self, status: int, body: bytes = b"") -> None:
-        """180, 183 and the like."""
-        headers = (SDP,) if body else ()
-        self._exchange.respond(self.event.transaction, status, headers, body)
+    def provisional(
+        self, status: int, body: bytes = b"", *, reliable: bool = False, more: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """180, 183 and the like; `reliable`: to a caller that takes these, repeated until its PRACK comes."""
+        # RFC 3311 §5.1: what a caller may send us in the early dialog.
+        allow = (("Allow", ALLOW),) if reliable else ()
+        headers = (*allow, *more, SDP) if body else (*allow, *more)
+        self._exchange.respond(self.event.transaction, status, headers, body, reliable=reliable)
 
     def accept(self, user: DialogUser, body: bytes, session: tuple[tuple[str, str], ...] = ()) -> None:
-        """200 with our description."""
+        """200 with our description, without one when all is agreed on by then."""
         self.is_final = True
         exchange = self._exchange
         exchange.dialogs[self.dialog] = user
-        exchange.respond(self.event.transaction, 200, (("Allow", ALLOW), *session, SDP), body)
+        described = (SDP,) if body else ()
+        exchange.respond(self.event.transaction, 200, (("Allow", ALLOW), *session, *described), body)
         if not exchange.endpoint.is_held_back(self.event.transaction):
             # A 2xx that waits for a PRACK can still be cancelled.
             exchange.invites.pop(self.event.transaction, None)
@@ -62,12 +71,12 @@ class InboundLeg:
         self._exchange.invites.pop(self.event.transaction, None)
 
     def end(self, reason: Reason, status: int) -> None:
-        """BYE, or the final response."""
-        if self.is_final:
+        """BYE, or the final response; our 2xx may still wait for a PRACK."""
+        if self.is_final and not self._is_early:
             self._exchange.bye(self.dialog, reason)
             return
         # RFC 6432: a Q.850 cause may be in any final response.
-        headers = [reason.warning(str(self.flow.local)), reason.header()]
+        headers = [reason.warning(str(self.flow.local)), reason.header(), *self.final_headers]
         if status == 503:
             headers.append(("Retry-After", "10"))
         self._close_early()
@@ -84,6 +93,11 @@ class InboundLeg:
         self.is_final = True
         self._exchange.invites.pop(self.event.transaction, None)
 
+    @property
+    def _is_early(self) -> bool:
+        view = self._exchange.endpoint.dialog(self.dialog)
+        return view is not None and view.state in (DialogState.TRYING, DialogState.EARLY)
+
 
 class OutboundLeg:
     """We are the UAC."""
@@ -95,6 +109,7 @@ class OutboundLeg:
         self.dialog: DialogId | None = None
         # Those that provisional responses made, for who picks the call up (RFC 3891).
         self.early: set[DialogId] = set()
+        self.answers: Final = EarlyAnswers()
         self._transaction: TransactionId | None = None
         # Set for a gateway that we have credentials for, until they were given once.
         self.login: Login | None = None
@@ -146,6 +161,7 @@ class OutboundLeg:
         """The 2xx is here: ACK."""
         self.dialog = dialog
         self.early.clear()
+        self.answers.clear()
         self._transaction = self._request = None
         self._exchange.dialogs[dialog] = user
         self._exchange.ack(dialog)

@@ -130,7 +130,12 @@ CALLEE_CHALLENGED: Final = Reason(
     "The callee's phone asked us for a password. A phone never gets one from us.")  # fmt: skip
 REDIRECTED: Final = Reason(
     "VP-3010", 480, 23, "failed", "Redirect not followed",
-    "The callee's phone redirected the call to another address; set a forward on the server instead.")  # fmt: skip
+    "The callee's phone or trunk redirected the call (3xx) to an address that it may not send calls to, or too often. "
+    "A phone may to users of its own tenant; of a trunk, `redirects` decides.")  # fmt: skip
+SENT_ELSEWHERE: Final = Reason(
+    "VP-3030", 302, 23, "failed", "Sent elsewhere",
+    "The caller was told to call another address by itself: by a program, or by a trunk whose `redirects` is `pass`."
+    )  # fmt: skip
 NOT_TAKEN: Final = Reason(
     "VP-3011", 480, 31, "failed", "Not taken",
     "The program that handles the number ended without answering.")  # fmt: skip

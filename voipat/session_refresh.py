@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 Headers = tuple[tuple[str, str], ...]
 
-SUPPORTED: Final = ("Supported", f"replaces, 100rel, {OPTION}")
+# RFC 4916 §4.1, §4.2: who the peer is may change, and so may who we are.
+FROM_CHANGE: Final = "from-change"
+SUPPORTED: Final = ("Supported", f"replaces, 100rel, {OPTION}, {FROM_CHANGE}")
 # A refresh that was refused is tried again after half of the time that is left, but not more often than this.
 SHORTEST_RETRY_S: Final = 5.0
 
@@ -51,7 +53,9 @@ class SessionRefresh:
         self.policy = policy
         self.terms: SessionTerms | None = None
         self._raised = 0
-        self._takes_update = False
+        # What the peer takes, as its last message said: UPDATE, and another From in our requests.
+        self.takes_update = False
+        self.takes_from_change = False
         self._timers: list[asyncio.TimerHandle] = []
         self._end_at = 0.0
 
@@ -109,7 +113,9 @@ class SessionRefresh:
 
     def _learn(self, message: Message) -> None:
         if "Allow" in message.headers:
-            self._takes_update = has_option(message, "Allow", "UPDATE")
+            self.takes_update = has_option(message, "Allow", "UPDATE")
+        if "Supported" in message.headers:
+            self.takes_from_change = has_option(message, "Supported", FROM_CHANGE)
         if isinstance(message, Request) and session_expires(message) is not None and "Min-SE" in message.headers:
             # §7.4: a refresh of ours must not go below what the peer said.
             self._raised = max(self._raised, min_se(message))
@@ -138,7 +144,7 @@ class SessionRefresh:
         dialog, media = call.leg.dialog, call.media
         if dialog is None or media is None or call.ended is not None:
             return
-        method = "UPDATE" if self._takes_update else "INVITE"
+        method = "UPDATE" if self.takes_update else "INVITE"
         headers: Headers = (("Allow", ALLOW), *self.request_headers())
         body = b""
         if method == "INVITE":
@@ -165,7 +171,7 @@ class SessionRefresh:
             self._refresh()
         else:
             if status == 405 or status == 501:
-                self._takes_update = False
+                self.takes_update = False
             left = (self._end_at - call.switch.loop.time()) / 2
             if left >= SHORTEST_RETRY_S:
                 self._again(left)

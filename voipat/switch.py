@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from voipat.bridge import Bridge
     from voipat.call import Call
     from voipat.conference import Room
+    from voipat.connected import ConnectedPolicy
     from voipat.errors import CallOutcome
     from voipat.reasons import Reason
+    from voipat.redirecting import RedirectPolicy
 
 Handler = Callable[["Call"], Awaitable[object]]
 ReferPolicy = Callable[["Call", Uri], "Reason | None"]
@@ -38,6 +40,7 @@ class Switch:
     `is_reachable` says whether the phone of a binding answers; None when nobody asks it. `handler_of` gives the handler
     of a call by whom it is for; `run_handler` runs one to its end and says how it ended; `forget` takes a call out of
     `calls`; `on_refer` is asked about a transfer that a phone wants; `on_bridge` sees to calls that are joined.
+    `on_redirect` is asked about a 3xx of a phone, `connected` whom a peer is told to talk with.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -56,6 +59,8 @@ class Switch:
     forget: Callable[[Call], None]
     on_refer: ReferPolicy | None = None
     on_bridge: BridgeHandler | None = None
+    on_redirect: RedirectPolicy | None = None
+    connected: ConnectedPolicy | None = None
     prompts: PromptSet = field(default_factory=PromptSet)
     calls: dict[str, Call] = field(default_factory=dict)
     rooms: dict[tuple[str, str], Room] = field(default_factory=dict)  # by tenant and name

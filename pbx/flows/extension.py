@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from pbx.decisions import ToExtension, ToMailbox
+from pbx.decisions import Decision, ToExtension, ToMailbox
 from pbx.flows.visit import Visit
-from pbx.routing import on_cause
+from pbx.moved import moved_to
+from pbx.routing import MAX_HOPS, on_cause
 from pbx.tenants import ExtensionConfig
-from voipat import Call, NoAnswer, Rejected, reasons
+from voipat import Call, NoAnswer, Redirected, Rejected, reasons
 
 _BUSY = frozenset(reason.id for reason in (reasons.BUSY, reasons.CALLEE_LIMIT, reasons.DECLINED, reasons.BUSY_LEVEL))
 _NOT_FOR_US = frozenset(reason.id for reason in (reasons.NO_COMMON_CODEC, reasons.NO_MEDIA_PORT, reasons.TOO_MANY_HOPS))
@@ -24,6 +25,10 @@ async def ring_extension(visit: Visit, target: ToExtension) -> None:
         if visit.call.state.value == "ended" or refused.reason.id in _NOT_FOR_US:
             raise
         outcome = refused
+    if isinstance(outcome, Redirected) and (moved := _elsewhere(visit, extension, outcome)) is not None:
+        visit.hops += 1
+        await visit.go(moved)
+        return
     cause = cause_of(outcome)
     visit.call.note("%s: %s %s", extension.number, cause, outcome.reason.id)
     tenant, hops = visit.call.tenant, visit.hops
@@ -33,6 +38,15 @@ async def ring_extension(visit: Visit, target: ToExtension) -> None:
         raise outcome
     visit.hops += 1
     await visit.go(decision)
+
+
+def _elsewhere(visit: Visit, extension: ExtensionConfig, moved: Redirected) -> Decision | None:
+    """Where a 3xx of its phone leads within the tenant, that is no phone: `dial` has tried those."""
+    hops = visit.hops + 1
+    if hops > MAX_HOPS:
+        return None
+    found = moved_to(visit.directory, visit.call, extension, moved.contacts, hops=hops, state=visit.state)
+    return next((each for each in found if not isinstance(each.target, ToExtension)), None)
 
 
 async def _ring(visit: Visit, extension: ExtensionConfig) -> None:

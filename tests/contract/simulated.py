@@ -14,6 +14,9 @@ from tests.sim.voicemail_office import VoicemailOffice
 from voipat.recorder import Trace
 from voipat.testing import Phone, PhoneCall
 
+# The phones of the captured ladders take no UPDATE.
+BARESIP_ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, NOTIFY, SUBSCRIBE, INFO, MESSAGE, REFER"
+
 _HOURS: Final = re.compile(r'hours = \["mon-fri 09:00-17:00"\]')
 _HOLIDAYS: Final = re.compile(r"^\[tenant\.holidays\]\n(?:[\d-]+ = .*\n)+", re.MULTILINE)
 
@@ -45,6 +48,8 @@ def _play(office: VoicemailOffice, phones: dict[str, Phone], scenario: Scenario)
     for user in sorted(scenario.users - absent - phones.keys() - {CARRIER}):
         phones[user] = office.phone(int(user))
     phones[CARRIER] = office.carrier
+    for phone in phones.values():
+        phone.allow = BARESIP_ALLOW
     for act in scenario.acts:
         if act.user in phones:
             _instruct(office, phones[act.user], act)

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sipcore.errors import NegotiationError, ParseError
 from sipcore.events import DialogId, TransactionId
+from sipcore.fields import NameAddr
 from sipcore.flow import Address
 from sipcore.message import Request, Response
 from sipcore.offer_answer import LocalMedia, NegotiatedAudio, OfferAnswer
 from sipcore.refer import ReferTo, Replaces, sipfrag_status
+from sipcore.reliable import reliable_number
 from sipcore.sdp import Direction, RtpFormat, parse_sdp
 from sipcore.transaction import HeaderPairs
 from sipcore.uri import Uri
@@ -83,8 +85,12 @@ class PhoneCall:
         self.transferred_to: str | None = None
         self.audio: NegotiatedAudio | None = None
         self.held_by_peer = False
+        # Whom its display shows as the other party, each time that it was told: P-Asserted-Identity, "" when hidden.
+        self.shown: list[str] = []
         self.heard = Recorder()
         self.dialog: DialogId | None = None
+        # The last one that a provisional response to our INVITE made.
+        self.early_dialog: DialogId | None = None
         self._invite: TransactionId | None = None
         self._cancelled = False
         self._tells: Callable[[int], None] | None = None
@@ -130,6 +136,11 @@ class PhoneCall:
         """Tell somebody the statuses of this outgoing call."""
         self._tells = tell
 
+    def _show(self, message: Request | Response) -> None:
+        if "P-Asserted-Identity" in message.headers or "Remote-Party-ID" in message.headers:
+            value = message.headers.get("P-Asserted-Identity")
+            self.shown.append("" if value is None else str(NameAddr.parse(value)))
+
     # What it does, step by step
 
     def waits(self, seconds: float) -> PhoneCall:
@@ -155,6 +166,10 @@ class PhoneCall:
     def resumes(self, *, after: float = 0.0) -> PhoneCall:
         """Take the peer back from hold."""
         return self._then(lambda: self._when_answered(after, self.resume))
+
+    def asks_for_offer(self, *, after: float = 0.0, direction: Direction = Direction.SENDRECV) -> PhoneCall:
+        """Re-INVITE without SDP: the other side offers, and our ACK answers with this direction."""
+        return self._then(lambda: self._when_answered(after, lambda: self.ask_for_offer(direction)))
 
     def hears(self, hertz: int, *, within: float = 5.0) -> PhoneCall:
         """Expect a tone; early media counts."""
@@ -252,6 +267,12 @@ class PhoneCall:
         """Re-INVITE, or UPDATE, with a sendrecv offer."""
         self._offer_again(Direction.SENDRECV, self._media.host, "media", method)
 
+    def ask_for_offer(self, direction: Direction = Direction.SENDRECV) -> None:
+        """Re-INVITE without SDP."""
+        if self.dialog is not None and not self.is_over:
+            self._local = replace(self._local, direction=direction)
+            self.phone._change(self, self.dialog, "INVITE", lambda: b"")
+
     # Outgoing: driven by the phone
 
     def _start(self) -> None:
@@ -268,18 +289,25 @@ class PhoneCall:
             return
         self.statuses.append(response.status)
         self.responses.append(response)
+        self._show(response)
         if self._tells is not None and response.status != 100:
             self._tells(response.status)
         if response.status < 200:
-            self._on_provisional(response)
+            self._on_provisional(response, dialog)
         elif response.status < 300:
             self._on_success(response, dialog)
         else:
             self._end("peer" if not self._cancelled else self.phone.name)
 
-    def _on_provisional(self, response: Response) -> None:
+    def _on_provisional(self, response: Response, dialog: DialogId | None) -> None:
         if response.status > 100 and not self.is_over:
             self.state = CallState.RINGING
+        self.early_dialog = dialog or self.early_dialog
+        if reliable_number(response) is not None and dialog is not None:
+            is_offer = self.late_offer and self.audio is None and bool(response.body)
+            self.phone._prack(dialog, self._late_answer(response) if is_offer else b"")
+            if is_offer:
+                self._start_talking()
         if response.body and not self.late_offer:
             self._read_answer(response.body)
             self._start_talking()
@@ -287,7 +315,7 @@ class PhoneCall:
     def _on_success(self, response: Response, dialog: DialogId | None) -> None:
         assert dialog is not None, "a 2xx to INVITE makes a dialog"
         endpoint = self.phone.endpoint
-        answer = self._late_answer(response) if self.late_offer else b""
+        answer = self._late_answer(response) if self.late_offer and self.audio is None else b""
         headers = SDP_TYPE if answer else ()
         self.phone._execute(lambda now: endpoint.ack(dialog, now, headers=headers, body=answer))
         if self.is_over or self._cancelled or self.was_answered:
@@ -303,7 +331,7 @@ class PhoneCall:
         self._mark_answered()
 
     def _late_answer(self, response: Response) -> bytes:
-        """The offer came in the 2xx: our answer goes into the ACK (RFC 3261 §13.2.2.4)."""
+        """The offer came in a reliable response: our answer goes into the PRACK or ACK (RFC 3261 §13.2.1)."""
         try:
             body, self.audio = self._offers.make_answer(parse_sdp(response.body), self._local)
         except (NegotiationError, ParseError) as error:
@@ -343,6 +371,7 @@ class PhoneCall:
 
     def _on_offer(self, transaction: TransactionId, request: Request) -> None:
         """A re-INVITE or UPDATE."""
+        self._show(request)
         body = b""
         if request.body:
             try:
@@ -357,6 +386,13 @@ class PhoneCall:
             body = self._offer()
         headers = SDP_TYPE if body else ()
         self.phone._execute(lambda now: self.phone.endpoint.respond(transaction, 200, now, headers=headers, body=body))
+
+    def _answer_again(self, response: Response) -> bytes:
+        """Our answer to the offer that our re-INVITE has asked for."""
+        body = self._late_answer(response)
+        if self.audio is not None:
+            self.held_by_peer = self.audio.held
+        return body
 
     def _on_bye(self, request: Request) -> None:
         self.reasons += request.headers.get_all("Reason")

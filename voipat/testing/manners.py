@@ -16,5 +16,6 @@ class Manners:
     answer_after: float | None = None
     refuse_after: float | None = None
     refuse_status: int = 486
+    moved_to: tuple[str, ...] = ()
     vanish_after: float | None = None
     hang_up_after: float | None = None

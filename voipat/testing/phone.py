@@ -41,7 +41,7 @@ from voipat.testing.manners import Manners
 if TYPE_CHECKING:
     from voipat.testing.world import SimWorld
 
-ALLOW: Final = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, MESSAGE")
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, MESSAGE"
 
 # A phone refreshes its registration well before it runs out.
 REFRESH_AT: Final = 0.8
@@ -71,6 +71,8 @@ class Phone:
         self.tone = tone
         # What its descriptions say of keys; the audio that it makes stays plain, so nothing of it is heard with keys.
         self.security: LocalSecurity | None = None
+        # What its INVITEs say that it takes.
+        self.allow = ALLOW
         self.name = world.network.name_of(address)
         self.calls: list[PhoneCall] = []
         self.received: list[PhoneCall] = []
@@ -270,6 +272,12 @@ class Phone:
         self.manners = Manners(ring_after=0.0 if after else None, refuse_after=after, refuse_status=status)
         return self
 
+    def redirects(self, *contacts: str, status: int = 302) -> Phone:
+        """Say that the user is elsewhere: Contact values, or numbers of the phone's own domain."""
+        values = tuple(each if ":" in each else f"<sip:{each}@{self.uri.host}>" for each in contacts)
+        self.manners = Manners(ring_after=None, refuse_after=0.0, refuse_status=status, moved_to=values)
+        return self
+
     def ignores(self) -> Phone:
         """Say nothing to an INVITE, as a dead phone."""
         self.manners = Manners(is_deaf=True)
@@ -379,7 +387,7 @@ class Phone:
                 ("Call-ID", call_id),
                 ("CSeq", f"{cseq + (response is not None)} INVITE"),
                 ("Contact", f"<{self.contact}>"),
-                ALLOW,
+                ("Allow", self.allow),
                 *(SDP_TYPE if body else ()),
                 *call.headers,
             ]
@@ -415,9 +423,11 @@ class Phone:
                 return
             call.change_statuses.append(response.status)
             if response.status < 300:
+                answer = call._answer_again(response) if method == "INVITE" and not body else b""
                 if method == "INVITE":
-                    self._execute(lambda now: self.endpoint.ack(dialog, now))
-                if response.body:
+                    lines = SDP_TYPE if answer else ()
+                    self._execute(lambda now: self.endpoint.ack(dialog, now, headers=lines, body=answer))
+                if response.body and body:
                     call._read_answer(response.body)
             elif response.status == 491 or "Retry-After" in response.headers:
                 again()
@@ -430,8 +440,8 @@ class Phone:
                 self._change(call, dialog, method, describe, headers)
 
         self._waiting[transaction] = received
+        body = describe()
         try:
-            body = describe()
             lines = (*headers, *(SDP_TYPE if body else ()))
             self._execute(
                 lambda now: self.endpoint.send_in_dialog(dialog, transaction, method, now, headers=lines, body=body)
@@ -440,6 +450,10 @@ class Phone:
             del self._waiting[transaction]
             if error.status_hint == 491:
                 again()
+
+    def _prack(self, dialog: DialogId, body: bytes) -> None:
+        transaction, headers = self.endpoint.new_transaction(), SDP_TYPE if body else ()
+        self._execute(lambda now: self.endpoint.prack(dialog, transaction, now, headers=headers, body=body))
 
     def _in_dialog(self, call: PhoneCall, dialog: DialogId) -> None:
         self._dialogs[dialog] = call
@@ -505,7 +519,7 @@ class Phone:
         call = self._dialogs.get(event.dialog) if event.dialog is not None else None
         if method == "INVITE" and not event.in_dialog:
             self._on_invite(event)
-        elif call is not None and (method == "INVITE" or (method == "UPDATE" and event.request.body)):
+        elif call is not None and method in ("INVITE", "UPDATE"):
             call._on_offer(event.transaction, event.request)
         elif call is not None and method == "REFER":
             self._on_refer(call, event)
@@ -562,7 +576,10 @@ class Phone:
                 manners.ring_after, lambda: call.ring(manners.ring_status, early_media=manners.early_media)
             )
         if manners.refuse_after is not None:
-            await call._later(manners.refuse_after, lambda: call.refuse(manners.refuse_status))
+            await call._later(
+                manners.refuse_after,
+                lambda: call.refuse(manners.refuse_status, headers=[("Contact", each) for each in manners.moved_to]),
+            )
         if manners.vanish_after is not None:
             await call._later(manners.vanish_after, self.vanish)
         if manners.answer_after is not None:

@@ -93,3 +93,30 @@ def test_the_direction_is_that_of_the_newest_offer() -> None:
         Direction.SENDRECV,
     )
     assert b"a=sendonly" in session.make_offer(replace(OURS, direction=Direction.SENDONLY))
+
+
+OPUS, EVENTS = RtpFormat(96, "opus", 48000, 2), RtpFormat(97, "telephone-event", 8000)
+
+
+def numbers(body: bytes) -> dict[int, str]:
+    return {each.payload_type: each.name for each in parse_sdp(body).media[0].rtp_formats}
+
+
+@pytest.mark.rfc("3264", "8.3.2", "MUST NOT change for the duration of a session")
+def test_a_dynamic_number_is_never_offered_for_another_codec() -> None:
+    """MUST: "the mapping from a particular dynamic payload type number to a particular codec [...] MUST NOT change"."""
+    session = OfferAnswer(1)
+    assert numbers(session.make_offer(replace(OURS, formats=(OPUS, EVENTS)))) == {96: "opus", 97: "telephone-event"}
+    other = (RtpFormat(96, "G729", 8000), RtpFormat(97, "opus", 48000, 2), PCMU)
+    assert numbers(session.make_offer(replace(OURS, formats=other))) == {98: "G729", 99: "opus", 0: "PCMU"}
+    assert numbers(session.make_offer(replace(OURS, formats=(EVENTS, OPUS)))) == {97: "telephone-event", 96: "opus"}
+
+
+@pytest.mark.rfc("3264", "8.3.2", "MUST NOT change for the duration of a session")
+def test_the_numbers_of_the_peers_offers_are_kept_too_and_its_violations_followed() -> None:
+    session = OfferAnswer(1)
+    local = replace(OURS, formats=(OPUS, EVENTS, PCMU))
+    session.make_answer(theirs("m=audio 4000 RTP/AVP 97", "a=rtpmap:97 opus/48000/2"), local)
+    assert numbers(session.make_offer(local)) == {96: "opus", 98: "telephone-event", 0: "PCMU"}
+    body, _ = session.make_answer(theirs("m=audio 4000 RTP/AVP 0 97", "a=rtpmap:97 telephone-event/8000"), local)
+    assert numbers(body) == {0: "PCMU", 97: "telephone-event"}

@@ -1,0 +1,187 @@
+"""Connected identity: a peer is told whom it talks with now, after pickup, transfer, parking, a forward or a redirect.
+
+| peer                        | before the answer | in the call: by UPDATE                                      |
+|-----------------------------|-------------------|-------------------------------------------------------------|
+| a phone of ours             | in our responses  | P-Asserted-Identity, Remote-Party-ID; else by re-INVITE     |
+| a trunk that is trusted     | in our responses  | P-Asserted-Identity, Privacy; else not at all               |
+| any other trunk, a stranger | nothing           | nothing                                                     |
+
+RFC 4916 changes From, for who says `from-change`; the headers of RFC 3325 and its draft are what phones and carriers
+know. Nothing is said when the peer knows already. Who wants to stay unknown (RFC 3323) does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Literal
+
+from sipcore.errors import ParseError
+from sipcore.fields import NameAddr
+from sipcore.message import Message as SipMessage
+from sipcore.uri import Uri, escape_user, unescape
+from sipcore.values import value_object
+from voipat.accounts import TrunkIdentity
+from voipat.auth_gate import is_anonymous
+from voipat.changes import Message
+from voipat.legs import InboundLeg, OutboundLeg
+
+if TYPE_CHECKING:
+    from voipat.call import Call
+
+# RFC 3323 §4.1.1.3.
+ANONYMOUS: Final = NameAddr(Uri("sip", "anonymous", "anonymous.invalid"), "Anonymous")
+_HIDING: Final = frozenset(("id", "user", "header", "session"))
+
+
+@value_object(frozen=True, slots=True)
+class Connected:
+    """Who is at the other end; a `hidden` one is told to nobody but a trusted trunk."""
+
+    name: NameAddr
+    hidden: bool = False
+
+
+# Asked with a leg and the one that it is joined with; None: its peer is told nothing.
+ConnectedPolicy = Callable[["Call", "Call"], "Connected | None"]
+
+
+def wants_privacy(privacy: str | None) -> bool:
+    """What a Privacy header says; values are separated by semicolons (RFC 3323 §4.2)."""
+    wanted = {value.strip().lower() for value in (privacy or "").split(";")}
+    return "none" not in wanted and not _HIDING.isdisjoint(wanted)
+
+
+class Acquaintance:
+    """What the two ends of a leg know of each other."""
+
+    __slots__ = ("asserted", "connected", "hides", "knows", "says_so")
+
+    def __init__(self, knows: str) -> None:
+        # The number that the peer believes to talk with, "" for somebody unknown; whom it was told of last.
+        self.knows = knows
+        self.connected: Connected | None = None
+        # Whether our responses to the INVITE name that one, as it is another than who was called.
+        self.says_so = False
+        # Who the peer says it is, on a trusted trunk, and whether that is for nobody else.
+        self.asserted: NameAddr | None = None
+        self.hides = False
+
+
+def kind_of_peer(call: Call) -> Literal["phone", "trunk", "other"]:
+    """How far a peer is trusted with who somebody is."""
+    leg, identity = call.leg, call.identity
+    if isinstance(leg, OutboundLeg):
+        if call.gateway is not None:
+            return "trunk" if call.gateway.trusted else "other"
+        return "phone" if call.tenant and leg.flow is not None else "other"
+    if isinstance(identity, TrunkIdentity):
+        return "trunk" if identity.trusted else "other"
+    return "phone" if identity is not None else "other"
+
+
+def identity_of(call: Call) -> Connected:
+    """Who is at the end of a leg, as its peer has said or its number is."""
+    leg, known = call.leg, call.acquaintance
+    hidden = known.hides
+    if isinstance(leg, InboundLeg):
+        hidden = hidden or is_anonymous(leg.request.from_.uri) or wants_privacy(call.header("Privacy"))
+    if known.asserted is not None:
+        return Connected(known.asserted, hidden)
+    uri = Uri("sip", escape_user(call.own_number), call.tenant or call.from_.host)
+    return Connected(NameAddr(uri, call.display_name), hidden)
+
+
+def number_told(connected: Connected) -> str:
+    """What a display shows of somebody, "" for one who is hidden."""
+    if connected.hidden:
+        return ""
+    uri = connected.name.uri
+    try:
+        return unescape(uri.user or "").partition(";")[0] or uri.host
+    except ParseError:
+        return uri.user or uri.host
+
+
+def tell(call: Call, other: Call) -> None:
+    """Let the peer of `call` know who is at the end of `other`, unless it does."""
+    if other.gateway is not None and other.acquaintance.asserted is None and call.answered is None:
+        # Who dialled a number outside knows it as it was dialled.
+        return
+    policy = call.switch.connected
+    found = identity_of(other) if policy is None else policy(call, other)
+    if found is not None:
+        set_connected(call, found)
+
+
+def set_connected(call: Call, connected: Connected) -> None:
+    """As `Call.set_connected`."""
+    kind, known, number = kind_of_peer(call), call.acquaintance, number_told(connected)
+    if kind == "other" or call.outcome is not None or number == known.knows:
+        return
+    known.connected, known.knows = connected, number
+    call.note("%s is connected with %s", call.id, number or "somebody unknown")
+    if call.answered is None:
+        known.says_so = True
+    else:
+        call.changes.add(_Update(call, by_invite=kind == "phone"))
+
+
+def response_headers(call: Call) -> tuple[tuple[str, str], ...]:
+    """What our responses to the INVITE say of who is connected, when that is not who was called."""
+    return identity_headers(call) if call.acquaintance.says_so else ()
+
+
+def identity_headers(call: Call) -> tuple[tuple[str, str], ...]:
+    """What a message to the peer says of who it is connected with."""
+    connected, kind = call.acquaintance.connected, kind_of_peer(call)
+    if connected is None or kind == "other":
+        return ()
+    if kind == "trunk":
+        privacy = (("Privacy", "id"),) if connected.hidden else ()
+        return (("P-Asserted-Identity", str(connected.name)), *privacy)
+    name = ANONYMOUS if connected.hidden else connected.name
+    party = "called" if isinstance(call.leg, InboundLeg) else "calling"
+    told = f"{name};party={party};screen=yes;privacy={'full' if connected.hidden else 'off'}"
+    asserted = () if connected.hidden else (("P-Asserted-Identity", str(name)),)
+    return (*asserted, ("Remote-Party-ID", told))
+
+
+def learn(call: Call, message: SipMessage) -> bool:
+    """Take who the peer of a trusted trunk's leg says it is (RFC 3325 §5); whether that is somebody new."""
+    if kind_of_peer(call) != "trunk" or "P-Asserted-Identity" not in message.headers:
+        return False
+    try:
+        asserted = NameAddr.parse(message.headers.get("P-Asserted-Identity") or "")
+    except ParseError:
+        return False
+    known, hides = call.acquaintance, wants_privacy(message.headers.get("Privacy"))
+    if asserted.uri.scheme not in ("sip", "sips", "tel") or (asserted, hides) == (known.asserted, known.hides):
+        return False
+    known.asserted, known.hides = asserted, hides
+    return True
+
+
+class _Update:
+    """UPDATE, or a re-INVITE that changes nothing for a phone that does not take it."""
+
+    def __init__(self, call: Call, *, by_invite: bool) -> None:
+        self._call = call
+        self._by_invite = by_invite
+
+    def message(self) -> Message | None:
+        call = self._call
+        connected, dialog, session = call.acquaintance.connected, call.leg.dialog, call.session
+        if connected is None or dialog is None:
+            return None
+        if session.takes_from_change:
+            name = ANONYMOUS if connected.hidden else connected.name
+            call.switch.exchange.endpoint.set_local_identity(dialog, name)
+        headers = identity_headers(call)
+        if session.takes_update:
+            return Message("UPDATE", headers)
+        if not self._by_invite or call.media is None or call.media.negotiated is None:
+            return None
+        return Message("INVITE", headers, call.media.offer_unchanged())
+
+    def done(self, status: int) -> None:
+        """A peer that takes no UPDATE after all shows who it has shown before."""
