@@ -119,9 +119,18 @@ def test_after_a_199_the_one_before_is_heard_again() -> None:
         proxy.says(183, "three", 5003)
         proxy.says(199, "one")
         assert proxy.heard_at == 5003, "who is not heard may go"
-        s.world.run(until=s.world.now + 45.0)
         proxy.says(200, "three")
         assert proxy.heard_at == 5003 and s.alice.was_answered  # type: ignore[attr-defined]
+
+
+def test_a_199_ends_nothing_but_its_dialog() -> None:
+    with ringing() as (s, proxy):
+        proxy.says(180, "one")
+        proxy.says(180, "two")
+        proxy.says(199, "two")
+        s.world.run(until=s.world.now + 45.0)
+        proxy.says(200, "one", 5001)
+        assert s.alice.was_answered  # type: ignore[attr-defined]
 
 
 @pytest.mark.rfc("6228", "4", "option-tag value")

@@ -452,6 +452,7 @@ class Phone:
                 again()
 
     def _prack(self, dialog: DialogId, body: bytes) -> None:
+        """RFC 3262 §4, for a call that says `Supported: 100rel` or requires it."""
         transaction, headers = self.endpoint.new_transaction(), SDP_TYPE if body else ()
         self._execute(lambda now: self.endpoint.prack(dialog, transaction, now, headers=headers, body=body))
 
@@ -499,8 +500,6 @@ class Phone:
                     call._end("network")
 
     def _on_response(self, event: ResponseReceived) -> None:
-        if event.is_reliable and event.dialog is not None:
-            self._acknowledge_progress(event.dialog)
         waiting = self._waiting.get(event.transaction)
         if waiting is None:
             return
@@ -508,11 +507,6 @@ class Phone:
         if event.response.status >= 300 or (event.response.status >= 200 and event.dialog is None):
             del self._waiting[event.transaction]
         waiting(event.response, event.dialog)
-
-    def _acknowledge_progress(self, dialog: DialogId) -> None:
-        """PRACK (RFC 3262 §4), for a call that says `Supported: 100rel` or requires it."""
-        transaction = self.endpoint.new_transaction()
-        self._execute(lambda now: self.endpoint.prack(dialog, transaction, now))
 
     def _on_request(self, event: RequestReceived) -> None:
         method = event.request.method
