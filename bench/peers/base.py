@@ -82,8 +82,11 @@ class MediaContender(Contender):
     """A relay whose sessions are opened by its own control protocol."""
 
     @abstractmethod
-    def open_sessions(self, count: int, phones_from: int) -> list[int]:
-        """The port that phone `phones_from + index` sends to, two phones a session, G.711 both ways."""
+    def open_sessions(self, count: int, phones_from: int, mode: str = "rtp") -> list[int]:
+        """The port that phone `phones_from + index` sends to, two phones a session, G.711 both ways.
+
+        `mode` "srtp": the server hands each packet to itself over AES_CM_128_HMAC_SHA1_80, so that it relays it twice.
+        """
 
     @abstractmethod
     def kernel_drops(self) -> int:

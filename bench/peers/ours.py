@@ -94,9 +94,9 @@ class VoipatEngine(MediaContender):
         assert line, "the engine's process ended"
         return list(json.loads(line))
 
-    def open_sessions(self, count: int, phones_from: int) -> list[int]:
+    def open_sessions(self, count: int, phones_from: int, mode: str = "rtp") -> list[int]:
         assert self.child is not None and self.child.stdin is not None
-        self.child.stdin.write(f"{count} {phones_from}\n")
+        self.child.stdin.write(f"{count} {phones_from} {mode}\n")
         self.child.stdin.flush()
         return self._answer()
 

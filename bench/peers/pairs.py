@@ -20,6 +20,7 @@ from bench.rig.extensions import EXTENSIONS
 from bench.rig.media import build
 
 CALLS = 500  # relayed at once
+SEALED_CALLS = 200  # each over two ports more
 PHONES_FROM = 30000  # outside voipat's media range and below the range that the kernel gives to anyone
 SECONDS = 6.0
 
@@ -113,11 +114,20 @@ def phones(
 
 
 def relay(contender: Contender, directory: Path) -> Trial:
+    return relayed(contender, CALLS, "rtp", times=1)
+
+
+def relay_sealed(contender: Contender, directory: Path) -> Trial:
+    return relayed(contender, SEALED_CALLS, "srtp", times=2)
+
+
+def relayed(contender: Contender, calls: int, mode: str, *, times: int) -> Trial:
+    """The cost of one relay where each packet is relayed so many times."""
     assert isinstance(contender, MediaContender)
     empty = contender.pss_kb()
-    targets = contender.open_sessions(CALLS, PHONES_FROM)
+    targets = contender.open_sessions(calls, PHONES_FROM, mode)
     phones(targets, 1.0, contender.kernel_drops)
-    session_kb = (contender.pss_kb() - empty) / CALLS
+    session_kb = (contender.pss_kb() - empty) / calls / times
     before = contender.cpu_seconds()
     counted, proof = phones(targets, SECONDS, contender.kernel_drops, first=50)
     cpu = contender.cpu_seconds() - before
@@ -127,7 +137,7 @@ def relay(contender: Contender, directory: Path) -> Trial:
         "p99/µs": counted["p99"],
         "late sends, worst/ms": counted["late_send_ms"],
     }
-    return Trial(cpu / max(counted["received"], 1) * 1e6, int(counted["lost"]), 0, proof, beside)
+    return Trial(cpu / max(counted["received"] * times, 1) * 1e6, int(counted["lost"]), 0, proof, beside)
 
 
 SCENARIOS = {
@@ -177,6 +187,15 @@ SCENARIOS = {
             {"rtpengine": Rtpengine},
             relay,
             "process tree of each; userspace relays, both check sources and count",
+        ),
+        Scenario(
+            "srtp",
+            f"relayed packet between RTP and SRTP (AES_CM_128_HMAC_SHA1_80), {SEALED_CALLS} calls, each relayed twice",
+            "µs CPU",
+            VoipatEngine,
+            {"rtpengine": Rtpengine},
+            relay_sealed,
+            "one relay seals, the next opens; loopback between them",
         ),
     )
 }

@@ -36,6 +36,12 @@ def text_of(reply: bytes, key: str) -> str | None:
     return None if found is None else reply[found.end() : found.end() + int(found[1])].decode()
 
 
+def media_port_of(sdp: str) -> int:
+    found = re.search(r"m=audio (\d+)", sdp)
+    assert found is not None, sdp
+    return int(found[1])
+
+
 class Control:
     """The ng protocol over UDP."""
 
@@ -53,11 +59,11 @@ class Control:
         assert text_of(reply, "result") in ("ok", "pong"), reply
         return reply
 
+    def sdp(self, command: str, **fields: Any) -> str:
+        return text_of(self.ask(command, ICE="remove", flags=["trust-address"], **fields), "sdp") or ""
+
     def media_port(self, command: str, **fields: Any) -> int:
-        sdp = text_of(self.ask(command, ICE="remove", flags=["trust-address"], **fields), "sdp") or ""
-        found = re.search(r"m=audio (\d+)", sdp)
-        assert found is not None, sdp
-        return int(found[1])
+        return media_port_of(self.sdp(command, **fields))
 
     def close(self) -> None:
         self._socket.close()
@@ -84,7 +90,9 @@ class Rtpengine(MediaContender):
         assert self.process.alive(), f"rtpengine ended: {self.process.output()[-2000:]}"
         return f"0100007F:{self.control_port:04X}" in Path("/proc/net/udp").read_text()
 
-    def open_sessions(self, count: int, phones_from: int) -> list[int]:
+    def open_sessions(self, count: int, phones_from: int, mode: str = "rtp") -> list[int]:
+        if mode == "srtp":
+            return self._open_sealed(count, phones_from)
         control, targets = Control(self.control_port), []
         for index in range(count):
             phone = phones_from + 2 * index
@@ -93,6 +101,22 @@ class Rtpengine(MediaContender):
             towards_a = control.media_port("answer", sdp=SDP.format(port=phone + 1), to_tag="b", **one)
             # The SDP of the offer names where B sends to, that of the answer where A does.
             targets += [towards_a, towards_b]
+        control.close()
+        return targets
+
+    def _open_sealed(self, count: int, phones_from: int) -> list[int]:
+        """Two calls for each: the far side of the first is the near side of the second."""
+        control, targets = Control(self.control_port), []
+        sealed = {"transport_protocol": "RTP/SAVP", "DTLS": "off", "SDES": ["only-AES_CM_128_HMAC_SHA1_80"]}
+        plain = {"transport_protocol": "RTP/AVP", "DTLS": "off"}
+        for index in range(count):
+            phone = phones_from + 2 * index
+            near, far = ({"call_id": f"bench-{index}-{side}", "from_tag": "a"} for side in ("near", "far"))
+            between = control.sdp("offer", sdp=SDP.format(port=phone), **near, **sealed)
+            towards_b = control.sdp("offer", sdp=between, **far, **plain)
+            back = control.sdp("answer", sdp=SDP.format(port=phone + 1), to_tag="b", **far)
+            towards_a = control.sdp("answer", sdp=back, to_tag="b", **near)
+            targets += [media_port_of(towards_a), media_port_of(towards_b)]
         control.close()
         return targets
 
