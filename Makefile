@@ -42,6 +42,7 @@ interop: dev peers bench-peers peer-asterisk  ## every peer, transport and featu
 
 interop-asterisk: dev peers peer-asterisk  ## Asterisk 22 as trunk and as PBX of phones (root; not in `make test`)
 	@$(PY) -m pytest tests/interop/test_asterisk.py --outcomes $(OUTCOMES).asterisk
+	@$(PY) -m pytest tests/interop/calls_with_asterisk.py
 
 run: env  ## run a working PBX on examples/office.toml (CONFIG=my.toml for another)
 	@$(VENV)/bin/voipat serve --config $(CONFIG)
