@@ -118,7 +118,8 @@ class DtlsAssociation:
     def _advance(self) -> DtlsStep:
         try:
             self._connection.do_handshake()
-        except SSL.WantReadError:
+        except (SSL.WantReadError, SSL.SysCallError):
+            # OpenSSL calls a datagram that it threw away the end of the stream when nothing follows: there is none.
             return DtlsStep(self._flights(), timeout=self._timeout())
         except SSL.Error as error:
             return DtlsStep(self._flights(), failure=_cause(error))

@@ -15,11 +15,12 @@ TARGETS = {
     "fuzz.stream": 100_000,
     "fuzz.sdp": 100_000,
     "fuzz.rtp": 100_000,
+    "fuzz.secure": 100_000,
     "fuzz.sound": 100_000,
     "fuzz.hostile": 10_000,
 }
 
-NATIVE = ("fuzz.endpoint", "fuzz.rtp")  # also on the sanitizer build: they go through our native modules
+NATIVE = ("fuzz.endpoint", "fuzz.rtp", "fuzz.secure")  # also on the sanitizer build: they go through our native modules
 
 
 def run(command: list[str], **environment: str) -> int:

@@ -67,6 +67,17 @@ def test_junk_ends_nothing(junk: bytes) -> None:
     assert server.receive(hello[0]).flights
 
 
+def test_a_hello_that_is_cut_into_impossible_pieces_ends_nothing() -> None:
+    client, server = pair()
+    (hello,) = client.start().flights
+    server.start()
+    # A message of 16 MB that begins in this datagram: OpenSSL throws it away and says that the stream has ended.
+    for association in (client, server):
+        step = association.receive(hello[:14] + b"\xff" + hello[15:])
+        assert (step.keys, step.failure) == (None, None)
+    assert server.receive(hello).flights
+
+
 def test_an_alert_after_the_handshake_ends_nothing() -> None:
     client, server = pair()
     shake(client, server)
