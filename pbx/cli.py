@@ -284,17 +284,18 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from pbx import programs
     from pbx.dial_plan import warnings_of
     from pbx.mail_config import mail_warnings
 
     checked = config.load(options.file, options.settings)
+    programs.load(checked.tenants)
     certificates = config.load_tls(checked, datetime.now(UTC).timestamp())  # noqa: TID251  the operator's clock
     if certificates is not None and certificates.expired:
         raise ConfigError(certificates.expired)
-    for warning in certificates.warnings if certificates is not None else ():
-        print(f"warning: {output.printable(warning)}", file=sys.stderr)
     plans = (text for tenant in checked.tenants for text in warnings_of(tenant))
-    for warning in (*plans, *mail_warnings(checked.server.mail, checked.tenants)):
+    own = certificates.warnings if certificates is not None else ()
+    for warning in (*own, *plans, *mail_warnings(checked.server.mail, checked.tenants)):
         print(f"warning: {output.printable(warning)}", file=sys.stderr)
     extensions = sum(len(tenant.extensions) for tenant in checked.tenants)
     print(f"{options.file}: ok, {len(checked.tenants)} tenants, {extensions} extensions")

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 import uvloop
 
 from media import Engine
-from pbx import config, limits, retention, status, trace
+from pbx import config, limits, programs, retention, status, trace
 from pbx.admission import Admission
 from pbx.calls import Switchboard
 from pbx.cdr import CdrSource, CdrWriter
@@ -414,6 +414,7 @@ class Daemon:
 
     async def _replace(self, loaded: Config, *, check: bool) -> Row:
         certificates = await asyncio.to_thread(_certificates, loaded)
+        directory = await asyncio.to_thread(_directory_of, loaded)
         row = reload_row(self._config, loaded, started=self._at_start, applied=not check)
         if self._tls is not None and certificates is not None and self._tls.differs(certificates):
             row = {**row, "certificates": "new"}
@@ -421,7 +422,7 @@ class Daemon:
             await asyncio.to_thread(self._store.save_tenants, loaded.tenants)
             if self._tls is not None and certificates is not None:
                 self._tls.use(certificates)
-            self._directory.swap(_directory_of(loaded))
+            self._directory.swap(directory)
             self._trunks.configure(loaded.tenants)
             self._app.gate.emergency_numbers = self._directory.current.emergency_numbers
             self._log.set_level(loaded.server.log.level)
@@ -570,7 +571,9 @@ def _keepalive_of(registrar: RegistrarConfig) -> KeepAlivePolicy | None:
 
 
 def _directory_of(loaded: Config) -> Directory:
-    return Directory(loaded.tenants, default_tenant=loaded.server.default_tenant, media=loaded.server)
+    """Raises: ConfigError for a program that cannot be run. Blocks."""
+    server, found = loaded.server, programs.load(loaded.tenants)
+    return Directory(loaded.tenants, default_tenant=server.default_tenant, media=server, programs=found)
 
 
 def _say(line: str) -> None:

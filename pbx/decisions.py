@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pbx.objects.groups import Announcement, Conference, Menu, Park, Queue, RingGroup
+from pbx.objects.groups import Announcement, Conference, Menu, Park, Program, Queue, RingGroup
 from pbx.objects.times import Times
 from pbx.tenants import ExtensionConfig
 from sipcore.values import value_object
@@ -95,6 +95,13 @@ class ToAnnouncement:
 
 
 @value_object(frozen=True, slots=True)
+class ToProgram:
+    """A Python function of the user."""
+
+    program: Program
+
+
+@value_object(frozen=True, slots=True)
 class ToMailbox:
     """Leave a message for an extension."""
 
@@ -177,6 +184,7 @@ Target = (
     | ToQueue
     | ToConference
     | ToAnnouncement
+    | ToProgram
     | ToMailbox
     | ToVoicemail
     | ToPark
@@ -214,6 +222,7 @@ _NUMBERED: Final = {
     ToQueue: "queue",
     ToConference: "conference",
     ToAnnouncement: "announcement",
+    ToProgram: "program",
     ToPark: "park",
     ToExtension: "extension",
 }

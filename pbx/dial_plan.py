@@ -17,6 +17,7 @@ from pbx.decisions import (
     ToPark,
     ToParkSlot,
     ToPickup,
+    ToProgram,
     ToQueue,
     ToVoicemail,
 )
@@ -33,6 +34,7 @@ _TARGETS: Final[Mapping[str, Any]] = {
     "queue": ToQueue,
     "conference": ToConference,
     "announcement": ToAnnouncement,
+    "program": ToProgram,
     "park": ToPark,
 }
 EVERYTHING: Final = ClassOfService("", international=True)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Final
 
 from pbx.dial_plan import DialPlan
 from pbx.errors import UnknownTenantError
 from pbx.objects.media import LegMedia, MediaKeys, resolve
+from pbx.programs import NO_PROGRAMS, Programs
 from pbx.tenants import ExtensionConfig, TenantConfig
 from voipat import Call, SrtpRules, TrunkIdentity
 
@@ -19,7 +21,7 @@ from voipat import Call, SrtpRules, TrunkIdentity
 class Directory:
     """An immutable snapshot of every tenant."""
 
-    __slots__ = ("_media", "_plans", "_server", "_tenants", "default_tenant")
+    __slots__ = ("_media", "_plans", "_server", "_tenants", "default_tenant", "programs")
 
     def __init__(
         self,
@@ -27,8 +29,10 @@ class Directory:
         *,
         default_tenant: str | None = None,
         media: MediaKeys = MediaKeys(),  # noqa: B008  # frozen
+        programs: Programs = NO_PROGRAMS,
     ) -> None:
-        """`media` are the keys of the server, which tenants inherit."""
+        """`media` are the keys of the server, which tenants inherit; `programs` those of `pbx.programs.load`."""
+        self.programs: Final = programs
         self._tenants = {tenant.domain: tenant for tenant in tenants}
         self._plans = {domain: DialPlan(tenant) for domain, tenant in self._tenants.items()}
         self.default_tenant = default_tenant

@@ -13,6 +13,7 @@ from pbx.decisions import (
     ToPark,
     ToParkSlot,
     ToPickup,
+    ToProgram,
     ToQueue,
     ToTrunks,
 )
@@ -23,7 +24,7 @@ from pbx.flows.parking import park, unpark
 from pbx.flows.pickup import pick_up
 from pbx.flows.queue import wait_for_agent
 from pbx.flows.ring_group import ring_group
-from pbx.flows.simple import announce, echo, override, set_feature
+from pbx.flows.simple import announce, echo, override, run_program, set_feature
 from pbx.flows.visit import Flows
 
 
@@ -36,6 +37,7 @@ def built_in() -> Flows:
             ToGroup: ring_group,
             ToMenu: run_menu,
             ToAnnouncement: announce,
+            ToProgram: run_program,
             ToFeature: set_feature,
             ToOverride: override,
             ToTrunks: call_out,

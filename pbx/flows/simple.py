@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pbx.decisions import NoRoute, OnBehalf, ToAnnouncement, ToEcho, ToFeature, ToOverride
+from pbx.decisions import NoRoute, OnBehalf, ToAnnouncement, ToEcho, ToFeature, ToOverride, ToProgram
 from pbx.flows.visit import Visit
 from pbx.routing import route
 from voipat import Rejected, reasons
@@ -24,6 +24,11 @@ async def announce(visit: Visit, target: ToAnnouncement) -> None:
     for _ in range(one.times):
         await visit.call.play(visit.prompt(one.prompt))
     await visit.follow(one.otherwise)
+
+
+async def run_program(visit: Visit, target: ToProgram) -> None:
+    """The user's function has the call; it is the one that was there when the call began."""
+    await visit.directory.programs[visit.call.tenant, target.program.number](visit.call)
 
 
 async def set_feature(visit: Visit, target: ToFeature) -> None:

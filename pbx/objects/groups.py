@@ -7,7 +7,19 @@ from typing import Final
 
 from pbx.config_table import flag, integer, one_of, seconds
 from pbx.objects.shape import Pairs, option, options, pairs
-from pbx.objects.words import DIGIT, NAME, NUMBER, PIN, PROMPT, SLOTS, TARGET, TEXT, numbers_of
+from pbx.objects.words import (
+    DIGIT,
+    IDENTIFIER,
+    NAME,
+    NUMBER,
+    PIN,
+    PROMPT,
+    SCRIPT,
+    SLOTS,
+    TARGET,
+    TEXT,
+    numbers_of,
+)
 
 STRATEGIES: Final = ("simultaneous", "sequence", "random", "rollover", "memory")
 QUEUE_STRATEGIES: Final = ("ring_all", "longest_idle", "round_robin", "fewest_calls", "random")
@@ -99,3 +111,12 @@ class Announcement:
     times: int = option(integer(1, 100), 1)
     answer: bool = option(flag, True)
     otherwise: str = option(TARGET, "hangup")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A Python file whose function takes the calls to the number."""
+
+    number: str = option(NUMBER)
+    file: str = option(SCRIPT)
+    function: str = option(IDENTIFIER, "main")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pbx.config_table import Report, Table, one_of
 from pbx.objects.features import FeaturesConfig
-from pbx.objects.groups import Announcement, Conference, Menu, Park, Queue, RingGroup
+from pbx.objects.groups import Announcement, Conference, Menu, Park, Program, Queue, RingGroup
 from pbx.objects.lines import ClassOfService, Did, Emergency, Limits, OutboundRoute, RecordingRule, Screening
 from pbx.objects.patterns import compiled
 from pbx.objects.shape import Pairs, option, pairs, plain, read, read_keys, restore, secrets_of
@@ -23,6 +23,7 @@ KINDS: Final[dict[str, tuple[type[Any], str]]] = {
     "conference": (Conference, "number"),
     "park": (Park, "number"),
     "announcement": (Announcement, "number"),
+    "program": (Program, "number"),
     "times": (Times, "name"),
     "did": (Did, "number"),
     "route": (OutboundRoute, "name"),
@@ -59,6 +60,7 @@ class Plan:
     conferences: tuple[Conference, ...] = ()
     parks: tuple[Park, ...] = ()
     announcements: tuple[Announcement, ...] = ()
+    programs: tuple[Program, ...] = ()
     times: tuple[Times, ...] = ()
     dids: tuple[Did, ...] = ()
     routes: tuple[OutboundRoute, ...] = ()
@@ -85,8 +87,8 @@ class Plan:
 PLURALS: Final[dict[str, str]] = dict(
     zip(
         KINDS,
-        ("menus", "ring_groups", "queues", "conferences", "parks", "announcements", "times", "dids", "routes",
-         "classes", "recordings"),
+        ("menus", "ring_groups", "queues", "conferences", "parks", "announcements", "programs", "times", "dids",
+         "routes", "classes", "recordings"),
         strict=True,
     )
 )  # fmt: skip

@@ -26,6 +26,10 @@ NAME: Final[Converter[str]] = text_like(r"[A-Za-z0-9_.-]{1,64}", "a name of lett
 LANGUAGE: Final[Converter[str]] = text_like(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", "a language such as 'en' or 'de-AT'")
 E164: Final[Converter[str]] = text_like(r"\+[1-9][0-9]{3,14}", "a number in E.164 such as '+12025550100'")
 EMAIL: Final[Converter[str]] = text_like(r"[^@\s<>,;]{1,64}@[A-Za-z0-9.-]{1,255}", "an e-mail address")
+SCRIPT: Final[Converter[str]] = text_like(
+    r"/[^\x00-\x1f\x7f]{1,1024}\.py", "the absolute path of a Python file such as '/etc/voipat/hello.py'"
+)
+IDENTIFIER: Final[Converter[str]] = text_like(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "the name of a function such as 'main'")
 TEXT: Final[Converter[str]] = text_like(r"[^\x00-\x1f\x7f]{0,128}", "up to 128 characters of one line")
 
 _TARGET: Final = re.compile(rf"(mailbox:)?{NUMBER_PATTERN}|hangup")

@@ -49,6 +49,18 @@ def test_a_bad_file_is_refused_with_its_line_and_the_old_configuration_stays(dae
     assert daemon.rows("stats")[0]["calls"] == 0
 
 
+def test_a_program_is_read_again_and_one_that_cannot_be_run_changes_nothing(daemon: RunningDaemon) -> None:
+    program = daemon.config.parent / "hello.py"
+    program.write_text("async def main(call):\n    await call.answer()\n")
+    text = f'[[tenant.program]]\nnumber = "750"\nfile = "{program}"\n\n[[tenant.menu]]'
+    daemon.config.write_text(daemon.config.read_text().replace("[[tenant.menu]]", text, 1))
+    assert daemon.rows("reload")[0]["added"] == ["office.test/program/750"]
+    program.write_text("async def main(call):\n    await call.answer(\n")
+    done = daemon.ask("reload")
+    assert (done.returncode, done.stderr.split(" ")[0]) == (2, f"{program}:2:")
+    assert daemon.rows("route", "750", "--from", "1005", "--tenant", "office.test")[-1]["why"] == "program 750"
+
+
 def test_sighup_reloads(daemon: RunningDaemon) -> None:
     append(daemon, '\n1011 = "shop-1011"\n')
     daemon.signal(signal.SIGHUP)
