@@ -8,7 +8,7 @@ PRODUCT := voipat sipcore media pbx
 SOURCES := $(PRODUCT) tests bench fuzz tools examples setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env run test check sim fuzz mutate soak bench bench-peers docs clean help peers peer-asterisk interop interop-asterisk prompts dev debug
+.PHONY: env run test check sim day fuzz mutate soak bench bench-peers docs clean help peers peer-asterisk interop interop-asterisk prompts dev debug
 .DEFAULT_GOAL := help
 
 $(VENV)/.env: pyproject.toml tools/bootstrap.sh
@@ -61,6 +61,9 @@ test: dev peers bench-peers  ## every test, with real phones and load generators
 sim: dev  ## call flows in virtual time; SEED=n replays one
 	@VOIPAT_SEED=$(SEED) $(PY) -m pytest tests/sim
 	@$(PY) -m tests.sim.office_hour --seconds 3600 --extensions 500 --seed $(SEED)
+
+day: dev  ## 24 simulated hours of an office of 300 and a call centre of 60 agents, with faults; SEED=n replays one
+	@$(PY) -m tests.sim.office_day --seed $(SEED)
 
 fuzz: dev  ## mutated SIP, SDP, RTP and RTCP, and under the sanitizers; COUNT=10000000 MINUTES=60 a campaign of SIP
 	@$(if $(COUNT),$(PY) -m fuzz.campaign --count $(COUNT) --minutes $(or $(MINUTES),1440) --workers $(or $(WORKERS),1) \

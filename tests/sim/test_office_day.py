@@ -1,0 +1,13 @@
+"""Half an hour of the office's day, every fault in it, one seed twice. The whole day: `make day`."""
+
+from __future__ import annotations
+
+from tests.sim.office_day import run
+
+
+def test_a_day_with_faults_repeats_exactly_and_leaves_nothing(seed: int) -> None:
+    first = run(seconds=900.0, extensions=24, agents=6, seed=seed)
+    assert (first.leaks, first.answered_without_cdr, first.open_cdrs, first.places) == ([], 0, 0, 0)
+    assert set(first.faults) == {"loss", "restarts", "dns", "store"}
+    assert first.calls["queue"] > 5 and first.dispositions["answered"] > 5
+    assert run(seconds=900.0, extensions=24, agents=6, seed=seed) == first
