@@ -2,9 +2,9 @@
 
     python -m tests.sim.office_day --seconds 86400 --extensions 300 --agents 60 --seed 1
 
-The configuration is the example's, grown. Callers from outside come to the queue and to the office's numbers all day, most
-of them by day; extensions call each other and out through the trunk. Every twenty minutes something is wrong for a while.
-Prints what happened and the digest of the run: one seed, one trace.
+The configuration is the example's, grown. Callers from outside come to the queue and to the office's numbers all day,
+most of them by day; extensions call each other and out through the trunk. Every twenty minutes something is wrong for a
+while. Prints what happened and the digest of the run: one seed, one trace.
 """
 
 from __future__ import annotations
