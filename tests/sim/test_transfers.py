@@ -34,6 +34,12 @@ def assert_talks(first: PhoneCall, second: PhoneCall, office: Office) -> None:
 
 @pytest.mark.rfc(
     "3515",
+    "2.4.2",
+    "If approval is granted, the UA MUST contact the resource identified by the URI in the Refer-To header field "
+    "value as discussed in Section 2.4.3.",
+)
+@pytest.mark.rfc(
+    "3515",
     "2.4.7",
     "The final NOTIFY sent in response to a REFER MUST indicate the subscription has been 'terminated' with a "
     "reason of 'noresource'.",
@@ -279,8 +285,7 @@ def test_early_only_does_not_take_an_answered_call(seed: int) -> None:
 @pytest.mark.rfc(
     "3515",
     "2.4.2",
-    "If approval is granted, the UA MUST contact the resource identified by the URI in the Refer-To header field "
-    "value as discussed in Section 2.4.3.",
+    "A UA accepting a well-formed REFER request SHOULD request approval from the user to proceed.",
 )
 def test_what_may_not_be_transferred_is_refused_and_goes_nowhere(seed: int) -> None:
     with Office(seed=seed) as office:

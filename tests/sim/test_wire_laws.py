@@ -296,6 +296,7 @@ def test_messages_are_small(hour: list[Said]) -> None:
     "which a notification is being generated.",
 )
 @pytest.mark.rfc("6665", "4.1.3", "NOTIFY requests MUST contain a Subscription-State header field.")
+@pytest.mark.rfc("6665", "8.2.3", "They MUST NOT appear in other SIP requests or responses.")
 def test_notify_names_one_package_and_the_state_of_the_subscription(hour: list[Said]) -> None:
     notifies = [request for request in requests(hour) if request.method == "NOTIFY"]
     packages = set()
@@ -304,6 +305,8 @@ def test_notify_names_one_package_and_the_state_of_the_subscription(hour: list[S
         packages.add(event.partition(";")[0])
         assert len(notify.headers.lines("Subscription-State")) == 1
     assert packages == {"dialog", "message-summary", "presence", "refer"}
+    named = [said.message for said in hour if "Subscription-State" in said.message.headers]
+    assert len(named) == len(notifies)
 
 
 @pytest.mark.rfc(
@@ -339,6 +342,7 @@ def test_no_message_names_an_info_package(hour: list[Said]) -> None:
     assert not any("Info-Package" in said.message.headers for said in hour)
 
 
+@pytest.mark.rfc("3428", "7", "A 2xx response to a MESSAGE request MUST NOT contain a body.")
 @pytest.mark.rfc("3428", "7", "A UAS MUST NOT insert a Contact header field into a 2xx response to a MESSAGE request.")
 def test_the_answer_to_a_message_has_neither_body_nor_contact(hour: list[Said]) -> None:
     answers = list(responses(hour, "MESSAGE"))

@@ -98,11 +98,6 @@ def test_it_refreshes_before_the_granted_time_is_over() -> None:
     assert registrar.last is not None and registrar.registration.is_registered(registrar.now)
 
 
-@pytest.mark.rfc(
-    "3261",
-    "22.2",
-    "The WWW-Authenticate response-header field MUST be included in 401 (Unauthorized) response messages.",
-)
 def test_a_refresh_uses_the_nonce_again_with_a_higher_count() -> None:
     registrar = Registrar()
     registrar.challenges()

@@ -44,6 +44,11 @@ def test_options_is_refused_as_an_invite_would_be(uri: str, draining: bool, stat
 
 @pytest.mark.rfc(
     "3261",
+    "22.2",
+    "The WWW-Authenticate response-header field MUST be included in 401 (Unauthorized) response messages.",
+)
+@pytest.mark.rfc(
+    "3261",
     "22",
     'Servers MUST NOT accept credentials using the "Basic" authorization scheme, and servers also MUST NOT challenge '
     'with "Basic".',

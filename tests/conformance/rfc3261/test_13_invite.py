@@ -71,6 +71,11 @@ def test_an_ack_for_another_number_or_dialog_changes_nothing() -> None:
 
 @pytest.mark.rfc(
     "3261",
+    "17.1.1.3",
+    "A UAC core that generates an ACK for 2xx MUST instead follow the rules described in Section 13.",
+)
+@pytest.mark.rfc(
+    "3261",
     "13.2.2.4",
     "The UAC core MUST generate an ACK request for each 2xx received from the transaction layer. … The ACK MUST "
     "contain the same credentials as the INVITE.",

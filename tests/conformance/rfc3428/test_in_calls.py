@@ -68,7 +68,6 @@ def test_a_program_talks_to_its_caller() -> None:
         assert answers == [None] and call.is_over
 
 
-@pytest.mark.rfc("3428", "7", "A 2xx response to a MESSAGE request MUST NOT contain a body.")
 def test_a_handler_takes_messages_and_may_pass_them_on() -> None:
     answers: list[object] = []
     with SimWorld(app_of(answers)) as world:

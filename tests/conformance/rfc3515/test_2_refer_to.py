@@ -43,8 +43,7 @@ def test_headers_escaped_in_the_uri_are_taken_out_of_it() -> None:
 @pytest.mark.rfc(
     "3515",
     "2.4.2",
-    "If approval is granted, the UA MUST contact the resource identified by the URI in the Refer-To header field "
-    "value as discussed in Section 2.4.3.",
+    "A UA accepting a well-formed REFER request SHOULD request approval from the user to proceed.",
 )
 @pytest.mark.parametrize(
     ("text", "status"),

@@ -248,11 +248,6 @@ def test_a_request_without_via_can_not_be_answered() -> None:
     assert [type(each).__name__ for each in react(b"\r\n".join(lines))] == ["MessageDropped"]
 
 
-@pytest.mark.rfc(
-    "3261",
-    "17.1.1.3",
-    "A UAC core that generates an ACK for 2xx MUST instead follow the rules described in Section 13.",
-)
 def test_nothing_answers_a_broken_ack() -> None:
     """An ACK has no response, whatever is wrong with it."""
     data = vector("quotbal").replace(b"INVITE", b"ACK")

@@ -169,7 +169,8 @@ def test_contacts_are_the_same_when_their_uris_are() -> None:
 @pytest.mark.rfc(
     "5626",
     "6",
-    "Registrars that implement this specification MUST support the Path header mechanism [RFC3327].",
+    "The registrar MUST be prepared to receive, simultaneously for the same AOR, some registrations that use "
+    "instance-id and reg-id and some registrations that do not.",
 )
 def test_a_phone_that_reboots_with_another_port_replaces_itself() -> None:
     desk = Desk()
