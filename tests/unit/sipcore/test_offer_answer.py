@@ -212,6 +212,7 @@ BAD_OFFERS = [
     ("m=audio 5000 RTP/AVP 0 96", "a=rtpmap:96 x/8000/0"),
     ("m=audio 5000 RTP/AVP 0 96", "a=rtpmap:96 x/8000/255"),
     ("m=audio 5000 RTP/AVP 0", "a=rtcp:22"),
+    ("m=audio 5000 RTP/AVP 0", "a=rtcp:65536"),
     ("m=audio 5000 RTP/AVP 0", "a=rtcp:x"),
     ("m=audio 5000 RTP/AVP 0", "a=rtcp"),
     ("m=audio 5000 RTP/AVP 0", "a=rtcp:5001 IN IP4 example.com"),
