@@ -104,6 +104,7 @@ class Endpoint:
         """Take one whole message; never raises, whatever the bytes are."""
         out: list[Output] = []
         flow = datagram.flow
+        self._state.received_bytes = len(datagram.data)
         try:
             message = parse_message(datagram.data, limits=self._limits)
         except ParseError as error:

@@ -228,9 +228,16 @@ def read_answer(
     return replace(negotiated, rtcp_mux=muxes)
 
 
-def check_security(offer: SessionDescription, local: LocalSecurity | None) -> None:
-    """Whether the offer has audio that is as secret as it has to be. Raises: SecurityError, NegotiationError."""
-    _choose_stream(offer, 0, local)
+def check_offer(offer: SessionDescription, local: LocalSecurity | None) -> None:
+    """Whether the offer has audio that somebody could answer, and that is as secret as it has to be: no answer is made.
+
+    Raises: SecurityError, NegotiationError.
+    """
+    index, _ = _choose_stream(offer, 0, local)
+    stream = offer.media[index]
+    _checked_formats(stream)
+    _remote_rtcp(stream, _remote(offer.connection_of(stream), stream.port))
+    _ptime(stream, PTIME_MS[0])
 
 
 def find_format(formats: Sequence[RtpFormat], wanted: RtpFormat) -> RtpFormat | None:

@@ -83,6 +83,8 @@ class EndpointState:
     locals: dict[str, list[Address]]
     source: Callable[[str], str | None] | None = None
     answers_stray: StrayGate | None = None
+    # How long the message in hand is: what is answered without state may be so many times as long, and no more.
+    received_bytes: int = 0
     # RFC 3261 §18.1.1: requests over 1300 bytes leave UDP.
     large_by_tcp: bool = True
     # RFC 5627 §6.1: the contact behind a GRUU of our own registrar; None: no GRUU of ours, or nobody there.

@@ -50,6 +50,9 @@ _OTHER_METHODS: Final = tuple(sorted(METHODS - {"ACK", "CANCEL", "INVITE"}))
 # What is within a subscription only, so that its failure says nothing of a call in the same dialog.
 SUBSCRIPTION_METHODS: Final = frozenset({"SUBSCRIBE", "NOTIFY"})
 
+# A datagram of a stranger is answered by so many times its bytes at the most.
+MAX_AMPLIFICATION: Final = 3
+
 # RFC 3261 §16.3: requests about the hop itself are answered, whatever is left of Max-Forwards.
 _ANSWERED_AT_ZERO: Final = frozenset({"OPTIONS", "REGISTER"})
 
@@ -675,7 +678,12 @@ class UserAgentServer:
     ) -> None:
         if self._state.server:
             headers = [*headers, ("Server", self._state.server)]
-        out.append(Transmit(request.response_bytes(status, reason, to_tag, headers, b""), flow))
+        data = request.response_bytes(status, reason, to_tag, headers, b"")
+        if not flow.reliable and len(data) > MAX_AMPLIFICATION * self._state.received_bytes:
+            # Its source may be forged, and who lives there is not to be flooded by us.
+            self._state.counters["answers_too_long"] += 1
+            return
+        out.append(Transmit(data, flow))
 
     def _stateless_tag(self, request: Request) -> str:
         # The fields whole: they are in a malformed request too, which is answered like any other.

@@ -30,7 +30,7 @@ from media.tap import DropPolicy, Speaking, Tap, TapSide
 from sipcore.entropy import Entropy
 from sipcore.errors import NegotiationError, SecurityError
 from sipcore.flow import Address, Flow
-from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, check_security
+from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, check_offer
 from sipcore.routing import SECURE, UNSPECIFIED, is_ip_literal
 from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
 from sipcore.sdp_security import Dtls, LocalSecurity, Sdes, SrtpPolicy
@@ -224,8 +224,11 @@ class MediaLeg:
         return self._security is not None and self._security.offers is not None
 
     def check(self, offer: SessionDescription) -> None:
-        """Whether the offer is as secret as it has to be. Raises: SecurityError, NegotiationError."""
-        check_security(offer, self._security)
+        """Whether the offer can be answered at all, and is as secret as it has to be.
+
+        Raises: SecurityError, NegotiationError.
+        """
+        check_offer(offer, self._security)
 
     @property
     def crypto(self) -> str | None:

@@ -140,6 +140,23 @@ def test_the_receive_buffer_is_read_back_and_drops_are_known(loop: Loop) -> None
 
 
 @loops
+def test_what_the_kernel_has_no_room_for_is_counted_as_dropped(loop: Loop) -> None:
+    """SO_MEMINFO: the process learns of a flood that it never read."""
+
+    async def scenario() -> None:
+        async with driver() as (made, _):
+            udp = await open_udp(made, ANY)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+                # Nobody reads before the next await: more than the buffer may hold.
+                for _ in range(2 * udp.receive_buffer // 2000):
+                    flood.sendto(message(body="x" * 1500), (udp.local.host, udp.local.port))
+            dropped = udp.drops()
+            assert dropped is None or dropped > 0
+
+    run(loop, scenario)
+
+
+@loops
 def test_a_taken_port_is_an_error_and_leaves_no_socket(loop: Loop) -> None:
     async def scenario() -> None:
         async with driver() as (made, _):
