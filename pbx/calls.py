@@ -15,7 +15,7 @@ from pbx.directory import Directory, LiveDirectory
 from pbx.flows.in_call import in_call
 from pbx.flows.meet import meet
 from pbx.flows.registry import built_in
-from pbx.flows.visit import Chance, Desk, Flows, TrunkDialer, Visit
+from pbx.flows.visit import Chance, Desk, Flows, RecordingDesk, TrunkDialer, Visit
 from pbx.identity import connected_with
 from pbx.moved import moved_to
 from pbx.pace import Pace
@@ -53,6 +53,7 @@ class Switchboard:
         state: LiveState | None = None,
         prompts: Prompts | None = None,
         chance: Chance | None = None,
+        recordings: RecordingDesk | None = None,
     ) -> None:
         self._directory: Final = directory
         self._trunks: Final = trunks
@@ -60,7 +61,7 @@ class Switchboard:
         self.admission: Final = admission or Admission()
         self.state: Final = state or LiveState()
         self.desk: Final = Desk(
-            self.state, self.admission, built_in(), chance or SystemEntropy(), trunks, prompts or Prompts()
+            self.state, self.admission, built_in(), chance or SystemEntropy(), trunks, prompts or Prompts(), recordings
         )
 
     @property

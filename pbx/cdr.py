@@ -27,6 +27,10 @@ DISPOSITIONS: Final[tuple[Disposition, ...]] = (
 )
 
 
+# A call may be forwarded ten times and a caller press two hundred keys.
+MAX_ROUTE: Final = 400
+
+
 @value_object(frozen=True, slots=True)
 class Cause:
     """Why a leg ended: SIP status, Q.850 cause and the id of our reason."""
@@ -144,6 +148,13 @@ class CdrWriter:
         if leg is not None:
             self._save(leg._replace(recording=recording))
 
+    def routed(self, leg_id: str, target: str) -> None:
+        """The call goes to a target of the plan now; saved with the next row of the leg."""
+        leg = self._open.get(leg_id)
+        if leg is not None:
+            route = target if leg.route is None else f"{leg.route} > {target}"
+            self._open[leg_id] = leg._replace(route=route[:MAX_ROUTE])
+
     def ended(self, fact: LegEnded) -> None:
         """Complete the leg's CDR. A second end of the same leg is nothing."""
         leg = self._open.pop(fact.id, None)
@@ -243,6 +254,7 @@ class Cdr:
     a_leg: CdrLeg | None
     b_leg: CdrLeg | None
     attempts: int
+    route: str | None = None
 
     def row(self) -> dict[str, object]:
         """As the command line prints it: the contract's fields in its order, times as RFC 3339 in UTC."""
@@ -266,6 +278,7 @@ class Cdr:
             "a_leg": _leg_row(self.a_leg),
             "b_leg": _leg_row(self.b_leg),
             "attempts": self.attempts,
+            "route": self.route,
         }
 
 
@@ -335,6 +348,7 @@ def _cdr(
         a_leg=_side(a_leg),
         b_leg=_side(b_leg),
         attempts=attempts,
+        route=leg.route,
     )
 
 

@@ -51,6 +51,7 @@ COLUMNS: Final[Mapping[str, type]] = {
     "rtt": float,
     "attempts": int,
     "crypto": str,
+    "route": str,
 }
 FORMATS: Final = ("csv", "jsonl", "parquet")
 # Rows of one Parquet row group: a million CDRs never stand in memory at once.

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pbx import cdr_export, config, control, output, voicemail_cli
+from pbx import cdr_export, config, control, output, recording_cli, voicemail_cli
 from pbx.cdr import DISPOSITIONS
 from pbx.control import ControlError, NotRunningError
 from pbx.errors import ConfigError, DataDirectoryError, PbxError
@@ -108,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_objects(commands)
     voicemail = _asking(commands, "voicemail", _voicemail, "the messages of mailboxes: list, show, export, delete")
     voicemail_cli.add_arguments(voicemail)
+    _add_recordings(commands)
     return parser
 
 
@@ -223,6 +224,12 @@ def _add_objects(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     exported = _asking(commands, "export", _export, "the tenants as a file for apply; it has secrets in it")
     for one in (listed, exported):
         one.add_argument("--tenant", metavar="DOMAIN", help="only this tenant")
+
+
+def _add_recordings(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    recordings = _asking(commands, "recordings", _recordings, "the recorded calls: list, show, export, delete")
+    audit = _asking(commands, "audit", _audit, "who heard, took out or deleted what, newest first")
+    recording_cli.add_arguments(recordings, audit, _moment)
 
 
 def _command(
@@ -438,6 +445,14 @@ def _route_offline(path: Path, data: Path, arguments: dict[str, object]) -> Iter
     loaded = config.load(path)
     directory = Directory(loaded.tenants, default_tenant=loaded.server.default_tenant)
     return route_rows(directory, LiveState(), question_of(arguments))
+
+
+def _recordings(options: argparse.Namespace) -> int:
+    return recording_cli.run(options, _rows)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    return recording_cli.run_audit(options, _rows)
 
 
 def _list_objects(options: argparse.Namespace) -> int:

@@ -13,6 +13,8 @@ from pbx.control import Arguments, Command, ControlError
 from pbx.errors import ConfigError, PbxError
 from pbx.object_commands import COMMANDS, Book, object_rows
 from pbx.output import Row
+from pbx.recording_commands import AuditSource, RecordingCommands
+from pbx.recordings import Recordings
 from pbx.route_question import Question, question_of
 
 NOT_FOUND: Final = 3
@@ -75,10 +77,17 @@ class Running(Book, Protocol):
     @property
     def cdrs(self) -> CdrSource: ...
 
+    @property
+    def recordings(self) -> Recordings: ...
+
+    @property
+    def audit_rows(self) -> AuditSource: ...
+
 
 def commands_of(running: Running) -> Mapping[str, Command]:
     """Every command by its name."""
     commands = _Commands(running)
+    recorded = RecordingCommands(running)
     return {
         "registrations": commands.registrations,
         "calls": commands.calls,
@@ -92,6 +101,8 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "trace": commands.trace,
         "route": commands.route,
         "voicemail": running.voicemail,
+        "recordings": recorded.recordings,
+        "audit": recorded.audit,
         **{name: partial(object_rows, running, name) for name in COMMANDS},
     }
 

@@ -26,6 +26,7 @@ import uvloop
 from media import Engine
 from pbx import config, limits, programs, retention, status, trace
 from pbx.admission import Admission
+from pbx.audit import Audit
 from pbx.calls import Switchboard
 from pbx.cdr import CdrSource, CdrWriter
 from pbx.changes import reload_row
@@ -48,6 +49,10 @@ from pbx.output import Row
 from pbx.persistence import BindingKeeper, CdrListener, restore_bindings, restored_state
 from pbx.prompts import Prompts
 from pbx.proxying import ProxyPlan
+from pbx.recording_commands import AuditSource
+from pbx.recording_housekeeping import open_recordings, sweep_recordings
+from pbx.recording_rules import recorded_objects
+from pbx.recordings import Recordings
 from pbx.route_question import Question, route_rows
 from pbx.secrets import load_key
 from pbx.store.sqlite import SqliteStore
@@ -64,7 +69,7 @@ from sipcore.aio.tcp import TcpLimits
 from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
 from sipcore.session_timer import SessionPolicy
-from voipat import App, CallState, KeepAlivePolicy, MemoryLocation, Registrar, reasons
+from voipat import App, CallState, KeepAlivePolicy, MemoryLocation, Registrar, events, reasons
 from voipat._version import __version__
 from voipat.recorder import Recorder
 
@@ -129,6 +134,8 @@ class Daemon:
     _board: Switchboard
     _mailboxes: Mailboxes
     _outbox: Outbox
+    _audit: Audit
+    _recordings: Recordings
     _app: App
     _lamps: Lamps
     _lag: status.LoopLag
@@ -269,8 +276,16 @@ class Daemon:
         self._trunks = Trunks(SystemEntropy(), self._directory.media_of_trunk)
         admission = Admission(self._capacity.calls)
         prompts = Prompts(server.prompts)
+        self._audit = Audit(self._store, wallclock=time.time, random_bytes=os.urandom)
+        self._recordings = self._open_recordings()
         self._board = Switchboard(
-            self._directory, admission, trunks=self._trunks, state=self._state, prompts=prompts, chance=SystemEntropy()
+            self._directory,
+            admission,
+            trunks=self._trunks,
+            state=self._state,
+            prompts=prompts,
+            chance=SystemEntropy(),
+            recordings=self._recordings,
         )
         self._mailboxes = self._open_mailboxes()
         self._board.flows.add(ToMailbox, leave_message(self._mailboxes))
@@ -284,6 +299,7 @@ class Daemon:
         self._trunks.configure(self._config.tenants)
         self._trunks.attach(self._app)
         self._app.subscribe(CdrListener(self._cdrs), CdrListener.EVENTS)
+        self._app.subscribe(self._recordings.on_event, {events.RecordingEnded})
         self._app.subscribe(EventLog(self._log.handler.limit, time.time))
         await stack.enter_async_context(self._app)
         self._announce()
@@ -307,6 +323,13 @@ class Daemon:
         if found := mailboxes.recover(self._store.domains()):
             logger.warning("messages that were cut short are kept", extra={"messages": found})
         return mailboxes
+
+    def _open_recordings(self) -> Recordings:
+        data = self._config.server.data
+        found = open_recordings(data, self._store, self._audit, wallclock=time.time, random_bytes=os.urandom)
+        if count := found.recover(self._store.domains()):
+            logger.warning("recordings that were cut short are kept", extra={"recordings": count})
+        return found
 
     def _configure_recorder(self, loaded: Config) -> None:
         muted = frozenset(tenant.domain for tenant in loaded.tenants if not tenant.trace)
@@ -361,6 +384,7 @@ class Daemon:
     async def _sweep(self) -> None:
         while (await asyncio.to_thread(retention.sweep, self._store, retention.RetentionPolicy(), time.time())).more:
             await asyncio.sleep(SWEEP_PAUSE_S)
+        await asyncio.to_thread(sweep_recordings, self._recordings, self._store, self._config.tenants, time.time())
 
     async def _renew_tls(self) -> None:
         """Session tickets get new keys each day (RFC 9325 §3.4); a certificate that was renewed is taken with them."""
@@ -377,6 +401,16 @@ class Daemon:
     @property
     def cdrs(self) -> CdrSource:
         """Where CDRs are read."""
+        return self._store
+
+    @property
+    def recordings(self) -> Recordings:
+        """What was recorded."""
+        return self._recordings
+
+    @property
+    def audit_rows(self) -> AuditSource:
+        """Where it is read who did what."""
         return self._store
 
     def flush(self) -> None:
@@ -420,6 +454,7 @@ class Daemon:
             row = {**row, "certificates": "new"}
         if not check:
             await asyncio.to_thread(self._store.save_tenants, loaded.tenants)
+            self._audit_recording(loaded)
             if self._tls is not None and certificates is not None:
                 self._tls.use(certificates)
             self._directory.swap(directory)
@@ -433,6 +468,13 @@ class Daemon:
                 self._outbox.wake()
             logger.info("configuration reloaded", extra=dict(row))
         return row
+
+    def _audit_recording(self, loaded: Config) -> None:
+        """Note what is recorded now and was not before (P-8)."""
+        before = {tenant.domain: recorded_objects(tenant) for tenant in self._config.tenants}
+        for tenant in loaded.tenants:
+            new = recorded_objects(tenant) - before.get(tenant.domain, set())
+            self._recordings.switched_on(tenant.domain, new)
 
     def _with_stored(self, loaded: Config) -> Config:
         """A file without tenants leaves those of the store in force."""

@@ -10,7 +10,15 @@ from typing import Final, Protocol, cast
 from pbx.cdr import Cause, CdrWriter, Disposition, LegAnswered, LegEnded, LegMedia, LegStarted
 from pbx.store.base import BindingRecord, Store, TenantReader, TenantStore
 from pbx.tenant_state import LiveState
-from voipat.events import CallAnswered, CallEnded, CallStarted, CallTransferred, Event, RecordingStarted
+from voipat.events import (
+    CallAnswered,
+    CallEnded,
+    CallRouted,
+    CallStarted,
+    CallTransferred,
+    Event,
+    RecordingStarted,
+)
 from voipat.location import Binding, MemoryLocation
 
 log = logging.getLogger(__name__)
@@ -50,7 +58,7 @@ def restored_state(store: Store, domains: Iterable[str]) -> LiveState:
 class CdrListener:
     """A listener of call events that feeds a `CdrWriter`."""
 
-    EVENTS: Final = frozenset({CallStarted, CallAnswered, CallTransferred, CallEnded, RecordingStarted})
+    EVENTS: Final = frozenset({CallStarted, CallAnswered, CallRouted, CallTransferred, CallEnded, RecordingStarted})
 
     def __init__(self, writer: CdrWriter) -> None:
         self._writer = writer
@@ -62,6 +70,8 @@ class CdrListener:
                 self._writer.started(_started(event))
             case CallAnswered():
                 self._writer.answered(LegAnswered(event.id, event.answered, event.codec))
+            case CallRouted():
+                self._writer.routed(event.id, event.target)
             case RecordingStarted():
                 self._writer.recorded(event.id, event.path)
             case CallEnded():

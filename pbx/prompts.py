@@ -1,4 +1,4 @@
-"""Prompts by name: a folder per language, and a tone for a name that no folder has.
+"""Prompts by name: a folder per language, then the set that is shipped, and a tone for a name that neither has.
 
     FOLDER/en/main.wav   FOLDER/de/menus/main.wav
 
@@ -9,11 +9,13 @@ no name leads out of it (security.md H19).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from voipat import Tone, pause
+from voipat.speech import SHIPPED
 
 Prompt = str | tuple[Tone, ...]
 
@@ -28,6 +30,16 @@ MUSIC: Final = (
     pause(1.4),
 )
 _TONES: Final[Mapping[str, tuple[Tone, ...]]] = MappingProxyType({"done": DONE, "wrong": WRONG, "music": MUSIC})
+
+
+@cache
+def _shipped() -> Mapping[tuple[str, str], str]:
+    """The sets that come with voipat, by language and name."""
+    found = {}
+    for path in SHIPPED.glob("*/**/*.wav"):
+        language, *name = path.relative_to(SHIPPED).with_suffix("").parts
+        found[language, "/".join(name)] = str(path)
+    return found
 
 
 class Prompts:
@@ -46,6 +58,6 @@ class Prompts:
     def find(self, name: str, language: str) -> Prompt:
         """The prompt in a language (`de-AT`, then `de`, then `en`), or its tone."""
         for wanted in (language, language.partition("-")[0], FALLBACK):
-            if (found := self._files.get((wanted, name))) is not None:
+            if (found := self._files.get((wanted, name)) or _shipped().get((wanted, name))) is not None:
                 return found
         return _TONES.get(name, ASK)

@@ -62,5 +62,13 @@ class SealedRecordings:
         path.unlink(missing_ok=True)
         return had_key or had_file
 
+    def destroy_tenant(self, tenant: str) -> int:
+        """Destroy the tenant's key, which opens all its recordings, and the files; how many. Blocks on the disk."""
+        self._keys.destroy_tenant(tenant)
+        paths = sorted(self._path(tenant, "x").parent.glob(f"*{SUFFIX}"))
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return len(paths)
+
     def _path(self, tenant: str, name: str) -> Path:
         return self._directory / f"t-{quote(tenant, safe='')}" / f"{quote(name, safe='')}{SUFFIX}"

@@ -1,6 +1,6 @@
 """How long each kind of data is kept: a class per table, and a sweep in bounded slices.
 
-Defaults: CDRs 12 months, logs 90 days, billing 7 years. Billing below its legal minimum is refused.
+Defaults: CDRs and audit 12 months, logs 90 days, billing 7 years. Billing below its legal minimum is refused.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class RetentionClass(enum.Enum):
     BILLING = "billing"
     BINDING = "binding"  # while the registration is valid
     CONFIGURATION = "configuration"  # until its owner removes it
+    RECORDING = "recording"  # until somebody deletes it, or as long as its tenant says
+    AUDIT = "audit"
     MESSAGE = "message"  # until the owner of the mailbox deletes it
     INTERNAL = "internal"  # about the store itself; nothing of a person
 
@@ -38,6 +40,7 @@ class RetentionPolicy:
 
     cdr_s: float = YEAR_S
     log_s: float = 90 * DAY_S
+    audit_s: float = YEAR_S
     billing_s: float = BILLING_MINIMUM_S
 
     def __post_init__(self) -> None:
@@ -51,6 +54,7 @@ class SweepReport:
 
     cdrs: int
     bindings: int
+    audit: int
     more: bool
 
 
@@ -61,4 +65,5 @@ def sweep(store: Store, policy: RetentionPolicy, wallclock: float, *, rows: int 
     """
     cdrs = store.remove_cdrs(before=wallclock - policy.cdr_s, limit=rows)
     bindings = store.remove_expired_bindings(wallclock, limit=rows)
-    return SweepReport(cdrs, bindings, more=rows in (cdrs, bindings))
+    audit = store.remove_audit(before=wallclock - policy.audit_s, limit=rows)
+    return SweepReport(cdrs, bindings, audit, more=rows in (cdrs, bindings, audit))

@@ -250,6 +250,8 @@ class Trunks:
             else:
                 self._places[placed.id] = line
         line.succeeded()
+        placed.variables["trunk"] = line.config.name
+        placed.note_route(f"trunk {line.config.name}")
         return placed
 
     def _on_ended(self, event: events.Event) -> None:

@@ -27,7 +27,12 @@ With `--json` one object a line, times in UTC (RFC 3339); without it a table wit
 `calls`, `max_calls`, `cps`, `priority`, `weight`, `placed`, `failures`, `last` |
 | `cdr` | `id`, `linked_id`, `tenant`, `direction`, `caller`, `callee`, `started`, `answered`, `ended`, `duration_s`, \
 `billable_s`, `disposition`, `hangup_by`, `cause` (`sip`, `q850`, `id`), `recording`, `mos`, `a_leg` and `b_leg` \
-(`call_id`, `codec`, `packets`, `loss`, `jitter`), `attempts` |
+(`call_id`, `codec`, `packets`, `loss`, `jitter`), `attempts`, \
+`route` (the targets of the plan, in order; of a leg that went out its trunk) |
+| `recordings list`, `show` | `tenant`, `id`, `call` (the `linked_id` of its CDRs), `leg`, `owner` (the extension \
+whose side it is), `rule`, `caller`, `callee`, `started`, `seconds`, `state` (`recording`, `kept`, \
+`partial`: cut short, `failed`) |
+| `audit` | `tenant`, `at`, `actor` (an extension, `operator`, `retention`), `action`, `object`, `allowed` |
 | `trace` | `started`, `id`, `tenant`, `caller`, `callee`, `fate` (`live`, `ended`, `failed`, `refused`), `cause`, \
 `entries`, `omitted`, `bytes`, `call_ids` |
 | `trace CALL` | `time`, `kind` (`message`, `decision`), `text`; of a message `sent`, `from`, `to`, `transport`, \

@@ -21,7 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from media.codecs import encoder  # noqa: E402
+from media._dsp import ulaw_encode  # noqa: E402
 from media.resample import resample  # noqa: E402
 from media.wav import read_wav_file  # noqa: E402
 from voipat.speech import LANGUAGES, SHIPPED  # noqa: E402
@@ -62,7 +62,7 @@ def trimmed(samples: np.ndarray[Any, np.dtype[np.int16]]) -> np.ndarray[Any, np.
 
 def write(path: Path, samples: np.ndarray[Any, np.dtype[np.int16]]) -> None:
     """A WAV file of µ-law."""
-    codes = bytes(encoder("PCMU").encode(samples))
+    codes = ulaw_encode(samples)
     header = b"RIFF" + (50 + len(codes) + len(codes) % 2).to_bytes(4, "little") + b"WAVEfmt "
     header += (18).to_bytes(4, "little") + (7).to_bytes(2, "little") + (1).to_bytes(2, "little")
     header += RATE.to_bytes(4, "little") * 2 + (1).to_bytes(2, "little") + (8).to_bytes(2, "little") + bytes(2)

@@ -42,7 +42,8 @@ class Bridge:
         self.leaver: Call | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._beside: asyncio.Task[None] | None = None
-        self._watched: list[Call] = []
+        # With the watch of the bridge that a side is away from.
+        self._watched: list[tuple[Call, CodeWatch | None]] = []
         a_leg.bridge_ = b_leg.bridge_ = self
         for call in (a_leg, b_leg):
             if call.media is not None:
@@ -86,6 +87,13 @@ class Bridge:
             if self.transfer_ is None:
                 self.connect()
 
+    async def announce(self, source: Source) -> None:
+        """Let both hear something at the same moment, and then each other again. Raises: HungUp."""
+        a_leg, b_leg = self.a_leg, self.b_leg
+        async with a_leg.meanwhile(b_leg.play(source)):
+            await a_leg.play(source)
+        self.connect()
+
     async def transfer(self, by: Call, target: str | Uri) -> None:
         """Send the other side of `by` on to a number or a URI; `by` is hung up as soon as the target takes the call.
 
@@ -121,12 +129,17 @@ class Bridge:
 
     def watch(self, call: Call, codes: CodeWatch) -> None:
         """Look for codes among the keys of a side."""
-        self._watched.append(call)
+        self._watched.append((call, call.playback.codes))
         call.playback.codes = codes
         if call.media is not None:
             call.media.keeps_keys = True
             call.media.hear_keys()
         self.connect()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether codes are looked for."""
+        return bool(self._watched)
 
     def connect(self) -> None:
         """Relay the media, as both sides describe it now; who is held by the other one hears music instead."""
@@ -191,13 +204,13 @@ class Bridge:
 
     def _unwatch(self) -> None:
         watched, self._watched = self._watched, []
-        for call in watched:
+        for call, before in watched:
             codes = call.playback.codes
             if codes is not None and codes.bridge is self:
-                call.playback.codes = None
+                call.playback.codes = before if before is not None and before.bridge.is_watched else None
                 codes.close()
                 if call.media is not None:
-                    call.media.keeps_keys = False
+                    call.media.keeps_keys = call.playback.codes is not None
 
     def _is_over(self) -> bool:
         for call in (self.a_leg, self.b_leg):

@@ -97,6 +97,8 @@ class Call:
     agrees = False
     was_acknowledged = False
     was_referred = False  # a REFER came in this dialog, whatever became of it
+    # While it is away from a bridge to talk with a target; for the modules of this package.
+    consulting: Consultation | None = None
 
     def __init__(
         self, switch: Switch, leg: InboundLeg | OutboundLeg, parties: Parties, *, to: Uri, caller: Uri
@@ -108,6 +110,8 @@ class Call:
         self.role = Role(to, caller, parties.caller, parties.callee)
         self.display_name: str | None = None
         self.identity: Identity | None = None
+        # What flows tell each other of the call.
+        self.variables: Final[dict[str, str]] = {}
         self.state = CallState.TRYING
         self.started: Final = switch.wallclock()
         self.answered: float | None = None
@@ -155,8 +159,6 @@ class Call:
         self.transfer_: Transfer | None = None
         self.refers: list[Progress] = []
         self.referral_: Referral | None = None
-        # While it is away from a bridge to talk with a target.
-        self.consulting: Consultation | None = None
         # Why a handler that just returns hangs up: the other side of the last bridge did.
         self._aftermath: tuple[str, Reason] | None = None
 
@@ -247,6 +249,11 @@ class Call:
     def note(self, text: str, *values: object) -> None:
         """Put a decision into the call's trace: `text` with places for `values`, as %-formatting has them."""
         self._switch.recorder.note(self._parties.id, text, *values)
+
+    def note_route(self, target: str) -> None:
+        """Say in the trace, in the events and so in the CDR where the call is sent."""
+        self.note("goes to %s", target)
+        self._switch.publish(events.CallRouted(self.id, self.linked_id, self.tenant, target))
 
     def note_port(self) -> None:
         """Say in the trace which port the call's media has."""

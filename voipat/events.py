@@ -84,6 +84,16 @@ class CallAnswered:
 
 
 @value_object(frozen=True, slots=True)
+class CallRouted:
+    """A flow sent the call to a target, in its own words."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    target: str
+
+
+@value_object(frozen=True, slots=True)
 class CallEnded:
     """The leg is over. Durations are monotonic; `billable_s` is 0 without an answer."""
 
@@ -257,7 +267,7 @@ class MediaInTime:
 
 
 RecordingEvent = RecordingStarted | RecordingEnded
-CallEvent = CallStarted | CallRinging | CallAnswered | CallEnded | CallTransferred
+CallEvent = CallStarted | CallRinging | CallAnswered | CallRouted | CallEnded | CallTransferred
 ConferenceEvent = ConferenceJoined | ConferenceLeft | ConferenceSpeaking
 Event = (
     CallEvent

@@ -114,6 +114,8 @@ def _sentence(what: Decision) -> str:
             return f"{what.id} rings"
         case events.CallAnswered():
             return f"{what.id} answered" + (f", {what.codec}" if what.codec else "")
+        case events.CallRouted():
+            return f"{what.id} goes to {what.target}"
         case events.CallTransferred():
             return f"{what.id}: {what.transferee} talks to {what.target} now, transferred by {what.transferor}"
         case events.CallEnded():

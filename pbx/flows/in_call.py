@@ -1,4 +1,4 @@
-"""What phones press within a call: `##` blind transfer, `*2` attended transfer.
+"""What phones press within a call: `##` blind transfer, `*2` attended transfer, `*1` recording; and what rules record.
 
 Beside every bridge, whatever flow made it: it ends with the bridge. The other side hears music while its transferor
 dials; what the transferor then reaches is routed as if its phone had dialled it.
@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from pbx.directory import Directory, LiveDirectory
+from pbx.flows.recording import Tape
 from pbx.flows.visit import Desk
 from pbx.objects.features import FeaturesConfig
-from pbx.tenants import ExtensionConfig, TenantConfig
+from pbx.recording_rules import extension_of, recorded_side
+from pbx.tenants import TenantConfig
 from voipat import SIGNALS, Bridge, Call, Codes, Rejected
 
 LONGEST: Final = 32
@@ -31,7 +33,7 @@ def in_call(desk: Desk, directory: LiveDirectory) -> Callable[[Bridge], Conversa
 
     def attend(bridge: Bridge) -> Conversation | None:
         found = _InCall(desk, directory.current, bridge)
-        return found.run() if found.codes else None
+        return found.run() if found.codes or found.recorded is not None else None
 
     return attend
 
@@ -43,6 +45,10 @@ class _InCall:
         self._desk = desk
         self._directory = directory
         self._bridge = bridge
+        tenant = bridge.a_leg.tenant
+        language = directory.tenant(tenant).plan.settings.language if directory.serves(tenant) else ""
+        self._tape = Tape(desk, bridge, language)
+        self.recorded = None if desk.recordings is None else recorded_side(directory, bridge)
         self.codes: dict[Call, dict[str, Action]] = {}
         for leg in (bridge.a_leg, bridge.b_leg):
             if found := self._codes_of(leg):
@@ -50,10 +56,18 @@ class _InCall:
 
     async def run(self) -> None:
         """Until the bridge is over. Raises: CallOutcome."""
-        pressed = self._listen()
-        async for each in pressed:
-            await self.codes[each.call][each.code](each.call)
-            pressed.forget()
+        try:
+            pressed = self._listen() if self.codes else None
+            if self.recorded is not None:
+                await self._tape.begin(self.recorded)
+            if pressed is None:
+                await self._bridge.a_leg.hung_up()
+                return
+            async for each in pressed:
+                await self.codes[each.call][each.code](each.call)
+                pressed.forget()
+        finally:
+            await self._tape.close()
 
     def _listen(self) -> Codes:
         gap = max(self._tenant(leg).features.digit_gap_s for leg in self.codes)
@@ -64,11 +78,18 @@ class _InCall:
 
     def _codes_of(self, leg: Call) -> dict[str, Action]:
         extension = extension_of(self._directory, leg)
-        if extension is None or self._bridge.is_consultation or not extension.transfer:
+        if extension is None:
             return {}
         features: FeaturesConfig = self._tenant(leg).features
-        wanted = ((features.blind_transfer, self._blind), (features.attended_transfer, self._attended))
+        wanted: list[tuple[str | None, Action]] = []
+        if self._desk.recordings is not None and extension.record != "never":
+            wanted.append((features.record, self._record))
+        if extension.transfer and not self._bridge.is_consultation:
+            wanted += [(features.blind_transfer, self._blind), (features.attended_transfer, self._attended)]
         return {code: action for code, action in wanted if code is not None}
+
+    async def _record(self, by: Call) -> None:
+        await self._tape.pressed(by, by.own_number)
 
     async def _blind(self, by: Call) -> None:
         await self._transfer(by, self._send_on)
@@ -94,13 +115,6 @@ class _InCall:
     async def _send_on(self, by: Call, number: str) -> None:
         async with by.meanwhile(by.play(RINGBACK, loop=True)):
             await self._bridge.transfer(by, number)
-
-
-def extension_of(directory: Directory, leg: Call) -> ExtensionConfig | None:
-    """The extension whose phone this leg goes to; None for trunks and strangers."""
-    if not leg.may_refer or not directory.serves(leg.tenant):
-        return None
-    return directory.tenant(leg.tenant).extensions.get(leg.own_number)
 
 
 async def _asked(by: Call, tenant: TenantConfig) -> str:

@@ -37,6 +37,7 @@ async def wait_for_agent(visit: Visit, target: ToQueue) -> None:
 async def _served(visit: Visit, queue: Queue) -> bool:
     """Whether an agent talked to the caller before `max_wait_s` was over."""
     await visit.call.answer()
+    visit.call.variables["queue"] = queue.number
     deadline = _now() + queue.max_wait_s
     while (left := deadline - _now()) > 0:
         with ExitStack() as held:

@@ -15,7 +15,7 @@ from pbx.queues import Queues
 from pbx.routing import MAX_HOPS, target_of
 from pbx.tenant_state import LiveState, TenantState
 from pbx.tenants import TenantConfig
-from voipat import Call, Rejected, reasons
+from voipat import Call, RecordingStore, Rejected, reasons
 
 # A caller who presses keys goes on for as long as he likes, but not for ever.
 MAX_KEYS: Final = 200
@@ -29,6 +29,16 @@ class TrunkDialer(Protocol):
     async def dial(
         self, call: Call, route_names: Sequence[str], number: str, *, timeout: float, caller_id: str | None = None
     ) -> Call: ...
+
+
+class RecordingDesk(Protocol):
+    """Where recordings go."""
+
+    def begin(
+        self, tenant: str, *, linked_id: str, leg: str, owner: str, rule: str, caller: str, callee: str
+    ) -> RecordingStore:
+        """What the next recording of a call is written into."""
+        ...
 
 
 class Chance(Protocol):
@@ -62,6 +72,7 @@ class Desk:
     chance: Chance
     trunks: TrunkDialer | None = None
     prompts: Prompts = field(default_factory=Prompts)
+    recordings: RecordingDesk | None = None
     parking: Parking = field(default_factory=Parking)
     queues: Queues = field(default_factory=Queues)
     # Who of a rollover group was rung last, by tenant and group.
@@ -120,7 +131,7 @@ class Visit:
         for step in decision.steps:
             self.call.note("%s %s: %s", "took" if step.took else "passed", step.rule, step.why)
         target = decision.target
-        self.call.note("goes to %s", describe(target))
+        self.call.note_route(describe(target))
         if isinstance(target, NoRoute):
             raise Rejected(target.reason)
         if isinstance(target, HangUp):

@@ -86,6 +86,7 @@ class Limits:
     outside_calls_per_day: int | None = option(integer(1, 10_000_000), None)
     international: bool = option(flag, False)
     premium: tuple[str, ...] = options(PATTERN)
+    recordings_days: int = option(integer(0, 36_500), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +111,4 @@ class RecordingRule:
     direction: str = option(one_of(*DIRECTIONS), "any")
     announcement: str = option(PROMPT, "")
     consent: bool = option(flag, False)
+    pause: bool = option(flag, True)

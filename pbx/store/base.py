@@ -55,6 +55,32 @@ class MailRecord(NamedTuple):
     problem: str
 
 
+class RecordingRecord(NamedTuple):
+    """A recorded call; what was said is in the sealed file of its id."""
+
+    id: str
+    linked_id: str
+    leg: str
+    owner: str
+    rule: str
+    caller: str
+    callee: str
+    started: float
+    seconds: float
+    state: str
+
+
+class AuditRecord(NamedTuple):
+    """Who did what with what of a person's."""
+
+    id: str
+    at: float
+    actor: str
+    action: str
+    object: str
+    allowed: bool
+
+
 class LegRecord(NamedTuple):
     """The CDR of one leg; open while `ended` is None. Times are wallclock seconds."""
 
@@ -87,6 +113,20 @@ class LegRecord(NamedTuple):
     mos_out: float | None = None
     rtt: float | None = None
     crypto: str | None = None
+    route: str | None = None
+
+
+@value_object(frozen=True, slots=True)
+class RecordingFilter:
+    """Which recordings, newest first. `before` is the (started, id) of the last row of the page before."""
+
+    since: float | None = None
+    until: float | None = None
+    owner: str | None = None
+    linked_id: str | None = None
+    state: str | None = None
+    limit: int = DEFAULT_QUERY_ROWS
+    before: tuple[float, str] | None = None
 
 
 @value_object(frozen=True, slots=True)
@@ -131,6 +171,14 @@ class TenantReader(Protocol):
 
     def load_outbox(self) -> list[MailRecord]: ...
 
+    def recordings(self, wanted: RecordingFilter) -> list[RecordingRecord]: ...
+
+    def recording(self, recording_id: str) -> RecordingRecord | None: ...
+
+    def audit(self, *, since: float, limit: int) -> list[AuditRecord]:
+        """What was done since, newest first."""
+        ...
+
     def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
         """The legs of each call, its first leg in front."""
         ...
@@ -155,6 +203,12 @@ class TenantStore(TenantReader, Protocol):
 
     def remove_mail(self, message_id: str) -> bool: ...
 
+    def save_recording(self, recording: RecordingRecord) -> bool: ...
+
+    def remove_recording(self, recording_id: str) -> bool: ...
+
+    def save_audit(self, record: AuditRecord) -> bool: ...
+
     def save_leg(self, leg: LegRecord) -> bool: ...
 
     def discard_leg(self, leg_id: str) -> bool: ...
@@ -176,6 +230,8 @@ class Store(Protocol):
     def load_tenants(self) -> tuple[TenantConfig, ...]: ...
 
     def remove_cdrs(self, *, before: float, limit: int) -> int: ...
+
+    def remove_audit(self, *, before: float, limit: int) -> int: ...
 
     def remove_expired_bindings(self, wallclock: float, *, limit: int) -> int: ...
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, delete
 
 from pbx.store.base import MAX_QUERY_ROWS, CdrFilter, LegRecord
 from pbx.store.database import restored, storable
-from pbx.store.schema import bindings, cdrs, meta, tenants
+from pbx.store.schema import bindings, cdrs, meta, recordings, tenants
 
 LINKED_AT_ONCE: Final = 500  # ids in one IN list
 
@@ -45,7 +45,7 @@ def calls(connection: Connection, tenant: str, wanted: CdrFilter) -> list[list[L
 def domains(connection: Connection) -> list[str]:
     """Every domain with a row: one index step per domain, however many rows it has."""
     names = set(connection.scalars(select(tenants.c.tenant)))
-    for table in (cdrs, bindings):
+    for table in (cdrs, bindings, recordings):
         names.update(_distinct_tenants(connection, table))
     return sorted(names)
 

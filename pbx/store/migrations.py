@@ -54,9 +54,27 @@ def _outbox(connection: Connection) -> None:
     )
 
 
+def _recordings(connection: Connection) -> None:
+    """7: recordings, who did what with them, and the route that a call took."""
+    connection.exec_driver_sql(
+        "CREATE TABLE recordings (tenant VARCHAR NOT NULL, id VARCHAR NOT NULL, linked_id VARCHAR NOT NULL, "
+        "leg VARCHAR NOT NULL, owner VARCHAR NOT NULL, rule VARCHAR NOT NULL, caller VARCHAR NOT NULL, "
+        "callee VARCHAR NOT NULL, started FLOAT NOT NULL, seconds FLOAT NOT NULL, state VARCHAR NOT NULL, "
+        "PRIMARY KEY (tenant, id)) WITHOUT ROWID"
+    )
+    connection.exec_driver_sql("CREATE INDEX recordings_started ON recordings (tenant, started, id)")
+    connection.exec_driver_sql(
+        "CREATE TABLE audit (tenant VARCHAR NOT NULL, id VARCHAR NOT NULL, at FLOAT NOT NULL, actor VARCHAR NOT NULL, "
+        "action VARCHAR NOT NULL, object VARCHAR NOT NULL, allowed INTEGER NOT NULL, "
+        "PRIMARY KEY (tenant, id)) WITHOUT ROWID"
+    )
+    connection.exec_driver_sql("CREATE INDEX audit_at ON audit (tenant, at, id)")
+    connection.exec_driver_sql("ALTER TABLE cdrs ADD COLUMN route VARCHAR")
+
+
 # From version → the step to the next one.
 STEPS: Final[Mapping[int, Step]] = MappingProxyType(
-    {1: _quality_columns, 2: _tenant_state, 3: _voicemail_messages, 4: _crypto_column, 5: _outbox}
+    {1: _quality_columns, 2: _tenant_state, 3: _voicemail_messages, 4: _crypto_column, 5: _outbox, 6: _recordings}
 )
 
 

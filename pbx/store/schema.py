@@ -13,7 +13,7 @@ from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Pri
 
 from pbx.retention import RetentionClass
 
-VERSION: Final = 6
+VERSION: Final = 7
 
 metadata = MetaData()
 
@@ -93,6 +93,44 @@ outbox = Table(
     sqlite_with_rowid=False,
 )
 
+# What was said is in a sealed file of the same id, its key apart from it.
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("linked_id", String, nullable=False),
+    Column("leg", String, nullable=False),
+    Column("owner", String, nullable=False),  # the extension whose side was recorded, "" for a trunk's or a caller's
+    Column("rule", String, nullable=False),  # the rule's name, "extension" or "on demand"
+    Column("caller", String, nullable=False),
+    Column("callee", String, nullable=False),
+    Column("started", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("state", String, nullable=False),  # "recording", "kept", "partial", "failed"
+    PrimaryKeyConstraint("tenant", "id"),
+    info={"retention": RetentionClass.RECORDING},
+    sqlite_with_rowid=False,
+)
+Index("recordings_started", recordings.c.tenant, recordings.c.started, recordings.c.id)
+
+# Who heard, took out or destroyed what, who listened to whom, who let recording begin.
+audit = Table(
+    "audit",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("object", String, nullable=False),
+    Column("allowed", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant", "id"),
+    info={"retention": RetentionClass.AUDIT},
+    sqlite_with_rowid=False,
+)
+Index("audit_at", audit.c.tenant, audit.c.at, audit.c.id)
+
 bindings = Table(
     "bindings",
     metadata,
@@ -141,6 +179,7 @@ cdrs = Table(
     Column("mos_out", Float),
     Column("rtt", Float),
     Column("crypto", String),
+    Column("route", String),  # the targets of the plan that the call went through
     info={"retention": RetentionClass.CDR},
 )
 

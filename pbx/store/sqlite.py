@@ -16,8 +16,18 @@ from sqlalchemy.exc import DatabaseError
 
 from pbx.errors import DataDirectoryError
 from pbx.secrets import RandomBytes, Sealer, load_key
-from pbx.store import cdr_queries, schema, tenant_tables
-from pbx.store.base import BindingRecord, CdrFilter, LegRecord, MailRecord, MessageRecord, StoreHealth
+from pbx.store import cdr_queries, recording_queries, schema, tenant_tables
+from pbx.store.base import (
+    AuditRecord,
+    BindingRecord,
+    CdrFilter,
+    LegRecord,
+    MailRecord,
+    MessageRecord,
+    RecordingFilter,
+    RecordingRecord,
+    StoreHealth,
+)
 from pbx.store.database import (
     DATABASE_FILE,
     SqliteDatabase,
@@ -40,7 +50,18 @@ JOB_TIMEOUT_S: Final = 60.0
 
 # json.dumps makes an encoder for each call that asks for other separators.
 _AS_JSON: Final = json.JSONEncoder(separators=(",", ":")).encode
-_LEG_TEXTS: Final = ("id", "linked_id", "tenant", "caller", "callee", "call_id", "codec", "recording", "hangup_by")
+_LEG_TEXTS: Final = (
+    "id",
+    "linked_id",
+    "tenant",
+    "caller",
+    "callee",
+    "call_id",
+    "codec",
+    "recording",
+    "hangup_by",
+    "route",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +157,18 @@ class SqliteTenantReader:
         ordered = wanted.order_by(table.c.queued, table.c.id)
         return self._reader.read(lambda connection: [MailRecord(*row) for row in connection.execute(ordered)])
 
+    def recordings(self, wanted: RecordingFilter) -> list[RecordingRecord]:
+        """The recordings that the filter wants, newest first."""
+        return self._reader.read(lambda connection: recording_queries.page(connection, self.domain, wanted))
+
+    def recording(self, recording_id: str) -> RecordingRecord | None:
+        """One recording of this tenant."""
+        return self._reader.read(lambda connection: recording_queries.find(connection, self.domain, recording_id))
+
+    def audit(self, *, since: float, limit: int) -> list[AuditRecord]:
+        """What was done since, newest first."""
+        return self._reader.read(lambda connection: recording_queries.audited(connection, self.domain, since, limit))
+
     def calls(self, wanted: CdrFilter) -> list[list[LegRecord]]:
         """The legs of each call, newest call first, its first leg in front; the filter is on that one."""
         return self._reader.read(lambda connection: cdr_queries.calls(connection, self.domain, wanted))
@@ -186,6 +219,21 @@ class SqliteTenantStore(SqliteTenantReader):
     def remove_mail(self, message_id: str) -> bool:
         """Forget the row within 50 ms; False when the queue is full."""
         return self._writer.put("outbox", (self.domain, message_id), None)
+
+    def save_recording(self, recording: RecordingRecord) -> bool:
+        """Keep the row within 50 ms; False when the queue is full."""
+        row = {**recording._asdict(), "tenant": self.domain}
+        row |= {name: storable(row[name]) for name in ("caller", "callee")}
+        return self._writer.put("recordings", (self.domain, recording.id), row)
+
+    def remove_recording(self, recording_id: str) -> bool:
+        """Forget the row within 50 ms; False when the queue is full."""
+        return self._writer.put("recordings", (self.domain, recording_id), None)
+
+    def save_audit(self, record: AuditRecord) -> bool:
+        """Keep it within 50 ms; False when the queue is full."""
+        row = {**record._asdict(), "tenant": self.domain, "allowed": int(record.allowed)}
+        return self._writer.put("audit", (self.domain, record.id), row)
 
     def save_leg(self, leg: LegRecord) -> bool:
         """Write the leg's CDR as it is now within 50 ms; False when the queue is full."""
@@ -269,6 +317,10 @@ class SqliteStore:
     def remove_cdrs(self, *, before: float, limit: int) -> int:
         """Remove up to `limit` CDRs of calls that ended before; how many went. Blocks."""
         return self._do(lambda connection: cdr_queries.remove_ended(connection, before, limit))
+
+    def remove_audit(self, *, before: float, limit: int) -> int:
+        """Remove up to `limit` rows of what was done before; how many went. Blocks."""
+        return self._do(lambda connection: recording_queries.remove_audit(connection, before, limit))
 
     def remove_expired_bindings(self, wallclock: float, *, limit: int) -> int:
         """Remove up to `limit` bindings whose time is over; how many went. Blocks."""

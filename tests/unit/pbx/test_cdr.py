@@ -99,6 +99,7 @@ def test_an_answered_call_has_the_fields_of_the_contract(store: SqliteStore) -> 
             **dict.fromkeys(("loss_out", "jitter_out", "mos_out", "rtt", "crypto")),
         },
         "attempts": 2,
+        "route": None,
     }
     assert [(leg.id, leg.a_leg is None, leg.disposition) for leg in cdr.legs(store, CdrFilter())] == [
         ("b2", True, "cancelled"),
