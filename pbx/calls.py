@@ -74,6 +74,7 @@ class Switchboard:
         app.on_call("*")(self.handle)
         app.on_bridge(in_call(self.desk, self._directory))
         app.on_redirect, app.on_connected = self.on_redirect, self.on_connected
+        app.admit_calls(self._admitted)
         self.flows.add(ToConference, meet(app))
 
     async def handle(self, call: Call) -> None:
@@ -118,6 +119,19 @@ class Switchboard:
         state = self.state.tenant(leg.tenant)
         found = moved_to(directory, leg, extension, contacts, hops=0, state=state)
         return [each.target.extension.number for each in found if isinstance(each.target, ToExtension)]
+
+    @contextmanager
+    def _admitted(self, call: Call, caller: str) -> Iterator[None]:
+        """A call that nobody dialled: refused before anybody's phone rings. Raises: Rejected."""
+        directory = self._directory.current
+        if not directory.serves(call.tenant) or caller not in directory.tenant(call.tenant).extensions:
+            raise Rejected(reasons.UNKNOWN_NUMBER)
+        state = self.state.tenant(call.tenant)
+        target = route(directory, call.tenant, call.callee, call.started, FromExtension(caller), state=state).target
+        if isinstance(target, NoRoute):
+            raise Rejected(target.reason)
+        with self._places(call, directory, caller, free=isinstance(target, ToTrunks) and target.emergency):
+            yield
 
     @contextmanager
     def _places(self, call: Call, directory: Directory, caller: str, *, free: bool) -> Iterator[None]:

@@ -172,6 +172,11 @@ def _add_verbs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     reload.add_argument("--check", action="store_true", help="only say what would change")
     drain = _asking(commands, "drain", _drain, "take no new calls, end when the last one has (as SIGTERM)")
     drain.add_argument("--wait", action="store_true", help="return when the daemon has ended")
+    call = _asking(commands, "call", _call, "ring an extension, and lead it on to a number as if it had dialled that")
+    call.add_argument("caller", metavar="A", help="the extension that rings first")
+    call.add_argument("target", metavar="B", help="as A would dial it")
+    call.add_argument("--tenant", metavar="DOMAIN", help="without: the default tenant")
+    call.add_argument("--timeout", metavar="SECONDS", type=_positive, default=30, help="how long A may ring (30)")
     hangup = _asking(commands, "hangup", _hangup, "end a call")
     hangup.add_argument("id", metavar="ID", help="as `voipat calls` shows it")
 
@@ -377,6 +382,25 @@ def _drain(options: argparse.Namespace) -> int:
             print(
                 f"draining: {row.get('calls')} calls up, ended after {row.get('limit_s')} s at the latest", flush=True
             )
+    return OK
+
+
+def _call(options: argparse.Namespace) -> int:
+    wanted = {**_given(options, "caller", "target", "tenant"), "timeout": options.timeout}
+    identifier = ""
+    try:
+        for row in _rows(options, wanted, timeout=options.timeout + control.CLIENT_TIMEOUT):
+            identifier = str(row.get("id"))
+            if options.json:
+                print(output.json_line(row), flush=True)
+            elif row.get("state") == "ringing":
+                print(f"{options.caller} rings, call {identifier}", flush=True)
+            else:
+                print(f"{options.caller} has answered and is led to {options.target}", flush=True)
+    except KeyboardInterrupt:
+        if identifier:
+            list(control.request(_data_directory(options), "hangup", {"id": identifier}))
+        raise
     return OK
 
 

@@ -16,8 +16,10 @@ from pbx.output import Row
 from pbx.recording_commands import AuditSource, RecordingCommands
 from pbx.recordings import Recordings
 from pbx.route_question import Question, question_of
+from voipat import CallOutcome, Origination
 
 NOT_FOUND: Final = 3
+DEFAULT_RING_S: Final = 30.0
 DEFAULT_TRACES: Final = 100
 
 
@@ -36,6 +38,10 @@ class Running(Book, Protocol):
 
     def lift_ban(self, source: str) -> bool:
         """Lift the bans of a source; False when there is none."""
+        ...
+
+    def originate(self, caller: str, target: str, *, tenant: str | None, timeout: float) -> Origination:
+        """Ring the phones of an extension, then lead it on to the target. Raises: Rejected, ValueError."""
         ...
 
     def hang_up(self, call: str) -> bool:
@@ -98,6 +104,7 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "reload": commands.reload,
         "drain": commands.drain,
         "hangup": commands.hangup,
+        "call": commands.call,
         "trace": commands.trace,
         "route": commands.route,
         "voicemail": running.voicemail,
@@ -160,6 +167,18 @@ class _Commands:
     async def route(self, arguments: Arguments) -> AsyncIterator[Row]:
         for row in self._running.route(question_of(arguments)):
             yield row
+
+    async def call(self, arguments: Arguments) -> AsyncIterator[Row]:
+        """Two rows: that it rings, with the id by which it can be hung up, and that it was answered."""
+        caller, target, timeout = (arguments.get(name) for name in ("caller", "target", "timeout"))
+        seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_RING_S
+        try:
+            found = self._running.originate(str(caller), str(target), tenant=_tenant(arguments), timeout=seconds)
+            yield {"id": found.id, "state": "ringing", "caller": str(caller), "callee": str(target)}
+            answered = await found
+        except CallOutcome as outcome:
+            raise ControlError(f"{outcome.reason.id} {outcome.reason.text}") from None
+        yield {"id": found.id, "state": "answered", "caller": answered.own_number, "callee": str(target)}
 
     async def hangup(self, arguments: Arguments) -> AsyncIterator[Row]:
         call = str(arguments.get("id"))

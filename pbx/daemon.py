@@ -69,7 +69,7 @@ from sipcore.aio.tcp import TcpLimits
 from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
 from sipcore.session_timer import SessionPolicy
-from voipat import App, CallState, KeepAlivePolicy, MemoryLocation, Registrar, events, reasons
+from voipat import App, CallState, KeepAlivePolicy, MemoryLocation, Origination, Registrar, events, reasons
 from voipat._version import __version__
 from voipat.recorder import Recorder
 
@@ -515,9 +515,16 @@ class Daemon:
         """The messages of mailboxes; each look into one is told to the log."""
         return voicemail_rows(self._mailboxes, self._outbox, arguments)
 
+    def originate(self, caller: str, target: str, *, tenant: str | None, timeout: float) -> Origination:
+        """Rings an extension and leads it on to the target. Raises: Rejected, ValueError without a tenant."""
+        domain = tenant or self._config.server.default_tenant
+        if domain is None:
+            raise ValueError("there is no default tenant: --tenant says whose extension it is")
+        return self._app.call(caller, target, tenant=domain, timeout=timeout)
+
     def hang_up(self, call: str) -> bool:
         """Ends the call; False when there is none of this id."""
-        found = self._app.call(call)
+        found = self._app.find_call(call)
         if found is None:
             return False
         found.end("server", reasons.OPERATOR)

@@ -37,7 +37,7 @@ class Lamps:
     def attach(self, app: App) -> None:
         """Serve the users of the App."""
         app.subscribe(self._dialogs.on_event, self._dialogs.EVENTS)
-        app.notifier(self._dialogs.attach(app.call))
+        app.notifier(self._dialogs.attach(app.find_call))
         app.notifier(self._mwi)
         self._presence.attach(app)
 

@@ -29,6 +29,7 @@ from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.message_summary import Mailbox, message_summary
 from voipat.messages import Message
 from voipat.network import Network, SocketNetwork
+from voipat.originating import Origination
 from voipat.presence import Presence
 from voipat.proxy import Decision, Forward, Proxy, ProxyRequest, Reject, to_registered
 from voipat.reasons import Reason
@@ -82,6 +83,7 @@ __all__ = [
     "NoAnswer",
     "Notifier",
     "Number",
+    "Origination",
     "PasswordAccounts",
     "Presence",
     "Pressed",

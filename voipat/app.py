@@ -47,7 +47,7 @@ from voipat.advertising import Advertising
 from voipat.asking import ask
 from voipat.auth_gate import Gate
 from voipat.bodies import ACCEPTABLE, ACCEPTED, ENCODINGS, UnsupportedBodyError, session_description
-from voipat.call import Call, CallState, Parties, read_offer
+from voipat.call import DEFAULT_RING_S, Call, CallState, Parties, read_offer
 from voipat.conference import DEFAULT_LIMIT, DEFAULT_RATE, Conference, Room
 from voipat.connected import ConnectedPolicy
 from voipat.errors import CallOutcome, Rejected
@@ -60,6 +60,7 @@ from voipat.media_leg import MediaPlane
 from voipat.media_watch import MediaWatch
 from voipat.messages import Message, MessageHandler, Messages, text_message
 from voipat.network import NamingNetwork, Network, SocketNetwork
+from voipat.originating import Admit, Origination, originate
 from voipat.overload import Overload
 from voipat.presence import Presence
 from voipat.proxy import Proxy
@@ -122,6 +123,9 @@ class App:
     Without it, those contacts that are users of the leg's own tenant. `on_connected`: asked with a leg and the one that
     it is joined with; whom its peer is told to talk with, None for nobody.
     """
+
+    _on_bridge: BridgeHandler | None = None
+    _admit: Admit | None = None
 
     def __init__(  # noqa: PLR0913  # the composition: every part by name
         self,
@@ -193,7 +197,6 @@ class App:
         self._route_secret = route_secret
         self._on_refer, self.on_redirect, self.on_connected = on_refer, on_redirect, on_connected
         self._on_message: MessageHandler | None = None
-        self._on_bridge: BridgeHandler | None = None
         # Set by what is attached to it.
         self.presence: Presence | None = None
         self.subscriptions: Final = Subscriptions(
@@ -353,7 +356,25 @@ class App:
         """The rooms that are open."""
         return () if self._switch is None else tuple(self._switch.rooms.values())
 
-    def call(self, identifier: str) -> Call | None:
+    def call(self, caller: str, target: str | Uri, *, tenant: str, timeout: float = DEFAULT_RING_S) -> Origination:
+        """Ring the phones of a user; who answers is led on as if he had dialled the target.
+
+        `call = await app.call("1001", "1002", tenant="office.test")` is his call, which goes on by itself. To stop
+        waiting, or `hang_up` of what this returns, ends it. Raises: Rejected for a target that is no URI; when awaited
+        Rejected and NoAnswer, when no phone of the user takes the call; ValueError before the start of the App.
+        """
+        if self._switch is None or self.gate.draining:
+            raise ValueError("calls are made between the start and the end of the App")
+        return originate(self._switch, caller, target, tenant=tenant, timeout=timeout, admit=self._admit)
+
+    def admit_calls(self, admit: Admit) -> None:
+        """Let `admit(call, caller)` hold the places of a call that nobody dialled, from before it rings to its answer.
+
+        What it raises, a Rejected, refuses the call. Its handler then takes its places as that of any other call.
+        """
+        self._admit = admit
+
+    def find_call(self, identifier: str) -> Call | None:
         """A call under way by its id."""
         return None if self._switch is None else self._switch.calls.get(identifier)
 

@@ -93,6 +93,8 @@ class Role:
 class Call:
     """A call as its handler sees it. Made by the App, or by `dial`."""
 
+    # The call without a phone that this one was dialled for; for the modules of this package.
+    origin: Call | None = None
     # Whether a re-INVITE of ours is on its way that makes up for what the 183 said.
     agrees = False
     was_acknowledged = False
@@ -397,6 +399,8 @@ class Call:
             bridge.begin()
             tell(other, self)
             bridge.connect()
+            if self.origin is not None:
+                self.origin.joined()
             if self.early_answer:
                 agree_on_codec(self)
             await bridge.over()
@@ -839,6 +843,22 @@ class Call:
         except ParseError:
             callee = to.user or to.host
         self.role = Role(to, from_, number, callee, by.own_number)
+
+    def take_part(self, *, shown: str) -> None:
+        """Be a call without a phone, for which others are dialled: they show this."""
+        self.role = Role(self.to, self.from_, shown, self.callee)
+
+    def joined(self, since: Call | None = None) -> None:
+        """A call without a phone counts as answered when the two that it was made for talk, or as `since` was."""
+        if self.answered is None and self.outcome is None:
+            self._mark_answered()
+            if since is not None:
+                self.answered, self._answered_now = since.answered, since._answered_now
+
+    @property
+    def attempted(self) -> int:
+        """How many phones and trunks it has called."""
+        return self._attempted
 
     def adopt_again(self, attempt: Call) -> None:
         """Own a call that is up already until it ends."""

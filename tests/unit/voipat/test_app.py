@@ -151,7 +151,7 @@ def test_leaving_the_app_hangs_up_every_call() -> None:
         bob.answers(after=0.5)
         alice.dial("bob")
         world.run(until=world.now + 2.0)
-        assert [call.caller for call in app.calls] == ["alice"] and app.call(app.calls[0].id) is app.calls[0]
+        assert [call.caller for call in app.calls] == ["alice"] and app.find_call(app.calls[0].id) is app.calls[0]
     ends = [event for event in told if isinstance(event, events.CallEnded)]
     assert [(end.leg, end.cause.id) for end in ends] == [("a", "VP-4007"), ("b", "VP-4007")]
 

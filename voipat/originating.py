@@ -1,0 +1,139 @@
+"""A call that nobody dialled: the phones of one user ring, and who answers is led on as if he had dialled the other.
+
+    V (a call without a phone) ── dial ──▶ A's phones ── answered ──▶ handler of the target, for A's call ──▶ B
+
+V is the first leg of it all, and the owner of A's: it is listed, hung up, and has a CDR like a call that came in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING, Final
+
+from sipcore.errors import ParseError
+from sipcore.uri import Uri, escape_user
+from voipat import events, reasons
+from voipat.errors import CallOutcome, Cancelled, Rejected, Transferred
+from voipat.legs import OutboundLeg
+
+if TYPE_CHECKING:
+    from voipat.call import Call
+    from voipat.switch import Switch
+
+Admit = Callable[["Call", str], AbstractContextManager[None]]
+
+
+class Origination:
+    """`call = await app.call("1001", "1002")`: the call of who answered; who stops waiting has hung up."""
+
+    def __init__(self, first: Call, target: Uri, admit: Admit | None, timeout: float, caller: str) -> None:
+        self._first: Final = first
+        self._target = target
+        self._admit = admit
+        self._timeout = timeout
+        self._caller = caller
+        self._answered: asyncio.Future[Call] = first.switch.loop.create_future()
+
+    @property
+    def id(self) -> str:
+        """Of the call, in lists and CDRs."""
+        return self._first.id
+
+    def hang_up(self) -> None:
+        """End it, however far it is."""
+        self._first.end("server", reasons.CALLER_GAVE_UP)
+
+    def __await__(self) -> Generator[object, None, Call]:
+        """Until the first phone answers. Raises: Rejected, NoAnswer, Cancelled, HungUp."""
+        return self._wait().__await__()
+
+    async def _wait(self) -> Call:
+        try:
+            return await asyncio.shield(self._answered)
+        except asyncio.CancelledError:
+            self.hang_up()
+            raise
+
+    async def run(self) -> None:
+        """In a task of its own."""
+        first = self._first
+        first.task = asyncio.current_task()
+        outcome = await first.switch.run_handler(first, self._lead)
+        if not self._answered.done():
+            self._answered.set_exception(outcome or first.outcome or Rejected(reasons.CALLER_GAVE_UP))
+            # Nobody has to wait for it.
+            self._answered.exception()
+
+    async def _lead(self, first: Call) -> None:
+        with ExitStack() as places:
+            if self._admit is not None:
+                places.enter_context(self._admit(first, self._caller))
+            call = await first.dial(self._caller, timeout=self._timeout)
+            call.origin = first
+            call.take_role(self._target, by=call)
+            handler = first.switch.handler_of(call)
+            if handler is None:
+                raise Rejected(reasons.UNKNOWN_NUMBER)
+            self._answered.set_result(call)
+        # What the handler takes for the call comes in place of what was taken until now: nothing is awaited between.
+        outcome: CallOutcome | None = None
+        try:
+            await handler(call)
+        except Transferred:
+            # It goes on in the hands of another.
+            first.release(call)
+            raise
+        except CallOutcome as raised:
+            outcome = raised
+            if call.outcome is not None and first.answered is None and call.attempted:
+                raise Cancelled(reasons.CALLER_GAVE_UP) from None
+            raise
+        finally:
+            if not isinstance(outcome, Rejected) and not (call.attempted and first.answered is None):
+                # A service took it, as soon as the phone was answered.
+                first.joined(call)
+            if call in first.attempts:
+                call.settle(outcome)
+
+
+def originate(
+    switch: Switch, caller: str, target: str | Uri, *, tenant: str, timeout: float, admit: Admit | None
+) -> Origination:
+    """As `App.call`."""
+    from voipat.call import Call, Parties
+
+    uri = _uri_of(target, tenant)
+    name = uri.user or uri.host if uri.host == tenant else str(uri)
+    identifier = switch.entropy.token(8)
+    parties = Parties(identifier, identifier, tenant, caller, name)
+    first = Call(switch, OutboundLeg(switch.exchange, None), parties, to=uri, caller=Uri("sip", uri.user, tenant))
+    # Its phones show whom they are going to talk to.
+    first.take_part(shown=name)
+    switch.publish(
+        events.CallStarted(
+            id=identifier,
+            linked_id=identifier,
+            tenant=tenant,
+            leg="a",
+            direction="outbound",
+            caller=caller,
+            callee=name,
+            call_id=identifier,
+            started=first.started,
+        )
+    )
+    switch.calls[identifier] = first
+    found = Origination(first, uri, admit, timeout, caller)
+    switch.spawn(found.run())
+    return found
+
+
+def _uri_of(target: str | Uri, tenant: str) -> Uri:
+    if isinstance(target, Uri):
+        return target
+    try:
+        return Uri.parse(target) if ":" in target else Uri("sip", escape_user(target), tenant)
+    except ParseError as error:
+        raise Rejected(reasons.BAD_TARGET) from error
