@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What follows `voipat voicemail`."""
     parser.add_argument("action", choices=ACTIONS, help="export writes a WAV file")
     parser.add_argument("id", metavar="ID", nargs="?", help="of a message, as list shows it")
-    parser.add_argument("--tenant", metavar="DOMAIN", help="list only this tenant")
+    parser.add_argument("--tenant", metavar="DOMAIN", help="only messages of this tenant")
     parser.add_argument("--mailbox", metavar="NUMBER", help="list only this mailbox")
     parser.add_argument("--output", metavar="FILE", help="of export; - is the standard output")
 

@@ -28,12 +28,12 @@ _MOST: Final = 1 << 30
 async def voicemail_rows(boxes: Mailboxes, outbox: Outbox, arguments: Mapping[str, object]) -> AsyncIterator[Row]:
     """The answer to `voipat voicemail`. Raises: ControlError."""
     action = str(arguments.get("action"))
+    wanted, mailbox = (None if (value := arguments.get(name)) is None else str(value) for name in _FILTERS)
     if action == "list":
-        tenant, mailbox = (None if (value := arguments.get(name)) is None else str(value) for name in _FILTERS)
-        for domain, message in boxes.all(tenant, mailbox):
+        for domain, message in boxes.all(wanted, mailbox):
             yield message_row(domain, message, outbox.waiting(domain, message.id))
         return
-    tenant, message = _found(boxes, str(arguments.get("id")))
+    tenant, message = _found(boxes, wanted, str(arguments.get("id")))
     match action:
         case "show":
             yield message_row(tenant, message, outbox.waiting(tenant, message.id))
@@ -69,8 +69,8 @@ def message_row(tenant: str, message: MessageRecord, mail: MailRecord | None = N
     return row
 
 
-def _found(boxes: Mailboxes, message_id: str) -> tuple[str, MessageRecord]:
-    for tenant, message in boxes.all(None, None):
+def _found(boxes: Mailboxes, wanted: str | None, message_id: str) -> tuple[str, MessageRecord]:
+    for tenant, message in boxes.all(wanted, None):
         if message.id == message_id:
             return tenant, message
     raise ControlError(f"there is no message {message_id}", exit_status=NOT_FOUND)
