@@ -299,15 +299,17 @@ def _check(options: argparse.Namespace) -> int:
     from pbx import programs
     from pbx.dial_plan import warnings_of
     from pbx.mail_config import mail_warnings
+    from pbx.media_warnings import media_warnings
 
     checked = config.load(options.file, options.settings)
     programs.load(checked.tenants)
     certificates = config.load_tls(checked, datetime.now(UTC).timestamp())  # noqa: TID251  the operator's clock
     if certificates is not None and certificates.expired:
         raise ConfigError(certificates.expired)
-    plans = (text for tenant in checked.tenants for text in warnings_of(tenant))
-    own = certificates.warnings if certificates is not None else ()
-    for warning in (*own, *plans, *mail_warnings(checked.server.mail, checked.tenants)):
+    server, tenants = checked.server, checked.tenants
+    secrecy = (*(() if certificates is None else certificates.warnings), *media_warnings(server, tenants))
+    plans = (text for tenant in tenants for text in warnings_of(tenant))
+    for warning in (*secrecy, *plans, *mail_warnings(server.mail, tenants)):
         print(f"warning: {output.printable(warning)}", file=sys.stderr)
     extensions = sum(len(tenant.extensions) for tenant in checked.tenants)
     print(f"{options.file}: ok, {len(checked.tenants)} tenants, {extensions} extensions")

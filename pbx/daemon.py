@@ -45,6 +45,7 @@ from pbx.lamps import Lamps
 from pbx.listeners import ListeningNetwork
 from pbx.logs import LogSession
 from pbx.mail_config import mail_warnings
+from pbx.media_warnings import media_warnings
 from pbx.output import Row
 from pbx.persistence import BindingKeeper, CdrListener, restore_bindings, restored_state
 from pbx.prompts import Prompts
@@ -304,7 +305,8 @@ class Daemon:
         await stack.enter_async_context(self._app)
         self._announce()
         plans = (text for tenant in self._config.tenants for text in warnings_of(tenant))
-        for warning in (*plans, *mail_warnings(self._config.server.mail, self._config.tenants)):
+        open_keys = media_warnings(self._config.server, self._config.tenants)
+        for warning in (*plans, *open_keys, *mail_warnings(self._config.server.mail, self._config.tenants)):
             self._warn(warning)
 
     def _open_mailboxes(self) -> Mailboxes:

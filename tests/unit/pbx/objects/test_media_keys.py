@@ -10,6 +10,7 @@ from pbx import config
 from pbx.directory import Directory
 from pbx.errors import ConfigError
 from pbx.export import toml_of
+from pbx.media_warnings import media_warnings
 from pbx.store.sqlite import SqliteStore
 from sipcore.sdp_security import SrtpPolicy
 from voipat import SrtpRules
@@ -101,6 +102,22 @@ def test_the_keys_survive_the_store_and_the_export(tmp_path: Path) -> None:
 def test_what_cannot_work_is_told_with_what_is_allowed(override: str, said: str) -> None:
     (fault,) = faults(TEXT, override)
     assert fault.startswith(f"--set:1: {said}"), fault
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ('srtp = "required"\nsrtp_exchange = "sdes"', "is offered DTLS-SRTP alone"),
+        ('srtp = "optional"\nsdes_over_plain = true', "keys in SDP go over udp"),
+        ('srtp = "off"\nsdes_over_plain = true', None),
+        ('srtp = "required"\nsdes_over_plain = true\ntransport = "tls"', None),
+    ],
+)
+def test_a_trunk_over_plain_signalling_is_warned_of(keys: str, said: str | None) -> None:
+    text = f'[[tenant]]\ndomain = "a.test"\n[[tenant.trunk]]\nname = "carrier"\nhost = "192.0.2.1"\n{keys}\n'
+    loaded = config.parse(text, environ={})
+    found = list(media_warnings(loaded.server, loaded.tenants))
+    assert len(found) == (said is not None) and all(str(said) in warning for warning in found)
 
 
 def test_encryption_cannot_be_promised_for_calls_that_only_pass() -> None:
