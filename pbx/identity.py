@@ -40,7 +40,9 @@ def outbound_names(config: TrunkConfig, call: Call | None, caller_id: str | None
 
     Raises: Rejected when the caller's number is not allowed there and is not to be replaced.
     """
-    number = _allowed(config, caller_id or ("" if call is None else call.caller))
+    shown = None if call is None or caller_id else call.shown_as
+    own = "" if call is None else call.caller
+    number = _allowed(config, caller_id or (own if shown is None else number_of(shown.uri)))
     hidden = call is not None and is_hidden(call)
     headers: list[tuple[str, str]] = []
     if config.trusted and number:
@@ -52,6 +54,7 @@ def outbound_names(config: TrunkConfig, call: Call | None, caller_id: str | None
     if hidden:
         return Names(ANONYMOUS, tuple(headers))
     name = None if call is None or caller_id else call.display_name
+    name = name if shown is None else shown.display_name
     return Names(NameAddr(Uri("sip", escape_user(number) or None, config.domain), name), tuple(headers))
 
 

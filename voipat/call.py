@@ -31,7 +31,7 @@ from voipat import events, reasons, waiting
 from voipat.accounts import Identity, TrunkIdentity
 from voipat.changes import Changes
 from voipat.connected import Acquaintance, Connected, learn, response_headers, set_connected, tell
-from voipat.dialing import DialTarget, Fork, resolve_targets
+from voipat.dialing import DialTarget, Fork, added_headers, resolve_targets
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Redirected, Rejected, Transferred
 from voipat.gateway import Gateway
 from voipat.holding import change_hold, stop_music
@@ -98,6 +98,8 @@ class Call:
     # Whether a re-INVITE of ours is on its way that makes up for what the 183 said.
     agrees = False
     was_acknowledged = False
+    # Who those that it dials are told that calls, where that is not the caller itself.
+    shown_as: NameAddr | None = None
     was_referred = False  # a REFER came in this dialog, whatever became of it
     # While it is away from a bridge to talk with a target; for the modules of this package.
     consulting: Consultation | None = None
@@ -335,6 +337,14 @@ class Call:
         """
         await transfer(self, target, how=how, timeout=timeout)
 
+    def set_caller_id(self, number: str | Uri, *, name: str | None = None) -> None:
+        """Show those that are dialled from now on this caller: a number of the tenant or a URI, `name` for the display.
+
+        The CDR, limits and rights stay those of the caller; a trunk takes only numbers that it allows.
+        Raises: ValueError for no address.
+        """
+        self.shown_as = NameAddr(self._uri_of(number), name)
+
     async def set_connected(self, target: str | Uri, *, name: str | None = None) -> None:
         """Tell the peer whom it talks with from now on: a number of the tenant, or a URI; `name` is for its display.
 
@@ -342,14 +352,15 @@ class Call:
         not be told, as a trunk that is not trusted, is not. Raises: ValueError for no address, HungUp, Cancelled.
         """
         self._check()
+        set_connected(self, Connected(NameAddr(self._uri_of(target), name)))
+
+    def _uri_of(self, target: str | Uri) -> Uri:
+        if isinstance(target, Uri):
+            return target
         try:
-            uri = target if isinstance(target, Uri) else Uri.parse(self._address_of(target))
+            return Uri.parse(target if ":" in target else f"sip:{escape_user(target)}@{self.tenant or self.to.host}")
         except ParseError as error:
             raise ValueError(f"{target!r} is nobody's address") from error
-        set_connected(self, Connected(NameAddr(uri, name)))
-
-    def _address_of(self, target: str) -> str:
-        return target if ":" in target else f"sip:{escape_user(target)}@{self.tenant or self.to.host}"
 
     async def send_message(self, text: str) -> Reason | None:
         """Send text to the peer within the call (RFC 3428); None when it took it, else why not.
@@ -359,17 +370,24 @@ class Call:
         self._check()
         return await send_in_call(self, text)
 
-    async def dial(self, targets: DialTarget | Sequence[DialTarget], *, timeout: float = DEFAULT_RING_S) -> Call:
+    async def dial(
+        self,
+        targets: DialTarget | Sequence[DialTarget],
+        *,
+        timeout: float = DEFAULT_RING_S,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Call:
         """Ring all targets together until one answers; that call, to be bridged. The others are cancelled.
 
         A target is a user of the caller's tenant ("1002"), a SIP URI, or a binding. What the phones signal before
-        the answer (ringing, early media) goes to the caller.
+        the answer (ringing, early media) goes to the caller. `headers` are added to each INVITE: `Alert-Info`, `X-…`.
 
-        Raises: Rejected with the best refusal, NoAnswer after `timeout` seconds; HungUp, Cancelled.
+        Raises: ValueError for a header that is ours to write; Rejected with the best refusal, NoAnswer after `timeout`
+        seconds; HungUp, Cancelled.
         """
         self._check()
         self._check_media()
-        fork = Fork(self, resolve_targets(self, targets))
+        fork = Fork(self, resolve_targets(self, targets), added_headers(headers))
         self.note("%s rings %d contacts for %g s", self.id, fork.size, timeout)
         timer = self._switch.loop.call_later(timeout, fork.expire)
         waiter = self._waiter()

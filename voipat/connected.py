@@ -85,6 +85,8 @@ def identity_of(call: Call) -> Connected:
     hidden = known.hides
     if isinstance(leg, InboundLeg):
         hidden = hidden or is_anonymous(leg.request.from_.uri) or wants_privacy(call.header("Privacy"))
+    if call.shown_as is not None:
+        return Connected(call.shown_as)
     if known.asserted is not None:
         return Connected(known.asserted, hidden)
     uri = Uri("sip", escape_user(call.own_number), call.tenant or call.from_.host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -54,11 +55,71 @@ class Target:
     others: tuple[Target, ...] = ()
 
 
+Headers = tuple[tuple[str, str], ...]
+
+# What routes, identifies and describes a request is ours to write; everything else a program may add.
+_OURS: Final = frozenset(
+    (
+        "via",
+        "v",
+        "from",
+        "f",
+        "to",
+        "t",
+        "call-id",
+        "i",
+        "cseq",
+        "contact",
+        "m",
+        "max-forwards",
+        "route",
+        "record-route",
+        "content-type",
+        "c",
+        "content-length",
+        "l",
+        "content-encoding",
+        "e",
+        "content-disposition",
+        "allow",
+        "supported",
+        "k",
+        "require",
+        "proxy-require",
+        "session-expires",
+        "x",
+        "min-se",
+        "authorization",
+        "proxy-authorization",
+        "rack",
+        "replaces",
+        "user-agent",
+        "timestamp",
+    )
+)
+_HEADER: Final = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")
+MAX_ADDED: Final = 32
+LONGEST_VALUE: Final = 1024
+
+
+def added_headers(headers: Sequence[tuple[str, str]]) -> Headers:
+    """Headers of a program for an INVITE. Raises: ValueError for what is none, or ours to write."""
+    for name, value in headers:
+        if not _HEADER.fullmatch(name) or name.lower() in _OURS:
+            raise ValueError(f"{name!r} is no header that can be added")
+        if len(value) > LONGEST_VALUE or not value.isprintable():
+            raise ValueError(f"the value of {name} has line ends or control characters, or is over {LONGEST_VALUE}")
+    if len(headers) > MAX_ADDED:
+        raise ValueError(f"more than {MAX_ADDED} headers")
+    return tuple(headers)
+
+
 class Fork:
     """The attempts of one `dial`."""
 
-    def __init__(self, caller: Call, targets: Sequence[Target]) -> None:
+    def __init__(self, caller: Call, targets: Sequence[Target], headers: Headers = ()) -> None:
         self._caller = caller
+        self.headers: Final = headers
         self._targets = targets[:MAX_TARGETS]
         self._open: list[Call] = []
         self._others: dict[Call, tuple[Target, ...]] = {}
@@ -337,7 +398,8 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
         attempt.srtp, attempt.codecs = target.gateway.srtp, target.gateway.codecs
     attempt.acquaintance.knows = number_told(identity_of(caller))
     body = _offer(attempt, caller.offered())
-    request = _invite(caller, target, forwards, leg, body, attempt.session.request_headers())
+    headers = (*attempt.session.request_headers(), *fork.headers)
+    request = _invite(caller, target, forwards, leg, body, headers)
     if target.gateway is not None:
         leg.login = target.gateway.login
         attempt.gateway = target.gateway
@@ -385,13 +447,13 @@ def _invite(  # each a part of the message
     forwards: int,
     leg: OutboundLeg,
     body: bytes,
-    session: tuple[tuple[str, str], ...],
+    added: Headers,
 ) -> Request:
     """Nothing of the caller's own message but the name: topology hiding (RFC 7092)."""
     host = caller.tenant or caller.from_.host
     # RFC 3323 §4.1.1.3: a caller who hides stays hidden.
     from_host = caller.from_.host if is_anonymous(caller.from_) else host
-    from_ = NameAddr(Uri("sip", caller.from_.user, from_host), caller.display_name)
+    from_ = caller.shown_as or NameAddr(Uri("sip", caller.from_.user, from_host), caller.display_name)
     to = NameAddr(Uri("sip", escape_user(target.callee), host) if target.flow is not None else target.uri)
     more: tuple[tuple[str, str], ...] = ()
     if (gateway := target.gateway) is not None:
@@ -404,7 +466,7 @@ def _invite(  # each a part of the message
         ("To", str(to)),
         ("Call-ID", leg.call_id),
         ("Allow", ALLOW),
-        *session,
+        *added,
         # RFC 6228 §4: a proxy may tell of each phone that refuses.
         ("Supported", "199"),
         *more,
