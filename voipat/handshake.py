@@ -13,6 +13,7 @@ from typing import Final
 
 from media import SrtpKeys
 from media.dtls import DtlsAssociation, DtlsStep
+from sipcore.sdp_security import Dtls
 
 Pair = tuple[str, int]
 
@@ -20,6 +21,11 @@ Pair = tuple[str, int]
 HANDSHAKE_S: Final = 5.0
 # Datagrams that wait for their turn; a peer that sends more before it is answered sends them again anyway.
 MAX_WAITING: Final = 16
+
+
+def same_association(before: Dtls, now: Dtls) -> bool:
+    """Whether a new description goes on with the handshake of before (RFC 8842 §5)."""
+    return now.role is None or (set(before.fingerprints) == set(now.fingerprints) and before.role == now.role)
 
 
 class Handshake:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from media import (
     CodecMissingError,
@@ -15,7 +15,6 @@ from media import (
     EncodedAudio,
     Engine,
     Port,
-    PortStats,
     SrtpKeys,
     StaleHandleError,
     maybe_suite,
@@ -36,8 +35,9 @@ from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
 from sipcore.sdp_security import Dtls, LocalSecurity, Sdes, SrtpPolicy
 from voipat.advertising import Advertising
 from voipat.events import LeftWhy, MediaFigures
-from voipat.handshake import Handshake
+from voipat.handshake import Handshake, same_association
 from voipat.leg_audio import ALL_CODECS, LegAudio, LegCodecs, codecs_named, own_formats
+from voipat.leg_pairing import event_map, media_figures, payload_map, shares_codec, translation
 from voipat.security import SecurityMaker, SrtpRules
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ logger: Final = logging.getLogger("voipat")
 # Which of our addresses leads to the rest of the world (RFC 5737: nobody's address; nothing is sent).
 _ELSEWHERE: Final = "203.0.113.1"
 _LOOPBACK: Final = "127.0.0.1"
-
-
 _NOTHING_ADVERTISED: Final = Advertising(None)
 
 
@@ -270,7 +268,7 @@ class MediaLeg:
     @property
     def formats(self) -> tuple[RtpFormat, ...]:
         """What the peer takes, under its numbers, the codec in use first."""
-        return tuple(pair.send for pair in self._pairs())
+        return tuple(pair.send for pair in self.pairs())
 
     @property
     def codec(self) -> str | None:
@@ -293,9 +291,9 @@ class MediaLeg:
             return
         for leg in (self, other):
             leg._stand_up("left")
-        there, back = _payload_map(self, other), _payload_map(other, self)
-        translated = _translation(self, other), _translation(other, self)
-        if _shares_codec(self, there) and _shares_codec(other, back):
+        there, back = payload_map(self, other), payload_map(other, self)
+        translated = translation(self, other), translation(other, self)
+        if shares_codec(self, there) and shares_codec(other, back):
             self._relay_only(other)
         elif translated[0] and translated[1]:
             self._relay_only(other)
@@ -304,7 +302,7 @@ class MediaLeg:
         else:
             self._transcode(other)
             translated = None, None
-            there, back = {**there, **_event_map(self, other)}, {**back, **_event_map(other, self)}
+            there, back = {**there, **event_map(self, other)}, {**back, **event_map(other, self)}
         self._engine.connect(
             self.port,
             other.port,
@@ -491,15 +489,16 @@ class MediaLeg:
         wanted = direction.limited_to(self.own_direction)
         return LocalMedia(self._address, self.port.rtp_port, tuple(formats), wanted, security=self._security)
 
-    def _pairs(self) -> tuple[FormatPair, ...]:
+    def pairs(self) -> tuple[FormatPair, ...]:
+        """What was negotiated, the telephone-event last."""
         found = self.negotiated
         if found is None:
             return ()
         return found.formats if found.telephone_event is None else (*found.formats, found.telephone_event)
 
-    def _passed_pairs(self) -> tuple[FormatPair, ...]:
+    def passed_pairs(self) -> tuple[FormatPair, ...]:
         """What goes through a bridge as it comes."""
-        return self.negotiated.formats if self.keeps_keys and self.negotiated is not None else self._pairs()
+        return self.negotiated.formats if self.keeps_keys and self.negotiated is not None else self.pairs()
 
     def _apply(self, negotiated: NegotiatedAudio, *, anew: bool = False) -> None:
         if not self._is_open:
@@ -517,7 +516,7 @@ class MediaLeg:
             self.port,
             None if is_nowhere else negotiated.remote,
             remote_rtcp=None if is_nowhere else negotiated.remote_rtcp,
-            payload_types=[pair.receive.payload_type for pair in self._pairs()],
+            payload_types=[pair.receive.payload_type for pair in self.pairs()],
             telephone_event=None if digits is None else digits.receive.payload_type,
             event_rate=None if digits is None else digits.receive.clock_rate,
             clock_rate=negotiated.formats[0].receive.clock_rate,
@@ -562,7 +561,7 @@ class MediaLeg:
 
     def _shake_hands(self, found: Dtls, remote: Address) -> None:
         """One association for a session, until the other side has another certificate or another part (RFC 8842 §5)."""
-        if self._handshake_with is not None and _same_association(self._handshake_with, found):
+        if self._handshake_with is not None and same_association(self._handshake_with, found):
             return
         self._end_handshake()
         if self._suite is None:
@@ -599,63 +598,3 @@ class MediaLeg:
         if self._handshake is not None:
             self._handshake.close()
         self._handshake = self._handshake_with = None
-
-
-def _same_association(before: Dtls, now: Dtls) -> bool:
-    return now.role is None or (set(before.fingerprints) == set(now.fingerprints) and before.role == now.role)
-
-
-def media_figures(stats: PortStats, codec: str | None) -> MediaFigures:
-    """What the CDR says of a port that spoke that codec."""
-    heard, said = stats.heard(codec or ""), stats.said(codec or "")
-    return MediaFigures(
-        codec=codec,
-        packets_received=stats.packets_in,
-        packets_sent=stats.packets_out,
-        lost=stats.lost,
-        loss=stats.loss,
-        jitter_ms=stats.jitter_ms,
-        mos=None if heard is None else round(heard.mos, 2),
-        loss_out=stats.remote_loss,
-        jitter_out_ms=None if said is None else stats.rtcp.remote_jitter_ms,
-        mos_out=None if said is None else round(said.mos, 2),
-        round_trip_ms=stats.rtcp.round_trip_ms,
-    )
-
-
-def _payload_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
-    """Payload type that we receive from `source` → the one that `target`'s peer wants."""
-    found: dict[int, int] = {}
-    for pair in source._passed_pairs():
-        match = next((other for other in target._pairs() if other.send.matches(pair.receive)), None)
-        if match is not None:
-            found[pair.receive.payload_type] = match.send.payload_type
-    return found
-
-
-def _event_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
-    """Digits that are pressed anew: their clocks may differ."""
-    mine = not source.keeps_keys and source.negotiated and source.negotiated.telephone_event
-    theirs = target.negotiated and target.negotiated.telephone_event
-    return {mine.receive.payload_type: theirs.send.payload_type} if mine and theirs else {}
-
-
-def _shares_codec(source: MediaLeg, payload_map: Mapping[int, int]) -> bool:
-    """Whether what `source` sends first of all is passed on as it is."""
-    pairs = source._pairs()
-    return bool(pairs) and pairs[0].receive.payload_type in payload_map
-
-
-class _Translation(NamedTuple):
-    types: dict[int, int]
-    how: tuple[int, str]
-
-
-def _translation(source: MediaLeg, target: MediaLeg) -> _Translation | None:
-    """Between the two laws of G.711, octet by octet in the relay."""
-    mine, theirs = source._pairs(), target._pairs()
-    if not mine or not theirs or {source.codec, target.codec} != {"PCMU", "PCMA"}:
-        return None
-    number = mine[0].receive.payload_type
-    law = "to_alaw" if target.codec == "PCMA" else "to_ulaw"
-    return _Translation({number: theirs[0].send.payload_type}, (number, law))
