@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 import voipat
 from voipat.testing import SimWorld
+from voipat.testing.audio import Talker
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
@@ -68,6 +73,69 @@ def test_room_lets_everybody_hear_the_others_and_mutes_by_key() -> None:
         world.run()
         assert talks.ended_by == "peer"
         assert world.leaks() == []
+
+
+def test_note_records_what_is_said_and_plays_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with SimWorld(app_of("note.py")) as world:
+        caller = world.phone("sip:caller@elsewhere.example", tone=1000)
+        call = caller.dial("sip:note@127.0.0.1").hears(440).waits(3.0).presses("#").hears(1000)
+        world.run()
+        assert call.was_answered and call.ended_by == "peer"
+        assert world.leaks() == []
+    (path,) = (tmp_path / "notes").iterdir()
+    assert path.stat().st_size > 2 * 2 * 8000 * 2.5
+
+
+class Silent(Talker):
+    """Says nothing, packet by packet."""
+
+    def packet(self, *, skipped: int = 0) -> bytes:
+        return super().packet(skipped=skipped)[:12] + b"\xff" * 160
+
+
+def test_bot_answers_what_was_said_in_its_own_voice() -> None:
+    with SimWorld(app_of("bot.py")) as world:
+        caller = world.phone("sip:caller@elsewhere.example", tone=700)
+        call = caller.dial("sip:bot@127.0.0.1")
+        world.run(until=3.0)
+        assert call.was_answered and not call.heard.hears(1400)
+        old = call._talker
+        assert old is not None
+        call._talker = Silent(old.ssrc, old.sequence, old.timestamp, 0, old.payload_type)
+        world.run(until=5.0)
+        assert call.heard.hears(1400), "an octave higher"
+        call.hang_up()
+        world.run()
+        assert world.leaks() == []
+
+
+def test_devices_registers_phones_beside_a_web_application() -> None:
+    module = runpy.run_path(str(ROOT / "examples" / "devices.py"))
+    with SimWorld(module["app"]) as world:
+        alice = world.phone("sip:alice@127.0.0.1", password="wonderland").register(refresh=False)
+        world.run(until=1.0)
+        assert ask(module["api"], "/users/alice/devices") == [str(alice.contact)]
+        assert ask(module["api"], "/users/bob/devices") == []
+
+
+def ask(api: FastAPI, path: str) -> object:
+    """What the application answers to a GET, without a socket."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"", "headers": [],
+        "scheme": "http", "http_version": "1.1", "server": ("127.0.0.1", 8000), "client": ("127.0.0.1", 1),
+        "root_path": "",
+    }  # fmt: skip
+    asyncio.run(api(scope, receive, send))
+    return json.loads(b"".join(each.get("body", b"") for each in sent))
 
 
 def python_blocks() -> list[tuple[str, str]]:
