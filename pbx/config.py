@@ -53,11 +53,15 @@ MAX_PASSWORDS_NAMED: Final = 3  # sample passwords shown one by one before "and 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One SIP listening point: transport "udp", "tcp" or "tls", an IP literal, a port (0: any free one)."""
+    """One SIP listening point: transport "udp", "tcp" or "tls", an IP literal, a port (0: any free one).
+
+    `advertised`: the address that its peers are told instead of `host`, "" when it has none of its own.
+    """
 
     transport: str
     host: str
     port: int
+    advertised: str = ""
 
     @property
     def loopback(self) -> bool:
@@ -117,6 +121,8 @@ class ServerConfig(MediaKeys):
 
     data: Path
     listen: tuple[str, ...] = ("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060")
+    # What `?advertised=` of a listener says, by the listener's address.
+    listen_advertised: tuple[tuple[str, str], ...] = ()
     media: MediaConfig = MediaConfig()
     advertised: str | None = None
     local_networks: tuple[str, ...] = ()
@@ -192,6 +198,7 @@ def data_directory(environ: Mapping[str, str] = os.environ) -> Path:
 def parse_listener(value: object) -> Listener:
     """The listener written as `udp://127.0.0.1:5060`; `localhost` and a missing port are understood.
 
+    Behind a 1:1 NAT `udp://10.0.0.5:5060?advertised=203.0.113.7`.
     Raises: ValueError, with what is allowed.
     """
     allowed = "a listener such as 'udp://127.0.0.1:5060' or 'tcp://[::1]:5060' (an address, not a name)"
@@ -201,9 +208,21 @@ def parse_listener(value: object) -> Listener:
         port = DEFAULT_PORTS[url.scheme] if url.port is None else url.port
     except (ValueError, KeyError):
         raise ValueError(allowed) from None
-    if url.scheme not in DEFAULT_PORTS or url.path or url.query or url.fragment or url.username is not None:
+    if url.scheme not in DEFAULT_PORTS or url.path or url.fragment or url.username is not None:
         raise ValueError(allowed)
-    return Listener(url.scheme, host, port)
+    return Listener(url.scheme, host, port, _advertised_in(url.query, host) if url.query else "")
+
+
+def _advertised_in(query: str, host: str) -> str:
+    allowed = f"after '?' give advertised=ADDRESS, an IPv{6 if ':' in host else 4} address as the listener's"
+    key, _, value = query.partition("=")
+    try:
+        public = str(ipaddress.ip_address(value.strip("[]")))
+    except ValueError:
+        raise ValueError(allowed) from None
+    if key != "advertised" or (":" in public) != (":" in host):
+        raise ValueError(allowed)
+    return public
 
 
 def parse_media(value: object) -> MediaConfig:
@@ -253,6 +272,8 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
         "prompts",
     )
     keys = [f"server.{key}" for key in fixed if getattr(old.server, key) != getattr(new.server, key)]
+    if old.server.listen_advertised != new.server.listen_advertised and "server.listen" not in keys:
+        keys.append("server.listen")
     if old.server.log.format != new.server.log.format:
         keys.append("server.log.format")
     if _mutual(old.server) != _mutual(new.server):
@@ -281,7 +302,11 @@ def _read(report: Report, environ: Mapping[str, str]) -> Config:
 
 def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
     default = ServerConfig(data=data_directory(environ))
-    listen = table.take_list("listen", lambda value: str(parse_listener(value)), default.listen)
+    listeners = table.take_list("listen", parse_listener, default.listeners)
+    listen = tuple(str(listener) for listener in listeners)
+    told = {(listener.host, listener.advertised) for listener in listeners if listener.advertised}
+    if len({host for host, _ in told}) < len(told):
+        table.refuse("listen", "gives one address two advertised ones")
     if not listen:
         table.refuse("listen", "an empty list is not allowed, give at least one listener")
     elif len({*listen}) < len(listen):
@@ -290,6 +315,7 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
     server = ServerConfig(
         data=Path(table.take("data", _directory, str(default.data))),
         listen=listen,
+        listen_advertised=tuple(sorted(told)),
         media=table.take("media", parse_media, default.media),
         advertised=table.take("advertised", ip_address, "") or advertised,
         local_networks=table.take_list("local_networks", network, ()),

@@ -265,6 +265,7 @@ class Daemon:
             recorder=self._recorder,
             drops_scanners=server.guard.scanners,
             advertised=server.advertised,
+            advertised_on=dict(server.listen_advertised),
             local_networks=[ip_network(text) for text in server.local_networks],
             large_by_tcp=server.large_by_tcp,
             server=f"voipat/{__version__}",

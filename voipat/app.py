@@ -109,7 +109,8 @@ class App:
     they change. `media`: "ADDRESS:LOW-HIGH" for the engine that is made when none is given; of a given engine only the
     address counts, and it is not closed here; a wildcard stands for the address that the call's signalling came to.
     `advertised`: the address to write into SIP and SDP where it is not the local one; peers in `local_networks` are
-    told the local one all the same. `large_by_tcp`: requests over 1300 bytes leave UDP (RFC 3261 §18.1.1).
+    told the local one all the same. `advertised_on`: the same by the local address, or 0.0.0.0 and ::.
+    `large_by_tcp`: requests over 1300 bytes leave UDP (RFC 3261 §18.1.1).
     `own_hosts`: more names of ours that stand for the default domain.
     `session`: the session timer that each leg asks for (RFC 4028).
     `srtp`: how secret media is to be, for all or leg by leg; where both sides can, when nothing is given.
@@ -142,6 +143,7 @@ class App:
         recorder: Recorder | None = None,
         drops_scanners: bool = True,
         advertised: str | None = None,
+        advertised_on: Mapping[str, str] | None = None,
         local_networks: Sequence[IPv4Network | IPv6Network] = (),
         large_by_tcp: bool = True,
         own_hosts: Sequence[str] = (),
@@ -164,7 +166,7 @@ class App:
         self._entropy = entropy or SystemEntropy()
         self._wallclock = wallclock or system_wallclock
         self._network: Network = network or SocketNetwork()
-        self._advertising = Advertising(advertised, local_networks)
+        self._advertising = Advertising(advertised, local_networks, advertised_on or {})
         self._large_by_tcp = large_by_tcp
         self._registrar = registrar
         self._routes: list[_Route] = []
@@ -205,7 +207,7 @@ class App:
         self._on_replaces = on_replaces
         self._srtp = _rules(SrtpRules() if srtp is None else srtp)
         self._codecs = _leg_codecs(codecs)
-        self._own_hosts = frozenset(own_hosts) | ({advertised} if advertised else frozenset())
+        self._own_hosts = frozenset(own_hosts) | self._advertising.addresses
         self._compose()
 
     def simulate(self, *, network: Network, engine: Engine, entropy: Entropy, wallclock: Callable[[], float]) -> None:
@@ -236,7 +238,7 @@ class App:
             gate=self.gate,
             answers_stray=self.gate.answers_stray,
             timers=self._timers,
-            advertised=None if self._advertising.public is None else self._advertise,
+            advertised=self._advertise if self._advertising.addresses else None,
             contact_at=None if self._registrar is None else self._registrar.contact_at,
             large_by_tcp=self._large_by_tcp,
             server=self._server,

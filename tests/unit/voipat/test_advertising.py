@@ -39,3 +39,12 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(10_100):
         advertising.towards(f"10.0.{number // 256}.{number % 256}", LOCAL)
     assert len(advertising._is_local) <= 10_000
+
+
+def test_a_listener_may_have_an_address_of_its_own() -> None:
+    advertising = Advertising(PUBLIC, [ip_network("192.168.0.0/16")], {LOCAL: "203.0.113.8", "::": "2001:db8::8"})
+    assert advertising.towards("198.51.100.1", LOCAL) == "203.0.113.8"
+    assert advertising.towards("198.51.100.1", "192.168.1.6") == PUBLIC
+    assert advertising.towards("192.168.7.7", LOCAL) == LOCAL
+    assert advertising.towards("2001:db8::9", "fd00::1") == "2001:db8::8"
+    assert advertising.addresses == {PUBLIC, "203.0.113.8", "2001:db8::8"}
