@@ -381,7 +381,8 @@ def flow_to(binding: Binding, uri: Uri) -> Flow:
     flow = binding.flow
     if flow.reliable or binding.reg_id or uri.host.strip("[]") != flow.remote.host:
         return flow
-    return replace(flow, remote=Address(flow.remote.host, uri.port or DEFAULT_PORT))
+    port = uri.port or DEFAULT_PORT
+    return flow if port == flow.remote.port else replace(flow, remote=Address(flow.remote.host, port))
 
 
 def _place(caller: Call, target: Target, fork: Fork) -> Call:

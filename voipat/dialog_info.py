@@ -6,10 +6,11 @@ Kept from the events of the App. The first NOTIFY of a watcher has everything, t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
+from sipcore.values import value_object
 from voipat import events
 from voipat.call import Call
 from voipat.legs import OutboundLeg
@@ -19,7 +20,7 @@ PACKAGE = "dialog"
 CONTENT_TYPE = "application/dialog-info+xml"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class DialogState:
     """One dialog of the watched user's phone, tags as that phone has them: a Replaces for us turns them round."""
 
@@ -30,6 +31,11 @@ class DialogState:
     call_id: str = ""
     local_tag: str = ""
     remote_tag: str = ""
+
+    def moved(self, state: str, tags: tuple[str, str] | None = None) -> DialogState:
+        """The same dialog in another state; `tags` are ours and the remote one, when they are known now."""
+        local, remote = (self.local_tag, self.remote_tag) if tags is None else tags
+        return DialogState(self.id, self.direction, state, self.remote, self.call_id, local, remote)
 
     def element(self, tenant: str) -> str:
         """The XML of it."""
@@ -53,7 +59,7 @@ class DialogInfo:
         """All of it when the watcher knows nothing yet, else what has changed; what is gone is "terminated"."""
         known = before.dialogs if isinstance(before, DialogInfo) else {}
         shown = [each for each in self.dialogs.values() if known.get(each.id) != each]
-        shown += [replace(each, state="terminated") for each in known.values() if each.id not in self.dialogs]
+        shown += [each.moved("terminated") for each in known.values() if each.id not in self.dialogs]
         kind = "full" if before is None else "partial"
         dialogs = "".join(each.element(self.resource.tenant) for each in shown)
         entity = escape(str(self.resource.uri))
@@ -125,8 +131,7 @@ class DialogLamps:
         resource = self._of_leg.get(leg)
         if resource is None:
             return
-        now = replace(self._by_resource[resource][leg], state=state)
-        self._put(resource, now if tags is None else replace(now, local_tag=tags[0], remote_tag=tags[1]))
+        self._put(resource, self._by_resource[resource][leg].moved(state, tags))
 
     def _put(self, resource: Resource, dialog: DialogState) -> None:
         self._by_resource.setdefault(resource, {})[dialog.id] = dialog

@@ -198,10 +198,10 @@ class Exchange:
             invite = self.invites.pop(event.transaction, None)
             if invite is not None:
                 invite.on_cancel(event.request)
-        elif isinstance(event, RelayReceived | RelayEnded | RelayedInDialog):
+        elif isinstance(event, (RelayReceived, RelayEnded, RelayedInDialog)):
             if self.on_relayed is not None:
                 self.on_relayed(event)
-        elif isinstance(event, PrackTimedOut | ProvisionalAcknowledged):
+        elif isinstance(event, (PrackTimedOut, ProvisionalAcknowledged)):
             self._about_progress(event)
         elif not isinstance(event, MessageDropped):
             self._in_dialog(event)

@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from sipcore.errors import ParseError
 from sipcore.events import DialogId, RequestFailed, RequestReceived, ResponseReceived
@@ -35,8 +35,7 @@ NOTIFY_RATE: Final = 500.0
 NOTIFY_BURST: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """What is watched: a user of a tenant."""
 
     tenant: str
