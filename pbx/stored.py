@@ -5,7 +5,7 @@ Every function blocks on the disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from pbx.output import Row
 from pbx.status import device_fields
 from pbx.store.base import BindingRecord, CdrFilter
 from pbx.store.sqlite import StoreReader
+from sipcore.flow import Address
 
 PAGE_ROWS: Final = 1000
 
@@ -50,7 +51,7 @@ def registration_row(tenant: str, binding: BindingRecord, wallclock: float) -> R
         "tenant": tenant,
         "aor": binding.aor,
         "contact": binding.contact,
-        "received": binding.fields.get("received"),
+        "received": _received(binding.fields.get("remote")),
         "transport": binding.fields.get("transport"),
         "user_agent": binding.fields.get("user_agent"),
         **device_fields(str(binding.fields.get("user_agent", "")), str(binding.fields.get("instance", ""))),
@@ -73,6 +74,13 @@ def cdr_pages(source: cdr.CdrSource, arguments: Arguments) -> Iterator[list[Row]
         if len(page) < PAGE_ROWS:
             return
         wanted = replace(wanted, before=(page[-1].started, page[-1].id))
+
+
+def _received(remote: object) -> str | None:
+    """Host and port as `Address` has them; None when the row is not ours."""
+    if not isinstance(remote, Sequence) or len(remote) != 2:
+        return None
+    return str(Address(str(remote[0]), int(remote[1])))
 
 
 def _filter(arguments: Arguments) -> tuple[CdrFilter, str | None, int]:

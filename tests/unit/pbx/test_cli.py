@@ -78,7 +78,7 @@ def store(tmp_path: Path) -> Path:
     """A data directory whose daemon is down, with a binding and a call of two legs."""
     data = tmp_path / "data"
     opened = SqliteStore.open(data, wallclock=lambda: WALLCLOCK)
-    fields = {"received": "127.0.0.1:5070", "transport": "UDP", "user_agent": "phone/1"}
+    fields = {"remote": ["127.0.0.1", 5070], "transport": "UDP", "user_agent": "phone/1"}
     tenant = opened.tenant("office.test")
     tenant.save_binding(BindingRecord("sip:1001@office.test", "k", "sip:1001@127.0.0.1:5070", 4e9, fields))
     tenant.save_binding(BindingRecord("sip:1002@office.test", "k", "sip:1002@127.0.0.1:5071", WALLCLOCK - 1, fields))
