@@ -89,9 +89,10 @@ def explore(
     losses: int = 0,
     pauses: int = 0,
     drawn: int | None = None,
+    most: int | None = None,
     seed: int = 1,
 ) -> Explored:
-    """Try every order of a scenario, or `drawn` of them by chance; an order that fails says which it was."""
+    """Try every order of a scenario up to `most`, or `drawn` of them by chance; one that fails says which it was."""
     explored = Explored()
     path: list[_Fork] = []
     chance = None if drawn is None else Random(seed)
@@ -109,7 +110,7 @@ def explore(
         explored.longest = max(explored.longest, len(path))
         if chance is not None:
             path.clear()
-        elif not _next_order(path):
+        elif not _next_order(path) or explored.orders == most:
             break
     return explored
 
