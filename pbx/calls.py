@@ -96,7 +96,9 @@ class Switchboard:
             if isinstance(decision.target, NoRoute):
                 reason = decision.target.reason
                 call.note("routed nowhere: %s %s", reason.id, reason.text)
-            await Visit(call, self.desk, directory, caller).go(decision)
+            visit = Visit(call, self.desk, directory, caller)
+            visit.speak(call, visit.language_of(caller))
+            await visit.go(decision)
 
     def on_connected(self, leg: Call, other: Call) -> Connected | None:
         """Whom the peer of a leg is told to talk with now."""

@@ -70,7 +70,7 @@ from sipcore.aio.tcp import TcpLimits
 from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
 from sipcore.session_timer import SessionPolicy
-from voipat import App, CallState, KeepAlivePolicy, MemoryLocation, Origination, Registrar, events, reasons
+from voipat import App, CallState, KeepAlivePolicy, MemoryLocation, Origination, PromptSet, Registrar, events, reasons
 from voipat._version import __version__
 from voipat.recorder import Recorder
 
@@ -263,6 +263,7 @@ class Daemon:
             network=self._network,
             guard=self._guard,
             recorder=self._recorder,
+            prompts=PromptSet(folders=() if server.prompts is None else (server.prompts,)),
             drops_scanners=server.guard.scanners,
             advertised=server.advertised,
             advertised_on=dict(server.listen_advertised),

@@ -51,6 +51,7 @@ async def _tell_slot(visit: Visit, parked: Parked) -> None:
     if transferor is None:
         await visit.call.say("park/slot", Digits(parked.slot))
     else:
+        visit.speak(transferor, visit.language_of(parked.parker))
         with suppress(CallOutcome):
             await transferor.say("park/slot", Digits(parked.slot))
     visit.desk.parking.said(parked)

@@ -16,6 +16,7 @@ from pbx.routing import MAX_HOPS, target_of
 from pbx.tenant_state import LiveState, TenantState
 from pbx.tenants import TenantConfig
 from voipat import Call, RecordingStore, Rejected, reasons
+from voipat.speech import LANGUAGES
 
 # A caller who presses keys goes on for as long as he likes, but not for ever.
 MAX_KEYS: Final = 200
@@ -107,9 +108,18 @@ class Visit:
 
     def prompt(self, name: str, *, number: str = "") -> Prompt:
         """A prompt in the language of an extension, or else of the tenant."""
-        extension = self.tenant.extensions.get(number or self.caller)
-        language = (extension.language if extension is not None else "") or self.tenant.plan.settings.language
-        return self.desk.prompts.find(name, language)
+        return self.desk.prompts.find(name, self.language_of(number or self.caller))
+
+    def language_of(self, number: str) -> str:
+        """The language of an extension, or else of the tenant."""
+        extension = self.tenant.extensions.get(number)
+        return (extension.language if extension is not None else "") or self.tenant.plan.settings.language
+
+    def speak(self, call: Call, language: str) -> None:
+        """Let what is said in a call be in this language, where it has rules."""
+        wanted = language.partition("-")[0]
+        if wanted != call.prompts.language and wanted in LANGUAGES:
+            call.prompts = call.prompts.in_language(wanted)
 
     async def follow(self, target: str, *, payer: str = "") -> None:
         """Go on at a target of the configuration, on behalf of `payer` or the tenant."""

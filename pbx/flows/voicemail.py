@@ -7,7 +7,6 @@ from pbx.objects.people import Mailbox
 from pbx.store.base import MessageRecord
 from pbx.voicemail.mailboxes import Mailboxes
 from voipat import Call, CallRecording, MediaError, Tone
-from voipat.speech import LANGUAGES
 
 BEEP = Tone(1000.0, 0.3)
 
@@ -21,11 +20,7 @@ def mailbox_of(visit: Visit, number: str) -> Mailbox | None:
 
 def speak_language(visit: Visit, number: str, box: Mailbox) -> None:
     """Let the call's prompts be in the language of the mailbox, of its extension or of the tenant."""
-    extension = visit.tenant.extensions.get(number)
-    own = "" if extension is None else extension.language
-    wanted = (box.language or own or visit.tenant.plan.settings.language).partition("-")[0]
-    if wanted in LANGUAGES:
-        visit.call.prompts = visit.call.prompts.in_language(wanted)
+    visit.speak(visit.call, box.language or visit.language_of(number))
 
 
 async def play_message(call: Call, boxes: Mailboxes, message: MessageRecord, *, stop_digits: str = "") -> str:
