@@ -465,6 +465,8 @@ class Phone:
 
     def _next_rtp_port(self) -> int:
         self._rtp_port = 4000 + (self._rtp_port - 3998) % 40000
+        if self._rtp_port == self.address.port:  # its own signalling
+            self._rtp_port += 2
         return self._rtp_port
 
     # Events of the endpoint
