@@ -160,8 +160,13 @@ class _Line:
     def dial(self, dials: Dials, uri: str) -> None:
         time.sleep(dials.at)
         self._phone.command("dial", uri)
-        if dials.keys or dials.stays is not None:
-            self._wait_for("CALL_ESTABLISHED", 45.0)
+        while dials.keys or dials.stays is not None:
+            if self._wait_for("CALL_ESTABLISHED", 45.0, or_busy=True):
+                break
+            # This machine has so much else to do that the daemon takes no calls for now.
+            time.sleep(1.0)
+            self._since = len(self._phone.events)
+            self._phone.command("dial", uri)
         for delay, keys in dials.keys:
             time.sleep(delay)
             for key in keys:
@@ -186,12 +191,19 @@ class _Line:
     def heard(self) -> Any:
         return self._phone.heard()
 
-    def _wait_for(self, kind: str, timeout: float) -> None:
-        def seen() -> bool:
-            self._phone.seen(kind)
-            return any(event.get("type") == kind for event in self._phone.events[self._since :])
+    def _wait_for(self, kind: str, timeout: float, *, or_busy: bool = False) -> bool:
+        """Returns when it is seen; False for a call that was refused by 503, where that is asked."""
 
-        wait_until(seen, timeout, f"{self._phone.user} sees {kind}; has {self._kinds()}")
+        def seen() -> str:
+            self._phone.seen(kind)
+            for event in self._phone.events[self._since :]:
+                if event.get("type") == kind:
+                    return kind
+                if or_busy and event.get("type") == "CALL_CLOSED" and str(event.get("param")).startswith("503"):
+                    return "503"
+            return ""
+
+        return wait_until(seen, timeout, f"{self._phone.user} sees {kind}; has {self._kinds()}") == kind
 
     def _kinds(self) -> list[object]:
         return [event.get("type") for event in self._phone.events[self._since :]]
