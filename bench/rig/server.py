@@ -48,7 +48,7 @@ class Server:
             cwd=self.directory,
             log=self.directory / f"voipat-{self.starts}.log",
         )
-        wait_until(self._ready, 15, "the daemon is ready")
+        wait_until(self._ready, 60, "the daemon is ready")
         return self.process
 
     def _ready(self) -> bool:
