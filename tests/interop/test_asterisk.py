@@ -123,7 +123,7 @@ def stack() -> Iterator[ExitStack]:
 def test_asterisk_as_trunk(tmp_path: Path, stack: ExitStack, outcomes: Outcomes, transport: str) -> None:
     row = outcomes.row(ASTERISK_TRUNK, transport)
     sides = Sides(tmp_path, stack, transport, reliable="required", timers="always")
-    asterisk, alice, bob = sides.asterisk, sides.inside("1001"), sides.inside("1002")
+    office, asterisk, alice, bob = sides.office, sides.asterisk, sides.inside("1001"), sides.inside("1002")
     row.not_offered("register", "the trunk is known by its address")
     row.not_offered("attended transfer", "a trunk transfers nobody; see the phones behind it")
     with row("early media"):
@@ -143,14 +143,12 @@ def test_asterisk_as_trunk(tmp_path: Path, stack: ExitStack, outcomes: Outcomes,
         alice.wait_no_call()
     with row("PRACK"):
         assert asterisk.requests("PRACK") == 1, "the 183 of Asterisk has its PRACK"
-        asterisk.call("+12025550101")
-        alice.answer()
+        office.ring(lambda: asterisk.call("+12025550101"), alice)
         alice.wait_talking()
         hears(alice, FREQUENCIES["1001"])
         assert asterisk.requests("PRACK", "Transmitting") == 1, "Asterisk requires 100rel and gets it"
     with row("blind transfer"):
-        alice.transfer("1002")
-        bob.answer()
+        office.ring(lambda: alice.transfer("1002"), bob)
         bob.wait_talking()
         alice.wait_no_call()
         hears(bob, FREQUENCIES["1002"])
@@ -168,35 +166,25 @@ def test_asterisk_as_trunk(tmp_path: Path, stack: ExitStack, outcomes: Outcomes,
 def test_asterisk_as_the_pbx_over_there(tmp_path: Path, stack: ExitStack, outcomes: Outcomes, transport: str) -> None:
     row = outcomes.row(ASTERISK_PBX, transport)
     sides = Sides(tmp_path, stack, transport)
-    alice, bob = sides.inside("1001"), sides.inside("1002")
+    office, alice, bob = sides.office, sides.inside("1001"), sides.inside("1002")
     with row("register"):
         first, second = sides.outside(FIRST), sides.outside(SECOND)
     with row("call"):
-        alice.dial("9" + FIRST.removeprefix("+1"))
-        first.answer()
-        alice.wait_talking()
+        office.connect(alice, first, "9" + FIRST.removeprefix("+1"))
         talk(alice, first)
         alice.hang_up()
         first.wait_no_call()
-        first.dial("+12025550101")
-        alice.answer()
-        first.wait_talking()
+        office.connect(first, alice, "+12025550101")
         talk(alice, first)
     with row("hold"):
         hold_and_resume(alice, first, told=False)
         hold_and_resume(first, alice, told=False)
     with row("blind transfer"):
-        transfer_blind(first, alice, second)
-        first.dial("+12025550101")
-        alice.answer()
-        first.wait_talking()
-        transfer_blind(alice, first, bob)
+        transfer_blind(office, first, alice, second)
+        office.connect(first, alice, "+12025550101")
+        transfer_blind(office, alice, first, bob)
     with row("attended transfer"):
-        first.dial("+12025550101")
-        alice.answer()
-        first.wait_talking()
-        transfer_attended(alice, first, bob)
-        first.dial("+12025550101")
-        alice.answer()
-        first.wait_talking()
-        transfer_attended(first, alice, second)
+        office.connect(first, alice, "+12025550101")
+        transfer_attended(office, alice, first, bob)
+        office.connect(first, alice, "+12025550101")
+        transfer_attended(office, first, alice, second)

@@ -18,7 +18,6 @@ from tests.interop.outcomes import KAMAILIO_PROXY, KAMAILIO_TRUNK, Outcomes
 from tests.interop.phones import (
     FREQUENCIES,
     Office,
-    connect,
     hold_and_resume,
     talk,
     transfer_attended,
@@ -95,15 +94,15 @@ def test_phones_behind_kamailio(tmp_path: Path, stack: ExitStack, outcomes: Outc
         assert {each["transport"] for each in seen} == {transport}
         assert len({each["received"] for each in seen}) == 1
     with row("call"):
-        connect(alice, bob)
+        office.connect(alice, bob)
         talk(alice, bob)
     with row("hold"):
         hold_and_resume(alice, bob)
     with row("blind transfer"):
-        transfer_blind(bob, alice, carol)
+        transfer_blind(office, bob, alice, carol)
     with row("attended transfer"):
-        connect(alice, bob)
-        transfer_attended(bob, alice, carol)
+        office.connect(alice, bob)
+        transfer_attended(office, bob, alice, carol)
 
 
 @pytest.mark.parametrize("transport", ["UDP", pytest.param("TCP", marks=pytest.mark.matrix)])
@@ -126,18 +125,14 @@ def test_kamailio_as_carrier(tmp_path: Path, stack: ExitStack, outcomes: Outcome
     for each in (alice, bob, outside):
         each.wait_registered()
     with row("call"):
-        alice.dial("9" + OUTSIDE.removeprefix("+1"))
-        outside.answer()
-        alice.wait_talking()
+        office.connect(alice, outside, "9" + OUTSIDE.removeprefix("+1"))
         talk(alice, outside)
         outside.hang_up()
         alice.wait_no_call()
-        outside.dial("+12025550101")
-        alice.answer()
-        outside.wait_talking()
+        office.connect(outside, alice, "+12025550101")
         talk(alice, outside)
     with row("hold"):
         hold_and_resume(alice, outside)
         hold_and_resume(outside, alice)
     with row("blind transfer"):
-        transfer_blind(alice, outside, bob)
+        transfer_blind(office, alice, outside, bob)

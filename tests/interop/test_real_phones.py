@@ -19,7 +19,6 @@ from tests.interop.outcomes import BARESIP, LINPHONE, Outcomes
 from tests.interop.phones import (
     FREQUENCIES,
     Office,
-    connect,
     hears,
     hold_and_resume,
     talk,
@@ -73,7 +72,7 @@ def test_linphones_call_and_hold(offices: Offices, outcomes: Outcomes, transport
         alice.wait_registered()
         bob.wait_registered()
     with row("call"):
-        connect(alice, bob)
+        office.connect(alice, bob)
         talk(alice, bob)
     with row("hold"):
         hold_and_resume(alice, bob)
@@ -127,7 +126,7 @@ def test_linphone_and_the_daemon_refresh_sessions(tmp_path: Path, outcomes: Outc
             caller, callee = (office.phone(Linphone, user, transport, session_s=90) for user in users)
             caller.wait_registered()
             callee.wait_registered()
-            connect(caller, callee)
+            office.connect(caller, callee)
             calls[transport] = caller, callee
         for transport, (caller, callee) in calls.items():
             with outcomes.row(LINPHONE, transport)("session timer"):
@@ -153,11 +152,11 @@ def test_linphone_transfers(offices: Offices, outcomes: Outcomes, transport: str
     for phone in (alice, bob, carol):
         phone.wait_registered()
     with row("blind transfer"):
-        connect(alice, bob)
-        transfer_blind(bob, alice, carol)
+        office.connect(alice, bob)
+        transfer_blind(office, bob, alice, carol)
     with row("attended transfer"):
-        connect(alice, bob)
-        transfer_attended(bob, alice, carol)
+        office.connect(alice, bob)
+        transfer_attended(office, bob, alice, carol)
 
 
 @everywhere("TCP", of=("UDP", "TCP", "TLS", "UDP over IPv6", "TCP over IPv6", "TLS over IPv6"))
@@ -173,7 +172,7 @@ def test_baresip_calls_holds_and_transfers(offices: Offices, outcomes: Outcomes,
     bob.wait_registered()
     carol.wait_registered()
     with row("call"):
-        connect(alice, bob)
+        office.connect(alice, bob)
         talk(alice, bob)
     with row("hold"):
         alice.hold()
@@ -182,4 +181,4 @@ def test_baresip_calls_holds_and_transfers(offices: Offices, outcomes: Outcomes,
         bob.wait_talking()
         hears(bob, FREQUENCIES["1001"])
     with row("blind transfer"):
-        transfer_blind(alice, bob, carol)
+        transfer_blind(office, alice, bob, carol)
