@@ -30,6 +30,9 @@ FREQUENCIES = {
     "+12025550298": 990.0,
     "+12025550299": 1210.0,
 }
+# What the daemon logs when its media is late, and when it is in time again.
+REFUSING = "new calls are refused"
+TAKING = "media is in time again"
 
 
 class Phone(Protocol):
@@ -109,15 +112,15 @@ class Office:
         Again and again as long as the daemon refuses calls because its media is late (VP-2007): this machine has too
         much to do, and neither peer is at fault.
         """
-        for _ in range(15):
-            before = self._late_refusals()
+        for _ in range(5):
+            wait_until(lambda: self._said(REFUSING) <= self._said(TAKING), 90, "the daemon's media is in time")
+            before = self._said(REFUSING)
             act()
             try:
                 return callee.answer(10)
             except AssertionError:
-                if self._late_refusals() == before:
+                if self._said(REFUSING) == before:
                     raise
-            time.sleep(2)
         raise AssertionError("the daemon's media was late for too long")
 
     def connect(self, caller: Phone, callee: Phone, number: str = "") -> None:
@@ -126,8 +129,8 @@ class Office:
         caller.wait_talking()
         callee.wait_talking()
 
-    def _late_refusals(self) -> int:
-        return self.server.process.output().count("VP-2007")
+    def _said(self, line: str) -> int:
+        return self.server.process.output().count(line)
 
     def clear(self) -> None:
         """Every phone ends."""
