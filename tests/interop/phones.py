@@ -113,13 +113,12 @@ class Office:
         much to do, and neither peer is at fault.
         """
         for _ in range(5):
-            wait_until(lambda: self._said(REFUSING) <= self._said(TAKING), 90, "the daemon's media is in time")
-            before = self._said(REFUSING)
+            before = wait_in_time(self.server)
             act()
             try:
                 return callee.answer(10)
             except AssertionError:
-                if self._said(REFUSING) == before:
+                if self.server.process.output().count(REFUSING) == before:
                     raise
         raise AssertionError("the daemon's media was late for too long")
 
@@ -128,9 +127,6 @@ class Office:
         self.ring(lambda: caller.dial(number or callee.user), callee)
         caller.wait_talking()
         callee.wait_talking()
-
-    def _said(self, line: str) -> int:
-        return self.server.process.output().count(line)
 
     def clear(self) -> None:
         """Every phone ends."""
@@ -145,6 +141,17 @@ class Office:
             f"{count} CDRs are complete",
         )
         return self.server.rows("cdr")
+
+
+def wait_in_time(server: Server) -> int:
+    """Waits while the daemon refuses calls because its media is late; how often it did so far."""
+
+    def is_in_time() -> bool:
+        output = server.process.output()
+        return output.count(REFUSING) <= output.count(TAKING)
+
+    wait_until(is_in_time, 90, "the daemon's media is in time")
+    return server.process.output().count(REFUSING)
 
 
 def _listeners(port: int) -> tuple[tuple[str, int], ...]:

@@ -11,6 +11,7 @@ from bench.rig import sipp
 from bench.rig.processes import free_port, program
 from bench.rig.server import Server
 from tests.interop.outcomes import SIPP, SIPSAK, Outcomes
+from tests.interop.phones import wait_in_time
 
 pytestmark = pytest.mark.interop
 
@@ -25,11 +26,12 @@ def test_sipp_requires_100rel_and_refreshes_its_session(tmp_path: Path, outcomes
     by = ["-t", "u1" if transport == "UDP" else "t1"]
     callee, caller = free_port(), free_port()
     try:
-        with row("register"):
+        with outcomes.row(SIPP, "UDP")("register"):
             rows = [["1002", sipp.credentials("1002"), callee]]
-            sipp.run(tmp_path, "register", target=server.address, port=free_port(), calls=1, rows=rows, extra=by)
-        answering = sipp.Sipp(tmp_path, "answer", target=server.address, port=callee, rows=[[6000]], extra=by)
+            sipp.run(tmp_path, "register", target=server.address, port=free_port(), calls=1, rows=rows)
+        answering = sipp.Sipp(tmp_path, "answer", target=server.address, port=callee, rows=[[6000]])
         try:
+            wait_in_time(server)
             with row("PRACK"), row("session timer"):
                 rows = [["1001", sipp.credentials("1001"), "1002", 6002]]
                 sipp.run(tmp_path, "refresh", target=server.address, port=caller, calls=1, rows=rows, extra=by)
