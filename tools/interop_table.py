@@ -29,8 +29,8 @@ told by tones of different pitch. `hold` and both transfers end with the tones o
 `early media` is a tone heard before the answer. `session timer` is a refresh at half of 90 seconds and the call still
 up after it.
 
-**pass** and **fail** were seen in the last run. A number points to a note: what the peer does not offer, or how it
-failed. An empty cell was not run.
+**pass** and **fail** were seen in the latest complete run of a row. A number points to a note: what the peer does not
+offer, or how it failed. An empty cell has no outcome yet.
 """
 
 Line = Mapping[str, str]

@@ -46,7 +46,7 @@ def _says(pattern: str, *command: str) -> Callable[[], str]:
     return version
 
 
-_asterisk = _says(r"Asterisk (\S+?)[~\s]", "chroot", str(ASTERISK_ROOT), "/usr/sbin/asterisk", "-V")
+_asterisk = _says(r"Asterisk ([\d.]+)", "chroot", str(ASTERISK_ROOT), "/usr/sbin/asterisk", "-V")
 _kamailio = cache(lambda: Kamailio().version().removeprefix("kamailio "))
 _sipp = _says(r"SIPp v(\S+?)[-\s]", "sipp", "-v")
 
@@ -59,7 +59,7 @@ KAMAILIO_TRUNK: Final = Peer("Kamailio", "trunk", _kamailio)
 AIOSIPUA: Final = Peer("aiosipua", "phone", lambda: importlib.metadata.version("aiosipua"))
 SIPPY: Final = Peer("sippy", "phone", lambda: importlib.metadata.version("sippy"))
 ASTERISK_TRUNK: Final = Peer("Asterisk (PJSIP)", "trunk", _asterisk)
-ASTERISK_PBX: Final = Peer("Asterisk (PJSIP)", "PBX that registers its phones with us", _asterisk)
+ASTERISK_PBX: Final = Peer("Asterisk (PJSIP)", "PBX of phones at the far end of a trunk", _asterisk)
 
 
 class Outcomes:
