@@ -202,8 +202,6 @@ class Day:
     # What goes wrong
 
     def _fault(self) -> None:
-        if self.world.now + FAULT_S + LAST_CALL_S > self.end:
-            return
         kind = ("loss", "restarts", "dns", "store")[sum(self.faults.values()) % 4]
         self.faults[kind] += 1
         network, store = self.world.network, self.office.store
@@ -222,7 +220,8 @@ class Day:
             case _:
                 store.is_stalled = True
                 self.world.at(back, store.go_on)
-        self.world.at(self.world.now + self._fault_every, self._fault)
+        if (then := self.world.now + self._fault_every) + FAULT_S + LAST_CALL_S < self.end:
+            self.world.at(then, self._fault)
 
     def _restart(self, phone: Phone, back: float) -> None:
         phone.vanish()
