@@ -16,12 +16,12 @@ from voipat.events import MediaInTime, MediaLate
 class WatchPolicy:
     """When media is late: `high_ms` at the 99th percentile of `window_s`; and in time again: `low_ms`.
 
-    A phone's jitter buffer takes up 10 ms without a sound; the rated figure is 2 ms.
+    A phone's jitter buffer takes up a packet of 20 ms without a sound; the rated figure is 2 ms.
     """
 
     window_s: int = 5
-    high_ms: float = 10.0
-    low_ms: float = 5.0
+    high_ms: float = 20.0
+    low_ms: float = 10.0
     # Fewer ticks than this in a window say nothing: the worker sleeps when nobody talks.
     worth: int = 100
 
