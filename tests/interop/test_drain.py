@@ -116,7 +116,7 @@ def test_a_second_signal_ends_at_once_with_status_0_and_complete_cdrs(tmp_path: 
 def test_the_operator_lists_a_call_and_hangs_it_up(tmp_path: Path, server: Server) -> None:
     with calls_up(tmp_path, server, 1) as (_, callee):
         (row,) = server.rows("calls")
-        assert set(row) == {"id", "tenant", "caller", "callee", "state", "started", "answered"}
+        assert set(row) == {"id", "tenant", "caller", "callee", "state", "started", "answered", "codec", "crypto"}
         assert (row["tenant"], row["caller"], row["callee"], row["state"]) == (
             "office.test",
             "1001",
