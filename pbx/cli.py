@@ -150,6 +150,7 @@ def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     calls.set_defaults(listing=Listing(CALL_COLUMNS))
     trunks = _asking(commands, "trunks", _list, "the trunks, and whether calls can go there")
     trunks.set_defaults(listing=Listing(TRUNK_COLUMNS))
+    services = _add_services(commands)
     cdr = _asking(commands, "cdr", _cdr, "the calls that ended, newest first")
     cdr.add_argument("--legs", action="store_true", help="one row per leg instead of one per call")
     cdr.add_argument("--since", metavar="TIME", type=_moment, help="2026-11-24, '2026-11-24 20:30', or an age: 2h, 7d")
@@ -160,8 +161,18 @@ def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     cdr.add_argument("--limit", metavar="N", type=_positive, help="at most so many (100; all with --format)")
     cdr.add_argument("--format", choices=cdr_export.FORMATS, help="for other programs: all columns, flat")
     cdr.add_argument("--output", metavar="FILE", type=Path, help="write --format to a file (Parquet needs one)")
-    for listing in (registrations, calls, trunks, cdr):
+    for listing in (registrations, calls, trunks, cdr, *services):
         listing.add_argument("--tenant", metavar="DOMAIN", help="only this tenant")
+
+
+def _add_services(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> list[argparse.ArgumentParser]:
+    conferences = _asking(commands, "conferences", _services, "the rooms that are open, or who is in one")
+    queues = _asking(commands, "queues", _services, "the queues, or the callers and agents of one")
+    parked = _asking(commands, "parked", _services, "the calls that wait in a park")
+    conferences.add_argument("number", metavar="ROOM", nargs="?", help="as the list has it")
+    queues.add_argument("number", metavar="QUEUE", nargs="?", help="its number")
+    parked.set_defaults(number=None)
+    return [conferences, queues, parked]
 
 
 def _add_verbs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -331,6 +342,11 @@ def _list(options: argparse.Namespace) -> int:
     listing: Listing = options.listing
     rows = _rows(options, _given(options, "tenant"), offline=listing.offline)
     return _print(options, rows, listing.columns)
+
+
+def _services(options: argparse.Namespace) -> int:
+    rows = list(_rows(options, _given(options, "tenant", "number")))
+    return _print(options, rows, list(rows[0]) if rows else ())
 
 
 def _cdr(options: argparse.Namespace) -> int:

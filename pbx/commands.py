@@ -32,6 +32,12 @@ class Running(Book, Protocol):
 
     def trunks(self, tenant: str | None) -> Iterable[Row]: ...
 
+    def conferences(self, tenant: str | None, room: str | None) -> Iterable[Row]: ...
+
+    def queues(self, tenant: str | None, number: str | None) -> Iterable[Row]: ...
+
+    def parked(self, tenant: str | None) -> Iterable[Row]: ...
+
     def stats(self) -> Row: ...
 
     def bans(self) -> Iterable[Row]: ...
@@ -98,6 +104,9 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "registrations": commands.registrations,
         "calls": commands.calls,
         "trunks": commands.trunks,
+        "conferences": commands.conferences,
+        "queues": commands.queues,
+        "parked": commands.parked,
         "cdr": commands.cdr,
         "stats": commands.stats,
         "bans": commands.bans,
@@ -128,6 +137,18 @@ class _Commands:
 
     async def trunks(self, arguments: Arguments) -> AsyncIterator[Row]:
         for row in self._running.trunks(_tenant(arguments)):
+            yield row
+
+    async def conferences(self, arguments: Arguments) -> AsyncIterator[Row]:
+        for row in list(self._running.conferences(_tenant(arguments), _which(arguments))):
+            yield row
+
+    async def queues(self, arguments: Arguments) -> AsyncIterator[Row]:
+        for row in list(self._running.queues(_tenant(arguments), _which(arguments))):
+            yield row
+
+    async def parked(self, arguments: Arguments) -> AsyncIterator[Row]:
+        for row in list(self._running.parked(_tenant(arguments))):
             yield row
 
     async def cdr(self, arguments: Arguments) -> AsyncIterator[Row]:
@@ -209,6 +230,11 @@ def _limit(arguments: Arguments) -> int:
 def _next_page(pages: Iterator[list[Row]]) -> list[Row] | None:
     # StopIteration cannot travel through a future.
     return next(pages, None)
+
+
+def _which(arguments: Arguments) -> str | None:
+    number = arguments.get("number")
+    return None if number is None else str(number)
 
 
 def _tenant(arguments: Arguments) -> str | None:

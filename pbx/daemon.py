@@ -56,6 +56,7 @@ from pbx.recording_rules import recorded_objects
 from pbx.recordings import Recordings
 from pbx.route_question import Question, route_rows
 from pbx.secrets import load_key
+from pbx.services_shown import conference_rows, parked_rows, queue_rows
 from pbx.store.sqlite import SqliteStore
 from pbx.tenant_state import LiveState
 from pbx.tenants import TenantConfig
@@ -494,6 +495,18 @@ class Daemon:
     def calls(self, tenant: str | None) -> Iterable[Row]:
         """The calls under way, by the leg that came in."""
         return [status.call_row(call) for call in self._app.calls if tenant in (None, call.tenant)]
+
+    def conferences(self, tenant: str | None, room: str | None) -> Iterable[Row]:
+        """The rooms that are open, or the members of one."""
+        return conference_rows(self._app, tenant, room)
+
+    def queues(self, tenant: str | None, number: str | None) -> Iterable[Row]:
+        """The queues, or the callers and agents of one."""
+        return queue_rows(self._board.desk, self._directory.current.tenants, tenant, number)
+
+    def parked(self, tenant: str | None) -> Iterable[Row]:
+        """The calls that wait in a park."""
+        return parked_rows(self._board.desk, tenant)
 
     def trunks(self, tenant: str | None) -> Iterable[Row]:
         """The trunks, by their state."""

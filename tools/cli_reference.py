@@ -33,6 +33,10 @@ With `--json` one object a line, times in UTC (RFC 3339); without it a table wit
 whose side it is), `rule`, `caller`, `callee`, `started`, `seconds`, `state` (`recording`, `kept`, \
 `partial`: cut short, `failed`) |
 | `audit` | `tenant`, `at`, `actor` (an extension, `operator`, `retention`), `action`, `object`, `allowed` |
+| `conferences` | `tenant`, `room`, `members`, `locked`; of a ROOM `call`, `caller`, `muted` |
+| `queues` | `tenant`, `queue`, `waiting`, `agents`, `free`; of a QUEUE `kind` (`caller`, `agent`), `number`, `state` \
+(`waiting`, `ringing`; `free`, `busy`, `paused`), `place` |
+| `parked` | `tenant`, `slot`, `call`, `number`, `parker` |
 | `trace` | `started`, `id`, `tenant`, `caller`, `callee`, `fate` (`live`, `ended`, `failed`, `refused`), `cause`, \
 `entries`, `omitted`, `bytes`, `call_ids` |
 | `trace CALL` | `time`, `kind` (`message`, `decision`), `text`; of a message `sent`, `from`, `to`, `transport`, \
