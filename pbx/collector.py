@@ -20,8 +20,8 @@ logger: Final = logging.getLogger(__name__)
 # New objects that are looked at together, which takes some 3 ms. The other two are never reached: `Collector` decides.
 THRESHOLDS: Final = (5_000, 1_000_000, 1_000_000)
 
-# Looks at new objects, after which all of them are due: a million survivors at most.
-DUE_AFTER: Final = 200
+# Looks at new objects, after which all of them are due: fifty thousand survivors, the cycles of some hundred calls.
+DUE_AFTER: Final = 10
 LOOK_EVERY_S: Final = 5.0
 # The part of that time that the loop may have worked, and how long a machine without a quiet moment is spared.
 QUIET_SHARE: Final = 0.05
