@@ -789,9 +789,9 @@ cdef class Request(Message):
         return 0
 
     cdef bint lacks_tag(self) except -1:
-        """A To that cannot be read is sent back as it came."""
+        """A To that cannot be read, or whose tag has no value, is sent back as it came."""
         try:
-            return self.field(TO_FIELD).tag is None
+            return "tag" not in self.field(TO_FIELD).params
         except ParseError:
             return False
 

@@ -274,3 +274,12 @@ def invite_of(data: bytes) -> Request:
     message = parse_message(data)
     assert isinstance(message, Request)
     return message
+
+
+def test_a_tag_without_a_value_is_not_joined_by_another() -> None:
+    request = invite_of(INVITE.replace(b"To: Bob <sip:bob@biloxi.com>", b"To: Bob <sip:bob@biloxi.com>;tag;x=1"))
+    for written in (
+        response_to(request, 480, to_tag="t1").to_bytes(),
+        request.response_bytes(480, "x", "t1", (), b""),
+    ):
+        assert parse_message(written).headers.get("To") == "Bob <sip:bob@biloxi.com>;tag;x=1"
