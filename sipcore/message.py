@@ -25,7 +25,8 @@ def response_to(
 ) -> Response:
     """A response with Via, From, To, Call-ID and CSeq of the request (RFC 3261 §8.2.6.2).
 
-    `to_tag` is added when the To field has none. A To that cannot be read, or whose tag has no value, is sent back as it came.
+    `to_tag` is added when the To field has none. A To that cannot be read, or whose tag has no value, is sent
+    back as it came.
     """
     tag = to_tag if to_tag is not None and _lacks_tag(request) else None
     response = Response(status, reason, request.headers.for_response(tag), body)
