@@ -228,6 +228,7 @@ def test_retention_and_a_tenant_that_is_gone(seed: int, tmp_path: Path) -> None:
         again, _ = talk(office, 1005, 1006)
         again.hang_up()
         office.run()
+        assert len(office.rows()) == 1
         assert office.recordings.sweep_gone(DOMAIN, row.started - 26 * day) and office.rows() == []
         assert not list((tmp_path / "recordings").rglob("*.sealed")) and not list(
             (tmp_path / "keys").rglob("tenant.key")
