@@ -21,22 +21,22 @@ def test_two_phones_are_connected(tmp_path: Path, server: Server) -> None:
         one.command("accept")
         three.wait_for("CALL_INCOMING")
         three.command("accept")
-        said, _ = asked.communicate(timeout=10)
+        said, _ = asked.communicate(timeout=30)
         assert "1001 rings" in said and "1001 has answered and is led to 1003" in said and asked.returncode == 0
-        wait_until(lambda: hears(one, 1300.0), 8, "1001 hears 1003")
-        wait_until(lambda: hears(three, 700.0), 8, "1003 hears 1001")
+        wait_until(lambda: hears(one, 1300.0), 20, "1001 hears 1003")
+        wait_until(lambda: hears(three, 700.0), 20, "1003 hears 1001")
         (up,) = server.rows("calls")
         server.cli("hangup", up["id"])
         for each in (one, three):
             each.wait_for("CALL_CLOSED")
-        (row,) = wait_until(lambda: [row for row in server.rows("cdr") if row["ended"]], 5, "the CDR is complete")
+        (row,) = wait_until(lambda: [row for row in server.rows("cdr") if row["ended"]], 20, "the CDR is complete")
         assert (row["caller"], row["callee"], row["disposition"]) == ("1001", "1003", "answered")
         refused = subprocess.run(
-            [*command[:2], "1001", "4711", *command[4:]], capture_output=True, text=True, timeout=10
+            [*command[:2], "1001", "4711", *command[4:]], capture_output=True, text=True, timeout=30
         )
         assert refused.returncode == 1 and refused.stderr.startswith("voipat: VP-3001")
         asked = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL, text=True))
         one.wait_for("CALL_INCOMING", count=2)
         asked.send_signal(signal.SIGINT)
         one.wait_for("CALL_CLOSED", count=2)
-        assert asked.wait(timeout=10) == 130
+        assert asked.wait(timeout=30) == 130
