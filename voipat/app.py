@@ -720,19 +720,7 @@ class App:
         leg.open(call)
         call.identity = identity
         call.display_name = request.from_.display_name
-        self.publish(
-            events.CallStarted(
-                id=identifier,
-                linked_id=identifier,
-                tenant=tenant,
-                leg="a",
-                direction="inbound",
-                caller=parties.caller,
-                callee=parties.callee,
-                call_id=request.call_id,
-                started=call.started,
-            )
-        )
+        call.publish_start()
         return call
 
     def _canonical(self, uri: Uri, flow: Flow) -> Uri:

@@ -78,6 +78,11 @@ class Parties:
     caller: str
     callee: str
 
+    @property
+    def leg(self) -> events.LegName:
+        """The first of its call, or one that was called for it."""
+        return "a" if self.id == self.linked_id else "b"
+
 
 @value_object(frozen=True, slots=True)
 class Role:
@@ -643,6 +648,23 @@ class Call:
         for attempt in self.attempts:
             attempt.end(self.hangup_by or "server", self.outcome.reason)
 
+    def publish_start(self, call_id: str = "") -> None:
+        """Tell that this leg is there; `call_id` for one that has no dialog."""
+        parties = self._parties
+        self._switch.publish(
+            events.CallStarted(
+                id=parties.id,
+                linked_id=parties.linked_id,
+                tenant=parties.tenant,
+                leg=parties.leg,
+                direction=self.direction,
+                caller=parties.caller,
+                callee=parties.callee,
+                call_id=call_id or self.call_id,
+                started=self.started,
+            )
+        )
+
     def _publish_end(self, was_answered: bool, reason: Reason, figures: events.MediaFigures) -> None:
         assert self.ended is not None and self.outcome is not None, "set by end"
         now = self._switch.loop.time()
@@ -652,7 +674,7 @@ class Call:
                 id=parties.id,
                 linked_id=parties.linked_id,
                 tenant=parties.tenant,
-                leg="a" if parties.id == parties.linked_id else "b",
+                leg=parties.leg,
                 direction=self.direction,
                 caller=parties.caller,
                 callee=parties.callee,

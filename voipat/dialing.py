@@ -16,7 +16,7 @@ from sipcore.routing import SECURE
 from sipcore.sdp import RtpFormat
 from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
-from voipat import events, reasons
+from voipat import reasons
 from voipat.auth_gate import ALLOW, is_anonymous
 from voipat.connected import identity_of, number_told
 from voipat.errors import Rejected
@@ -408,19 +408,7 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     elif target.others:
         attempt.expect_reaction(FLOW_SILENCE_S, reasons.UNREACHABLE)
     caller.adopt(attempt)
-    switch.publish(
-        events.CallStarted(
-            id=identifier,
-            linked_id=caller.linked_id,
-            tenant=caller.tenant,
-            leg="b",
-            direction="outbound",
-            caller=caller.caller,
-            callee=target.callee,
-            call_id=leg.call_id,
-            started=attempt.started,
-        )
-    )
+    attempt.publish_start()
     attempt.note_port()
     attempt.fork = fork
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipcore.errors import ParseError
 from sipcore.uri import Uri, escape_user
-from voipat import events, reasons
+from voipat import reasons
 from voipat.errors import CallOutcome, Cancelled, Rejected, Transferred
 from voipat.legs import OutboundLeg
 
@@ -111,19 +111,7 @@ def originate(
     first = Call(switch, OutboundLeg(switch.exchange, None), parties, to=uri, caller=Uri("sip", uri.user, tenant))
     # Its phones show whom they are going to talk to.
     first.take_part(shown=name)
-    switch.publish(
-        events.CallStarted(
-            id=identifier,
-            linked_id=identifier,
-            tenant=tenant,
-            leg="a",
-            direction="outbound",
-            caller=caller,
-            callee=name,
-            call_id=identifier,
-            started=first.started,
-        )
-    )
+    first.publish_start(identifier)
     switch.calls[identifier] = first
     found = Origination(first, uri, admit, timeout, caller)
     switch.spawn(found.run())
