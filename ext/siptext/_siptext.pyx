@@ -139,6 +139,13 @@ cdef struct Buffer:
     char stack[4096]
 
 
+cdef inline void begin(Buffer* out) noexcept:
+    out.data = out.stack
+    out.heap = NULL
+    out.size = 0
+    out.capacity = sizeof(out.stack)
+
+
 cdef int put(Buffer* out, const void* data, Py_ssize_t size) except -1:
     cdef char* grown
     if out.size + size > out.capacity:
@@ -679,10 +686,7 @@ cdef class Message:
         cdef Buffer out
         cdef str start = self.start_line()
         check_line(start)
-        out.data = out.stack
-        out.heap = NULL
-        out.size = 0
-        out.capacity = sizeof(out.stack)
+        begin(&out)
         try:
             put_text(&out, start)
             put(&out, <const char*>b"\r\n", 2)
@@ -753,10 +757,7 @@ cdef class Request(Message):
         if reason is None:
             reason = REASONS.get(status, "")
         check_line(reason)
-        out.data = out.stack
-        out.heap = NULL
-        out.size = 0
-        out.capacity = sizeof(out.stack)
+        begin(&out)
         try:
             put_text(&out, f"SIP/2.0 {status} {reason}\r\n")
             self.put_for_response(&out, to_tag if to_tag is not None and self.lacks_tag() else None)
