@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import random
 import time
 import traceback
 from collections import Counter
@@ -21,6 +22,27 @@ def timed(tally: Counter[str], limit_s: float) -> Iterator[None]:
     yield
     if time.process_time() - started > limit_s:
         tally["slow"] += 1
+
+
+def each_tried(
+    count: int,
+    seed: int,
+    mutant: Callable[[random.Random], bytes],
+    outcome: Callable[[bytes], str],
+    *,
+    slowest_s: float,
+) -> Counter[str]:
+    """What became of `count` mutants, each drawn by the seed and its number. Raises: Finding."""
+    tally: Counter[str] = Counter()
+    for index in range(count):
+        data = mutant(random.Random(f"{seed}/{index}"))
+        try:
+            with timed(tally, slowest_s):
+                tally[outcome(data)] += 1
+        except Exception as error:
+            raise Finding(f"seed {seed} index {index}: {error!r}\n{data!r}") from error
+    tally["mutants"] = count
+    return tally
 
 
 def told(tally: Counter[str]) -> str:

@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 
-from fuzz.finding import Finding, timed, told
+from fuzz.finding import each_tried, told
 from sipcore.errors import NegotiationError, ParseError
 from sipcore.offer_answer import LocalMedia, OfferAnswer, offered_formats, read_answer
 from sipcore.sdp import RtpFormat, SessionDescription, format_sdp, parse_sdp
@@ -124,17 +124,11 @@ def _negotiates(session: SessionDescription, local: LocalMedia, *, as_offer: boo
 
 def tried(count: int, seed: int) -> Counter[str]:
     """What became of `count` bodies. Raises: Finding."""
-    tally: Counter[str] = Counter()
-    for index in range(count):
-        generator = random.Random(f"{seed}/{index}")
-        body = mutate(generator, generator.choice(SEEDS))
-        try:
-            with timed(tally, SLOWEST_S):
-                tally[outcome(body)] += 1
-        except Exception as error:
-            raise Finding(f"seed {seed} index {index}: {error!r}\n{body!r}") from error
-    tally["mutants"] = count
-    return tally
+
+    def mutant(generator: random.Random) -> bytes:
+        return mutate(generator, generator.choice(SEEDS))
+
+    return each_tried(count, seed, mutant, outcome, slowest_s=SLOWEST_S)
 
 
 def run(count: int, seed: int) -> int:

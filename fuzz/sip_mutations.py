@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from fuzz.finding import Finding, command, timed, told
+from fuzz.finding import command, each_tried, told
 from sipcore.errors import ParseError
 from sipcore.message import Message, Request, Response
 from sipcore.parser import parse_message
@@ -247,16 +247,7 @@ def outcome(data: bytes) -> str:
 
 def tried(count: int, seed: int) -> Counter[str]:
     """What became of `count` mutants. Raises: Finding."""
-    tally: Counter[str] = Counter()
-    for index in range(count):
-        data = mutant(random.Random(f"{seed}/{index}"))
-        try:
-            with timed(tally, SLOWEST_S):
-                tally[outcome(data)] += 1
-        except Exception as error:
-            raise Finding(f"seed {seed} index {index}: {error!r}\n{data!r}") from error
-    tally["mutants"] = count
-    return tally
+    return each_tried(count, seed, mutant, outcome, slowest_s=SLOWEST_S)
 
 
 def run(count: int, seed: int) -> int:
