@@ -35,6 +35,38 @@ REFUSING = "new calls are refused"
 TAKING = "media is in time again"
 
 
+_OFFICE_WITH_TRUNK = """\
+[server]
+default_tenant = "office.test"
+{server}[[tenant]]
+domain = "office.test"
+digest = ["MD5"]
+country_code = "+1"
+[tenant.extensions]
+1001 = {{ password = "pass-1001", transfer = true }}
+1002 = "pass-1002"
+[[tenant.trunk]]
+name = "carrier"
+host = "{carrier}"
+transport = "{transport}"
+{trunk}options_s = 5
+caller_id = "+12025550100"
+[[tenant.did]]
+number = "+12025550101"
+target = "1001"
+[[tenant.route]]
+name = "outside"
+pattern = "9X."
+strip = 1
+trunks = ["carrier"]
+"""
+
+
+def office_with_trunk(carrier: str, transport: str, *, server: str = "", trunk: str = "") -> str:
+    """The configuration of two extensions and a trunk to `carrier`; `server` and `trunk` are more lines of each."""
+    return _OFFICE_WITH_TRUNK.format(carrier=carrier, transport=transport, server=server, trunk=trunk)
+
+
 class Phone(Protocol):
     """What a scenario asks of a phone."""
 

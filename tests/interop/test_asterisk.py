@@ -21,6 +21,7 @@ from tests.interop.phones import (
     Office,
     hears,
     hold_and_resume,
+    office_with_trunk,
     talk,
     transfer_attended,
     transfer_blind,
@@ -31,32 +32,9 @@ pytestmark = [pytest.mark.interop, pytest.mark.matrix]
 FIRST, SECOND = "+12025550298", "+12025550299"
 EARLY, ECHO = "2025550201", "2025550202"
 TRANSPORTS = ["UDP", "TCP", "TLS", "UDP over IPv6"]
-CONFIG = """\
-[server]
-default_tenant = "office.test"
+SESSIONS = """\
 session_expires_s = 90
 min_se_s = 90
-[[tenant]]
-domain = "office.test"
-digest = ["MD5"]
-country_code = "+1"
-[tenant.extensions]
-1001 = {{ password = "pass-1001", transfer = true }}
-1002 = "pass-1002"
-[[tenant.trunk]]
-name = "carrier"
-host = "{carrier}"
-transport = "{transport}"
-options_s = 5
-caller_id = "+12025550100"
-[[tenant.did]]
-number = "+12025550101"
-target = "1001"
-[[tenant.route]]
-name = "outside"
-pattern = "9X."
-strip = 1
-trunks = ["carrier"]
 """
 
 
@@ -83,7 +61,7 @@ class Sides:
         )
         stack.callback(self.asterisk.close)
         config = directory / "office.toml"
-        config.write_text(CONFIG.format(carrier=self.asterisk.address, transport=protocol))
+        config.write_text(office_with_trunk(self.asterisk.address, protocol, server=SESSIONS))
         with pytest.MonkeyPatch.context() as patched:
             if secure:
                 patched.setenv("SSL_CERT_FILE", str(authority.file))

@@ -19,6 +19,7 @@ from tests.interop.phones import (
     FREQUENCIES,
     Office,
     hold_and_resume,
+    office_with_trunk,
     talk,
     transfer_attended,
     transfer_blind,
@@ -27,35 +28,12 @@ from tests.interop.phones import (
 pytestmark = pytest.mark.interop
 
 OUTSIDE = "+12025550199"
-TRUNK = """\
-[server]
-default_tenant = "office.test"
-[[tenant]]
-domain = "office.test"
-digest = ["MD5"]
-country_code = "+1"
-[tenant.extensions]
-1001 = {{ password = "pass-1001", transfer = true }}
-1002 = "pass-1002"
-[[tenant.trunk]]
-name = "carrier"
-host = "{carrier}"
-transport = "{transport}"
+LOGIN = """\
 username = "office"
 password = "pass-office"
 domain = "carrier.test"
 realm = "carrier.test"
 register = true
-options_s = 5
-caller_id = "+12025550100"
-[[tenant.did]]
-number = "+12025550101"
-target = "1001"
-[[tenant.route]]
-name = "outside"
-pattern = "9X."
-strip = 1
-trunks = ["carrier"]
 """
 
 
@@ -113,7 +91,7 @@ def test_kamailio_as_carrier(tmp_path: Path, stack: ExitStack, outcomes: Outcome
     carrier = Kamailio(tmp_path / "carrier", CARRIER, server=f"127.0.0.1:{ours}", transport=protocol, host="127.0.0.2")
     stack.callback(carrier.close)
     config = tmp_path / "office.toml"
-    config.write_text(TRUNK.format(carrier=carrier.address, transport=protocol))
+    config.write_text(office_with_trunk(carrier.address, protocol, trunk=LOGIN))
     office = Office(tmp_path, stack, config=config, port=ours)
     with row("register"):
         wait_until(
