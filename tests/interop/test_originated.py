@@ -35,7 +35,9 @@ def test_two_phones_are_connected(tmp_path: Path, server: Server) -> None:
             [*command[:2], "1001", "4711", *command[4:]], capture_output=True, text=True, timeout=30
         )
         assert refused.returncode == 1 and refused.stderr.startswith("voipat: VP-3001")
-        asked = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL, text=True))
+        # Where the tests run in the background, SIGINT is ignored, and children inherit that.
+        interruptible = ["env", "--default-signal=INT", *command]
+        asked = stack.enter_context(subprocess.Popen(interruptible, stdout=subprocess.DEVNULL, text=True))
         one.wait_for("CALL_INCOMING", count=2)
         asked.send_signal(signal.SIGINT)
         one.wait_for("CALL_CLOSED", count=2)
