@@ -65,6 +65,7 @@ cdef object pin_trimmed(str text, Span* out):
 cdef str unquoted(text_t p, Py_ssize_t start, Py_ssize_t end):
     """The text between quotes, quoted pairs resolved."""
     cdef bytearray out
+    cdef bytes kept
     if find(p, start, end, 0x5C) < 0:
         return text_of(p, start, end)
     out = bytearray()
@@ -73,7 +74,8 @@ cdef str unquoted(text_t p, Py_ssize_t start, Py_ssize_t end):
             start += 1
         out.append(p[start])
         start += 1
-    return out.decode("utf-8", "surrogateescape")
+    kept = bytes(out)
+    return text_of(<text_t>PyBytes_AS_STRING(kept), 0, len(kept))
 
 
 cdef class WordTable:

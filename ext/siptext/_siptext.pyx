@@ -273,7 +273,7 @@ cdef class Headers:
             p = <text_t>PyBytes_AS_STRING(self._source)
             if line.is_folded:
                 whole = unfolded(p, line.value, line.value_end)
-                value = whole.decode("utf-8", "surrogateescape")
+                value = text_of(<text_t>PyBytes_AS_STRING(whole), 0, len(whole))
             else:
                 value = text_of(p, line.value, line.value_end)
             Py_INCREF(value)

@@ -170,3 +170,25 @@ def test_segmentation_does_not_matter(body: bytes, cuts: list[int]) -> None:
         out += parser.feed((data * 2)[at : at + cut])
         at += cut
     assert out == whole
+
+
+MANDATORY = (
+    b"Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\n"
+    b"From: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n"
+)
+
+# Near the borders of what is UTF-8 (RFC 3629 §4), where a decoder of its own errs.
+edges = st.lists(
+    st.sampled_from([b"a", b"\x80", b"\xbf", b"\x9f", b"\xa0", b"\x8f", b"\x90"])
+    | st.integers(0xC0, 0xFF).map(lambda byte: bytes([byte]))
+    | st.sampled_from("é€\ud7ff\ue000\uffff\U00010000\U0010ffff").map(str.encode),
+    max_size=12,
+).map(b"".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(edges)
+def test_bytes_that_are_not_utf8_are_kept_as_python_keeps_them(value: bytes) -> None:
+    message = parse_message(b"OPTIONS sip:h SIP/2.0\r\nSubject: <" + value + b">\r\n" + MANDATORY)
+    assert message.headers.get("Subject") == f"<{value.decode('utf-8', 'surrogateescape')}>"
+    assert b"Subject: <" + value + b">\r\n" in message.to_bytes()
