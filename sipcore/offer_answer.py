@@ -111,8 +111,8 @@ class OfferAnswer:
         """Our offer, first or later; the other streams that were ever talked about stay, with port 0."""
         local = replace(local, formats=self._numbered(local.formats), rtcp_mux=local.rtcp_mux or self._is_muxed)
         self._offered = local
-        streams = [_rejected(stream) for stream in self._places] or [_rejected_audio()]
-        streams[self._stream] = _offered_audio(local, self._security)
+        streams = [_rejected(stream) for stream in self._places]
+        streams[self._stream : self._stream + 1] = [_offered_audio(local, self._security)]
         return self._send(_describe(local, self._session_id, self._version, streams))
 
     def repeat_offer(self) -> bytes:
@@ -479,8 +479,8 @@ def _audio(
     formats: Sequence[RtpFormat],
     direction: Direction,
     *,
-    proto: str = "RTP/AVP",
-    extra: tuple[Attribute, ...] = (),
+    proto: str,
+    extra: tuple[Attribute, ...],
 ) -> MediaDescription:
     attributes = [Attribute("rtpmap", f"{each.payload_type} {each.rtpmap}") for each in formats]
     attributes += [Attribute("fmtp", f"{each.payload_type} {each.fmtp}") for each in formats if each.fmtp]
@@ -492,7 +492,3 @@ def _audio(
 def _rejected(stream: MediaDescription) -> MediaDescription:
     """RFC 3264 §6: port 0, same place, same media and transport; the formats are without meaning but must be there."""
     return MediaDescription(stream.media, 0, stream.proto, stream.formats)
-
-
-def _rejected_audio() -> MediaDescription:
-    return MediaDescription("audio", 0, "RTP/AVP", ("0",))

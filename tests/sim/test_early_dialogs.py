@@ -75,7 +75,13 @@ def ringing() -> Iterator[tuple[Stage, Forking]]:
         s.world.run()
 
 
-@pytest.mark.rfc("3261", "13.2.2.4", "multiple 2xx responses to the same INVITE")
+@pytest.mark.rfc(
+    "3261",
+    "13.2.2.4",
+    "Multiple 2xx responses may arrive at the UAC for a single INVITE request due to a forking proxy. Each response "
+    "is distinguished by the tag parameter in the To header field, and each represents a distinct dialog, with a "
+    "distinct dialog identifier.",
+)
 def test_who_describes_itself_last_is_heard_and_the_2xx_decides() -> None:
     with ringing() as (s, proxy):
         proxy.says(183, "one", 5001)
@@ -108,7 +114,9 @@ def test_a_2xx_of_a_dialog_that_never_described_itself_ends_the_call() -> None:
         assert not s.alice.was_answered  # type: ignore[attr-defined]
 
 
-@pytest.mark.rfc("6228", "5", "MUST terminate the early dialog")
+@pytest.mark.rfc(
+    "6228", "4", "A UAC might also use the 199 response to make policy decisions related to early dialogs."
+)
 def test_after_a_199_the_one_before_is_heard_again() -> None:
     with ringing() as (s, proxy):
         proxy.says(183, "one", 5001)
@@ -133,7 +141,12 @@ def test_a_199_ends_nothing_but_its_dialog() -> None:
         assert s.alice.was_answered  # type: ignore[attr-defined]
 
 
-@pytest.mark.rfc("6228", "4", "option-tag value")
+@pytest.mark.rfc(
+    "6228",
+    "4",
+    '… if it is willing to receive 199 responses, it MUST insert a "199" option-tag in the Supported header field … '
+    "of the request.",
+)
 def test_our_invite_says_that_it_takes_199() -> None:
     with ringing() as (_, proxy):
         [invite] = proxy.requests("INVITE")
@@ -162,7 +175,11 @@ def test_provisional_responses_pass_as_they_come() -> None:
 # 100rel on one side only
 
 
-@pytest.mark.rfc("3262", "4", "the UAC MUST acknowledge the response by PRACK")
+@pytest.mark.rfc(
+    "3262",
+    "4",
+    "Assuming the response is to be transmitted reliably, the UAC MUST create a new request with method PRACK.",
+)
 def test_a_reliable_callee_and_a_caller_that_takes_none() -> None:
     with ringing() as (s, proxy):
         proxy.says(183, "one", 5001, ("Require", "100rel"), ("RSeq", "77"))

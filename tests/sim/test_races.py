@@ -109,9 +109,9 @@ def test_both_hang_up_at_once(seed: int) -> None:
 @pytest.mark.rfc(
     "3261",
     "14.1",
-    "If the UAC is the owner of the Call-ID of the dialog ID …, T has a randomly chosen value between 2.1 and 4 "
-    "seconds in units of 10 ms. If the UAC is not the owner …, T has a randomly chosen value of between 0 and 2 "
-    "seconds in units of 10 ms.",
+    "If the UAC is the owner of the Call-ID of the dialog ID … T has a randomly chosen value between 2.1 and 4 "
+    "seconds in units of 10 ms. … If the UAC is not the owner of the Call-ID of the dialog ID, T has a randomly "
+    "chosen value of between 0 and 2 seconds in units of 10 ms.",
 )
 def test_both_hold_at_once_and_the_call_goes_on(seed: int) -> None:
     with Office(seed=seed) as office:

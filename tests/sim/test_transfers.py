@@ -236,7 +236,7 @@ def test_an_invite_with_replaces_takes_the_place_of_a_phone(seed: int) -> None:
     "3891",
     "3",
     "If the Replaces header field matches an early dialog that was not initiated by this UA, it returns a 481 "
-    "(Call/Transaction Does Not Exist) response to the new INVITE, and leaves the matched dialog unmodified.",
+    "(Call/Transaction Does Not Exist) response to the new INVITE, and leaves the matched dialog unchanged.",
 )
 def test_a_ringing_call_is_picked_up_once(seed: int) -> None:
     """Two at once: one wins, the other is refused; the phone that rang shows no missed call."""
@@ -265,7 +265,8 @@ def test_a_ringing_call_is_picked_up_once(seed: int) -> None:
 @pytest.mark.rfc(
     "3891",
     "3",
-    'If the Replaces header field matches a confirmed dialog and contains "early-only" [...] 486 (Busy Here)',
+    'If the Replaces header field matches a confirmed dialog, it checks for the presence of the "early-only" flag in '
+    "the Replaces header field. … If the flag is present, the UA rejects the request with a 486 Busy response.",
 )
 def test_early_only_does_not_take_an_answered_call(seed: int) -> None:
     with Office(seed=seed) as office:

@@ -114,7 +114,7 @@ def test_a_proxy_asks_with_407_and_takes_proxy_authorization_alone() -> None:
     "8",
     "As such, invitations with the Replaces header MUST only be accepted if the peer requesting replacement has been "
     "properly authenticated using a standard SIP mechanism (Digest or S/MIME), and authorized to request a "
-    "replacement of the targeted dialog.",
+    "replacement of the target dialog.",
 )
 def test_who_would_replace_a_call_has_to_prove_who_he_is() -> None:
     verdict = Door().knock(headers=(("Replaces", "c1@x;to-tag=1;from-tag=2"),))

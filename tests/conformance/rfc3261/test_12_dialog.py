@@ -125,8 +125,8 @@ def test_the_2xx_recomputes_the_route_set_of_an_early_dialog() -> None:
 @pytest.mark.rfc(
     "3261",
     "12.2",
-    "A target refresh request sent by a UA within a dialog … replaces its remote target URI … Requests that are not "
-    "target refresh requests do not affect the remote target URI of the dialog.",
+    "Specifically, requests that are not target refresh requests do not modify the dialog's remote target URI, and "
+    "requests that are target refresh requests do.",
 )
 def test_only_target_refresh_requests_move_the_remote_target_and_only_when_accepted() -> None:
     side = Side()

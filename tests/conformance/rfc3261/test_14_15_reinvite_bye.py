@@ -284,7 +284,7 @@ def test_a_bye_before_the_ack_ends_the_repetition_of_the_2xx() -> None:
 @pytest.mark.rfc(
     "3261",
     "12.2.2",
-    "If the remote sequence number is not empty, but the sequence number of the request is lower than the remote "
+    "If the remote sequence number was not empty, but the sequence number of the request is lower than the remote "
     "sequence number, the request is out of order and MUST be rejected with a 500 (Server Internal Error) response.",
 )
 def test_a_bye_that_a_later_request_overtook_is_sent_again() -> None:

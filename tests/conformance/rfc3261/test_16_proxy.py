@@ -30,9 +30,9 @@ def test_a_request_without_forwards_left_gets_483() -> None:
 @pytest.mark.rfc(
     "3261",
     "16.3",
-    "If the request contains a Proxy-Require header field with one or more option-tags this element does not "
-    "understand, the element MUST return a 420 (Bad Extension) response. The response MUST include an Unsupported "
-    "header field listing those option-tags the element did not understand.",
+    "… with one or more option-tags this element does not understand, the element MUST return a 420 (Bad Extension) "
+    "response. The response MUST include an Unsupported … header field listing those option-tags the element did not "
+    "understand.",
 )
 def test_an_option_of_proxy_require_that_is_not_known_gets_420_with_its_name() -> None:
     # "If a proxy receives a request with a Proxy-Require it does not understand it MUST return a 420 (Bad Extension)
@@ -103,9 +103,9 @@ def test_a_route_to_another_proxy_is_followed_and_the_request_uri_left_alone() -
 @pytest.mark.rfc(
     "3261",
     "16.6",
-    "If that URI does not contain an lr parameter, the proxy MUST modify the copy as follows: The proxy MUST place "
-    "the Request-URI into the Route header field as the last value. The proxy MUST then place the first Route "
-    "header field value into the Request-URI and remove that value from the Route header field.",
+    "… the proxy MUST modify the copy as follows: … The proxy MUST place the Request-URI into the Route header field "
+    "as the last value. … The proxy MUST then place the first Route header field value into the Request-URI and "
+    "remove that value from the Route header field.",
 )
 def test_a_strict_router_gets_its_own_uri_in_the_request_line() -> None:
     # Step 6: "the proxy MUST place the Request-URI into the Route header field as the last value [...] then place the
@@ -121,8 +121,9 @@ def test_a_strict_router_gets_its_own_uri_in_the_request_line() -> None:
 @pytest.mark.rfc(
     "3261",
     "16.7",
-    "The proxy removes the topmost Via header field value from the response. … If no final response has been "
-    "forwarded, any provisional response other than 100 (Trying) MUST be forwarded immediately.",
+    "The proxy removes the topmost Via header field value from the response. … Until a final response has been sent "
+    "on the server transaction, the following responses MUST be forwarded immediately: … Any provisional response "
+    "other than 100 (Trying)",
 )
 def test_a_provisional_response_goes_back_at_once_without_our_via_and_100_does_not() -> None:
     # Step 3: "The proxy removes the topmost Via header field value"; step 5: "any provisional response other than 100".
@@ -142,9 +143,8 @@ def test_a_provisional_response_goes_back_at_once_without_our_via_and_100_does_n
     "3261",
     "16.7",
     "After a final response has been sent on the server transaction, the following responses MUST be forwarded "
-    "immediately: Any 2xx response to an INVITE request. … If the forwarded response was a final response, the "
-    "proxy MUST generate a CANCEL request for all pending client transactions associated with this response "
-    "context.",
+    "immediately: … Any 2xx response to an INVITE request … If the forwarded response was a final response, the "
+    "proxy MUST generate a CANCEL request for all pending client transactions associated with this response context.",
 )
 def test_every_2xx_to_an_invite_goes_back_and_the_other_branches_are_cancelled() -> None:
     # Step 5: "any 2xx response to an INVITE request"; step 10: "it MUST generate a CANCEL request for all pending
@@ -174,7 +174,7 @@ def test_every_2xx_to_an_invite_goes_back_and_the_other_branches_are_cancelled()
     "3261",
     "16.7",
     "After a final response has been sent on the server transaction, the following responses MUST be forwarded "
-    "immediately: Any 2xx response to an INVITE request.",
+    "immediately: … Any 2xx response to an INVITE request",
 )
 def test_a_repeated_2xx_goes_back_again() -> None:
     # "forward [...] retransmissions of 2xx responses" - with RFC 6026 by the Accepted state of both transactions.
@@ -231,10 +231,10 @@ def test_the_best_of_the_final_responses_is_chosen(statuses: tuple[int, int], be
 @pytest.mark.rfc(
     "3261",
     "16.7",
-    "If the selected response is a 401 (Unauthorized) or 407 (Proxy Authentication Required), the proxy MUST "
-    "collect any WWW-Authenticate and Proxy-Authenticate header field values from all other 401 (Unauthorized) and "
-    "407 (Proxy Authentication Required) responses received so far in this response context and add them to the "
-    "WWW-Authenticate and Proxy-Authenticate header fields of this response before forwarding.",
+    "If the selected response is a 401 (Unauthorized) or 407 (Proxy Authentication Required), the proxy MUST collect "
+    "any WWW-Authenticate and Proxy-Authenticate header field values from all other 401 (Unauthorized) and 407 "
+    "(Proxy Authentication Required) responses received so far in this response context and add them to this "
+    "response without modification before forwarding.",
 )
 def test_challenges_of_all_branches_are_put_together() -> None:
     # Step 7: "the proxy MUST collect any WWW-Authenticate and Proxy-Authenticate header field values from all other

@@ -19,9 +19,9 @@ def started(*, reliable: bool = False) -> Transaction:
 @pytest.mark.rfc(
     "3261",
     "17.1.1.2",
-    "When timer A fires, the client transaction MUST retransmit the request by passing it to the transport layer, "
-    "and MUST reset the timer with a value of 2*T1. … For any transport, the client transaction MUST start timer B "
-    "with a value of 64*T1 seconds.",
+    "For any transport, the client transaction MUST start timer B with a value of 64*T1 seconds … When timer A "
+    "fires, the client transaction MUST retransmit the request by passing it to the transport layer, and MUST reset "
+    "the timer with a value of 2*T1.",
 )
 def test_an_unanswered_invite_is_sent_seven_times_and_given_up_at_32_s() -> None:
     # "This value SHOULD be doubled ... so that the request is retransmitted at intervals T1, 2*T1, 4*T1"; the
@@ -34,8 +34,8 @@ def test_an_unanswered_invite_is_sent_seven_times_and_given_up_at_32_s() -> None
 @pytest.mark.rfc(
     "3261",
     "17.1.1.2",
-    "If a reliable transport is being used, the client transaction SHOULD NOT start timer A. For any transport, the "
-    "client transaction MUST start timer B with a value of 64*T1 seconds.",
+    "If a reliable transport is being used, the client transaction SHOULD NOT start timer A … For any transport, the "
+    "client transaction MUST start timer B with a value of 64*T1 seconds",
 )
 def test_over_a_reliable_transport_timer_a_must_not_start_but_timer_b_does() -> None:
     assert run_out(started(reliable=True)) == [(32.0, Action.REPORT_TIMEOUT)]

@@ -19,10 +19,10 @@ def started(*, reliable: bool = False) -> Transaction:
 @pytest.mark.rfc(
     "3261",
     "17.1.2.2",
-    "When the transaction enters this state, the client transaction SHOULD set timer F to fire in 64*T1 seconds. "
-    "The request MUST be passed to the transport layer for transmission. If an unreliable transport is in use, the "
-    "client transaction MUST set timer E to fire in T1 seconds. If timer E fires while still in this state, the "
-    "timer is reset, but this time with a value of MIN(2*T1, T2).",
+    "When entering this state, the client transaction SHOULD set timer F to fire in 64*T1 seconds. The request MUST "
+    "be passed to the transport layer for transmission. If an unreliable transport is in use, the client transaction "
+    "MUST set timer E to fire in T1 seconds. If timer E fires while still in this state, the timer is reset, but "
+    "this time with a value of MIN(2*T1, T2).",
 )
 def test_timer_e_doubles_up_to_t2_and_timer_f_ends_it_at_32_s() -> None:
     log = run_out(started())

@@ -265,7 +265,7 @@ def test_without_a_branch_retransmissions_ack_and_cancel_match_by_the_fields_of_
 @pytest.mark.rfc(
     "3261",
     "8.2.6.1",
-    "… a UAS SHOULD NOT issue a provisional response for a non-INVITE request. Rather, UASs SHOULD generate a final "
+    "… UASs SHOULD NOT issue a provisional response for a non-INVITE request. Rather, UASs SHOULD generate a final "
     "response to a non-INVITE request as soon as possible.",
 )
 def test_unreadable_requests_with_readable_essentials_get_400_and_others_silence() -> None:

@@ -164,9 +164,9 @@ def test_cancel_for_nothing_gets_481() -> None:
 @pytest.mark.rfc(
     "3261",
     "9.2",
-    "If it has already sent a final response for the original request, the CANCEL request has no effect on the "
-    "processing of the original request, no effect on any session state, and no effect on the responses generated "
-    "for the original request.",
+    "… depends on whether it has already sent a final response for the original request. If it has, the CANCEL "
+    "request has no effect on the processing of the original request, no effect on any session state, and no effect "
+    "on the responses generated for the original request.",
 )
 @pytest.mark.parametrize("final", [200, 302, 486, 503, 603])
 def test_cancel_after_our_final_response_gets_200_and_changes_nothing(final: int) -> None:

@@ -88,7 +88,12 @@ def test_prack_stops_the_repetitions_and_is_answered_200() -> None:
     assert side.advance(40.0) == []
 
 
-@pytest.mark.rfc("3262", "3", "If the PRACK does not match any unacknowledged reliable provisional response, [...] 481")
+@pytest.mark.rfc(
+    "3262",
+    "3",
+    "If a PRACK request is received by the UA core that does not match any unacknowledged reliable provisional "
+    "response, the UAS MUST respond to the PRACK with a 481 response.",
+)
 @pytest.mark.parametrize("rack", ["1 1 INVITE", "{rseq} 2 INVITE", "{rseq} 1 UPDATE"])
 def test_a_prack_that_matches_nothing_gets_481(rack: str) -> None:
     side, invite = ringing()
@@ -142,7 +147,9 @@ def test_rseq_grows_by_one() -> None:
     assert rseq_of(side) == first + 1
 
 
-@pytest.mark.rfc("3262", "5", "send a final response [2xx] until those provisional responses are acknowledged")
+@pytest.mark.rfc(
+    "3262", "3", "In that case, it MUST NOT send a final response until those provisional responses are acknowledged."
+)
 def test_the_2xx_waits_while_a_description_is_unacknowledged() -> None:
     side, invite = ringing()
     side.respond(invite.transaction, 183, reliable=True, body=ANSWER)

@@ -43,7 +43,9 @@ def test_rack_names_rseq_and_cseq_of_the_response() -> None:
 @pytest.mark.rfc(
     "3262",
     "4",
-    'subsequent retransmissions [...] discarded"; out of order "MUST NOT be acknowledged with a PRACK',
+    "Once a reliable provisional response is received, retransmissions of that response MUST be discarded. … its "
+    "RSeq value is not one higher than the value of the sequence number, that response MUST NOT be acknowledged with "
+    "a PRACK, and MUST NOT be processed further by the UAC.",
 )
 def test_a_repeated_response_is_not_told_again_and_one_out_of_order_is_not_taken() -> None:
     side = Side(ALICE, BOB)

@@ -28,7 +28,9 @@ def update(tag: str, cseq: int, body: bytes = OFFER) -> bytes:
 @pytest.mark.rfc(
     "3311",
     "5.2",
-    "generate a 500 [...] include a Retry-After [...] randomly chosen value between 0 and 10 seconds",
+    "A UAS that receives an UPDATE before it has generated a final response to a previous UPDATE on the same dialog "
+    "MUST return a 500 response to the new UPDATE, and MUST include a Retry-After header field with a randomly "
+    "chosen value between 0 and 10 seconds.",
 )
 def test_an_update_before_the_last_one_is_answered_gets_500_with_retry_after() -> None:
     side = Side()
@@ -117,7 +119,7 @@ def test_an_update_in_an_early_dialog_passes_once_the_offer_is_answered_reliably
     "3311",
     "5.1",
     "If the UPDATE is being sent after the completion of the initial INVITE transaction, it cannot be sent with an "
-    "offer if the caller has generated or received offers in a re-INVITE or UPDATE which have not been answered.",
+    "offer if the callee has generated or received offers in a re-INVITE or UPDATE which have not been answered.",
 )
 def test_we_send_no_offer_while_one_is_pending_in_either_direction() -> None:
     side = Side()
@@ -136,9 +138,9 @@ def test_we_send_no_offer_while_one_is_pending_in_either_direction() -> None:
 @pytest.mark.rfc(
     "3311",
     "5.1",
-    "If the UPDATE is being sent before the completion of the initial INVITE transaction, and the initial INVITE "
-    "contained an offer, the UPDATE can contain an offer if the callee generated an answer in a reliable "
-    "provisional response …",
+    "If the UPDATE is being sent before completion of the initial INVITE transaction, and the initial INVITE "
+    "contained an offer, the UPDATE can contain an offer if the callee generated an answer in a reliable provisional "
+    "response …",
 )
 def test_the_uac_sends_no_offer_before_its_invite_is_answered() -> None:
     side = Side(ALICE, BOB)

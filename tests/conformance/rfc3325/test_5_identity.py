@@ -39,7 +39,7 @@ SPOOFED = (("P-Asserted-Identity", "<sip:boss@office.test>"), ("P-Preferred-Iden
 @pytest.mark.rfc(
     "3325",
     "6",
-    "The proxy MUST remove the user-provided P-Preferred- Identity header from any message it forwards.",
+    "The proxy MUST remove the user-provided P-Preferred-Identity header from any message it forwards.",
 )
 @pytest.mark.rfc(
     "3325",

@@ -23,8 +23,8 @@ def test_a_replaces_needs_a_call_id_and_both_tags(text: str) -> None:
 @pytest.mark.rfc(
     "3891",
     "6.1",
-    "A Replaces header field MUST contain exactly one to-tag and exactly one from-tag, as they are required for "
-    'unique dialog matching. … early-flag = "early-only"',
+    '… early-flag = "early-only" … A Replaces header field MUST contain exactly one to-tag and exactly one from-tag, '
+    "as they are required for unique dialog matching.",
 )
 def test_early_only_is_a_flag() -> None:
     text = "98732@sip.example.com;to-tag=r33th4x0r;from-tag=ff87ff;early-only"
@@ -35,7 +35,8 @@ def test_early_only_is_a_flag() -> None:
 @pytest.mark.rfc(
     "3891",
     "3",
-    "If more than one Replaces header field is present in an INVITE [...] the UAS MUST reject it with a 400",
+    "If more than one Replaces header field is present in an INVITE, or if a Replaces header field is present in a "
+    "request other than INVITE, the UAS MUST reject the request with a 400 Bad Request response.",
 )
 def test_two_replaces_are_refused() -> None:
     one = ("Replaces", "a;to-tag=1;from-tag=2")
@@ -45,7 +46,12 @@ def test_two_replaces_are_refused() -> None:
         replaces_of(Request("INVITE", "sip:x@y", [one, one]))
 
 
-@pytest.mark.rfc("3891", "3", "the to-tag [...] is compared to the local tag, and the from-tag to the remote tag")
+@pytest.mark.rfc(
+    "3891",
+    "3",
+    "In other words, the to-tag parameter is compared to the local tag, and the from-tag parameter is compared to "
+    "the remote tag.",
+)
 def test_what_we_write_names_the_dialog_as_its_receiver_sees_it() -> None:
     """ "the to-tag [...] is compared to the local tag, and the from-tag to the remote tag" of the receiver."""
     pair = Pair()

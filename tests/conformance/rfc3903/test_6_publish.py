@@ -44,7 +44,12 @@ def publish(
     return answer
 
 
-@pytest.mark.rfc("3903", "6", "The ESC MUST generate and store a locally unique entity-tag for the publication")
+@pytest.mark.rfc(
+    "3903",
+    "6",
+    "If the request does not contain a SIP-If-Match header field, the ESC MUST generate and store a locally unique "
+    "entity-tag for identifying the publication.",
+)
 def test_each_publication_has_a_new_entity_tag_and_watchers_are_told(seed: int) -> None:
     with office_of(seed) as office:
         alice, bob = office.phones(2)
@@ -73,8 +78,8 @@ def test_each_publication_has_a_new_entity_tag_and_watchers_are_told(seed: int) 
 @pytest.mark.rfc(
     "3903",
     "6",
-    "If there is no matching event state, e.g., the event state to be refreshed has already expired, the ESC MUST "
-    "reject the publication by issuing a 412 (Conditional Request Failed) response",
+    "If no match is found, the ESC MUST reject the publication with a response of 412 (Conditional Request Failed), "
+    "and skip the remaining steps.",
 )
 def test_a_stale_tag_is_412_and_what_expired_is_gone(seed: int) -> None:
     with office_of(seed) as office:

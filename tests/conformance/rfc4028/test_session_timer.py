@@ -52,7 +52,14 @@ def test_table_2_says_who_refreshes(supports: bool, asked: str, refresher: str) 
     assert (("Require", "timer") in verdict.headers) is supports
 
 
-@pytest.mark.rfc("4028", "9", "the UAS MUST reject the request with a 422 [...] Min-SE")
+@pytest.mark.rfc(
+    "4028",
+    "9",
+    "… the UAS MAY reject the INVITE request with a 422 (Session Interval Too Small) response if the session "
+    "interval in the Session-Expires header field is smaller than the minimum interval defined by the UAS' local "
+    "policy. When sending the 422 response, the UAS MUST include a Min-SE header field with the value of its minimum "
+    "interval.",
+)
 def test_an_interval_below_our_minimum_gets_422() -> None:
     short = invite(("Supported", "timer"), ("Session-Expires", "60"))
     assert grant(short, POLICY) == TooSmall(90)

@@ -26,8 +26,8 @@ def come_back(side: ProxySide, data: bytes, uri: str) -> None:
 @pytest.mark.rfc(
     "5393",
     "4.2.2",
-    "Loop-Detection Check Proxies required to perform loop detection by RFC 5393 MUST perform the following loop- "
-    "detection test before forwarding a request.",
+    "Proxies required to perform loop detection by RFC 5393 MUST perform the following loop-detection test before "
+    "forwarding a request.",
 )
 def test_a_request_that_comes_back_unchanged_is_a_loop() -> None:
     # "If the second parts match, the request has looped" and "the proxy MUST reject the request with a 482".
@@ -41,8 +41,8 @@ def test_a_request_that_comes_back_unchanged_is_a_loop() -> None:
 @pytest.mark.rfc(
     "5393",
     "4.2.2",
-    "Loop-Detection Check Proxies required to perform loop detection by RFC 5393 MUST perform the following loop- "
-    "detection test before forwarding a request.",
+    "Proxies required to perform loop detection by RFC 5393 MUST perform the following loop-detection test before "
+    "forwarding a request.",
 )
 def test_a_request_that_comes_back_for_somebody_else_is_a_spiral_and_passes() -> None:
     side = ProxySide()

@@ -52,7 +52,13 @@ def contact(reg_id: int | str, *, instance: str = UUID, host: str = "10.0.0.1") 
     return f'<sip:alice@{host}:5060;transport=tcp>;reg-id={reg_id};+sip.instance="{instance}"'
 
 
-@pytest.mark.rfc("5626", "6", "the registrar MUST include the 'outbound' option-tag in a Require header field")
+@pytest.mark.rfc(
+    "5626",
+    "6",
+    "Provided that the UAC had included an outbound option-tag … in a Supported header field value in the REGISTER "
+    "request, the registrar MUST include the outbound option-tag in a Require header field value in its response to "
+    "that REGISTER request.",
+)
 def test_outbound_is_confirmed_by_a_require() -> None:
     # "the registrar MUST include the 'outbound' option-tag in a Require header field value in its response".
     status, headers = Desk().register(contact(1))

@@ -27,7 +27,7 @@ def proxied(side: ProxySide, flow: Flow) -> tuple[Transmit, list[str]]:
 @pytest.mark.rfc(
     "5658",
     "3.2",
-    "The URI placed in the Record-Route header field value MUST be a SIP or SIPS URI. [...] The URI SHOULD NOT "
+    "The URI placed in the Record-Route header field value MUST be a SIP or SIPS URI. … The URI SHOULD NOT "
     "contain the transport parameter unless the proxy has knowledge (such as in a private network) that the next "
     "downstream …",
 )
@@ -42,7 +42,7 @@ def test_a_change_of_transport_is_recorded_twice_the_next_hop_s_side_first() -> 
 @pytest.mark.rfc(
     "5658",
     "3.2",
-    "The URI placed in the Record-Route header field value MUST be a SIP or SIPS URI. [...] The URI SHOULD NOT "
+    "The URI placed in the Record-Route header field value MUST be a SIP or SIPS URI. … The URI SHOULD NOT "
     "contain the transport parameter unless the proxy has knowledge (such as in a private network) that the next "
     "downstream …",
 )

@@ -10,7 +10,9 @@ from tests.sim.office import Office
 @pytest.mark.rfc(
     "6086",
     "4.2.2",
-    "the UA MUST send a 469 (Bad Info Package) response [...] MUST contain a Recv-Info header field",
+    "If a UA receives an INFO request associated with an Info Package that the UA has not indicated willingness to "
+    "receive, the UA MUST send a 469 (Bad Info Package) response …, which contains a Recv-Info header field with "
+    "Info Packages for which the UA is willing to receive INFO requests.",
 )
 def test_an_unknown_package_is_469_with_recv_info(seed: int) -> None:
     with Office(seed=seed) as office:

@@ -22,7 +22,12 @@ ACTIVE = SubscriptionStateField("active", expires=100)
 OVER = SubscriptionStateField("terminated", reason="timeout")
 
 
-@pytest.mark.rfc("6665", "4.1.2.4", "if no NOTIFY is received before Timer N expires, the subscription has failed")
+@pytest.mark.rfc(
+    "6665",
+    "4.1.2.4",
+    "If this Timer N expires prior to the receipt of a NOTIFY request, the subscriber considers the subscription "
+    "failed, and cleans up any state associated with the subscription attempt.",
+)
 def test_without_a_notify_there_is_no_subscription_after_timer_n() -> None:
     """ "if no NOTIFY is received before Timer N expires, the subscription has failed", whatever the 2xx said."""
     subscription = SubscriberSubscription(600)
@@ -122,7 +127,12 @@ def test_a_notify_makes_the_dialog_even_before_the_2xx() -> None:
     assert pair.alice.leaks() == pair.bob.leaks() == (0, 0)
 
 
-@pytest.mark.rfc("6665", "4.1.3", "if no matching subscription exists, the subscriber MUST reject it with 481")
+@pytest.mark.rfc(
+    "6665",
+    "4.1.3",
+    "Upon receiving a NOTIFY request, the subscriber should check that it matches at least one of its outstanding "
+    "subscriptions; if not, it MUST return a 481 (Subscription does not exist) response …",
+)
 def test_a_notify_for_nothing_that_we_subscribed_to_gets_481() -> None:
     side = Side()
     side.receive(request_bytes("NOTIFY", "Event: presence", "Subscription-State: active", to_tag="unknown"))
@@ -169,8 +179,8 @@ def test_a_bye_leaves_the_dialog_to_the_subscription() -> None:
 @pytest.mark.rfc(
     "6665",
     "4.2.2",
-    "Upon receipt of a 404, 405, 410, 416, 480-485, 489, 501, or 604 response to a NOTIFY request, the notifier "
-    "MUST remove the corresponding subscription.",
+    "If the NOTIFY transaction fails due to the receipt of a 404, 405, 410, 416, 480-485, 489, 501, or 604 response "
+    "to the NOTIFY request, the notifier MUST remove the corresponding subscription.",
 )
 def test_481_to_a_notify_does_not_end_the_call_in_the_same_dialog() -> None:
     side = Side()

@@ -70,8 +70,8 @@ def test_the_example_of_the_older_rfc() -> None:
 @pytest.mark.rfc(
     "7616",
     "3.4",
-    "For historical reasons and to avoid unnecessary incompatibility issues, the following parameters MUST NOT use "
-    "the quoted string syntax: algorithm, qop, and nc. … nc-value = 8LHEX",
+    "For historical reasons, a sender MUST NOT generate the quoted string syntax for the following parameters: "
+    "algorithm, qop, and nc.",
 )
 def test_tokens_are_unquoted_and_nc_has_eight_digits() -> None:
     _, value = answer_challenge(

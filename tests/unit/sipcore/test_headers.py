@@ -73,9 +73,9 @@ def test_comma_lists_are_split_outside_quotes_and_brackets() -> None:
 @pytest.mark.rfc(
     "3261",
     "7.3.1",
-    "The exceptions to this rule are the WWW-Authenticate, Authorization, Proxy-Authenticate, and Proxy- "
-    "Authorization header fields. Multiple header field rows with these names MAY be present in a message, but … "
-    "they MUST NOT be combined into a single header field row.",
+    "The exceptions to this rule are the WWW-Authenticate, Authorization, Proxy-Authenticate, and "
+    "Proxy-Authorization header fields. Multiple header field rows with these names MAY be present in a message, but "
+    "… they MUST NOT be combined into a single header field row.",
 )
 @pytest.mark.parametrize(
     "name", ["WWW-Authenticate", "Proxy-Authenticate", "Authorization", "Date", "Subject", "User-Agent", "X-List"]

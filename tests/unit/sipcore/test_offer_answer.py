@@ -13,6 +13,7 @@ from sipcore.offer_answer import (
     LocalMedia,
     NegotiatedAudio,
     OfferAnswer,
+    check_offer,
     chosen_formats,
     make_answer,
     make_offer,
@@ -182,6 +183,13 @@ def test_comfort_noise_follows_the_codecs_and_is_none_itself() -> None:
         answer(sdp("m=audio 4000 RTP/AVP 13"), local)
 
 
+def test_redundancy_follows_the_codecs_and_is_none_itself() -> None:
+    redundant = RtpFormat(100, "red", 8000)
+    local = replace(OURS, formats=(redundant, PCMU))
+    lines = ("m=audio 4000 RTP/AVP 100 0", "a=rtpmap:100 red/8000")
+    assert [pair.send for pair in answer(sdp(*lines), local)[1].formats] == [PCMU, redundant]
+
+
 def test_ipv6_is_answered_with_ipv6() -> None:
     offer = parse_sdp(b"v=0\r\nc=IN IP6 2001:db8::1\r\nm=audio 4000 RTP/AVP 0\r\n")
     body, negotiated = make_answer(offer, replace(OURS, address="2001:db8::5"), session_id=1, version=1)
@@ -233,8 +241,25 @@ def test_a_bad_offer_is_refused(lines: tuple[str, ...]) -> None:
         answer(sdp(*lines))
 
 
-def test_an_offer_without_an_address_is_refused() -> None:
+CODECS_OF_OTHERS = [("m=audio 5000 RTP/AVP 3 18",), ("m=audio 5000 RTP/AVP 99",), BAD_OFFERS[5]]
+
+
+@pytest.mark.parametrize("lines", [each for each in BAD_OFFERS if each not in CODECS_OF_OTHERS])
+def test_an_offer_is_checked_without_an_answer(lines: tuple[str, ...]) -> None:
+    """All that makes an offer bad but its codecs, which somebody else may have."""
     with pytest.raises(NegotiationError):
+        check_offer(sdp(*lines), None)
+
+
+def test_what_somebody_could_answer_passes_the_check() -> None:
+    for lines in CODECS_OF_OTHERS:
+        check_offer(sdp(*lines), None)
+    second_is_bad = sdp("m=audio 5000 RTP/AVP 0", "m=audio 1023 RTP/AVP 0")
+    check_offer(second_is_bad, None)
+
+
+def test_an_offer_without_an_address_is_refused() -> None:
+    with pytest.raises(NegotiationError, match="no c= line"):
         answer(parse_sdp(b"v=0\nm=audio 5000 RTP/AVP 0\n"))
 
 
@@ -430,3 +455,46 @@ def test_a_refused_offer_is_not_what_a_refresh_repeats() -> None:
     session.offer_refused()
     repeated = parse_sdp(session.repeat_offer())
     assert repeated.media == standing.media
+
+
+def test_a_refused_first_offer_can_be_made_again() -> None:
+    session = OfferAnswer(7)
+    first = session.make_offer(OURS)
+    session.offer_refused()
+    assert session.repeat_offer() == first
+
+
+def dynamic(name: str, *numbers: int) -> tuple[RtpFormat, ...]:
+    return tuple(RtpFormat(number, f"{name}{number}", 8000) for number in numbers)
+
+
+def numbers(offer: bytes) -> list[str]:
+    return list(parse_sdp(offer).media[0].formats)
+
+
+def test_codecs_that_change_together_get_a_number_each() -> None:
+    session = OfferAnswer(7)
+    session.make_offer(replace(OURS, formats=(PCMU, *dynamic("a", 96, 97))))
+    offer = session.make_offer(replace(OURS, formats=(PCMU, *dynamic("b", 96, 97))))
+    assert numbers(offer) == ["0", "98", "99"]
+
+
+def test_a_fixed_number_may_change_its_meaning_for_us() -> None:
+    """RFC 3264 §8.3.2 is about dynamic numbers: the others mean always the same, however they are spelt."""
+    session = OfferAnswer(7)
+    session.make_offer(replace(OURS, formats=(RtpFormat(0, "PCMU", 8000),)))
+    assert numbers(session.make_offer(replace(OURS, formats=(RtpFormat(0, "PCMU-WB", 16000),)))) == ["0"]
+
+
+def test_a_codec_for_which_no_number_is_left_is_not_offered() -> None:
+    session = OfferAnswer(7)
+    session.make_offer(replace(OURS, formats=(PCMU, *dynamic("a", *range(96, 128)))))
+    offer = session.make_offer(replace(OURS, formats=(PCMU, *dynamic("b", 96), PCMA)))
+    assert numbers(offer) == ["0", "8"]
+
+
+def test_two_parameter_sets_of_one_codec_never_share_a_number() -> None:
+    session = OfferAnswer(7)
+    session.make_offer(replace(OURS, formats=(*dynamic("a", 96, 97), RtpFormat(98, "iLBC", 8000, 1, "mode=20"))))
+    both = tuple(RtpFormat(96 + at, "iLBC", 8000, 1, f"mode={20 + 10 * at}") for at in range(2))
+    assert numbers(session.make_offer(replace(OURS, formats=both))) == ["98", "99"]

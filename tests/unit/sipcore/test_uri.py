@@ -227,8 +227,8 @@ def test_text_without_bytes_is_refused() -> None:
 @pytest.mark.rfc(
     "3261",
     "19.1.2",
-    "Excluded US-ASCII characters, such as space and control characters and characters used as URI delimiters, also "
-    "MUST be escaped. URIs MUST NOT contain unescaped space and control characters.",
+    "Excluded US-ASCII characters …, such as space and control characters and characters used as URI delimiters, "
+    "also MUST be escaped. URIs MUST NOT contain unescaped space and control characters.",
 )
 @pytest.mark.parametrize(
     ("text", "escaped"), [("1001", "1001"), ("*43", "*43"), ("#1", "%231"), ("a b@c", "a%20b%40c"), ("ü", "%C3%BC")]
