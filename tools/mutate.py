@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import dataclasses
 import importlib.abc
 import importlib.machinery
 import itertools
@@ -28,7 +29,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -348,15 +349,15 @@ def equivalents() -> dict[tuple[str, str, str], str]:
 class Result:
     """What became of the mutants of one file; `listed` are (where, change, reason), `missed` (where, change)."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    listed: list[list[str]] = field(default_factory=list)
-    missed: list[list[str]] = field(default_factory=list)
+    counts: Counter[str] = dataclasses.field(default_factory=Counter)
+    listed: list[list[str]] = dataclasses.field(default_factory=list)
+    missed: list[list[str]] = dataclasses.field(default_factory=list)
 
 
 def keep(results: dict[str, Result]) -> None:
     """Add what whole targets gave to what others gave before; write the page when none is missing."""
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    kept |= {path: asdict(result) for path, result in results.items()}
+    kept |= {path: dataclasses.asdict(result) for path, result in results.items()}
     KEPT.parent.mkdir(exist_ok=True)
     KEPT.write_text(json.dumps(kept, indent=1))
     if kept.keys() >= TARGETS.keys():
