@@ -27,6 +27,7 @@ enum {
     VP_SWEEP_SHARDS = 8, /* a tick visits one port in eight: 160 ms for a round, which keeps the caches for the packets */
     VP_MAX_WORKERS = 64,
     VP_TICK_BUCKETS = 9, /* of vp_tick_late_us and above */
+    VP_LINGER_MS = 2,
     VP_CATCH_UP = 5, /* frames sent at once for ticks that came late: what jitter buffers take */
 };
 
@@ -47,6 +48,7 @@ typedef struct {
     uint32_t *armed;                    /* the engine's: the consumer sleeps on event_fd */
     bool manual, stopping, ticking, waiting;
     bool listens; /* some port of the list may have audio */
+    bool lingers; /* it has just obeyed: what comes within VP_LINGER_MS waits for that time to end */
     uint32_t asleep; /* set before epoll_wait: only then does a command need a wake, of 15-30 µs on either side */
     clockid_t cpu_clock;
     uint32_t running; /* set by the thread once cpu_clock is valid */
@@ -406,8 +408,13 @@ static inline void vp_worker_tick(vp_worker *worker) {
 }
 
 /* The flag goes up before the ring is looked at, and the face looks at the flag after it has pushed: one of the two sees
- * the other, so a command that is pushed meanwhile is never left lying. */
+ * the other, so a command that is pushed meanwhile is never left lying. After commands the flag stays down for a moment:
+ * the next ones of the same message come 20-100 µs apart, and a packet that needs them wakes the worker by itself. */
 static inline int vp_worker_wait(vp_worker *worker, struct epoll_event *ready, int timeout_ms) {
+    if (worker->lingers) {
+        worker->lingers = false;
+        return epoll_wait(worker->epoll_fd, ready, VP_BATCH, worker->waiting ? 1 : VP_LINGER_MS);
+    }
     __atomic_store_n(&worker->asleep, 1, __ATOMIC_SEQ_CST);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (worker->waiting)
@@ -432,6 +439,7 @@ static inline void vp_worker_step(vp_worker *worker, int timeout_ms) {
             ticks = true;
     }
     obeys = worker->waiting || !vp_ring_empty(&worker->commands);
+    worker->lingers = obeys;
     /* A command is older than the packets that came with it. It may close ports of this batch: epoll tells the rest again. */
     if (obeys)
         vp_worker_obey(worker);
@@ -478,14 +486,14 @@ static inline bool vp_port_is_free(const vp_port *port) {
 }
 
 /* From the face: false when the ring is full. The verbs of one moment (a port opened, described and connected) wake the
- * worker once. */
+ * worker once; a full ring wakes it at once. */
 static inline bool vp_worker_command(vp_worker *worker, const vp_command *command) {
     uint64_t one = 1;
     if (worker->manual)
         return vp_worker_apply(worker, command);
     bool pushed = vp_ring_push(&worker->commands, command);
-    if (!__atomic_exchange_n(&worker->asleep, 0, __ATOMIC_SEQ_CST))
-        return pushed;
+    if (!__atomic_exchange_n(&worker->asleep, 0, __ATOMIC_SEQ_CST) && pushed)
+        return true;
     return write(worker->command_fd, &one, sizeof one) == sizeof one && pushed;
 }
 
