@@ -10,22 +10,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
+from pbx.basics import Disposition
 from pbx.output import rfc3339
 from pbx.store.base import CdrFilter, LegName, LegRecord, TenantReader, TenantStore
 from sipcore.values import value_object
-
-Disposition = Literal["answered", "no_answer", "busy", "cancelled", "failed", "interrupted"]
-DISPOSITIONS: Final[tuple[Disposition, ...]] = (
-    "answered",
-    "no_answer",
-    "busy",
-    "cancelled",
-    "failed",
-    "interrupted",
-)
-
 
 # A call may be forwarded ten times and a caller press two hundred keys.
 MAX_ROUTE: Final = 400

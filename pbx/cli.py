@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pbx import cdr_export, config, control, output, recording_cli, voicemail_cli
-from pbx.cdr import DISPOSITIONS
+from pbx import cdr_export, control, output, recording_cli, voicemail_cli
+from pbx.basics import DISPOSITIONS, data_directory
 from pbx.control import ControlError, NotRunningError
 from pbx.errors import ConfigError, DataDirectoryError, PbxError
 from pbx.logs import trace_of, where_of
@@ -301,13 +301,13 @@ def _positive(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from pbx import daemon  # the engine and the store are not loaded to print a table
+    from pbx import daemon  # neither the engine, the store nor the configuration is loaded to print a table
 
     return daemon.serve(options.config, options.settings)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from pbx import programs
+    from pbx import config, programs
     from pbx.dial_plan import warnings_of
     from pbx.mail_config import mail_warnings
     from pbx.media_warnings import media_warnings
@@ -480,6 +480,7 @@ def _route(options: argparse.Namespace) -> int:
 
 def _route_offline(path: Path, data: Path, arguments: dict[str, object]) -> Iterator[Row]:
     """By the configuration alone: what was set by hand is in a store that no daemon reads now."""
+    from pbx import config
     from pbx.directory import Directory
     from pbx.route_question import question_of, route_rows
     from pbx.tenant_state import LiveState
@@ -601,8 +602,10 @@ def _data_directory(options: argparse.Namespace) -> Path:
     if options.data is not None:
         return Path(options.data)
     if options.config is not None:
+        from pbx import config
+
         return config.load(options.config).server.data
-    return config.data_directory()
+    return data_directory()
 
 
 def _stored_registrations(data: Path, arguments: dict[str, object]) -> Iterator[Row]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pbx import tls
+from pbx.basics import data_directory
 from pbx.config_table import (
     Problem,
     Raw,
@@ -185,14 +186,6 @@ def parse(
     if report.problems:
         raise ConfigError(sorted(report.problems, key=lambda problem: (problem.file, problem.line)))
     return config
-
-
-def data_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the store lives when nobody says: the user's data folder (XDG Base Directory specification)."""
-    base = environ.get("XDG_DATA_HOME", "")
-    # "All paths set in these environment variables must be absolute": others are ignored.
-    folder = Path(base) if base.startswith("/") else Path(environ.get("HOME") or "~").expanduser() / ".local/share"
-    return folder / "voipat"
 
 
 def parse_listener(value: object) -> Listener:

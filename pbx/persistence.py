@@ -7,7 +7,8 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol, cast
 
-from pbx.cdr import Cause, CdrWriter, Disposition, LegAnswered, LegEnded, LegMedia, LegStarted
+from pbx.basics import Disposition
+from pbx.cdr import Cause, CdrWriter, LegAnswered, LegEnded, LegMedia, LegStarted
 from pbx.store.base import BindingRecord, Store, TenantReader, TenantStore
 from pbx.tenant_state import LiveState
 from voipat.events import (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pbx import cdr
+from pbx.basics import DISPOSITIONS
 from pbx.output import Row
 from pbx.status import device_fields
 from pbx.store.base import BindingRecord, CdrFilter
@@ -85,7 +86,7 @@ def _received(remote: object) -> str | None:
 
 def _filter(arguments: Arguments) -> tuple[CdrFilter, str | None, int]:
     disposition = _text(arguments, "disposition")
-    if disposition is not None and disposition not in cdr.DISPOSITIONS:
+    if disposition is not None and disposition not in DISPOSITIONS:
         raise ValueError(f"there is no disposition {disposition!r}")
     wanted = CdrFilter(
         since=_number(arguments, "since"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -330,3 +332,12 @@ def test_explain_says_what_an_id_means(capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(capsys.readouterr().out)["status"] == 480
     assert cli.main(["explain", "VP-0000"]) == 3
     assert capsys.readouterr().err == "voipat: there is no id VP-0000\n"
+
+
+def test_a_command_that_asks_the_daemon_loads_neither_engine_nor_configuration(tmp_path: Path) -> None:
+    program = (
+        f"import sys; from pbx.cli import main; assert main(['stats', '--data', {str(tmp_path)!r}]) == 3; "
+        "print({'voipat', 'media', 'numpy', 'pbx.config'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "set()\n", done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pbx import config
+from pbx.basics import data_directory
 from pbx.config import Config, GuardConfig, LogConfig, MediaConfig, RegistrarConfig, ServerConfig
 from pbx.errors import ConfigError
 from pbx.objects.features import FeaturesConfig
@@ -248,8 +249,8 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_the_data_directory_follows_xdg() -> None:
-    assert config.data_directory({"XDG_DATA_HOME": "/x", **HOME}) == Path("/x/voipat")
-    assert config.data_directory({"XDG_DATA_HOME": "relative", **HOME}) == Path("/home/alice/.local/share/voipat")
+    assert data_directory({"XDG_DATA_HOME": "/x", **HOME}) == Path("/x/voipat")
+    assert data_directory({"XDG_DATA_HOME": "relative", **HOME}) == Path("/home/alice/.local/share/voipat")
 
 
 def test_what_needs_a_restart_is_named() -> None:
