@@ -14,7 +14,7 @@ from bench.rig.server import Server
 from tests.interop.baresip import Baresip
 from tests.interop.tones import dominant_frequency, longest_gap_ms, toned_seconds
 
-TALK_S = 20.0
+TALK_S, SOAK_TALK_S = 6.0, 20.0
 
 
 def phone(directory: Path, server: Server, user: str, frequency: float) -> Baresip:
@@ -58,12 +58,15 @@ def only_cdr(server: Server) -> dict[str, object]:
 
 
 @pytest.mark.slow
-def test_each_phone_hears_the_others_tone_without_gaps(server: Server, phones: tuple[Baresip, Baresip]) -> None:
+def test_each_phone_hears_the_others_tone_without_gaps(
+    server: Server, phones: tuple[Baresip, Baresip], soak: bool
+) -> None:
     alice, bob = phones
+    talk_s = SOAK_TALK_S if soak else TALK_S
     registered = {row["aor"] for row in server.rows("registrations")}
     assert registered == {"sip:1001@office.test", "sip:1006@office.test"}
 
-    call(alice, bob, TALK_S)
+    call(alice, bob, talk_s)
     alice.command("hangup")
     bob.wait_for("CALL_CLOSED")
     alice.close()
@@ -71,18 +74,18 @@ def test_each_phone_hears_the_others_tone_without_gaps(server: Server, phones: t
 
     for listener, frequency in ((alice, 880.0), (bob, 440.0)):
         heard = listener.heard()
-        assert toned_seconds(heard) >= TALK_S - 1.5
-        assert dominant_frequency(heard[8000 : 8000 * 18]) == pytest.approx(frequency, abs=2)
+        assert toned_seconds(heard) >= talk_s - 1.5
+        assert dominant_frequency(heard[8000 : int(8000 * (talk_s - 2))]) == pytest.approx(frequency, abs=2)
         assert longest_gap_ms(heard) <= 60
 
     row = only_cdr(server)
     assert row["disposition"] == "answered"
     assert (row["caller"], row["callee"]) == ("1001", "1006")
     assert row["hangup_by"] == "caller"
-    assert row["billable_s"] == pytest.approx(TALK_S, abs=1)
+    assert row["billable_s"] == pytest.approx(talk_s, abs=1)
     for leg in ("a_leg", "b_leg"):
         assert row[leg]["codec"] == "PCMU"  # type: ignore[index]
-        assert row[leg]["packets"] == pytest.approx(TALK_S * 50, rel=0.06)  # type: ignore[index]
+        assert row[leg]["packets"] == pytest.approx(talk_s * 50, abs=60)  # type: ignore[index]
 
 
 def test_the_callee_hangs_up_and_the_cdr_says_so(server: Server, phones: tuple[Baresip, Baresip]) -> None:

@@ -17,8 +17,10 @@ from tests.interop.contract_office import ContractOffice, Played
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Played | BaseException]]:
-    office = ContractOffice(tmp_path_factory.mktemp("contract"))
+def results(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[dict[str, Played | BaseException]]:
+    office = ContractOffice(tmp_path_factory.mktemp("contract"), patient=pytestconfig.getoption("--soak"))
     try:
         yield office.play_all(ALL)
         stats = office.server.stats()

@@ -21,7 +21,7 @@ def reachable(server: Server) -> list[object]:
 
 @pytest.mark.slow
 def test_a_phone_answers_until_it_is_killed(tmp_path: Path) -> None:
-    settings = {"server.registrar.keepalive_s": "5", "server.registrar.keepalive_failures": "2"}
+    settings = {"server.registrar.keepalive_s": "5", "server.registrar.keepalive_failures": "1"}
     with closing(Server(tmp_path / "server", **settings)) as server:
         phone = Baresip(
             tmp_path / "1006",
@@ -33,7 +33,7 @@ def test_a_phone_answers_until_it_is_killed(tmp_path: Path) -> None:
         )
         with closing(phone):
             phone.wait_registered()
-            time.sleep(16)
+            time.sleep(11)  # two turns: by the second a first question without an answer counts
             assert reachable(server) == [True]
             phone.process.signal(signal.SIGKILL)
             wait_until(lambda: reachable(server) == [False], 25, "it is found out")

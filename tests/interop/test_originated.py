@@ -37,7 +37,8 @@ def test_two_phones_are_connected(tmp_path: Path, server: Server) -> None:
         assert refused.returncode == 1 and refused.stderr.startswith("voipat: VP-3001")
         # Where the tests run in the background, SIGINT is ignored, and children inherit that.
         interruptible = ["env", "--default-signal=INT", *command]
-        asked = stack.enter_context(subprocess.Popen(interruptible, stdout=subprocess.DEVNULL, text=True))
+        asked = stack.enter_context(subprocess.Popen(interruptible, stdout=subprocess.PIPE, text=True))
+        assert asked.stdout is not None and "1001 rings" in asked.stdout.readline()
         one.wait_for("CALL_INCOMING", count=2)
         asked.send_signal(signal.SIGINT)
         one.wait_for("CALL_CLOSED", count=2)

@@ -24,7 +24,7 @@ CALLERS = {"1006": "1001", "1007": "1002"}
 LAST_SECOND_S = 1.0
 # From the key that ends the greeting to the first word: the key's length, its way, the beep.
 BEEP_S = 0.7
-ROUNDS, SOAK_ROUNDS = 3, 100
+ROUNDS, SOAK_ROUNDS = 1, 100
 
 
 def phones(directory: Path, server: Server, stack: ExitStack) -> dict[str, Baresip]:
