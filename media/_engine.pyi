@@ -20,6 +20,8 @@ FORMATS_MAX: int
 KEYS_MAX: int
 KEY_OFF_MIN: int
 KEY_ON_MAX: int
+CARRIES_RTP: int
+CARRIES_DATAGRAMS: int
 CRYPTO_OFF: int
 CRYPTO_AWAITED: int
 CRYPTO_ON: int
@@ -63,6 +65,7 @@ class Core:
     def echo(self, handle: int, enabled: bool) -> None: ...
     def hold(self, handle: int, enabled: bool) -> None: ...
     def mute(self, handle: int, enabled: bool) -> None: ...
+    def carry(self, handle: int, what: int) -> None: ...
     def play(
         self,
         handle: int,

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pylibsrtp import Policy, Session
 
 from media._engine import (
+    CARRIES_DATAGRAMS,
+    CARRIES_RTP,
     CRYPTO_AWAITED,
     CRYPTO_OFF,
     CRYPTO_ON,
@@ -129,6 +131,7 @@ class Engine:
         self._leaving: dict[int, Port] = {}  # closed on the manual clock, their last packets not taken yet
         self._ssrcs: dict[int, int] = {}
         self._secured: dict[int, _Secured] = {}
+        self._carrying: set[int] = set()
         self._recorder = Recorder(threaded=clock is None)
         self._recorded = 0.0
         self._opened = 0
@@ -258,6 +261,7 @@ class Engine:
         self._core.close(port.id)
         del self._ports[port.id], self._ssrcs[port.id]
         self._secured.pop(port.id, None)
+        self._carrying.discard(port.id)
         if self._clock:
             self._leaving[port.id] = port
         self._settle_recordings()
@@ -302,6 +306,16 @@ class Engine:
         """Forward nothing of what arrives at the port; digits are still reported."""
         self._core.mute(port.id, muted)
 
+    def carry(self, port: Port, *, rtp: bool) -> None:
+        """The port is for what is no audio: each datagram goes to the connected port, of its kind, as it came.
+
+        With `rtp` RTP and its RTCP, whose feedback the far sides give each other; else anything from the learnt source
+        that begins with a sequence number, as UDPTL does. It sends no reports, and there is no MediaTimeout.
+        Raises: StaleHandleError.
+        """
+        self._core.carry(port.id, CARRIES_RTP if rtp else CARRIES_DATAGRAMS)
+        self._carrying.add(port.id)
+
     # SRTP
 
     def secure(self, port: Port, keys: SrtpKeys, *, source: Pair | None = None, fresh: bool = False) -> None:
@@ -315,7 +329,8 @@ class Engine:
         before = self._secured.get(port.id)
         if before is not None and before.keys == keys and not fresh:
             return
-        policy = send_policy(keys, self._ssrcs[port.id])
+        # What is carried keeps the numbers of its streams, whatever these are.
+        policy = send_policy(keys, None if port.id in self._carrying else self._ssrcs[port.id])
         sender, receiver, update, continues = self._sessions(port, before, keys, policy, fresh)
         secured = _Secured(keys, sender, receiver, policy)
         suite = keys.suite

@@ -35,7 +35,7 @@ class LegMedia:
     """What was received from the leg's peer; `loss` a fraction of 1, `jitter` and `rtt` in milliseconds.
 
     `loss_out`, `jitter_out`, `mos_out`: of what the peer got, by its own reports. `crypto`: suite and key exchange;
-    None is plain RTP.
+    None is plain RTP. `beside`: what was relayed beside the audio, with packets from and to the peer.
     """
 
     codec: str | None = None
@@ -48,6 +48,7 @@ class LegMedia:
     mos_out: float | None = None
     rtt: float | None = None
     crypto: str | None = None
+    beside: str | None = None
 
 
 @value_object(frozen=True, slots=True)
@@ -176,6 +177,7 @@ class CdrWriter:
                 mos_out=fact.media.mos_out,
                 rtt=fact.media.rtt,
                 crypto=fact.media.crypto,
+                beside=fact.media.beside,
             )
         )
 
@@ -219,6 +221,7 @@ class CdrLeg:
     mos_out: float | None = None
     rtt: float | None = None
     crypto: str | None = None
+    beside: str | None = None
 
 
 @value_object(frozen=True, slots=True)
@@ -357,6 +360,7 @@ def _side(leg: LegRecord | None) -> CdrLeg | None:
         mos_out=leg.mos_out,
         rtt=leg.rtt,
         crypto=leg.crypto,
+        beside=leg.beside,
     )
 
 
@@ -375,6 +379,7 @@ def _leg_row(leg: CdrLeg | None) -> Mapping[str, object] | None:
         "mos_out": leg.mos_out,
         "rtt": leg.rtt,
         "crypto": leg.crypto,
+        "beside": leg.beside,
     }
 
 

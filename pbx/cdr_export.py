@@ -51,6 +51,7 @@ COLUMNS: Final[Mapping[str, type]] = {
     "rtt": float,
     "attempts": int,
     "crypto": str,
+    "beside": str,
     "route": str,
 }
 FORMATS: Final = ("csv", "jsonl", "parquet")

@@ -41,7 +41,7 @@ CDR_COLUMNS: Final = (
 )
 LEG_COLUMNS: Final = (
     *("started", "linked_id", "leg", "caller", "callee", "disposition", "billable_s"),
-    *("codec", "packets", "loss", "jitter", "mos", "loss_out", "jitter_out", "mos_out", "rtt", "crypto"),
+    *("codec", "packets", "loss", "jitter", "mos", "loss_out", "jitter_out", "mos_out", "rtt", "crypto", "beside"),
 )
 TRUNK_COLUMNS: Final = ("tenant", "trunk", "host", "state", "registration", "calls", "max_calls", "failures", "last")
 BAN_COLUMNS: Final = ("source", "account", "left_s")

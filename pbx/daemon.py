@@ -274,6 +274,7 @@ class Daemon:
             session=SessionPolicy(server.session_expires_s, server.min_se_s),
             srtp=self._directory.srtp,
             codecs=self._directory.codecs,
+            beside=self._directory.beside,
             proxy=ProxyPlan(self._directory, self._state, time.time).proxy(),
             route_secret=load_key(server.data / ROUTE_KEY, SystemEntropy().bytes),
         )

@@ -142,6 +142,10 @@ class LiveDirectory:
         """The only codecs that this leg may have; () are all."""
         return self._media_of(call).codecs
 
+    def beside(self, call: Call) -> tuple[str, ...]:
+        """The streams beside this leg's audio that are relayed."""
+        return self._media_of(call).beside
+
     def media_of_trunk(self, domain: str, name: str) -> LegMedia:
         """As `Directory.media_of_trunk`, of the snapshot in force."""
         return self.current.media_of_trunk(domain, name)

@@ -121,6 +121,7 @@ def _ended(event: CallEnded) -> None:
         mos=media.mos,
         mos_out=media.mos_out,
         crypto=media.crypto,
+        beside=media.beside,
     )
 
 

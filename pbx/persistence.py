@@ -158,6 +158,7 @@ def _ended(event: CallEnded) -> LegEnded:
             mos_out=media.mos_out,
             rtt=media.round_trip_ms,
             crypto=media.crypto,
+            beside=media.beside,
         ),
         duration_s=event.duration_s,
         billable_s=event.billable_s,

@@ -11,7 +11,7 @@ description changed. A stream that cannot be served raises NegotiationError, whi
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
@@ -107,29 +107,81 @@ class OfferAnswer:
         # What each dynamic number was ever said to be, by us or in an answer under the peer's numbers.
         self._numbers: dict[int, RtpFormat] = {}
 
-    def make_offer(self, local: LocalMedia) -> bytes:
-        """Our offer, first or later; the other streams that were ever talked about stay, with port 0."""
+    def make_offer(self, local: LocalMedia, beside: Sequence[MediaDescription] = ()) -> bytes:
+        """Our offer, first or later, with the streams `beside` the audio, one of a kind.
+
+        The other streams that were ever talked about stay, with port 0.
+        """
         local = replace(local, formats=self._numbered(local.formats), rtcp_mux=local.rtcp_mux or self._is_muxed)
         self._offered = local
         streams = [_rejected(stream) for stream in self._places]
         streams[self._stream : self._stream + 1] = [_offered_audio(local, self._security)]
+        self._place(streams, beside)
         return self._send(_describe(local, self._session_id, self._version, streams))
 
-    def repeat_offer(self) -> bytes:
+    def make_offer_without_audio(self, local: LocalMedia, stream: MediaDescription, *, replaces: bool) -> bytes:
+        """Our offer of this stream alone: where the audio was (RFC 3264 §8.3.3), or beside it at port 0.
+
+        What was agreed on about the audio is kept for its return.
+        """
+        streams = [_rejected(each) for each in self._places]
+        streams[self._stream : self._stream + 1] = [stream if replaces else _rejected_audio()]
+        if not replaces:
+            self._place(streams, [stream])
+        return self._send(_describe(local, self._session_id, self._version, streams))
+
+    def answer_without_audio(
+        self, offer: SessionDescription, local: LocalMedia, taken: Mapping[int, MediaDescription]
+    ) -> bytes:
+        """Our answer to an offer of other streams alone, of which these are taken, by place."""
+        streams = [taken.get(place) or _rejected(each) for place, each in enumerate(offer.media)]
+        return self._send(_describe(local, self._session_id, self._version, streams))
+
+    def repeat_offer(self, beside: Sequence[MediaDescription] = ()) -> bytes:
         """What we last said, as an offer: a refresh changes nothing, `o=` included (RFC 4028 §7.4)."""
         assert self._offered is not None, "there is no session to refresh before its description"
-        return self.make_offer(self._offered)
+        return self.make_offer(self._offered, beside)
+
+    def place_of(self, port: int) -> int | None:
+        """Where the stream with this port of ours stands in what we last said."""
+        return next((place for place, stream in enumerate(self._places) if stream.port == port), None)
+
+    def _place(self, streams: list[MediaDescription], beside: Sequence[MediaDescription]) -> None:
+        """Each where its kind has stood before, or behind all others."""
+        for stream in beside:
+            same = (
+                place
+                for place, each in enumerate(streams)
+                if each.media == stream.media and each.port == 0 and place != self._stream
+            )
+            place = next(same, None)
+            if place is None:
+                streams.append(stream)
+            else:
+                streams[place] = stream
 
     def offer_refused(self) -> None:
         """Our last offer came to nothing: what was agreed on before stands (RFC 3261 §14.1), and is what we repeat."""
         if self._standing is not None:
             self._offered = self._standing
 
-    def make_answer(self, offer: SessionDescription, local: LocalMedia) -> tuple[bytes, NegotiatedAudio]:
-        """Our answer and what it means. Raises: NegotiationError; the session then stays as it was."""
+    def make_answer(
+        self,
+        offer: SessionDescription,
+        local: LocalMedia,
+        beside: Callable[[], Mapping[int, MediaDescription]] | None = None,
+    ) -> tuple[bytes, NegotiatedAudio]:
+        """Our answer and what it means. `beside` says how other streams are taken, by their place in the offer; it is
+        asked once the audio is settled.
+
+        Raises: NegotiationError; the session then stays as it was.
+        """
         description, negotiated = _answer(
             offer, local, self._session_id, self._version, self._stream, self._security, is_muxed=self._is_muxed
         )
+        if beside is not None and (taken_beside := beside()):
+            streams = [taken_beside.get(place, each) for place, each in enumerate(description.media)]
+            description = replace(description, media=tuple(streams))
         self._stream = negotiated.stream
         events = negotiated.telephone_event
         pairs = negotiated.formats if events is None else (*negotiated.formats, events)
@@ -238,6 +290,16 @@ def check_offer(offer: SessionDescription, local: LocalSecurity | None) -> None:
     _checked_formats(stream)
     _remote_rtcp(stream, _remote(offer.connection_of(stream), stream.port))
     _ptime(stream, PTIME_MS[0])
+
+
+def stream_address(description: SessionDescription, stream: MediaDescription) -> Address:
+    """Where the stream is to be sent. Raises: NegotiationError."""
+    return _remote(description.connection_of(stream), stream.port)
+
+
+def stream_rtcp(stream: MediaDescription, remote: Address) -> Address:
+    """Where its RTCP is to be sent (RFC 3605). Raises: NegotiationError."""
+    return _remote_rtcp(stream, remote)
 
 
 def find_format(formats: Sequence[RtpFormat], wanted: RtpFormat) -> RtpFormat | None:

@@ -28,6 +28,7 @@ from sipcore.aio.load_meter import LoadMeter
 from sipcore.aio.resolver import Resolver
 from sipcore.aio.udp import UdpTransport
 from sipcore.auth import DigestServer
+from sipcore.beside import KINDS
 from sipcore.endpoint import Endpoint
 from sipcore.entropy import Entropy, SystemEntropy
 from sipcore.errors import ParseError
@@ -115,6 +116,7 @@ class App:
     `session`: the session timer that each leg asks for (RFC 4028).
     `srtp`: how secret media is to be, for all or leg by leg; where both sides can, when nothing is given.
     `codecs`: the only ones that a leg may have, in the order in which they are offered; none named are all.
+    `beside`: the streams beside the audio that are relayed: "video", "text", "image" (fax); each other has port 0.
     `prompts`: what `Call.say` says; the shipped English set when none is given.
     `proxy`: lets the calls of its tenants pass through instead of ending them here; `route_secret` (32 octets) signs
     its Record-Route, and the same one after a restart keeps the dialogs of before.
@@ -158,6 +160,7 @@ class App:
         session: SessionPolicy | None = None,
         srtp: SrtpRules | Callable[[Call], SrtpRules] | None = None,
         codecs: Sequence[str] | Callable[[Call], Sequence[str]] = (),
+        beside: Sequence[str] | Callable[[Call], Sequence[str]] = KINDS,
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._media_address, self._media_range = _parse_media(media)
@@ -207,6 +210,7 @@ class App:
         self._on_replaces = on_replaces
         self._srtp = _rules(SrtpRules() if srtp is None else srtp)
         self._codecs = _leg_codecs(codecs)
+        self._beside = _leg_streams(beside)
         self._own_hosts = frozenset(own_hosts) | self._advertising.addresses
         self._compose()
 
@@ -401,6 +405,7 @@ class App:
         mine = Counter(self.exchange.counters)
         if self._switch is not None:
             mine.update(self._switch.counters)
+            mine.update(self._switch.media.counters)
         mine.update(self.overload.counters)
         mine.update(self.subscriptions.counters)
         return MappingProxyType(mine)
@@ -434,6 +439,7 @@ class App:
                 source=self._network.source_address if isinstance(self._network, MachineNetwork) else None,
                 codecs=self._codecs,
                 rules=self._srtp,
+                beside=self._beside,
                 loop=loop,
             ),
             entropy=self._entropy,
@@ -525,7 +531,7 @@ class App:
                 call.on_media_timeout()
             elif call is not None and isinstance(event, FlightReceived):
                 if call.media is not None:
-                    call.media.receive_flight(event.data, event.source)
+                    call.media.receive_flight(event.port, event.data, event.source)
             elif call is not None and isinstance(event, SourceLatched):
                 call.note("%s has media from %s:%d", call.id, *event.address)
             elif call is not None and isinstance(event, SpeakingChanged):
@@ -869,6 +875,14 @@ def _leg_codecs(codecs: Sequence[str] | Callable[[Call], Sequence[str]]) -> Call
         return codecs
     LegCodecs(codecs)  # said here and now, not at the first call
     return lambda call: codecs
+
+
+def _leg_streams(beside: Sequence[str] | Callable[[Call], Sequence[str]]) -> Callable[[Call], Sequence[str]]:
+    if callable(beside):
+        return beside
+    if unknown := [kind for kind in beside if kind not in KINDS]:
+        raise ValueError(f"{unknown[0]!r} is no stream beside the audio: {', '.join(KINDS)}")
+    return lambda call: beside
 
 
 def _unknown(binding: Binding) -> bool | None:

@@ -24,7 +24,7 @@ from sipcore.message import Request
 from sipcore.offer_answer import offered_formats
 from sipcore.reason import is_completed_elsewhere, q850_cause
 from sipcore.reliable import takes_reliable, wants_reliable
-from sipcore.sdp import RtpFormat, SessionDescription, parse_sdp
+from sipcore.sdp import MediaDescription, RtpFormat, SessionDescription, parse_sdp
 from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
 from voipat import events, reasons, waiting
@@ -108,6 +108,10 @@ class Call:
     was_referred = False  # a REFER came in this dialog, whatever became of it
     # While it is away from a bridge to talk with a target; for the modules of this package.
     consulting: Consultation | None = None
+    # The streams beside the audio that it may have, where that is not for the App to say.
+    beside: Sequence[str] | None = None
+    # Whose streams beside the audio the caller is answered with.
+    _partner: MediaLeg | None = None
 
     def __init__(
         self, switch: Switch, leg: InboundLeg | OutboundLeg, parties: Parties, *, to: Uri, caller: Uri
@@ -984,6 +988,11 @@ class Call:
         except NegotiationError as error:
             raise Rejected(reason_of_negotiation(error)) from error
 
+    def offered_beside(self) -> Sequence[MediaDescription]:
+        """The caller's video, text and fax, for a phone that we dial for it; nothing once the caller was told."""
+        media = self.open_media()
+        return [] if self.offer is None or media.negotiated is not None else media.beside.wanted(self.offer)
+
     def _dialled(self, fork: Fork) -> Call:
         winner = fork.winner
         if winner is None:
@@ -993,12 +1002,14 @@ class Call:
             raise (NoAnswer if reason is reasons.NO_ANSWER else Rejected)(reason, by=by)
         assert winner.media is not None, "an answered call has a port"
         self._formats = with_events(winner.media.formats, self._switch.media.formats)
+        self._partner = winner.media
         return winner
 
     def _early_description(self, attempt: Call) -> bytes:
         """What the caller is told of the attempt's media: our answer, or our offer if it takes reliable responses."""
         assert attempt.media is not None and isinstance(self._leg, InboundLeg), "early media of a caller"
         self._formats = with_events(attempt.media.formats, self._switch.media.formats)
+        self._partner = attempt.media
         try:
             if self.offer is not None:
                 body = self.early_answer = self._description()
@@ -1042,12 +1053,13 @@ class Call:
 
     def _answer_with(self, media: MediaLeg, offer: SessionDescription, formats: Sequence[RtpFormat]) -> bytes:
         """The other side's codecs; when the offer has none of them, our own, and the call is transcoded."""
+        beside = None if self._partner is None else self._partner.beside
         try:
-            return media.answer(offer, formats)
+            return media.answer(offer, formats, beside=beside)
         except NegotiationError:
             if formats is media.codecs.own:
                 raise
-            return media.answer(offer, media.codecs.own)
+            return media.answer(offer, media.codecs.own, beside=beside)
 
     async def _wait_for_ack(self) -> None:
         waiter = self._acknowledged = self._waiter()

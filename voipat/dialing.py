@@ -13,7 +13,7 @@ from sipcore.fields import NameAddr
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
 from sipcore.routing import SECURE
-from sipcore.sdp import RtpFormat
+from sipcore.sdp import MediaDescription, RtpFormat
 from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
 from voipat import reasons
@@ -397,8 +397,9 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     attempt = Call(switch, leg, parties, to=target.uri, caller=caller.from_)
     if target.gateway is not None:
         attempt.srtp, attempt.codecs = target.gateway.srtp, target.gateway.codecs
+        attempt.beside = target.gateway.beside
     attempt.acquaintance.knows = number_told(identity_of(caller))
-    body = _offer(attempt, caller.offered())
+    body = _offer(attempt, caller.offered(), caller.offered_beside())
     headers = (*attempt.session.request_headers(), *fork.headers)
     request = _invite(caller, target, forwards, leg, body, headers)
     if target.gateway is not None:
@@ -418,13 +419,13 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     return attempt
 
 
-def _offer(attempt: Call, formats: Sequence[RtpFormat]) -> bytes:
+def _offer(attempt: Call, formats: Sequence[RtpFormat], beside: Sequence[MediaDescription]) -> bytes:
     media = attempt.open_media()
     try:
         wanted = media.codecs.offered(formats)
         if not wanted:
             raise NegotiationError("no codec in common")
-        return media.offer(wanted)
+        return media.offer(wanted, beside=beside)
     except NegotiationError as error:
         media.close()
         raise Rejected(reason_of_negotiation(error)) from error

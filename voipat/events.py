@@ -30,7 +30,8 @@ class MediaFigures:
     """What came from the leg's peer, and what the peer reports of what it got (None: it never did).
 
     `loss` is a fraction of 1, `jitter_ms` that of RFC 3550, `mos` that of ITU-T G.107 (see media.quality).
-    `crypto` is suite and key exchange ("AEAD_AES_128_GCM SDES"); None for plain RTP.
+    `crypto` is suite and key exchange ("AEAD_AES_128_GCM SDES"); None for plain RTP. `beside`: what was relayed beside
+    the audio, with packets from and to the peer ("video H264 812/790, image t38 40/38").
     """
 
     codec: str | None = None
@@ -45,6 +46,7 @@ class MediaFigures:
     mos_out: float | None = None
     round_trip_ms: float | None = None
     crypto: str | None = None
+    beside: str | None = None
 
 
 @value_object(frozen=True, slots=True)

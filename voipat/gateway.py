@@ -34,8 +34,8 @@ class Gateway:
     """Where `dial` sends an INVITE that no directory of ours knows. Without a flow, the URI or its route says where.
 
     `from_` is what the From field says; `headers` go into the INVITE as they are; a gateway that says nothing at all
-    for `silence_s` counts as gone. `srtp` and `codecs`: how secret its media is to be
-    and which codecs it may have, where that is not for the App to say.
+    for `silence_s` counts as gone. `srtp`, `codecs` and `beside`: how secret its media is to
+    be, which codecs and which streams beside the audio it may have, where that is not for the App to say.
     `redirects`: "follow" calls the contacts of its 3xx, without credentials; else `dial` raises `Redirected`.
     `trusted`: it is told who is connected, and believed when it says so (RFC 3325).
     """
@@ -50,6 +50,7 @@ class Gateway:
     silence_s: float | None = None
     srtp: SrtpRules | None = None
     codecs: tuple[str, ...] | None = None
+    beside: tuple[str, ...] | None = None
     redirects: Literal["follow", "fail"] = "fail"
     trusted: bool = False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipcore.beside import is_fax, replaces_audio
 from sipcore.errors import LocalProtocolError, NegotiationError, ParseError
 from sipcore.events import DialogId, RequestFailed, RequestReceived, ResponseReceived
 from sipcore.message import Request
@@ -24,7 +25,7 @@ from voipat.legs import SDP
 from voipat.media_leg import MediaLeg
 from voipat.messages import receive_in_call
 from voipat.outcomes import reason_of_bye, reason_of_negotiation
-from voipat.renegotiation import renegotiate
+from voipat.renegotiation import bring_back_audio, renegotiate
 from voipat.transfer import receive_refer, receive_subscribe
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def _receive_change(call: Call, event: RequestReceived) -> None:
             _answer_without_offer(call, call.media, event)
             return
         offer = parse_sdp(body)
-        wanted = call.media.preview(offer)
+        wanted = None if is_fax(offer) else call.media.preview(offer)
     except UnsupportedBodyError:
         exchange.refuse(event, reasons.UNKNOWN_BODY, ACCEPTABLE)
     except ParseError:
@@ -210,7 +211,10 @@ def _receive_change(call: Call, event: RequestReceived) -> None:
     except NegotiationError as error:
         exchange.refuse(event, reason_of_negotiation(error))
     else:
-        _take_change(call, call.media, event, offer, wanted)
+        if wanted is None:
+            _take_fax(call, call.media, event, offer)
+        else:
+            _take_change(call, call.media, event, offer, wanted)
 
 
 def _is_early_change(call: Call, request: Request) -> bool:
@@ -269,21 +273,56 @@ def _take_change(
 ) -> None:
     bridge = call.bridge_
     other = None if bridge is None or bridge.stepped_out is not None else bridge.other(call)
-    if other is None or other.leg.dialog is None or other.media is None or _concerns_one_side(media, wanted):
+    is_same_audio = _concerns_one_side(media, wanted)
+    if other is None or other.leg.dialog is None or other.media is None:
         _answer(call, media, event, offer)
         return
-    if _is_held_here(call, media, other, wanted):
+    if is_same_audio and not media.beside.wants_change(offer):
+        _answer(call, media, event, offer)
+        return
+    if not media.beside.is_fax and _is_held_here(call, media, other, wanted):
         _answer(call, media, event, offer)
         if not call.held_by_peer and not other.held_by_peer:
             # What an earlier hold, without music, had told the other side ends now too.
             renegotiate(other)
         return
     change = _Change(call, media, other, other.media, event, offer)
-    body = other.media.offer(offered_formats(offer), wanted.direction.reversed)
+    change.may_decline = is_same_audio and not media.beside.is_fax
+    body = other.media.offer(offered_formats(offer), wanted.direction.reversed, media.beside.wanted(offer))
+    _send_change(call, other, other.media, event, change, body)
+
+
+def _take_fax(call: Call, media: MediaLeg, event: RequestReceived, offer: SessionDescription) -> None:
+    """The call is to go on as a fax: only with the other side of a bridge, while nobody is on hold."""
+    if media.beside.is_fax and not media.beside.wants_change(offer):
+        _answer(call, media, event, offer)
+        return
+    bridge = call.bridge_
+    other = None if bridge is None or bridge.stepped_out is not None else bridge.other(call)
+    wanted = [stream for stream in media.beside.wanted(offer) if stream.media == "image"]
+    if other is None or other.leg.dialog is None or other.media is None or not wanted:
+        call.switch.exchange.refuse(event, reasons.NO_COMMON_CODEC)
+        return
+    if call.is_held or other.is_held or call.held_by_peer or other.held_by_peer:
+        call.switch.exchange.refuse(event, reasons.CHANGE_REFUSED)
+        return
+    change = _Change(call, media, other, other.media, event, offer)
+    try:
+        body = other.media.offer_fax(wanted[0], replaces=replaces_audio(offer))
+    except NegotiationError:
+        call.switch.exchange.refuse(event, reasons.CHANGE_REFUSED)
+        return
+    _send_change(call, other, other.media, event, change, body)
+
+
+def _send_change(
+    call: Call, other: Call, media: MediaLeg, event: RequestReceived, change: _Change, body: bytes
+) -> None:
+    assert other.leg.dialog is not None, "looked at before"
     try:
         call.switch.exchange.send_in_dialog(change, other.leg.dialog, "INVITE", (*change_headers(other), SDP), body)
     except LocalProtocolError:
-        other.media.offer_refused()
+        media.offer_refused()
         call.switch.exchange.refuse(event, reasons.CHANGE_PENDING)
 
 
@@ -388,6 +427,8 @@ class _Change:
         self._other_media = other_media
         self._event = event
         self._offer = offer
+        # Whether the audio stays as it is: a side that refuses the rest is no reason to refuse it all.
+        self.may_decline = False
 
     def on_response(self, event: ResponseReceived) -> None:
         """The other side's answer becomes ours."""
@@ -397,7 +438,10 @@ class _Change:
             return
         if status >= 300:
             self._other_media.offer_refused()
-            exchange.refuse(self._event, reasons.CHANGE_PENDING if status == 491 else reasons.CHANGE_REFUSED)
+            if self.may_decline and status != 491:
+                _answer(self._call, self._media, self._event, self._offer)
+            else:
+                exchange.refuse(self._event, reasons.CHANGE_PENDING if status == 491 else reasons.CHANGE_REFUSED)
             return
         assert event.dialog is not None, "a re-INVITE is answered in its dialog"
         exchange.ack(event.dialog)
@@ -406,9 +450,14 @@ class _Change:
             self._other_media.read_answer(event.response.body)
             negotiated = self._other_media.negotiated
             assert negotiated is not None, "set by the answer"
-            body = self._media.answer(self._offer, self._other_media.formats, negotiated.direction.reversed)
+            body = self._media.answer(
+                self._offer, self._other_media.formats, negotiated.direction.reversed, self._other_media.beside
+            )
         except (ParseError, NegotiationError):
             exchange.refuse(self._event, reasons.CHANGE_REFUSED)
+            if is_fax(self._offer):
+                self._other_media.offer_refused()
+                bring_back_audio(self._other)
             return
         if self._call.bridge_ is not None:
             self._call.bridge_.connect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -11,33 +12,31 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from media import (
     CodecMissingError,
-    CryptoError,
     EncodedAudio,
     Engine,
     Port,
-    SrtpKeys,
     StaleHandleError,
-    maybe_suite,
 )
 from media.codecs import encoder
-from media.dtls import DtlsAssociation
 from media.prompts import PromptCache
 from media.recorder import Channels, OnFinished, Recording
 from media.recording_file import RecordingFile
 from media.sealed import Format
 from media.tap import DropPolicy, Speaking, Tap, TapSide
+from sipcore.beside import KINDS, is_fax, replaces_audio
 from sipcore.entropy import Entropy
 from sipcore.errors import NegotiationError, SecurityError
 from sipcore.flow import Address, Flow
 from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, check_offer
 from sipcore.routing import SECURE, UNSPECIFIED, is_ip_literal
-from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
-from sipcore.sdp_security import Dtls, LocalSecurity, Sdes, SrtpPolicy
+from sipcore.sdp import Direction, MediaDescription, RtpFormat, SessionDescription, parse_sdp
+from sipcore.sdp_security import Dtls, LocalSecurity, SrtpPolicy
 from voipat.advertising import Advertising
+from voipat.beside import Beside
 from voipat.events import LeftWhy, MediaFigures
-from voipat.handshake import Handshake, same_association
 from voipat.leg_audio import ALL_CODECS, LegAudio, LegCodecs, codecs_named, own_formats
 from voipat.leg_pairing import event_map, media_figures, payload_map, shares_codec, translation
+from voipat.leg_security import LegSecurity
 from voipat.security import SecurityMaker, SrtpRules
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class MediaPlane:
     one that is for a peer that was not heard yet.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what all legs share, by keyword
         self,
         engine: Engine,
         entropy: Entropy,
@@ -84,6 +83,7 @@ class MediaPlane:
         source: Callable[[str], str | None] | None = None,
         codecs: Callable[[Call], Sequence[str]] | None = None,
         rules: Callable[[Call], SrtpRules] | None = None,
+        beside: Callable[[Call], Sequence[str]] | None = None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         """`codecs` are the only ones that a leg may have, in order; () are all. Raises: CodecMissingError."""
@@ -92,6 +92,8 @@ class MediaPlane:
         self._codecs = codecs
         self.loop: Final = loop
         self._rules = rules
+        self._beside = beside
+        self.counters: Final[Counter[str]] = Counter()
         self.security: Final = SecurityMaker(entropy)
         self._executor: Executor | None = None
         self._entropy = entropy
@@ -118,6 +120,24 @@ class MediaPlane:
         if source is None:
             return _LOOPBACK
         return (is_ip_literal(host) and source(host)) or source(_ELSEWHERE) or _LOOPBACK
+
+    def open_beside(self, leg: MediaLeg) -> tuple[Port, LocalSecurity | None]:
+        """A port for a stream beside the leg's audio, and keys that are used for nothing else.
+
+        Raises: MediaError, OSError.
+        """
+        port = self.engine.open_port(leg.port.address, ssrc=0, sequence=0, timestamp=0)
+        self.owners[port.id] = self.owners[leg.port.id]
+        found = leg.security
+        if found is not None:
+            keys = tuple((suite, self._entropy.bytes(suite.material)) for suite, _ in found.keys)
+            found = replace(found, keys=keys)
+        return port, found
+
+    def close_beside(self, port: Port) -> None:
+        """It is over."""
+        self.owners.pop(port.id, None)
+        self.engine.close_port(port)
 
     def close(self) -> None:
         """End what computes beside the loop."""
@@ -161,7 +181,11 @@ class MediaPlane:
         signalling = None if flow is None else flow.remote
         peer = call.to.host if signalling is None else signalling.host
         address = self._advertising.towards(peer, bind)
-        leg = MediaLeg(self, port, address, entropy.uint32(), signalling, self._security(call, flow), codecs)
+        beside = call.beside
+        if beside is None:
+            beside = KINDS if self._beside is None else self._beside(call)
+        security = self._security(call, flow)
+        leg = MediaLeg(self, port, address, entropy.uint32(), signalling, security, codecs, beside)
         leg.on_insecure = call.on_insecure
         return leg
 
@@ -178,6 +202,7 @@ class MediaLeg:
         signalling: Address | None,
         security: LocalSecurity | None = None,
         codecs: LegCodecs | None = None,
+        beside: Sequence[str] = KINDS,
     ) -> None:
         self._plane = plane
         self._engine = plane.engine
@@ -187,9 +212,8 @@ class MediaLeg:
         self._signalling = signalling
         self._security = security
         self.codecs: Final = codecs or ALL_CODECS
-        self._handshake: Handshake | None = None
-        self._handshake_with: Dtls | None = None
-        self._suite: str | None = None
+        self._keys = LegSecurity(plane, port, self._fail)
+        self.beside: Final = Beside(self, plane, beside, signalling)
         # Told why there is no secure media: the call cannot go on.
         self.on_insecure: Callable[[str], None] | None = None
         self.negotiated: NegotiatedAudio | None = None
@@ -203,15 +227,37 @@ class MediaLeg:
         # Whether keys of its peer are looked at before the other side of a bridge gets them: then pressed anew there.
         self.keeps_keys = False
 
-    def offer(self, formats: Sequence[RtpFormat] = (), direction: Direction = Direction.SENDRECV) -> bytes:
-        """Our offer; without formats those in use, or our own. Raises: NegotiationError."""
+    def offer(
+        self,
+        formats: Sequence[RtpFormat] = (),
+        direction: Direction = Direction.SENDRECV,
+        beside: Sequence[MediaDescription] | None = None,
+    ) -> bytes:
+        """Our offer; without formats those in use, or our own; `beside` the audio the other leg's streams (None: those
+        that are agreed on, and a fax stays one). Raises: NegotiationError.
+        """
+        if beside is None and self.beside.is_fax:
+            return self.offer_unchanged()
         wanted = self.codecs.limited(formats or self.formats or self.codecs.own)
         if not wanted:
             raise NegotiationError("no codec in common")
         local = self._local(wanted, direction)
         if self.negotiated is None and self._must_hide and not self._can_hide:
             raise SecurityError("secure media is required, and there is no way to agree on keys")
-        return self._session.make_offer(local)
+        limit = local.direction
+        return self._session.make_offer(
+            local, self.beside.again(limit) if beside is None else self.beside.offer(beside, limit)
+        )
+
+    def offer_fax(self, stream: MediaDescription, *, replaces: bool) -> bytes:
+        """Our offer to go on as a fax, which `replaces` the audio or stands beside it. Raises: NegotiationError."""
+        return self._offer_fax(self.beside.offer([stream], Direction.SENDRECV), replaces=replaces)
+
+    def _offer_fax(self, said: Sequence[MediaDescription], *, replaces: bool) -> bytes:
+        if not said:
+            raise NegotiationError("no fax over this leg")
+        self.beside.offers_fax, self.beside.replaces = True, replaces
+        return self._session.make_offer_without_audio(self._local((), Direction.SENDRECV), said[0], replaces=replaces)
 
     @property
     def _must_hide(self) -> bool:
@@ -231,30 +277,58 @@ class MediaLeg:
     @property
     def crypto(self) -> str | None:
         """How the media is secured, as the CDR says it: "AEAD_AES_128_GCM SDES"; None for plain RTP."""
-        if self._suite is None or self.negotiated is None:
+        if self._keys.suite is None or self.negotiated is None:
             return None
-        return f"{self._suite} {'DTLS' if isinstance(self.negotiated.security, Dtls) else 'SDES'}"
+        return f"{self._keys.suite} {'DTLS' if isinstance(self.negotiated.security, Dtls) else 'SDES'}"
 
-    def receive_flight(self, datagram: bytes, source: tuple[str, int]) -> None:
-        """A datagram of DTLS came to the port."""
-        if self._handshake is not None:
-            self._handshake.receive(datagram, source)
+    def receive_flight(self, port: Port, datagram: bytes, source: tuple[str, int]) -> None:
+        """A datagram of DTLS came to a port of the leg."""
+        if port is self.port:
+            self._keys.receive_flight(datagram, source)
+        else:
+            self.beside.receive_flight(port, datagram, source)
 
     def answer(
-        self, offer: SessionDescription, formats: Sequence[RtpFormat], direction: Direction = Direction.SENDRECV
+        self,
+        offer: SessionDescription,
+        formats: Sequence[RtpFormat],
+        direction: Direction = Direction.SENDRECV,
+        beside: Beside | None = None,
     ) -> bytes:
-        """Our answer, which takes effect. Raises: NegotiationError."""
-        body, negotiated = self._session.make_answer(offer, self._local(self.codecs.limited(formats), direction))
+        """Our answer, which takes effect; `beside` the audio what the other leg agreed on (None: what this one has).
+
+        Raises: NegotiationError.
+        """
+        local = self._local(self.codecs.limited(formats), direction)
+        if is_fax(offer):
+            taken = self.beside.answer(offer, beside)
+            if not taken:
+                raise NegotiationError("no fax over this call")
+            self._turn_to(fax=True, replaces=replaces_audio(offer))
+            return self._session.answer_without_audio(offer, local, taken)
+        body, negotiated = self._session.make_answer(offer, local, lambda: self.beside.answer(offer, beside))
         self._apply(negotiated)
+        self._turn_to(fax=False)
         return body
+
+    def _turn_to(self, *, fax: bool, replaces: bool = False) -> None:
+        """The audio rests while the call is a fax: nothing is sent or expected there."""
+        was_fax, self.beside.is_fax = self.beside.is_fax, fax
+        self.beside.replaces = replaces
+        if self._is_open and fax is not was_fax:
+            self._engine.hold(self.port, fax or (self.negotiated is not None and self.negotiated.held))
 
     def offer_unchanged(self) -> bytes:
         """What we last said, as an offer."""
-        return self._session.repeat_offer()
+        said = self.beside.again(self.own_direction)
+        if self.beside.is_fax:
+            return self._offer_fax(said, replaces=self.beside.replaces)
+        return self._session.repeat_offer(said)
 
     def offer_refused(self) -> None:
         """Our last offer was refused: what we offer unchanged is what stood before."""
         self._session.offer_refused()
+        self.beside.refused()
 
     def preview(self, offer: SessionDescription) -> NegotiatedAudio:
         """What an answer to the offer would mean; nothing changes. Raises: NegotiationError."""
@@ -263,7 +337,25 @@ class MediaLeg:
 
     def read_answer(self, body: bytes) -> None:
         """The answer to our offer, which takes effect. Raises: ParseError, NegotiationError."""
-        self._apply(self._session.read_answer(parse_sdp(body)))
+        answer = parse_sdp(body)
+        if self.beside.offers_fax:
+            self.beside.read_answer(answer)
+            if self.beside.agreed("image") is None:
+                raise NegotiationError("the answer declines the fax")
+            self._turn_to(fax=True, replaces=self.beside.replaces)
+            return
+        self._apply(self._session.read_answer(answer))
+        self.beside.read_answer(answer)
+        self._turn_to(fax=False)
+
+    def place_of(self, port: int) -> int | None:
+        """Where the stream with this port of ours stands in our last description."""
+        return self._session.place_of(port)
+
+    @property
+    def security(self) -> LocalSecurity | None:
+        """How secret the leg's media may and must be."""
+        return self._security
 
     @property
     def formats(self) -> tuple[RtpFormat, ...]:
@@ -278,10 +370,11 @@ class MediaLeg:
     @property
     def expects_media(self) -> bool:
         """Whether silence means that the peer is gone."""
-        return self.negotiated is not None and self.negotiated.direction.receives
+        return self.negotiated is not None and self.negotiated.direction.receives and not self.beside.is_fax
 
     def relearn(self) -> None:
-        """Let the port learn its source anew: the call was answered."""
+        """Let the ports learn their sources anew: the call was answered."""
+        self.beside.relearn()
         if self.negotiated is not None:
             self._apply(self.negotiated, anew=True)
 
@@ -311,6 +404,7 @@ class MediaLeg:
             a_translated=translated[0] and translated[0].how,
             b_translated=translated[1] and translated[1].how,
         )
+        self.beside.connect(other.beside)
 
     def _relay_only(self, other: MediaLeg) -> None:
         self.audio.release("transcode")
@@ -331,6 +425,7 @@ class MediaLeg:
         if self._is_open:
             self.audio.release("transcode")
             self._engine.disconnect(self.port)
+            self.beside.disconnect()
 
     def echo(self) -> None:
         """Send back what comes."""
@@ -473,7 +568,8 @@ class MediaLeg:
             return MediaFigures()
         self._is_open = False
         self.on_insecure = None  # a way back to the call, which is freed without the collector
-        self._end_handshake()
+        self._keys.close()
+        relayed = self.beside.close()
         self._plane.owners.pop(self.port.id, None)
         try:
             stats = self._engine.stats(self.port)
@@ -483,7 +579,7 @@ class MediaLeg:
             return MediaFigures(codec=self.codec)
         finally:
             self._stand_up("ended")
-        return replace(media_figures(stats, self.codec), crypto=self.crypto)
+        return replace(media_figures(stats, self.codec), crypto=self.crypto, beside=relayed)
 
     def _local(self, formats: Sequence[RtpFormat], direction: Direction) -> LocalMedia:
         wanted = direction.limited_to(self.own_direction)
@@ -523,7 +619,7 @@ class MediaLeg:
             signalling=self._signalling,
             rtcp_mux=negotiated.rtcp_mux,
         )
-        self._secure(before, negotiated)
+        self._keys.agreed(negotiated.security, negotiated.remote)
         try:
             self.audio.negotiated(negotiated)
         except CodecMissingError as error:
@@ -536,65 +632,6 @@ class MediaLeg:
         if self.seat is not None:
             self.seat.described(negotiated)
 
-    def _secure(self, before: NegotiatedAudio | None, negotiated: NegotiatedAudio) -> None:
-        """Seal and open from now on as was agreed; the same agreement again changes nothing."""
-        found = negotiated.security
-        if isinstance(found, Sdes):
-            self._end_handshake()
-            suite = maybe_suite(found.suite)
-            if suite is None:
-                raise SecurityError(f"{found.suite} is not available")
-            # RFC 4568 §7.1.4: another address with another key starts anew.
-            moved = before is not None and before.remote != negotiated.remote and before.security != found
-            keys = SrtpKeys(suite, found.send, found.receive, found.mki_length)
-            self._install(keys, None, fresh=moved)
-        elif isinstance(found, Dtls):
-            self._shake_hands(found, negotiated.remote)
-
-    def _install(self, keys: SrtpKeys, peer: tuple[str, int] | None, *, fresh: bool) -> None:
-        try:
-            self._engine.secure(self.port, keys, source=peer, fresh=fresh)
-        except CryptoError as error:
-            self._fail(str(error))
-        else:
-            self._suite = keys.suite.name
-
-    def _shake_hands(self, found: Dtls, remote: Address) -> None:
-        """One association for a session, until the other side has another certificate or another part (RFC 8842 §5)."""
-        if self._handshake_with is not None and same_association(self._handshake_with, found):
-            return
-        self._end_handshake()
-        if self._suite is None:
-            self._engine.await_keys(self.port, dtls=True)
-        if found.role is None:
-            return
-        plane = self._plane
-        expected = frozenset((each.algorithm, each.digest) for each in found.fingerprints)
-        self._handshake_with = found
-        self._handshake = Handshake(
-            DtlsAssociation(plane.security.context, found.role, expected),
-            loop=plane.loop,
-            executor=plane.executor,
-            send=self._send_flight,
-            on_keys=self._has_keys,
-            on_failure=self._fail,
-            peer=None if remote.host in UNSPECIFIED else (remote.host, remote.port),
-        )
-        self._handshake.start()
-
-    def _send_flight(self, datagram: bytes, peer: tuple[str, int]) -> None:
-        if self._is_open:
-            self._engine.send_flight(self.port, datagram, peer)
-
-    def _has_keys(self, keys: SrtpKeys, peer: tuple[str, int]) -> None:
-        if self._is_open:
-            self._install(keys, peer, fresh=False)
-
     def _fail(self, cause: str) -> None:
         if self.on_insecure is not None and self._is_open:
             self.on_insecure(cause)
-
-    def _end_handshake(self) -> None:
-        if self._handshake is not None:
-            self._handshake.close()
-        self._handshake = self._handshake_with = None

@@ -18,6 +18,25 @@ def renegotiate(call: Call, direction: Direction = Direction.SENDRECV) -> None:
         call.changes.add(change)
 
 
+def bring_back_audio(call: Call) -> None:
+    """Offer audio again to a peer that was to become a fax, and is none."""
+    call.changes.add(_Audio(call))
+
+
+class _Audio:
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def message(self) -> Message | None:
+        media = self._call.media
+        return None if media is None else Message("INVITE", body=media.offer(beside=()))
+
+    def done(self, status: int) -> None:
+        """A peer that refuses its own audio has nothing left: the keepalive of the session ends it."""
+        if status < 300 and self._call.bridge_ is not None:
+            self._call.bridge_.connect()
+
+
 class _Direction:
     def __init__(self, call: Call, direction: Direction) -> None:
         self._call = call

@@ -27,6 +27,9 @@ cdef enum:
 
 cdef uint64_t SECOND = 1_000_000_000
 
+CARRIES_RTP = VP_CARRIES_RTP
+CARRIES_DATAGRAMS = VP_CARRIES_DATAGRAMS
+
 EVENT_TIMEOUT = VP_EVENT_TIMEOUT
 EVENT_LATCHED = VP_EVENT_LATCHED
 EVENT_DIGIT = VP_EVENT_DIGIT
@@ -420,6 +423,13 @@ cdef class Core:
         """Forward nothing of what arrives at the port."""
         self.command(self.slot_of(handle), VP_COMMAND_MUTE, enabled)
 
+    def carry(self, uint64_t handle, uint8_t what):
+        """Pass on untouched what arrives, vp_carries: 1 for RTP, 2 for any datagram, 0 for neither."""
+        cdef vp_command command
+        memset(&command, 0, sizeof(command))
+        command.kind, command.carries, command.slot = VP_COMMAND_CARRY, what, <uint32_t>self.slot_of(handle)
+        self.give(self.homes[command.slot], &command)
+
     def play(self, uint64_t handle, object prompts, uint8_t payload_type, uint8_t silence, uint32_t turns,
              uint32_t start, uint16_t stop_digits, uint32_t number):
         """Send the prompts one after another, `turns` times (0: until stopped), from the next tick on."""
@@ -806,12 +816,29 @@ cdef class Core:
             length = 0
         if length:
             memcpy(buffer, &packet[0], length)
+        if self.ports[slot].carries:
+            self.feed_carried(&self.ports[slot], buffer, length, &source, rtcp)
+            return
         if rtcp:
             vp_port_receive_rtcp(&self.ports[slot], context, buffer, length, &source)
             return
         out = vp_port_receive(&self.ports[slot], context, buffer, &length, &source)
         if out is not NULL:
             self.send(out, vp_latch_destination(&out.latch), buffer, length, False)
+
+    cdef int feed_carried(
+        self, vp_port *port, uint8_t *packet, size_t length, const vp_address *source, int rtcp
+    ) except -1:
+        cdef vp_address to
+        cdef vp_context *context = &self.workers[self.homes[port.id & (MAX_SLOTS - 1)]].context
+        cdef vp_port *out = vp_carry_receive(port, context, packet, &length, source, &rtcp)
+        if out is NULL:
+            return 0
+        if not rtcp:
+            return self.send(out, vp_latch_destination(&out.latch), packet, length, False)
+        if vp_port_rtcp_destination(out, &to):
+            self.send(out, &to, packet, length, True)
+        return 0
 
     cdef int send(self, vp_port *port, const vp_address *to, const uint8_t *packet, size_t length, bint rtcp) except -1:
         cdef uint8_t sealed[VP_MAX_PACKET + VP_SRTP_SLACK]

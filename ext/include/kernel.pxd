@@ -186,6 +186,8 @@ cdef extern from "ring.h" nogil:
 
 cdef extern from "port.h" nogil:
     enum:
+        VP_CARRIES_RTP
+        VP_CARRIES_DATAGRAMS
         VP_DROP_REASONS
         VP_EVENT_TIMEOUT
         VP_EVENT_LATCHED
@@ -223,6 +225,7 @@ cdef extern from "port.h" nogil:
         uint64_t id
         uint32_t clock_rate
         bint rtcp_mux
+        uint8_t carries
         vp_latch latch
         vp_stream stream
         vp_rtcp rtcp
@@ -240,6 +243,7 @@ cdef extern from "port.h" nogil:
     size_t vp_port_due_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination)
     size_t vp_port_last_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination)
     void vp_port_sweep(vp_port *port, vp_context *context)
+    bint vp_port_rtcp_destination(const vp_port *port, vp_address *destination)
     bint vp_port_produces(const vp_port *port)
     size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t *packet)
     size_t vp_port_produce_audio(vp_port *port, const vp_context *context, uint8_t *packet)
@@ -255,6 +259,7 @@ cdef extern from "command.h" nogil:
         VP_COMMAND_ECHO
         VP_COMMAND_HOLD
         VP_COMMAND_MUTE
+        VP_COMMAND_CARRY
         VP_COMMAND_PLAY
         VP_COMMAND_STOP_PLAY
         VP_COMMAND_KEYS
@@ -336,9 +341,15 @@ cdef extern from "command.h" nogil:
         vp_sink *sink
         vp_source *source
         uint32_t attachment
+        uint32_t carries
         vp_route route
         vp_mix mix
         vp_notice *notice
+
+
+cdef extern from "carry.h" nogil:
+    vp_port *vp_carry_receive(
+        vp_port *port, vp_context *context, uint8_t *packet, size_t *size, const vp_address *source, int *rtcp)
 
 
 cdef extern from "socket.h" nogil:

@@ -12,6 +12,7 @@ typedef enum {
     VP_COMMAND_ECHO,
     VP_COMMAND_HOLD,
     VP_COMMAND_MUTE,
+    VP_COMMAND_CARRY,
     VP_COMMAND_PLAY,
     VP_COMMAND_STOP_PLAY,
     VP_COMMAND_KEYS,
@@ -95,6 +96,7 @@ typedef struct {
         vp_audio *audio;     /* the port's from here on, as the next two */
         vp_sink *sink;
         vp_source *source;
+        uint32_t carries;    /* CARRY: vp_carries */
         uint32_t attachment; /* UNSINK, UNSOURCE: the id */
         vp_route route;
         vp_mix mix;
@@ -271,6 +273,9 @@ static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command
         break;
     case VP_COMMAND_MUTE:
         port->muted = command->enabled;
+        break;
+    case VP_COMMAND_CARRY:
+        port->carries = (uint8_t)command->carries;
         break;
     case VP_COMMAND_PLAY:
         vp_port_play(port, context, &command->play);

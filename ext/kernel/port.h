@@ -36,6 +36,9 @@ enum {
 
 typedef enum { VP_PHASE_FREE, VP_PHASE_OPEN } vp_phase;
 
+/* What a port is for: audio, or what carry.h passes on untouched. */
+typedef enum { VP_CARRIES_NOTHING, VP_CARRIES_RTP, VP_CARRIES_DATAGRAMS } vp_carries;
+
 /* Why a packet was not forwarded; the names for Python are in media/stats.py, in this order. */
 typedef enum {
     VP_DROP_NOT_RTP,
@@ -108,6 +111,7 @@ struct vp_port {
     bool echo, held, muted, rtcp_mux, connected, timed_out;
     bool speaking;     /* a prompt or digits: nothing is relayed to it meanwhile */
     bool producing;    /* in the worker's list of those that do something at each tick: speak, or have audio */
+    uint8_t carries; /* vp_carries */
     uint8_t translated, translation; /* payload type whose octets are changed on the way, vp_translation */
     uint32_t place;    /* in the list */
     uint8_t accepted[16]; /* bit set of payload types */
@@ -740,7 +744,8 @@ static inline size_t vp_port_due_report(vp_port *port, const vp_context *context
         return 0;
     port->rtcp_due = context->now + VP_RTCP_INTERVAL * VP_SECOND;
     bool quiet = !port->sender.last_sent && !port->stream.active;
-    if (quiet || port->held || !vp_port_rtcp_destination(port, destination))
+    /* RFC 8866 §6.7.4: RTCP goes on whatever the direction, on hold too. */
+    if (quiet || !vp_port_rtcp_destination(port, destination))
         return 0;
     return vp_port_report(port, context, packet, false);
 }
@@ -756,7 +761,8 @@ static inline size_t vp_port_last_report(vp_port *port, const vp_context *contex
 static inline void vp_port_sweep(vp_port *port, vp_context *context) {
     vp_digit digit;
     vp_port_post_digits(port, context, &digit, vp_dtmf_timeout(&port->dtmf, context->now, &digit));
-    bool expected = (port->peer || port->echo || port->player.list) && !port->held && context->media_timeout;
+    bool expected = (port->peer || port->echo || port->player.list) && !port->held && !port->carries
+        && context->media_timeout;
     if (!expected || port->timed_out || context->now - port->silent_since < context->media_timeout)
         return;
     vp_event event = {.port = port->id, .kind = VP_EVENT_TIMEOUT};

@@ -16,6 +16,7 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
+#include "carry.h"
 #include "command.h"
 #include "socket.h"
 
@@ -298,6 +299,17 @@ static inline void vp_worker_forward(vp_port *port, vp_port *out, const uint8_t 
         vp_count_drop(port, VP_DROP_SEND_FAILED);
 }
 
+static inline void vp_worker_carry(
+    vp_worker *worker, vp_port *port, uint8_t *packet, size_t length, const vp_address *source, int rtcp
+) {
+    vp_address to;
+    vp_port *out = vp_carry_receive(port, &worker->context, packet, &length, source, &rtcp);
+    if (out && !rtcp)
+        vp_worker_forward(port, out, packet, length);
+    else if (out && vp_port_rtcp_destination(out, &to))
+        vp_worker_send_rtcp(out, packet, length, &to);
+}
+
 /* One datagram: epoll is level-triggered, and one packet per socket and wake is what calls give. */
 static inline void vp_worker_receive(vp_worker *worker, uint64_t tag) {
     uint8_t packet[VP_MAX_PACKET];
@@ -312,6 +324,8 @@ static inline void vp_worker_receive(vp_worker *worker, uint64_t tag) {
     size_t length = (size_t)received;
     if (length > VP_MAX_PACKET) {
         vp_count_drop(port, VP_DROP_NOT_RTP);
+    } else if (port->carries) {
+        vp_worker_carry(worker, port, packet, length, &source, tag & 1);
     } else if (tag & 1) {
         vp_port_receive_rtcp(port, &worker->context, packet, length, &source);
     } else {

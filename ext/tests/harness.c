@@ -227,7 +227,10 @@ static void mix(vp_worker *worker, uint32_t slot) {
 static void random_command(vp_worker *worker) {
     static const uint8_t kinds[] = {VP_COMMAND_UNROUTE, VP_COMMAND_ECHO, VP_COMMAND_HOLD, VP_COMMAND_MUTE};
     uint32_t slot = draw() % PORTS, other = (slot + 1 + draw() % (PORTS - 1)) % PORTS;
-    switch (draw() % 18) {
+    switch (draw() % 19) {
+    case 18:
+        give(worker, (vp_command){.kind = VP_COMMAND_CARRY, .slot = slot, .carries = draw() % 3});
+        break;
     case 12:
         set_crypto(worker, slot);
         break;
@@ -317,7 +320,13 @@ static void feed_one(vp_worker *worker, uint64_t *forwarded) {
     memset(port->counters.dropped, 0, sizeof port->counters.dropped);
     vp_address source;
     vp_address_parse(&source, draw() % 4 ? "10.0.0.1" : "10.0.0.9", (uint16_t)(4000 + slot + (draw() % 9 == 0)));
-    if (rtcp && draw() % 2)
+    int is_rtcp = rtcp && draw() % 2;
+    if (port->carries) {
+        vp_port *out = vp_carry_receive(port, &worker->context, packet, &length, &source, &is_rtcp);
+        if (is_rtcp && out)
+            out = vp_port_rtcp_destination(out, &source) ? out : NULL;
+        forward(out, packet, length, forwarded);
+    } else if (is_rtcp)
         vp_port_receive_rtcp(port, &worker->context, packet, length, &source);
     else
         forward(vp_port_receive(port, &worker->context, packet, &length, &source), packet, length, forwarded);

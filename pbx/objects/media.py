@@ -6,7 +6,9 @@ else the default. Each key is inherited by itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
 from media import SUITES, CodecMissingError
@@ -14,6 +16,7 @@ from media.codecs import CODECS
 from pbx.config_table import Converter, Table, flag, one_of
 from pbx.objects import shape
 from pbx.objects.shape import option, options
+from sipcore.beside import KINDS, Kind
 from sipcore.sdp_security import SrtpPolicy
 from voipat.leg_audio import own_formats
 from voipat.security import SrtpRules
@@ -25,6 +28,9 @@ OWN_CODECS: Final = tuple(
 )
 # Codecs that are passed from one leg to the other where both have them, and never decoded.
 PASSED_CODECS: Final = ("G729", "G723", "iLBC", "GSM", "speex", "AMR", "AMR-WB", "EVS", "G726-32")
+
+# The key of each stream beside the audio.
+_KEYS: Final[Mapping[Kind, str]] = MappingProxyType({"video": "video", "text": "text", "image": "fax"})
 
 
 def _codec(names: tuple[str, ...]) -> Converter[str]:
@@ -47,15 +53,22 @@ class MediaKeys:
     srtp_exchange: str = option(one_of(*EXCHANGES), "")
     srtp_suites: tuple[str, ...] = options(one_of(*SUITE_NAMES))
     sdes_over_plain: bool | None = option(flag, None)
+    video: bool | None = option(flag, None)
+    text: bool | None = option(flag, None)
+    fax: bool | None = option(flag, None)
     codecs: tuple[str, ...] = options(_codec((*OWN_CODECS, *PASSED_CODECS)))
 
 
 @dataclass(frozen=True, slots=True)
 class LegMedia:
-    """What all of them come to for one leg; `codecs` empty: those of voipat, and whatever both sides have."""
+    """What all of them come to for one leg; `codecs` empty: those of voipat, and whatever both sides have.
+
+    `beside`: the streams beside the audio that are relayed.
+    """
 
     srtp: SrtpRules
     codecs: tuple[str, ...] = ()
+    beside: tuple[Kind, ...] = KINDS
 
 
 def resolve(*nearest_first: MediaKeys) -> LegMedia:
@@ -67,9 +80,9 @@ def resolve(*nearest_first: MediaKeys) -> LegMedia:
 
     exchange = cast(Literal["sdes", "dtls"], given("srtp_exchange", "sdes"))
     policy = SrtpPolicy(given("srtp", SrtpPolicy.OPTIONAL.value))
-    return LegMedia(
-        SrtpRules(policy, given("sdes_over_plain", False), exchange, given("srtp_suites", ())), given("codecs", ())
-    )
+    rules = SrtpRules(policy, given("sdes_over_plain", False), exchange, given("srtp_suites", ()))
+    beside = tuple(kind for kind in KINDS if given(_KEYS[kind], True))
+    return LegMedia(rules, given("codecs", ()), beside)
 
 
 def media_values(keys: MediaKeys) -> dict[str, Any]:

@@ -114,6 +114,7 @@ class LegRecord(NamedTuple):
     rtt: float | None = None
     crypto: str | None = None
     route: str | None = None
+    beside: str | None = None
 
 
 @value_object(frozen=True, slots=True)

@@ -72,9 +72,22 @@ def _recordings(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE cdrs ADD COLUMN route VARCHAR")
 
 
+def _beside_column(connection: Connection) -> None:
+    """8: what was relayed beside the audio of each leg."""
+    connection.exec_driver_sql("ALTER TABLE cdrs ADD COLUMN beside VARCHAR")
+
+
 # From version → the step to the next one.
 STEPS: Final[Mapping[int, Step]] = MappingProxyType(
-    {1: _quality_columns, 2: _tenant_state, 3: _voicemail_messages, 4: _crypto_column, 5: _outbox, 6: _recordings}
+    {
+        1: _quality_columns,
+        2: _tenant_state,
+        3: _voicemail_messages,
+        4: _crypto_column,
+        5: _outbox,
+        6: _recordings,
+        7: _beside_column,
+    }
 )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Pri
 
 from pbx.retention import RetentionClass
 
-VERSION: Final = 7
+VERSION: Final = 8
 
 metadata = MetaData()
 
@@ -180,6 +180,7 @@ cdrs = Table(
     Column("rtt", Float),
     Column("crypto", String),
     Column("route", String),  # the targets of the plan that the call went through
+    Column("beside", String),  # video, text and fax that were relayed, with packets from and to the peer
     info={"retention": RetentionClass.CDR},
 )
 

@@ -240,3 +240,34 @@ def test_a_sprayer_that_starts_first_hears_nothing_and_is_not_heard(phone: Calla
                     assert exchange(one, port, one, number)[12:] == rtp(number)[12:]
         assert not select.select([sprayer], [], [], 0)[0]
         assert all(engine.stats(port).packets_in == 20 for port in ports)
+
+
+def test_what_is_carried_arrives_as_it_was_sent_whichever_workers_its_ports_began_on(
+    phone: Callable[[], socket.socket],
+) -> None:
+    with Engine(port_range=RANGE, workers=2) as engine:
+        alice, bob, alice_rtcp, bob_rtcp = (phone() for _ in range(4))
+        ports = []
+        for one, rtcp in ((alice, alice_rtcp), (bob, bob_rtcp)):
+            port = engine.open_port(LOOPBACK, ssrc=0, sequence=0, timestamp=0)
+            engine.carry(port, rtp=True)
+            engine.set_remote(port, one.getsockname(), remote_rtcp=rtcp.getsockname(), payload_types={96})
+            ports.append(port)
+        a, b = ports
+        engine.connect(a, b, a_to_b={}, b_to_a={})
+
+        def arrives() -> bool:
+            alice.sendto(rtp(0, payload_type=96), (LOOPBACK, a.rtp_port))
+            return bool(select.select([bob], [], [], 0.02)[0])
+
+        until(arrives)
+        while select.select([bob], [], [], 0.05)[0]:
+            bob.recv(2048)
+        for number in range(1, 200):
+            packet = rtp(number, ssrc=number % 3, payload_type=96, payload=bytes(1200))
+            alice.sendto(packet, (LOOPBACK, a.rtp_port))
+            assert bob.recv(2048) == packet
+        pli = bytes.fromhex("81ce0002") + bytes(8)
+        bob_rtcp.sendto(pli, (LOOPBACK, b.rtcp_port))
+        assert alice_rtcp.recv(2048) == pli
+        until(lambda: engine.stats(a).rtcp.packets_out == 1)

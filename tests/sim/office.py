@@ -137,6 +137,7 @@ class Office:
             guard=Guard(),
             srtp=self.directory.srtp,
             codecs=self.directory.codecs,
+            beside=self.directory.beside,
         )
         self.app.subscribe(CdrListener(self.cdr_writer))
         self.app.subscribe(self._note)

@@ -215,3 +215,20 @@ def test_reports_of_the_far_side_keep_a_silent_port_alive(bench: Bench) -> None:
         bench.wait(10)
         bench.engine.feed(a, b"\x80\xc9\x00\x01\0\0\0\7", ALICE_RTCP, rtcp=True)
     assert timeouts(bench) == []
+
+
+@pytest.mark.rfc(
+    "8866",
+    "6.7.4",
+    "Note that an RTP-based system MUST still send RTCP (if RTCP is used), even if started in inactive mode.",
+)
+def test_reports_go_on_while_the_far_side_holds_us(bench: Bench) -> None:
+    a, b = pair(bench)
+    bench.talk(a, ALICE, 50)
+    bench.talk(b, BOB, 50)
+    bench.engine.hold(a)
+    bench.sent(rtcp=True)
+    for _ in range(200):
+        bench.wait(0.1)
+    found = [one for one in bench.sent(rtcp=True) if one.port == a]
+    assert len(found) == 4 and {one.to for one in found} == {ALICE_RTCP}

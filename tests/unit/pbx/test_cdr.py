@@ -56,7 +56,7 @@ def test_an_answered_call_has_the_fields_of_the_contract(store: SqliteStore) -> 
     writer.answered(LegAnswered("a1", BEGIN + 3.25, "PCMU"))
     writer.ended(LegEnded("b1", BEGIN + 63, "answered", "callee", Cause(200, 16), LegMedia("PCMA", 2999, 0.01, 2.5)))
     media = LegMedia("PCMU", 2990, 0.0, 1.5, mos=4.3, loss_out=0.02, jitter_out=3.0, mos_out=4.2, rtt=21.0)
-    media = replace(media, crypto="AEAD_AES_128_GCM SDES")
+    media = replace(media, crypto="AEAD_AES_128_GCM SDES", beside="video H264 812/790")
     writer.ended(LegEnded("a1", BEGIN + 63, "answered", "callee", Cause(200, 16, None), media))
     (call,) = found(store)
     assert call.row() == {
@@ -88,6 +88,7 @@ def test_an_answered_call_has_the_fields_of_the_contract(store: SqliteStore) -> 
             "mos_out": 4.2,
             "rtt": 21.0,
             "crypto": "AEAD_AES_128_GCM SDES",
+            "beside": "video H264 812/790",
         },
         "b_leg": {
             "call_id": "b1@host",
@@ -96,7 +97,7 @@ def test_an_answered_call_has_the_fields_of_the_contract(store: SqliteStore) -> 
             "loss": 0.01,
             "jitter": 2.5,
             "mos": None,
-            **dict.fromkeys(("loss_out", "jitter_out", "mos_out", "rtt", "crypto")),
+            **dict.fromkeys(("loss_out", "jitter_out", "mos_out", "rtt", "crypto", "beside")),
         },
         "attempts": 2,
         "route": None,

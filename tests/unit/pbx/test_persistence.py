@@ -64,6 +64,7 @@ def test_the_events_of_a_leg_make_its_cdr(store: SqliteStore) -> None:
         "mos_out": 4.0,
         "rtt": 30.0,
         "crypto": "AEAD_AES_256_GCM DTLS",
+        "beside": None,
     }
 
 

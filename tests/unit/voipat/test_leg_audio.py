@@ -44,7 +44,10 @@ def leg(plane: MediaPlane, address: tuple[str, int], *described: str) -> MediaLe
     lines = [f"v=0\r\no=- 1 1 IN IP4 {address[0]}\r\ns=-\r\nc=IN IP4 {address[0]}\r\nt=0 0"]
     lines += [f"m=audio {address[1]} RTP/AVP {numbers}", *(f"a=rtpmap:{each}" for each in described)]
     made = plane.open(
-        cast(Call, SimpleNamespace(to=Uri("sip", host=address[0]), srtp=None, codecs=None, on_insecure=None)), None
+        cast(
+            Call, SimpleNamespace(to=Uri("sip", host=address[0]), srtp=None, codecs=None, beside=None, on_insecure=None)
+        ),
+        None,
     )
     made.answer(parse_sdp(("\r\n".join(lines) + "\r\n").encode()), plane.formats)
     return made

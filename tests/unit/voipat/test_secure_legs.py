@@ -38,7 +38,9 @@ class Pair:
         self.left, self.right = self.plain("left"), self.plain("right")
 
     def leg(self, rules: SrtpRules) -> MediaLeg:
-        call = SimpleNamespace(to=Uri("sip", host="127.0.0.1"), srtp=rules, codecs=None, on_insecure=self.causes.append)
+        call = SimpleNamespace(
+            to=Uri("sip", host="127.0.0.1"), srtp=rules, codecs=None, beside=None, on_insecure=self.causes.append
+        )
         return self.plane.open(cast(Call, call), None)
 
     def plain(self, name: str) -> MediaLeg:
@@ -70,7 +72,7 @@ class Pair:
             for event in engine.drain():
                 if isinstance(event, FlightReceived):
                     leg = next(each for each in ports.values() if each.port.id == event.port.id)
-                    leg.receive_flight(event.data, event.source)
+                    leg.receive_flight(event.port, event.data, event.source)
             if not sent:
                 break
         return heard
