@@ -270,7 +270,7 @@ def _sections(text: str) -> list[list[tuple[str, str]]]:
         elif len(section) > MAX_LINES:
             raise _error("too many lines")
         section.append((type_, line[2:]))
-    if sections[0][:1] != [("v", "0")]:
+    if not sections[0] or sections[0][0][0] != "v" or sections[0][0][1].rstrip(" \t") != "0":
         raise _error("SDP starts with v=0")
     return sections
 
@@ -311,7 +311,8 @@ def _parse_connection(value: str) -> str:
 
 
 def _parse_origin(value: str) -> Origin:
-    parts = value.split()
+    # Some leave the user out, or write a name with spaces: nothing of it is used.
+    parts = ["-", *value.split()] if value[:1].isspace() else value.rsplit(None, 5)
     if len(parts) != 6:
         raise _error("o= has not six fields")
     return Origin(parts[0], parts[1], parts[2], parts[5])
