@@ -125,7 +125,9 @@ class OfferAnswer:
         What was agreed on about the audio is kept for its return.
         """
         streams = [_rejected(each) for each in self._places]
-        streams[self._stream : self._stream + 1] = [stream if replaces else _rejected_audio()]
+        streams[self._stream : self._stream + 1] = [
+            stream if replaces else MediaDescription("audio", 0, "RTP/AVP", ("0",))
+        ]
         if not replaces:
             self._place(streams, [stream])
         return self._send(_describe(local, self._session_id, self._version, streams))
