@@ -182,7 +182,7 @@ class CdrWriter:
         )
 
     def joined(self, linked_id: str, by: str) -> None:
-        """An attended transfer made one call of two: the legs under way of `linked_id` belong to the call `by` now."""
+        """Two calls became one (transfer, pickup, park): the open legs of `linked_id` belong to the call `by` now."""
         for leg in [leg for leg in self._open.values() if leg.linked_id == linked_id and linked_id != by]:
             self._save(leg._replace(linked_id=by))
 
@@ -286,10 +286,11 @@ class CdrSource(Protocol):
 def call_view(legs: Sequence[LegRecord]) -> Cdr:
     """One call from its legs, the first leg in front."""
     first, attempts = legs[0], legs[1:]
+    # Who came for the call with a call of his own is as good as one who was called.
     reached = [leg for leg in attempts if leg.answered is not None] or attempts
     b_leg = reached[-1] if reached else None
     recording = first.recording or (b_leg.recording if b_leg is not None else None)
-    return _cdr(first, a_leg=first, b_leg=b_leg, attempts=len(attempts), recording=recording)
+    return _cdr(first, a_leg=first, b_leg=b_leg, attempts=sum(leg.leg == "b" for leg in attempts), recording=recording)
 
 
 def leg_view(leg: LegRecord) -> Cdr:

@@ -390,7 +390,10 @@ class Daemon:
     async def _sweep(self) -> None:
         while (await asyncio.to_thread(retention.sweep, self._store, retention.RetentionPolicy(), time.time())).more:
             await asyncio.sleep(SWEEP_PAUSE_S)
-        await asyncio.to_thread(sweep_recordings, self._recordings, self._store, self._config.tenants, time.time())
+        tenants = self._config.tenants
+        for domain in await asyncio.to_thread(sweep_recordings, self._recordings, self._store, tenants, time.time()):
+            if await self._mailboxes.destroy_tenant(domain):
+                self._audit.note(domain, "retention", "messages-deleted", domain)
 
     async def _renew_tls(self) -> None:
         """Session tickets get new keys each day (RFC 9325 §3.4); a certificate that was renewed is taken with them."""
@@ -530,8 +533,8 @@ class Daemon:
         return route_rows(self._directory.current, self._state, question)
 
     def voicemail(self, arguments: Arguments) -> AsyncIterator[Row]:
-        """The messages of mailboxes; each look into one is told to the log."""
-        return voicemail_rows(self._mailboxes, self._outbox, arguments)
+        """The messages of mailboxes; each look into one is audited."""
+        return voicemail_rows(self._mailboxes, self._outbox, self._audit, arguments)
 
     def originate(self, caller: str, target: str, *, tenant: str | None, timeout: float) -> Origination:
         """Rings an extension and leads it on to the target. Raises: Rejected, ValueError without a tenant."""

@@ -16,6 +16,7 @@ from voipat.events import (
     CallEnded,
     CallRouted,
     CallStarted,
+    CallTaken,
     CallTransferred,
     Event,
     RecordingStarted,
@@ -59,7 +60,9 @@ def restored_state(store: Store, domains: Iterable[str]) -> LiveState:
 class CdrListener:
     """A listener of call events that feeds a `CdrWriter`."""
 
-    EVENTS: Final = frozenset({CallStarted, CallAnswered, CallRouted, CallTransferred, CallEnded, RecordingStarted})
+    EVENTS: Final = frozenset(
+        {CallStarted, CallAnswered, CallRouted, CallTransferred, CallTaken, CallEnded, RecordingStarted}
+    )
 
     def __init__(self, writer: CdrWriter) -> None:
         self._writer = writer
@@ -77,6 +80,8 @@ class CdrListener:
                 self._writer.recorded(event.id, event.path)
             case CallEnded():
                 self._writer.ended(_ended(event))
+            case CallTaken():
+                self._writer.joined(event.joined, event.linked_id)
             case CallTransferred() if event.joined:
                 self._writer.joined(event.joined, event.linked_id)
 

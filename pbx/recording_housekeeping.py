@@ -9,13 +9,16 @@ from media.sealed import RandomBytes
 from pbx.audit import Audit
 from pbx.recording_keys import FileTenantKeys
 from pbx.recording_store import SealedRecordings
-from pbx.recordings import FOLDER, KEYS_FOLDER, Recordings, RecordingStores
+from pbx.recordings import DAY_S, FOLDER, KEYS_FOLDER, Recordings, RecordingStores
 from pbx.store.base import Store
 from pbx.tenants import TenantConfig
 
 # In the state of a tenant that is configured no more: since when.
 GONE_OWNER = "tenant"
 GONE_KEY = "gone_since"
+# Of a tenant that is no more: the privacy policy promises 30 days.
+GONE_DAYS = 30
+FLUSH_S = 10.0
 
 
 def open_recordings(
@@ -27,25 +30,30 @@ def open_recordings(
     return Recordings(stores, sealed, audit, wallclock=wallclock, random_bytes=random_bytes)
 
 
-def sweep_recordings(recordings: Recordings, store: Store, tenants: Sequence[TenantConfig], wallclock: float) -> int:
-    """Destroy what is older than its tenant keeps it, and all of tenants that are gone for 30 days; how many tenants
+def sweep_recordings(
+    recordings: Recordings, store: Store, tenants: Sequence[TenantConfig], wallclock: float
+) -> list[str]:
+    """Destroy what is older than its tenant keeps it, and all of the tenants that are gone for 30 days: these.
 
-    were swept empty. Blocks on the disk.
+    Blocks on the disk.
     """
     configured = {tenant.domain: tenant.plan.limits.recordings_days for tenant in tenants}
-    emptied = 0
+    gone = []
+    # What is on its way to the disk is seen too: the row of a recording must not outlive its file.
+    store.flush(FLUSH_S)
     for domain in store.domains():
         since = _gone_since(store, domain)
         if domain in configured:
             if since is not None:
                 store.tenant(domain).save_state(GONE_OWNER, GONE_KEY, None)
             while recordings.sweep(domain, days=configured[domain]):
-                continue
+                store.flush(FLUSH_S)
         elif since is None:
             store.tenant(domain).save_state(GONE_OWNER, GONE_KEY, repr(wallclock))
-        else:
-            emptied += recordings.sweep_gone(domain, since)
-    return emptied
+        elif wallclock - since >= GONE_DAYS * DAY_S:
+            recordings.sweep_gone(domain)
+            gone.append(domain)
+    return gone
 
 
 def _gone_since(store: Store, domain: str) -> float | None:

@@ -48,6 +48,10 @@ class FileTenantKeys:
         """Remove the object's key: its recording cannot be read any more. False when there was none."""
         return _remove(self._path(tenant, object_id))
 
+    def has_any(self, tenant: str) -> bool:
+        """Whether the tenant has a key."""
+        return any(self._path(tenant, _TENANT_KEY).parent.glob("*.key"))
+
     def destroy_tenant(self, tenant: str) -> int:
         """Remove the tenant's key, which opens all its recordings, and theirs; how many there were."""
         directory = self._path(tenant, _TENANT_KEY).parent

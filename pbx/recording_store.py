@@ -62,6 +62,10 @@ class SealedRecordings:
         path.unlink(missing_ok=True)
         return had_key or had_file
 
+    def has_any(self, tenant: str) -> bool:
+        """Whether a key or a file of the tenant is left. Blocks on the disk."""
+        return self._keys.has_any(tenant) or any(self._path(tenant, "x").parent.glob(f"*{SUFFIX}"))
+
     def destroy_tenant(self, tenant: str) -> int:
         """Destroy the tenant's key, which opens all its recordings, and the files; how many. Blocks on the disk."""
         self._keys.destroy_tenant(tenant)

@@ -27,8 +27,6 @@ FOLDER: Final = "recordings"
 KEYS_FOLDER: Final = "recording-keys"
 ON_DEMAND: Final = "on demand"
 DAY_S: Final = 86400.0
-# Of a tenant that is no more: shared/reference/privacy-policy.txt promises 30 days.
-GONE_DAYS: Final = 30
 # Recordings that one round of the retention destroys in a tenant.
 SWEEP: Final = 100
 
@@ -197,15 +195,19 @@ class Recordings:
             self._destroy(domain, record)
         return len(found)
 
-    def sweep_gone(self, domain: str, since: float | None) -> bool:
-        """Destroy all of a tenant that is not configured any more, 30 days after; whether that was done."""
-        if since is None or self._wallclock() - since < GONE_DAYS * DAY_S:
+    def sweep_gone(self, domain: str) -> bool:
+        """Destroy all of a tenant that is gone for good; False when there was nothing left."""
+        rows = self._stores.tenant(domain)
+        page = rows.recordings(RecordingFilter(limit=MAX_QUERY_ROWS))
+        if not page and not self._sealed.has_any(domain):
             return False
         self._audit.note(domain, "retention", "recordings-deleted", domain)
         self._sealed.destroy_tenant(domain)
-        rows = self._stores.tenant(domain)
-        for record in rows.recordings(RecordingFilter(limit=MAX_QUERY_ROWS)):
-            rows.remove_recording(record.id)
+        while page:
+            for record in page:
+                rows.remove_recording(record.id)
+            before = page[-1].started, page[-1].id
+            page = rows.recordings(RecordingFilter(limit=MAX_QUERY_ROWS, before=before))
         return True
 
     def _destroy(self, tenant: str, record: RecordingRecord) -> None:

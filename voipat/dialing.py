@@ -27,6 +27,7 @@ from voipat.location import Binding
 from voipat.outcomes import best_refusal, reason_of_negotiation
 from voipat.reasons import Reason
 from voipat.redirecting import MAX_CONTACTS, MAX_FOLLOWED, targets_of
+from voipat.waiting import tell_taken
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -203,6 +204,7 @@ class Fork:
             return
         self.winner = call
         self._caller.adopt_again(call)
+        tell_taken(self._caller, call)
         self._cancel_all(reasons.COMPLETED_ELSEWHERE)
         self._wake_when_done()
 

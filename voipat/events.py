@@ -219,6 +219,20 @@ class CallTransferred:
 
 
 @value_object(frozen=True, slots=True)
+class CallTaken:
+    """The call `linked_id` was taken by a caller who came for it, out of a park or where it rang: his leg is `id`, and
+
+    the legs of his own call `joined` belong to `linked_id` from now on.
+    """
+
+    id: str
+    linked_id: str
+    tenant: str
+    joined: str
+    moved: float
+
+
+@value_object(frozen=True, slots=True)
 class ConferenceJoined:
     """A call is in a conference, which has so many `members` now."""
 
@@ -269,7 +283,7 @@ class MediaInTime:
 
 
 RecordingEvent = RecordingStarted | RecordingEnded
-CallEvent = CallStarted | CallRinging | CallAnswered | CallRouted | CallEnded | CallTransferred
+CallEvent = CallStarted | CallRinging | CallAnswered | CallRouted | CallEnded | CallTransferred | CallTaken
 ConferenceEvent = ConferenceJoined | ConferenceLeft | ConferenceSpeaking
 Event = (
     CallEvent

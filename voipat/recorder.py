@@ -78,6 +78,13 @@ class Note(NamedTuple):
 
 
 Decision = Note | events.CallEvent | events.RequestRefused
+_OF_A_LEG: Final = (
+    events.CallRinging,
+    events.CallAnswered,
+    events.CallTransferred,
+    events.CallTaken,
+    events.CallEnded,
+)
 
 
 class Entry(NamedTuple):
@@ -147,6 +154,7 @@ class Recorder:
             events.CallRinging,
             events.CallAnswered,
             events.CallTransferred,
+            events.CallTaken,
             events.CallEnded,
             events.RequestRefused,
         }
@@ -264,7 +272,7 @@ class Recorder:
             self._started(event)
         elif isinstance(event, events.RequestRefused):
             self._refused(event)
-        elif isinstance(event, (events.CallRinging, events.CallAnswered, events.CallTransferred, events.CallEnded)):
+        elif isinstance(event, _OF_A_LEG):
             trace = self._by_leg.get(event.id)
             if trace is not None:
                 self._decide(trace, event)

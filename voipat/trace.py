@@ -118,6 +118,8 @@ def _sentence(what: Decision) -> str:
             return f"{what.id} goes to {what.target}"
         case events.CallTransferred():
             return f"{what.id}: {what.transferee} talks to {what.target} now, transferred by {what.transferor}"
+        case events.CallTaken():
+            return f"{what.id} takes the call {what.linked_id}"
         case events.CallEnded():
             cause = what.cause
             return f"{what.id} ended by {what.hangup_by}: {what.disposition}, {cause.sip} {cause.id} {cause.text}"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from voipat import reasons
+from voipat import events, reasons
 from voipat.errors import Rejected
 
 if TYPE_CHECKING:
@@ -82,4 +82,12 @@ async def hand_over(waiting: Call, to: Call) -> None:
     """As `Call.hand_over`."""
     to._check()
     waiting.adopt_again(to)
+    tell_taken(waiting, to)
     await waiting.bridge(to)
+
+
+def tell_taken(call: Call, taker: Call) -> None:
+    """Say that `call` is one with that of `taker`, who came for it."""
+    call.note("%s takes the call", taker.id)
+    moved = call.switch.wallclock()
+    call.switch.publish(events.CallTaken(taker.id, call.linked_id, call.tenant, taker.linked_id, moved))

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, delete
 
 from pbx.store.base import MAX_QUERY_ROWS, CdrFilter, LegRecord
 from pbx.store.database import restored, storable
-from pbx.store.schema import bindings, cdrs, meta, recordings, tenants
+from pbx.store.schema import bindings, cdrs, meta, recordings, tenants, voicemail_messages
 
 LINKED_AT_ONCE: Final = 500  # ids in one IN list
 
@@ -25,7 +25,7 @@ def legs(connection: Connection, tenant: str, wanted: CdrFilter) -> list[LegReco
 
 def calls(connection: Connection, tenant: str, wanted: CdrFilter) -> list[list[LegRecord]]:
     """The legs of each wanted call, its first leg in front."""
-    found = {leg.linked_id: [leg] for leg in _page(connection, tenant, wanted, [cdrs.c.leg == "a"])}
+    found = {leg.linked_id: [leg] for leg in _page(connection, tenant, wanted, [cdrs.c.id == cdrs.c.linked_id])}
     ids = list(found)
     # As an expression, because with a bare `tenant = ?` SQLite walks cdrs_started of the whole tenant (100 ms in a
     # million rows) rather than cdrs_linked.
@@ -34,7 +34,7 @@ def calls(connection: Connection, tenant: str, wanted: CdrFilter) -> list[list[L
         part = [storable(linked_id) for linked_id in ids[start : start + LINKED_AT_ONCE]]
         others = (
             select(*_COLUMNS)
-            .where(cdrs.c.linked_id.in_(part), own, cdrs.c.leg != "a")
+            .where(cdrs.c.linked_id.in_(part), own, cdrs.c.id != cdrs.c.linked_id)
             .order_by(cdrs.c.started, cdrs.c.id)
         )
         for leg in map(_leg, connection.execute(others)):
@@ -45,7 +45,7 @@ def calls(connection: Connection, tenant: str, wanted: CdrFilter) -> list[list[L
 def domains(connection: Connection) -> list[str]:
     """Every domain with a row: one index step per domain, however many rows it has."""
     names = set(connection.scalars(select(tenants.c.tenant)))
-    for table in (cdrs, bindings, recordings):
+    for table in (cdrs, bindings, recordings, voicemail_messages):
         names.update(_distinct_tenants(connection, table))
     return sorted(names)
 

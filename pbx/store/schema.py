@@ -185,7 +185,7 @@ cdrs = Table(
 )
 
 # What a leg is from its start on: an update leaves these alone, and with them the indexes that hold them.
-for _fixed in ("linked_id", "tenant", "leg", "direction", "caller", "callee", "started", "call_id"):
+for _fixed in ("tenant", "leg", "direction", "caller", "callee", "started", "call_id"):
     cdrs.c[_fixed].info["fixed"] = True
 
 Index("cdrs_started", cdrs.c.tenant, cdrs.c.started, cdrs.c.id)

@@ -223,6 +223,19 @@ class Mailboxes:
 
     # What was said
 
+    async def destroy_tenant(self, tenant: str) -> bool:
+        """Destroy all messages and greetings of a tenant that is gone for good; False when there was none."""
+        rows = self._stores.tenant(tenant)
+        kept = await asyncio.to_thread(rows.load_messages)
+        if not kept and not await asyncio.to_thread(self._recordings.has_any, tenant):
+            return False
+        for key in [key for key in self._records if key[0] == tenant]:
+            del self._records[key]
+        await asyncio.to_thread(self._recordings.destroy_tenant, tenant)
+        for record in kept:
+            rows.remove_message(record.id)
+        return True
+
     async def sound(self, tenant: str, message: MessageRecord) -> tuple[int, AsyncIterator[bytes]]:
         """Samples per second, and the samples piece by piece. Raises: MediaError."""
         reader = await asyncio.to_thread(self._recordings.open, tenant, message.id)

@@ -1,22 +1,20 @@
-"""What `voipat voicemail` does at the daemon; every look into a message is told to the log."""
+"""What `voipat voicemail` does at the daemon; every look into a message is audited."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from media import MediaError
+from pbx.audit import OPERATOR, Audit
 from pbx.control import ControlError
 from pbx.output import Row, rfc3339
 from pbx.store.base import MailRecord, MessageRecord
 from pbx.voicemail.mailboxes import Mailboxes
 from pbx.voicemail.outbox import Outbox
-
-audit: Final = logging.getLogger("pbx.audit")
 
 NOT_FOUND: Final = 3
 # Of sound in one line of the answer.
@@ -25,7 +23,9 @@ _PIECE: Final = 32_768
 _MOST: Final = 1 << 30
 
 
-async def voicemail_rows(boxes: Mailboxes, outbox: Outbox, arguments: Mapping[str, object]) -> AsyncIterator[Row]:
+async def voicemail_rows(
+    boxes: Mailboxes, outbox: Outbox, audit: Audit, arguments: Mapping[str, object]
+) -> AsyncIterator[Row]:
     """The answer to `voipat voicemail`. Raises: ControlError."""
     action = str(arguments.get("action"))
     wanted, mailbox = (None if (value := arguments.get(name)) is None else str(value) for name in _FILTERS)
@@ -38,11 +38,11 @@ async def voicemail_rows(boxes: Mailboxes, outbox: Outbox, arguments: Mapping[st
         case "show":
             yield message_row(tenant, message, outbox.waiting(tenant, message.id))
         case "export":
-            _note("exported", tenant, message)
+            audit.note(tenant, OPERATOR, "message-exported", message.id)
             for piece in await _sound(boxes, tenant, message):
                 yield {"wav": piece}
         case "delete":
-            _note("deleted", tenant, message)
+            audit.note(tenant, OPERATOR, "message-deleted", message.id)
             boxes.delete(tenant, message)
             yield {"id": message.id, "deleted": True}
         case _:
@@ -82,9 +82,3 @@ async def _sound(boxes: Mailboxes, tenant: str, message: MessageRecord) -> Itera
     except (MediaError, OSError) as error:
         raise ControlError(f"message {message.id} cannot be read: {error}") from error
     return (b64encode(wav[start : start + _PIECE]).decode() for start in range(0, len(wav), _PIECE))
-
-
-def _note(what: str, tenant: str, message: MessageRecord) -> None:
-    audit.info("a message was %s by the command line", what, extra={
-        "tenant": tenant, "mailbox": message.mailbox, "message_id": message.id,
-    })  # fmt: skip

@@ -81,6 +81,8 @@ def test_a_message_arrives_by_email_and_the_commands_of_the_guide_find_it(tmp_pa
         assert abs(dominant_frequency(read_wav_file(tmp_path / "message.wav").samples) - 1500) < 20
         assert server.rows("voicemail", "list") == []
         log = server.process.output()
+        rows = [(row["actor"], row["action"], row["object"]) for row in server.rows("audit")]
+        assert rows == [("operator", f"message-{what}", message["id"]) for what in ("deleted", "exported")]
         assert log.count("logger=pbx.audit") == 2 and server.stats()["mail_sent"] == 1
     finally:
         server.close()

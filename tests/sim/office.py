@@ -65,7 +65,7 @@ class MemoryStore:
         by_call: dict[str, list[LegRecord]] = defaultdict(list)
         for leg in self.rows.values():
             by_call[leg.linked_id].append(leg)
-        return [sorted(legs, key=lambda leg: (leg.leg, leg.started)) for legs in by_call.values()]
+        return [sorted(legs, key=lambda leg: (leg.id != leg.linked_id, leg.started)) for legs in by_call.values()]
 
     def legs(self, wanted: CdrFilter) -> list[LegRecord]:
         return list(self.rows.values())

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from pbx import cdr
+from pbx.cdr import CdrWriter
+from pbx.persistence import CdrListener
+from pbx.store.base import CdrFilter
 from tests.sim.plan_office import EXAMPLE, PlanOffice
+from tests.sim.recording_office import RecordingOffice
 from voipat.testing import Phone, PhoneCall
 
 NOTES = (523, 659, 784)
@@ -173,6 +180,36 @@ def test_a_hang_up_at_any_moment_of_taking_leaves_nothing(seed: int, at_ms: int,
                 each.hang_up()
         office.run()
         assert office.board.desk.parking.parked() == [] and waits.is_over and taker.is_over
+
+
+def test_who_takes_a_call_is_a_leg_of_it(seed: int, tmp_path: Path) -> None:
+    with RecordingOffice(tmp_path, seed=seed) as office:
+        office.app.subscribe(CdrListener(CdrWriter(office.store)), CdrListener.EVENTS)
+        waits = parked(office)
+        taker = office.phone(1006).dial("801")
+        office.world.run(until=office.world.now + 0.01)
+        # As the taker's leg began it is on the disk already.
+        office.store.flush()
+        later(office, 2.0)
+        assert hear_each_other(office, taker, waits)
+        waits.hang_up()
+        office.phone(1002).rings()
+        caller = office.phone(1008).dial("1002")
+        later(office, 2.0)
+        picker = office.phone(1003).dial("*8")
+        office.world.run(until=office.world.now + 0.01)
+        office.store.flush()
+        later(office, 2.0)
+        assert hear_each_other(office, caller, picker)
+        caller.hang_up()
+        office.run()
+        office.store.flush()
+        picked, parked_ = cdr.calls(office.store, CdrFilter())
+        assert (parked_.caller, parked_.callee, parked_.attempts) == ("1007", "1001", 1)
+        assert (picked.caller, picked.callee, picked.attempts) == ("1008", "1002", 1)
+        for call, who in ((parked_, taker), (picked, picker)):
+            assert call.b_leg is not None and call.b_leg.call_id == who.request.call_id
+            assert len([leg for leg in cdr.legs(office.store, CdrFilter()) if leg.linked_id == call.id]) == 3
 
 
 # Pickup

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pbx.cdr import CdrWriter
+from pbx.persistence import CdrListener
+from pbx.recording_housekeeping import sweep_recordings
 from pbx.recordings import Listener, RefusedError
 from tests.sim.plan_office import DOMAIN, EXAMPLE
 from tests.sim.recording_office import RecordingOffice
@@ -220,16 +223,28 @@ def test_retention_and_a_tenant_that_is_gone(seed: int, tmp_path: Path) -> None:
         (row,) = office.rows()
         day = 86400.0
         office.recordings._wallclock = lambda: row.started + 5 * day
+        office.app.subscribe(CdrListener(CdrWriter(office.store)), CdrListener.EVENTS)
         assert office.recordings.sweep(DOMAIN, days=0) == 0
         assert office.recordings.sweep(DOMAIN, days=6) == 0
-        assert not office.recordings.sweep_gone(DOMAIN, row.started - 20 * day)
         assert len(office.rows()) == 1
         assert office.recordings.sweep(DOMAIN, days=4) == 1 and office.rows() == []
         again, _ = talk(office, 1005, 1006)
         again.hang_up()
         office.run()
         assert len(office.rows()) == 1
-        assert office.recordings.sweep_gone(DOMAIN, row.started - 26 * day) and office.rows() == []
+        # Its row is on its way to the disk still.
+        last, _ = talk(office, 1005, 1007)
+        last.hang_up()
+        office.run()
+
+        def sweep(at: float) -> list[str]:
+            return sweep_recordings(office.recordings, office.store, [], at)
+
+        assert sweep(row.started) == [] and sweep(row.started + 29 * day) == [] and len(office.rows()) == 2
+        before = office.audited()
+        for hours in range(3):
+            assert sweep(row.started + 30 * day + hours * 3600) == [DOMAIN] and office.rows() == []
+        assert office.audited() == [*before, ("retention", "recordings-deleted", DOMAIN, True)], "once, not each hour"
         assert not list((tmp_path / "recordings").rglob("*.sealed")) and not list(
             (tmp_path / "keys").rglob("tenant.key")
         )

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pbx import config
+from pbx.audit import Audit
 from pbx.control import ControlError
 from pbx.directory import Directory
 from pbx.export import toml_of
@@ -200,9 +201,11 @@ def test_a_message_of_the_other_is_none(verb: str, tmp_path: Path) -> None:
             connect=lambda mail: None,  # type: ignore[arg-type,return-value]
         )
 
+        audit = Audit(None, wallclock=office.world.wallclock, random_bytes=lambda count: bytes(count))
+
         async def rows(action: str) -> list[Any]:
             arguments = {"action": action, "id": message.id, "tenant": SHOP}
-            return [row async for row in voicemail_rows(office.boxes, outbox, arguments)]
+            return [row async for row in voicemail_rows(office.boxes, outbox, audit, arguments)]
 
         async def ask() -> None:
             match verb:

@@ -212,3 +212,13 @@ def test_a_message_that_a_crash_cut_short_is_there_after_the_restart(tmp_path: P
     with VoicemailOffice(copy, rows=rows) as office:
         (message,) = office.messages("1002")
         assert message.state == "kept" and message.seconds > 2.5
+
+
+def test_nothing_is_left_of_a_tenant_that_is_gone(tmp_path: Path) -> None:
+    with VoicemailOffice(tmp_path) as office:
+        office.leave("1002", 2.0)
+        assert len(office.files) == 1
+        loop = office.world.loop
+        assert loop.run_until_complete(office.boxes.destroy_tenant(DOMAIN))
+        assert not loop.run_until_complete(office.boxes.destroy_tenant(DOMAIN)), "nothing was left"
+        assert office.messages("1002") == [] and office.files == [] and office.rows.tenant(DOMAIN).rows == {}
