@@ -112,7 +112,9 @@ class OfferAnswer:
 
         The other streams that were ever talked about stay, with port 0.
         """
-        local = replace(local, formats=self._numbered(local.formats), rtcp_mux=local.rtcp_mux or self._is_muxed)
+        formats, muxes = self._numbered(local.formats), local.rtcp_mux or self._is_muxed
+        if formats != local.formats or muxes is not local.rtcp_mux:
+            local = replace(local, formats=formats, rtcp_mux=muxes)
         self._offered = local
         streams = [_rejected(stream) for stream in self._places]
         streams[self._stream : self._stream + 1] = [_offered_audio(local, self._security)]
@@ -190,7 +192,9 @@ class OfferAnswer:
         taken = tuple(pair.receive for pair in pairs)
         # A peer that gives a number to another codec is followed: it hears what it writes.
         self._numbers.update((each.payload_type, each) for each in taken if each.payload_type in DYNAMIC)
-        self._offered = replace(local, formats=taken, direction=negotiated.direction)
+        self._offered = LocalMedia(
+            local.address, local.port, taken, negotiated.direction, local.ptime, local.security, local.rtcp_mux
+        )
         self._agreed(negotiated)
         return self._send(description), negotiated
 
@@ -277,9 +281,8 @@ def read_answer(
         if (ours := _offered_as(offered.formats, format_)) is not None
     ]
     security = read_answer_security(offered.security, before, answer, theirs)
-    negotiated = _negotiated(answer, stream, offered, pairs, security)
     muxes = is_muxed or (_offers_mux(offered, before) and theirs.attribute("rtcp-mux") is not None)
-    return replace(negotiated, rtcp_mux=muxes)
+    return _negotiated(answer, stream, offered, pairs, security, muxes=muxes)
 
 
 def check_offer(offer: SessionDescription, local: LocalSecurity | None) -> None:
@@ -357,10 +360,10 @@ def _answer(  # both sides, and what the session was before
         if ours is not None and all(pair.send.payload_type != theirs.payload_type for pair in pairs):
             # RFC 3264 §6.1: the answer should use the offer's numbers, so that both directions have the same.
             pairs.append(FormatPair(send=theirs, receive=ours.numbered(theirs.payload_type)))
-    negotiated = _negotiated(offer, stream, local, pairs, security)
     asks = offer.media[stream]
     # RFC 5761 §5.1.1: what was multiplexed once stays so.
-    negotiated = replace(negotiated, rtcp_mux=is_muxed or asks.attribute("rtcp-mux") is not None)
+    muxes = is_muxed or asks.attribute("rtcp-mux") is not None
+    negotiated = _negotiated(offer, stream, local, pairs, security, muxes=muxes)
     streams = [_rejected(each) for each in offer.media]
     streams[stream] = _audio(
         local,
@@ -416,6 +419,8 @@ def _negotiated(
     local: LocalMedia,
     pairs: Sequence[FormatPair],
     security: Security | None,
+    *,
+    muxes: bool,
 ) -> NegotiatedAudio:
     stream = theirs.media[index]
     codecs = [pair for pair in pairs if _is_codec(pair.send)]
@@ -436,6 +441,7 @@ def _negotiated(
         ptime=_ptime(stream, local.ptime),
         stream=index,
         security=security,
+        rtcp_mux=muxes,
     )
 
 

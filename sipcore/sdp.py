@@ -176,7 +176,10 @@ class MediaDescription:
 
     def attribute(self, name: str) -> str | None:
         """The value of the first attribute of this name; empty for one without a value, None when absent."""
-        return next((value or "" for own, value in self.attributes if own == name), None)
+        for own, value in self.attributes:
+            if own == name:
+                return value or ""
+        return None
 
     @property
     def direction(self) -> Direction | None:

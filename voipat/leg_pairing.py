@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from voipat.media_leg import MediaLeg
 
 
-def media_figures(stats: PortStats, codec: str | None) -> MediaFigures:
-    """What the CDR says of a port that spoke that codec."""
+def media_figures(stats: PortStats, codec: str | None, *, crypto: str | None, beside: str | None) -> MediaFigures:
+    """What the CDR says of a port that spoke that codec, was sealed so, and what was relayed beside it."""
     heard, said = stats.heard(codec or ""), stats.said(codec or "")
     return MediaFigures(
         codec=codec,
@@ -27,6 +27,8 @@ def media_figures(stats: PortStats, codec: str | None) -> MediaFigures:
         jitter_out_ms=None if said is None else stats.rtcp.remote_jitter_ms,
         mos_out=None if said is None else round(said.mos, 2),
         round_trip_ms=stats.rtcp.round_trip_ms,
+        crypto=crypto,
+        beside=beside,
     )
 
 

@@ -579,7 +579,7 @@ class MediaLeg:
             return MediaFigures(codec=self.codec)
         finally:
             self._stand_up("ended")
-        return replace(media_figures(stats, self.codec), crypto=self.crypto, beside=relayed)
+        return media_figures(stats, self.codec, crypto=self.crypto, beside=relayed)
 
     def _local(self, formats: Sequence[RtpFormat], direction: Direction) -> LocalMedia:
         wanted = direction.limited_to(self.own_direction)

@@ -95,6 +95,8 @@ class Driver:
         self._transports: dict[tuple[str, Address], Transport] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._armed_at = 0.0
+        # How many `execute` are under way, one within the other: a listener's answer is executed at once.
+        self._depth = 0
         self.loop: Final = loop
         self.counters: Final[Counter[str]] = Counter()
         self.observer: Observer | None = None
@@ -159,16 +161,21 @@ class Driver:
 
     def execute(self, outputs: Sequence[Output]) -> None:
         """Do what a verb of the endpoint returned, in order, and set the timer anew."""
-        for output in outputs:
-            if isinstance(output, Transmit):
-                self._transmit(output)
-            elif isinstance(output, Close):
-                self._close_flow(output)
-            elif isinstance(output, Resolve):
-                self._ask(output)
-            else:
-                self._tell(output)
-        self._rearm()
+        self._depth += 1
+        try:
+            for output in outputs:
+                if isinstance(output, Transmit):
+                    self._transmit(output)
+                elif isinstance(output, Close):
+                    self._close_flow(output)
+                elif isinstance(output, Resolve):
+                    self._ask(output)
+                else:
+                    self._tell(output)
+        finally:
+            self._depth -= 1
+        if not self._depth:
+            self._rearm()
 
     async def close(self) -> None:
         """Close every transport and stop the timer."""
