@@ -37,6 +37,7 @@ peer-asterisk:  ## fetch Asterisk 22 into a chroot under build/ for `make intero
 OUTCOMES := build/interop.jsonl
 
 interop: dev peers bench-peers peer-asterisk  ## every peer, transport and feature; writes the table docs/interop.md
+	@$(PY) -m pip install -q -e '.[interop]' --no-build-isolation
 	@rm -f $(OUTCOMES)
 	@$(PY) -m pytest tests/interop -m interop --outcomes $(OUTCOMES); $(PY) tools/interop_table.py $(OUTCOMES)
 

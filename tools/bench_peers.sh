@@ -2,12 +2,12 @@
 # Unpacks the servers that `make bench` compares with (Kamailio, rtpengine) under build/peers, out of the distribution's
 # packages. Nothing is installed: no root, no service, no listener; `make clean` removes them.
 set -eu
-packages="kamailio rtpengine-daemon"
+packages="kamailio kamailio-tls-modules rtpengine-daemon"
 peers=$(cd "$(dirname "$0")/.." && pwd)/build/peers
 root=$peers/root
 
 say() { printf 'voipat: %s\n' "$*" >&2; }
-[ ! -e "$peers/.done" ] || exit 0
+[ "$(cat "$peers/.done" 2>/dev/null)" != "$packages" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
     say "the peers come out of Debian packages and this machine has no apt-get; \`make bench\` runs without them"
     exit 1
@@ -27,4 +27,4 @@ for archive in "$peers"/cache/archives/*.deb; do
     dpkg-deb -x "$archive" "$root"
 done
 rm -rf "$peers/state" "$peers/cache"
-touch "$peers/.done"
+echo "$packages" >"$peers/.done"

@@ -33,6 +33,7 @@ class Sipp:
         trace: bool = False,
         media_port: int | None = None,
         extra: Iterable[str] = (),
+        host: str = "127.0.0.1",
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.stem = f"{scenario}-{port}"
@@ -41,7 +42,7 @@ class Sipp:
         lines = ["SEQUENTIAL", *(";".join(str(field) for field in row) for row in rows)]
         table.write_text("\n".join(lines) + "\n")
         self.statistics = directory / f"{self.stem}.stat"
-        argv = [program("sipp"), target, "-sf", str(SCENARIOS / f"{scenario}.xml"), "-nostdin", "-i", "127.0.0.1"]
+        argv = [program("sipp"), target, "-sf", str(SCENARIOS / f"{scenario}.xml"), "-nostdin", "-i", host]
         argv += ["-p", str(port), "-r", str(rate), "-d", str(hold_ms), "-l", str(limit)]
         argv += ["-trace_stat", "-stf", str(self.statistics), "-fd", "1", "-recv_timeout", "40000"]
         argv += ["-inf", str(table)] if len(lines) > 1 else []

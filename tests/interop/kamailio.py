@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.peers.base import UNPACKED, library_path, peer_program
 from bench.rig.processes import Process, free_port, wait_until
+from tests.certificates import Authority
 
 GLOBAL = """\
 debug=2
@@ -33,6 +34,16 @@ loadmodule "registrar.so"
 loadmodule "auth.so"
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "gruu_enabled", 0)
+"""
+
+TLS = """\
+enable_tls=yes
+listen=tls:{host}:{port}
+loadmodule "tls.so"
+modparam("tls", "tls_method", "TLSv1.2+")
+modparam("tls", "certificate", "{chain}")
+modparam("tls", "private_key", "{key}")
+modparam("tls", "ca_list", "{trusted}")
 """
 
 IN_DIALOG = """\
@@ -92,20 +103,32 @@ request_route {{
 
 
 class Kamailio:
-    """One proxy with a port for UDP and TCP; `routing` is EDGE or CARRIER, `server` where the daemon listens."""
+    """One proxy with a port for UDP and TCP; `routing` is EDGE or CARRIER, `server` where the daemon listens.
+
+    With an `authority` it listens for TLS too, on the next port, which is then its `address`; `plain` is that of UDP.
+    """
 
     def __init__(
-        self, directory: Path, routing: str, *, server: str, transport: str = "udp", host: str = "127.0.0.1"
+        self,
+        directory: Path,
+        routing: str,
+        *,
+        server: str,
+        transport: str = "udp",
+        host: str = "127.0.0.1",
+        authority: Authority | None = None,
     ) -> None:
         program = peer_program("kamailio")
         directory.mkdir(parents=True)
-        self.port = free_port()
-        self.address = f"{host}:{self.port}"
+        self.port = free_port(run=2)
+        self.plain = f"{host}:{self.port}"
+        self.address = f"{host}:{self.port + (authority is not None)}"
         base = UNPACKED if program.startswith(str(UNPACKED)) else Path("/")
         modules = ":".join(map(str, base.glob("usr/lib/*/kamailio/modules")))
         config = directory / "kamailio.cfg"
         config.write_text(
             GLOBAL.format(host=host, port=self.port, modules=modules)
+            + ("" if authority is None else _tls(authority, host, self.port + 1))
             + routing.format(
                 in_dialog=IN_DIALOG, server=server, server_port=server.rpartition(":")[2], transport=transport
             )
@@ -127,3 +150,8 @@ class Kamailio:
 
     def close(self) -> None:
         self.process.close()
+
+
+def _tls(authority: Authority, host: str, port: int) -> str:
+    pair = authority.issue("localhost", host, stem="kamailio")
+    return TLS.format(host=host, port=port, chain=pair.chain, key=pair.key, trusted=authority.file)

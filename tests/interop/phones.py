@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,7 +13,6 @@ from typing import Any, Protocol
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import OFFICE, Server
 from tests.certificates import Authority
-from tests.interop.baresip import Baresip
 from tests.interop.linphone import Linphone
 from tests.interop.tones import Samples, dominant_frequency, longest_gap_ms
 
@@ -114,7 +114,7 @@ class Office:
         stack.callback(self.server.close)
         stack.callback(self.clear)
 
-    def phone(self, kind: type[Linphone] | type[Baresip], user: str, transport: str, **settings: Any) -> Any:
+    def phone(self, kind: Callable[..., Any], user: str, transport: str, **settings: Any) -> Any:
         """Its tone is `FREQUENCIES[user]`."""
         protocol = transport.split()[0].lower()
         secure = protocol == "tls"
@@ -200,6 +200,11 @@ def hold_and_resume(holder: Linphone, held: Linphone, *, told: bool = True) -> N
     holder.resume()
     held.wait_talking()
     talk(holder, held)
+
+
+def flow_of(phone: Linphone) -> str:
+    """The first lines of what it sent and took, in order."""
+    return "\n".join(re.findall(r"^(?:SIP/2\.0 \d+ .*|[A-Z]+ sip:.* SIP/2\.0)\r?$", phone.log(), re.M))
 
 
 def transfer_blind(office: Office, transferor: Phone, transferee: Phone, target: Phone) -> None:

@@ -145,6 +145,8 @@ def test_asterisk_as_the_pbx_over_there(tmp_path: Path, stack: ExitStack, outcom
     row = outcomes.row(ASTERISK_PBX, transport)
     sides = Sides(tmp_path, stack, transport)
     office, alice, bob = sides.office, sides.inside("1001"), sides.inside("1002")
+    for feature in ("early media", "PRACK", "session timer"):
+        row.not_offered(feature, "a matter of its trunk: see there")
     with row("register"):
         first, second = sides.outside(FIRST), sides.outside(SECOND)
     with row("call"):

@@ -1,23 +1,28 @@
 """Kamailio beside the daemon: as the edge proxy that phones register through (Path, Record-Route), and as a carrier.
 
-One transport of each is in `make test`, the other in `make interop`.
+One transport of each is in `make test`, the others in `make interop`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.rig.processes import free_port, wait_until
+from tests.certificates import Authority
 from tests.interop.kamailio import CARRIER, EDGE, Kamailio
 from tests.interop.linphone import Linphone
-from tests.interop.outcomes import KAMAILIO_PROXY, KAMAILIO_TRUNK, Outcomes
+from tests.interop.outcomes import KAMAILIO_PROXY, KAMAILIO_TRUNK, Outcomes, Row
 from tests.interop.phones import (
     FREQUENCIES,
     Office,
+    flow_of,
+    hears,
     hold_and_resume,
     office_with_trunk,
     talk,
@@ -28,6 +33,8 @@ from tests.interop.phones import (
 pytestmark = pytest.mark.interop
 
 OUTSIDE = "+12025550199"
+SESSIONS = {"server.session_expires_s": "90", "server.min_se_s": "90"}
+REFRESH = r"UPDATE sip:.*\nSIP/2.0 200 O[Kk]"
 LOGIN = """\
 username = "office"
 password = "pass-office"
@@ -43,29 +50,58 @@ def stack() -> Iterator[ExitStack]:
         yield opened
 
 
-def phone(stack: ExitStack, directory: Path, at: Kamailio, user: str, transport: str, domain: str) -> Linphone:
+TRANSPORTS = ["UDP", *(pytest.param(each, marks=pytest.mark.matrix) for each in ("TCP", "TLS"))]
+
+
+def phone(
+    stack: ExitStack,
+    directory: Path,
+    at: Kamailio,
+    user: str,
+    transport: str,
+    domain: str,
+    trusted: Path | None = None,
+    **settings: Any,
+) -> Linphone:
     made = Linphone(
         directory / user,
         user=user,
         password=f"pass-{user}",
-        server=at.address,
+        server=at.address.replace("127.0.0.1", "localhost") if transport == "tls" else at.plain,
         port=free_port(run=5),
         frequency=FREQUENCIES[user],
         transport=transport,
         domain=domain,
+        trusted=trusted,
+        **settings,
     )
     return stack.enter_context(closing(made))
 
 
-@pytest.mark.parametrize("transport", ["UDP", pytest.param("TCP", marks=pytest.mark.matrix)])
+def behind_kamailio(tmp_path: Path, stack: ExitStack, transport: str, **settings: str) -> tuple[Office, Kamailio]:
+    """The office, and the proxy that its phones register through."""
+    office = Office(tmp_path, stack, **settings)
+    secure = transport == "TLS"
+    edge = Kamailio(
+        tmp_path / "edge",
+        EDGE,
+        server=f"127.0.0.1:{office.server.port + secure}",
+        transport=transport.lower(),
+        authority=office.authority if secure else None,
+    )
+    stack.callback(edge.close)
+    return office, edge
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_phones_behind_kamailio(tmp_path: Path, stack: ExitStack, outcomes: Outcomes, transport: str) -> None:
     row, protocol = outcomes.row(KAMAILIO_PROXY, transport), transport.lower()
-    office = Office(tmp_path, stack)
-    edge = Kamailio(tmp_path / "edge", EDGE, server=office.server.address, transport=protocol)
-    stack.callback(edge.close)
+    office, edge = behind_kamailio(tmp_path, stack, transport)
     with row("register"):
         users = ("1001", "1002", "1003")
-        alice, bob, carol = (phone(stack, tmp_path, edge, user, protocol, "office.test") for user in users)
+        alice, bob, carol = (
+            phone(stack, tmp_path, edge, user, protocol, "office.test", office.authority.file) for user in users
+        )
         for each in (alice, bob, carol):
             each.wait_registered()
         seen = office.server.rows("registrations")
@@ -83,23 +119,48 @@ def test_phones_behind_kamailio(tmp_path: Path, stack: ExitStack, outcomes: Outc
         transfer_attended(office, bob, alice, carol)
 
 
-@pytest.mark.parametrize("transport", ["UDP", pytest.param("TCP", marks=pytest.mark.matrix)])
-def test_kamailio_as_carrier(tmp_path: Path, stack: ExitStack, outcomes: Outcomes, transport: str) -> None:
-    row, protocol = outcomes.row(KAMAILIO_TRUNK, transport), transport.lower()
+def subscriber(stack: ExitStack, directory: Path, at: Kamailio, transport: str, **settings: Any) -> Linphone:
+    """A phone of the carrier."""
+    protocol = "tcp" if transport == "TCP" else "udp"
+    return phone(stack, directory, at, OUTSIDE, protocol, "carrier.test", **settings)
+
+
+def at_kamailio(tmp_path: Path, stack: ExitStack, transport: str, **settings: str) -> tuple[Office, Kamailio]:
+    """The office with a trunk, and the carrier at its other end."""
+    protocol = transport.lower()
     ours = free_port(run=2)
     # An address of its own: by TCP a carrier is known without a port, and phones must not be taken for it.
-    carrier = Kamailio(tmp_path / "carrier", CARRIER, server=f"127.0.0.1:{ours}", transport=protocol, host="127.0.0.2")
+    secure = transport == "TLS"
+    authority = Authority(tmp_path / "authority")
+    carrier = Kamailio(
+        tmp_path / "carrier",
+        CARRIER,
+        server=f"127.0.0.1:{ours + secure}",
+        transport=protocol,
+        host="127.0.0.2",
+        authority=authority if secure else None,
+    )
     stack.callback(carrier.close)
     config = tmp_path / "office.toml"
     config.write_text(office_with_trunk(carrier.address, protocol, trunk=LOGIN))
-    office = Office(tmp_path, stack, config=config, port=ours)
+    with pytest.MonkeyPatch.context() as patched:
+        if secure:
+            patched.setenv("SSL_CERT_FILE", str(authority.file))
+        office = Office(tmp_path, stack, config=config, port=ours, **settings)
+    return office, carrier
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_kamailio_as_carrier(tmp_path: Path, stack: ExitStack, outcomes: Outcomes, transport: str) -> None:
+    row = outcomes.row(KAMAILIO_TRUNK, transport)
+    office, carrier = at_kamailio(tmp_path, stack, transport)
     with row("register"):
         wait_until(
             lambda: office.server.rows("trunks")[0]["registration"] == "registered", 20, "the trunk is registered"
         )
         assert office.server.rows("trunks")[0]["state"] == "in"
     alice, bob = (office.phone(Linphone, user, "UDP") for user in ("1001", "1002"))
-    outside = phone(stack, tmp_path, carrier, OUTSIDE, protocol, "carrier.test")
+    outside = subscriber(stack, tmp_path, carrier, transport)
     for each in (alice, bob, outside):
         each.wait_registered()
     with row("call"):
@@ -114,3 +175,40 @@ def test_kamailio_as_carrier(tmp_path: Path, stack: ExitStack, outcomes: Outcome
         hold_and_resume(outside, alice)
     with row("blind transfer"):
         transfer_blind(office, alice, outside, bob)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("transport", ["UDP", "TCP", "TLS"])
+def test_early_media_and_refreshes_pass_kamailio(
+    tmp_path: Path, stack: ExitStack, outcomes: Outcomes, transport: str
+) -> None:
+    """It adds nothing of its own to them, and must not lose them."""
+    office, edge = behind_kamailio(tmp_path / "in", stack, transport, **SESSIONS)
+    asking = {"early": True, "reliable": True, "session_s": 90}
+    trusted, protocol = office.authority.file, transport.lower()
+    alice = phone(stack, tmp_path, edge, "1001", protocol, "office.test", trusted)
+    bob = phone(stack, tmp_path, edge, "1002", protocol, "office.test", trusted, **asking)
+    other, carrier = at_kamailio(tmp_path / "out", stack, transport, **SESSIONS)
+    carol = other.phone(Linphone, "1001", "UDP")
+    outside = subscriber(stack, tmp_path, carrier, transport, **asking)
+    for each in (alice, bob, carol, outside):
+        each.wait_registered()
+    early(outcomes.row(KAMAILIO_PROXY, transport), alice, bob, "1002")
+    early(outcomes.row(KAMAILIO_TRUNK, transport), carol, outside, "9" + OUTSIDE.removeprefix("+1"))
+    for peer, caller, callee in ((KAMAILIO_PROXY, alice, bob), (KAMAILIO_TRUNK, carol, outside)):
+        with outcomes.row(peer, transport)("session timer"):
+            wait_until(lambda: re.search(REFRESH, flow_of(callee)), 75, "a refresh at who is called")  # noqa: B023
+            talk(caller, callee)
+
+
+def early(row: Row, caller: Linphone, callee: Linphone, number: str) -> None:
+    """The caller hears the tone of who rings, and its PRACK arrives; then they talk."""
+    with row("early media"):
+        caller.dial(number)
+        caller.wait_for("OutgoingEarlyMedia")
+        hears(caller, FREQUENCIES[callee.user])
+    with row("PRACK"):
+        wait_until(lambda: re.search(r"PRACK sip:.*\nSIP/2.0 200 Ok", flow_of(callee)), 5, "a 183 has its PRACK")
+        callee.answer()
+        caller.wait_talking()
+        talk(caller, callee)

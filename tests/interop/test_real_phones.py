@@ -19,6 +19,7 @@ from tests.interop.outcomes import BARESIP, LINPHONE, Outcomes
 from tests.interop.phones import (
     FREQUENCIES,
     Office,
+    flow_of,
     hears,
     hold_and_resume,
     talk,
@@ -138,11 +139,6 @@ def test_linphone_and_the_daemon_refresh_sessions(tmp_path: Path, outcomes: Outc
                 talk(caller, callee)
                 caller.hang_up()
                 callee.wait_no_call()
-
-
-def flow_of(phone: Linphone) -> str:
-    """The first lines of what it sent and took, in order."""
-    return "\n".join(re.findall(r"^(?:SIP/2\.0 \d+ .*|[A-Z]+ sip:.* SIP/2\.0)\r?$", phone.log(), re.M))
 
 
 @everywhere("UDP", of=("UDP", "TCP", "TLS", "UDP over IPv6", "TCP over IPv6"))
