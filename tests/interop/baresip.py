@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.rig.processes import Process, program, wait_until
+from tests.interop.tones import toned_seconds
 
 MODULES = "/usr/lib/baresip/modules"
 RATE = 8000
@@ -236,6 +237,15 @@ class Baresip:
         files = sorted(self.directory.glob("dump-*-dec.wav"))
         assert files, f"{self.user} recorded nothing: {self.process.output()}"
         return read_wav(files[-1])[self._marked :]
+
+    def wait_heard(self, seconds: float) -> None:
+        """Until so much of a tone was heard in this call: a slow machine takes longer for it."""
+
+        def has() -> bool:
+            recorded = list(self.directory.glob("dump-*-dec.wav"))
+            return bool(recorded) and toned_seconds(self.heard(), rate=self.heard_rate()) >= seconds
+
+        wait_until(has, 10 * seconds + 30, f"{self.user} hears {seconds} s")
 
     def heard_rate(self) -> int:
         """Samples a second of `heard`."""

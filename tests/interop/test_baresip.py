@@ -104,7 +104,7 @@ def test_echo_code_gives_the_caller_its_own_tone(server: Server, phones: tuple[B
     alice, _ = phones
     alice.command("dial", "sip:*43@office.test")
     alice.wait_for("CALL_ESTABLISHED")
-    time.sleep(3)
+    alice.wait_heard(2.5)
     alice.command("hangup")
     alice.wait_for("CALL_CLOSED")
     alice.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -68,7 +67,8 @@ def test_phones_register_and_call_over_tls(tmp_path: Path, server: Server, autho
         bob.command("accept")
         alice.wait_for("CALL_ESTABLISHED")
         bob.wait_for("CALL_ESTABLISHED")
-        time.sleep(3)
+        alice.wait_heard(2.5)
+        bob.wait_heard(2.5)
         bob.command("hangup")
         alice.wait_for("CALL_CLOSED")
         alice.close()

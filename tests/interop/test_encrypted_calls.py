@@ -124,7 +124,8 @@ def call(caller: Baresip, callee: Baresip) -> None:
     callee.command("accept")
     for phone in (caller, callee):
         phone.wait_for("CALL_ESTABLISHED")
-    time.sleep(LISTENING_S + 1.5)
+    for phone in (caller, callee):
+        phone.wait_heard(LISTENING_S + 1.0)
     callee.command("hangup")
     caller.wait_for("CALL_CLOSED")
     for phone in (caller, callee):

@@ -62,7 +62,7 @@ def settle(sender: socket.socket, port: Port, receiver: socket.socket) -> None:
         receiver.recv(2048)
 
 
-def until(fact: Callable[[], object], seconds: float = 5.0) -> None:
+def until(fact: Callable[[], object], seconds: float = 60.0) -> None:
     """The worker reads commands in its own time: look until it has."""
     end = time.monotonic() + seconds
     while not fact():

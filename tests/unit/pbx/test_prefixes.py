@@ -87,16 +87,15 @@ def test_the_table_agrees_with_a_plain_search() -> None:
         assert list(table.find(number, *MONDAY_NOON)) == [each for each in fitting if len(each.prefix) == longest]
 
 
-def test_a_hundred_thousand_routes_are_searched_in_microseconds() -> None:
+def test_a_look_up_among_a_hundred_thousand_routes_costs_little_more_than_among_a_hundred() -> None:
     dice = random.Random(1)
     digits = "0123456789"
     routes = [route("+" + "".join(dice.choices(digits, k=dice.randint(1, 12))), "t") for _ in range(100_000)]
-    table = PrefixTable(routes)
+    few, many = PrefixTable(routes[:100]), PrefixTable(routes)
     numbers = ["+" + "".join(dice.choices(digits, k=12)) for _ in range(20_000)]
-    best = min(_cpu(table, numbers) for _ in range(3))
-    print(f"{best * 1e6:.2f} µs a look-up, 100,000 routes")
-    # The goal is 5 µs; a loaded machine must not fail the suite.
-    assert best < 50e-6
+    small, large = (min(_cpu(table, numbers) for _ in range(5)) for table in (few, many))
+    print(f"{large * 1e6:.2f} µs a look-up among 100,000 routes, {small * 1e6:.2f} µs among 100")
+    assert large < 20 * small  # a thousand times the routes
 
 
 def _cpu(table: PrefixTable, numbers: list[str]) -> float:
