@@ -12,9 +12,12 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+
+# How much longer than on a machine with nothing else to do a program may take.
+PATIENCE: Final = 6
 _given = itertools.count()
 
 
@@ -55,7 +58,8 @@ class Process:
         self.child.send_signal(number)
 
     def wait(self, timeout: float) -> int:
-        return self.child.wait(timeout)
+        """Its exit status; `timeout` as that of `wait_until`."""
+        return self.child.wait(PATIENCE * timeout)
 
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -68,14 +72,17 @@ class Process:
 
 
 def wait_until(condition: Callable[[], T], timeout: float, what: str) -> T:
-    """The first true value of `condition`, asked every 20 ms; fails with `what` after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    """The first true value of `condition`, asked every 20 ms; fails with `what` if it never comes.
+
+    `timeout` is what a machine with nothing else to do is given, in seconds; any other has `PATIENCE` times that.
+    """
+    deadline = time.monotonic() + PATIENCE * timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {what}")
+            raise AssertionError(f"not within {PATIENCE} times {timeout} s: {what}")
         time.sleep(0.02)
 
 

@@ -66,7 +66,7 @@ class RunningDaemon:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self, limit: float = 15.0) -> int:
+    def wait(self, limit: float = 120.0) -> int:
         return self.process.wait(limit)
 
     def close(self) -> None:

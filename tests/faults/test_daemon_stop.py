@@ -32,8 +32,8 @@ def test_drain_with_wait_returns_when_the_next_daemon_can_start(tmp_path: Path) 
         assert running.rows("drain", "--wait")[-1] == {"ended": True}
         following = RunningDaemon(tmp_path).ready()
         following.signal(signal.SIGTERM)
-        assert following.wait(5) == 0
-        assert running.wait(5) == 0
+        assert following.wait(60) == 0
+        assert running.wait(60) == 0
     finally:
         running.close()
 
