@@ -91,12 +91,14 @@ class MediaConfig:
 class GuardConfig:
     """The defence against scanners: whether sources are banned, and the networks that never are.
 
-    With `scanners`, requests whose User-Agent names a known scanner get no answer.
+    With `scanners`, requests whose User-Agent names a known scanner get no answer. `strangers`: answers a second to
+    all those together who are not registered.
     """
 
     ban: bool = True
     trusted: tuple[str, ...] = ()
     scanners: bool = True
+    strangers: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +364,7 @@ def _read_guard(table: Table) -> GuardConfig:
         ban=table.take("ban", flag, True),
         trusted=table.take_list("trusted", network, ()),
         scanners=table.take("scanners", flag, True),
+        strangers=table.take("strangers", integer(10, 100_000), GuardConfig().strangers),
     )
     table.finish()
     return guard

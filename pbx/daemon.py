@@ -72,6 +72,7 @@ from sipcore.aio.tcp import TcpLimits
 from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
 from sipcore.session_timer import SessionPolicy
+from sipcore.strangers import StrangerPolicy
 from voipat import App, CallState, KeepAlivePolicy, MemoryLocation, Origination, PromptSet, Registrar, events, reasons
 from voipat._version import __version__
 from voipat.recorder import Recorder
@@ -254,7 +255,8 @@ class Daemon:
             accounts=self._directory, location=self._location, keepalive=_keepalive_of(server.registrar)
         )
         trusted = [ip_network(text) for text in server.guard.trusted]
-        self._guard = Guard(GuardPolicy(ban=server.guard.ban), trusted=trusted)
+        strangers = StrangerPolicy(rate=server.guard.strangers, burst=3 * server.guard.strangers)
+        self._guard = Guard(GuardPolicy(ban=server.guard.ban, strangers=strangers), trusted=trusted)
         self._state = restored_state(self._store, self._directory.current.tenants)
         self._app = App(
             listen=server.listen,

@@ -1,4 +1,4 @@
-"""Who may still ask: token buckets per source, and bans that grow, for requests that are not authenticated yet.
+"""Who may still ask: budgets per source and for all strangers together, and bans that grow, before authentication.
 
 Everything is O(1) and in tables of bounded size; when one is full, the entry that was touched longest ago goes.
 A failure counts only when the source proved that it reads our answers (`auth.Wrong` is such a proof): nobody can
@@ -8,26 +8,31 @@ of source and account, so that one phone's mistakes, or an attacker behind the s
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Final, Generic, TypeVar
+from typing import Final
 
-Key = TypeVar("Key", bound=Hashable)
-Entry = TypeVar("Entry")
+from sipcore.buckets import Bucket, Recent
+from sipcore.strangers import Rank, StrangerPolicy, Strangers
 
 Network = IPv4Network | IPv6Network
 
 _ACCOUNT_SIZE: Final = 128
 
 
+def _never() -> bool:
+    return False
+
+
 class Admission(Enum):
     """What the guard says to one request."""
 
     ADMITTED = "admitted"
+    FIRST = "first"
     LIMITED = "limited"
+    UNANSWERED = "unanswered"
     BANNED = "banned"
 
 
@@ -44,7 +49,7 @@ class GuardPolicy:
     failures: int = 10
     # A failure is forgiven after this time: a phone with an old password retries every minute or so.
     forgive_s: float = 60.0
-    # Per account, from all sources together that hold no registration: guessing from a thousand addresses is slow too.
+    # Guesses per account, from all sources together that hold no registration: a thousand addresses guess slowly too.
     account_rate: float = 10.0
     account_burst: float = 100.0
     first_ban_s: float = 60.0
@@ -53,6 +58,7 @@ class GuardPolicy:
     # Answers to what nobody can serve: requests that cannot be read, and those for calls that nobody knows.
     stray_rate: float = 20.0
     stray_burst: float = 40.0
+    strangers: StrangerPolicy = field(default_factory=StrangerPolicy)
 
 
 class Guard:
@@ -62,22 +68,46 @@ class Guard:
         self._policy = policy or GuardPolicy()
         self._trusted = tuple(trusted)
         size = self._policy.sources
-        self._buckets: _Recent[str, _Bucket] = _Recent(size)
-        self._offenders: _Recent[str | tuple[str, str], _Offender] = _Recent(size)
-        self._accounts: _Recent[str, _Bucket] = _Recent(size)
-        self._registered: _Recent[str, float] = _Recent(size)
-        self._is_trusted: _Recent[str, bool] = _Recent(size)
-        self._strays: _Recent[str, _Bucket] = _Recent(size)
+        self._buckets: Recent[str, Bucket] = Recent(size)
+        self._offenders: Recent[str | tuple[str, str], _Offender] = Recent(size)
+        self._accounts: Recent[str, Bucket] = Recent(size)
+        self._registered: Recent[str, float] = Recent(size)
+        self._is_trusted: Recent[str, bool] = Recent(size)
+        self._strays: Recent[str, Bucket] = Recent(size)
+        self._strangers = Strangers(self._policy.strangers)
 
-    def admit(self, source: str, account: str, now: float) -> Admission:
-        """Judge a request by where it comes from and the account that it names (empty: none)."""
+    def admit(self, source: str, now: float, *, account: str = "", is_first: Callable[[], bool] = _never) -> Admission:
+        """Judge a request by where it comes from.
+
+        `account`: who has a phone registered there and sends this; each of those has a budget of its own. `is_first`
+        is asked about a stranger when not all are answered (`strangers.Rank`).
+        """
         if self._trusts(source):
             return Admission.ADMITTED
         if self._banned(source, account, now):
             return Admission.BANNED
-        if not self._take(source, now) or not self._take_account(source, account, now):
+        is_known = self.holds_registration(source, now)
+        rank = None if is_known else self._strangers.rank(source, now, is_first)
+        if rank is None and not is_known:
+            return Admission.UNANSWERED
+        if not self._take(_own(source, account), now):
             return Admission.LIMITED
-        return Admission.ADMITTED
+        return Admission.FIRST if rank is Rank.FIRST else Admission.ADMITTED
+
+    def is_banned(self, source: str, account: str, now: float) -> bool:
+        """Whether `source`, or only `account` there, is banned."""
+        return self._banned(source, account, now) and not self._trusts(source)
+
+    def may_guess(self, source: str, account: str, now: float) -> bool:
+        """Whether credentials for `account` are looked at. Only wrong ones use up what it is allowed (`failed`)."""
+        # Who is registered here already must not suffer from those who guess elsewhere.
+        if self._is_known(source, now):
+            return True
+        policy = self._policy
+        left = self._guesses(account, now).fill(policy.account_rate, policy.account_burst, now)
+        # The last third is for those who were not wrong yet: a phone that starts while others guess its password.
+        spared = 0.0 if self._strangers.is_quiet(source, now) else policy.account_burst / 3
+        return left >= spared + 1.0
 
     def answers_stray(self, source: str, now: float) -> bool:
         """Whether `source` gets one more answer to what nobody can serve; a banned one gets none."""
@@ -88,27 +118,48 @@ class Guard:
         policy = self._policy
         bucket = self._strays.get(source)
         if bucket is None:
-            bucket = self._strays.put(source, _Bucket(policy.stray_burst, now))
-        return bucket.take(policy.stray_rate, policy.stray_burst, now)
+            bucket = self._strays.put(source, Bucket(policy.stray_burst, now))
+        if not bucket.take(policy.stray_rate, policy.stray_burst, now):
+            return False
+        return self.holds_registration(source, now) or self._strangers.rank(source, now, _never) is not None
+
+    def leaves_waiting(self, source: str, now: float) -> bool:
+        """Whether `source`, refused for overload, is not even told: it is one of a flood. It is FIRST the next time."""
+        if self._is_known(source, now):
+            return False
+        if not self._strangers.is_tight(now):
+            return not self.answers_stray(source, now)
+        self._strangers.keep_waiting(source, now)
+        return True
+
+    def is_busy_stranger(self, source: str, now: float) -> bool:
+        """Whether `source` is nobody that we know, and asks all the time or was wrong."""
+        return not self._is_known(source, now) and not self._strangers.is_quiet(source, now)
 
     def failed(self, source: str, account: str, now: float) -> bool:
         """A wrong password or unknown user from `source`, with a nonce that it got from us. True when this bans."""
-        if not self._policy.ban or self._trusts(source):
+        if self._trusts(source):
             return False
-        key = _pair(source, account) if self._holds_registration(source, now) else source
+        policy = self._policy
+        is_known = self.holds_registration(source, now)
+        if not is_known:
+            self._guesses(account, now).take(policy.account_rate, policy.account_burst, now)
+            self._strangers.was_wrong(source, now)
+        if not policy.ban:
+            return False
+        key = _pair(source, account) if is_known else source
         offender = self._offenders.get(key)
         if offender is None:
             offender = self._offenders.put(key, _Offender())
-        return offender.fail(self._policy, now)
+        return offender.fail(policy, now)
 
     def succeeded(self, source: str, account: str, now: float) -> None:
         """`account` authenticated from `source`: what the request cost is given back, its mistakes are forgotten."""
-        bucket = self._buckets.get(source)
+        bucket = self._buckets.get(_own(source, account)) or self._buckets.get(source)
         if bucket is not None:
-            bucket.tokens = min(bucket.tokens + 1.0, self._policy.burst)
-        asked = self._accounts.get(account[:_ACCOUNT_SIZE])
-        if asked is not None:
-            asked.tokens = min(asked.tokens + 1.0, self._policy.account_burst)
+            bucket.give_back(self._policy.burst)
+        if not self.holds_registration(source, now):
+            self._strangers.was_right()
         offender = self._offenders.get(_pair(source, account)) if self._offenders else None
         if offender is not None:
             offender.failures = 0.0
@@ -116,6 +167,11 @@ class Guard:
     def registered(self, source: str, until: float) -> None:
         """`source` holds a good registration until then; the latest of several counts."""
         self._registered.put(source, max(until, self._registered.get(source) or until))
+
+    def holds_registration(self, source: str, now: float) -> bool:
+        """Whether a phone is registered at `source`: it is no stranger."""
+        until = self._registered.get(source)
+        return until is not None and until > now
 
     def banned(self, now: float) -> list[tuple[str, str, float]]:
         """The bans in force: source, account (empty: all of them), seconds left."""
@@ -137,53 +193,37 @@ class Guard:
             known = self._is_trusted.put(source, any(address in network for network in self._trusted))
         return known
 
-    def _holds_registration(self, source: str, now: float) -> bool:
-        until = self._registered.get(source)
-        return until is not None and until > now
+    def _is_known(self, source: str, now: float) -> bool:
+        return self.holds_registration(source, now) or self._trusts(source)
 
     def _banned(self, source: str, account: str, now: float) -> bool:
         if not self._offenders:
             return False
         whole = self._offenders.get(source)
-        if whole is not None and whole.until > now and not self._holds_registration(source, now):
+        if whole is not None and whole.until > now and not self.holds_registration(source, now):
             return True
         pair = self._offenders.get(_pair(source, account))
         return pair is not None and pair.until > now
 
-    def _take_account(self, source: str, account: str, now: float) -> bool:
-        # Who is registered here already must not suffer from those who guess elsewhere.
-        if not account or self._holds_registration(source, now):
-            return True
-        policy, key = self._policy, account[:_ACCOUNT_SIZE]
-        bucket = self._accounts.get(key)
-        if bucket is None:
-            bucket = self._accounts.put(key, _Bucket(policy.account_burst, now))
-        return bucket.take(policy.account_rate, policy.account_burst, now)
+    def _guesses(self, account: str, now: float) -> Bucket:
+        key = account[:_ACCOUNT_SIZE]
+        return self._accounts.get(key) or self._accounts.put(key, Bucket(self._policy.account_burst, now))
 
-    def _take(self, source: str, now: float) -> bool:
-        bucket = self._buckets.get(source)
+    def _take(self, key: str, now: float) -> bool:
+        bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets.put(source, _Bucket(self._policy.burst, now))
+            bucket = self._buckets.put(key, Bucket(self._policy.burst, now))
         return bucket.take(self._policy.rate, self._policy.burst, now)
+
+
+def _own(source: str, account: str) -> str:
+    """Whose budget: the source's, or that of one of those who are registered there."""
+    return f"{source} {account[:_ACCOUNT_SIZE]}" if account else source
 
 
 def _pair(source: str, account: str) -> tuple[str, str]:
     # The account is whatever a stranger wrote: it must not make the table big.
     return source, account[:_ACCOUNT_SIZE]
-
-
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    updated: float
-
-    def take(self, rate: float, burst: float, now: float) -> bool:
-        self.tokens = min(burst, self.tokens + (now - self.updated) * rate)
-        self.updated = now
-        if self.tokens < 1.0:
-            return False
-        self.tokens -= 1.0
-        return True
 
 
 @dataclass(slots=True)
@@ -204,34 +244,3 @@ class _Offender:
         self.until = now + self.length
         self.failures = 0.0
         return True
-
-
-class _Recent(Generic[Key, Entry]):
-    """A table of bounded size that forgets what was touched longest ago."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        # Not a dict: there the first entry is found by walking over all that were deleted before it.
-        self._entries: OrderedDict[Key, Entry] = OrderedDict()
-
-    def get(self, key: Key) -> Entry | None:
-        entry = self._entries.get(key)
-        if entry is not None:
-            self._entries.move_to_end(key)
-        return entry
-
-    def put(self, key: Key, entry: Entry) -> Entry:
-        if key not in self._entries and len(self._entries) >= self._size:
-            self._entries.popitem(last=False)
-        self._entries[key] = entry
-        self._entries.move_to_end(key)
-        return entry
-
-    def remove(self, key: Key) -> None:
-        self._entries.pop(key, None)
-
-    def __bool__(self) -> bool:
-        return bool(self._entries)
-
-    def items(self) -> list[tuple[Key, Entry]]:
-        return list(self._entries.items())

@@ -466,6 +466,10 @@ class App:
         self.gate.draining = False
         if self._registrar is not None:
             self._registrar.start(self._wallclock, self.publish, self._entropy)
+            if self._guard is not None:
+                # Whose phones were registered before the start is no stranger.
+                for binding in self._registrar.location:
+                    self._note_registration(self._guard, binding.flow, (binding,), loop.time())
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
         try:
@@ -646,16 +650,16 @@ class App:
             identity = event.identity
             bindings = self._registrar.lookup(identity.tenant, identity.user)
             if bindings and self.gate.guard is not None:
-                self._note_registration(self.gate.guard, event.flow, bindings)
+                self._note_registration(self.gate.guard, event.flow, bindings, self.driver.now())
             phones = [each for each in bindings if each.flow is event.flow or each.flow == event.flow]
             self.subscriptions.tell_phones(Resource(identity.tenant, identity.user), phones)
         if event.flow.reliable:
             self.driver.authenticated(event.flow)
         self._schedule_expiry()
 
-    def _note_registration(self, guard: Guard, flow: Flow, bindings: Sequence[Binding]) -> None:
+    def _note_registration(self, guard: Guard, flow: Flow, bindings: Sequence[Binding], now: float) -> None:
         left = max([binding.expires_at for binding in bindings]) - self._wallclock()
-        guard.registered(flow.remote.host, self.driver.now() + left)
+        guard.registered(flow.remote.host, now + left)
 
     def _receive_invite(self, event: RequestReceived) -> None:
         assert self._switch is not None and self._tasks is not None, "requests come between start and end"

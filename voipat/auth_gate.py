@@ -74,12 +74,10 @@ class Gate:
         method = request.method
         if method != "REGISTER" and request.to.tag:
             return _IN_DIALOG
-        if (early := self._unwanted(request, flow, now) or self._from_trunk(request, flow)) is not None:
+        if (early := self._judged_by_source(request, flow, now)) is not None:
             return early
         if method == "REGISTER" and self._accounts is not None:
             return self._register(request, flow, now)
-        if self.guard is not None and (refusal := self._limited(request, flow, now)) is not None:
-            return refusal
         if self.proxies is not None and (relayed := self._relay(request, flow, now)) is not None:
             return relayed
         if (refusal := self._unusable(request, flow)) is not None:
@@ -126,26 +124,54 @@ class Gate:
             return True
         return flow.local.host in ("0.0.0.0", "::") and _is_literal(host)
 
-    def _unwanted(self, request: Request, flow: Flow, now: float) -> Verdict | None:
+    def _judged_by_source(self, request: Request, flow: Flow, now: float) -> Verdict | None:
+        """What is clear before anybody's password is looked at; None: go on."""
         if self.drops_scanners and is_scanner(request):
             return _SCANNER
-        overload = self.overload
-        return self._shed(overload, request, flow, now) if overload is not None and overload.is_shedding else None
+        trunk, admission = self._from_trunk(request, flow), Admission.ADMITTED
+        if trunk is None and self.guard is not None:
+            admission = self._admission(self.guard, request, flow, now)
+            if (refusal := self._limited(admission, flow)) is not None:
+                return refusal
+        if self.overload is not None and self.overload.is_shedding and admission is not Admission.FIRST:
+            shed = self._shed(self.overload, request, flow, now, is_trunk=trunk is not None)
+            if shed is not None:
+                return shed
+        return None if trunk is None else Admit(trunk)
 
-    def _from_trunk(self, request: Request, flow: Flow) -> Verdict | None:
+    def _from_trunk(self, request: Request, flow: Flow) -> TrunkIdentity | None:
         """A call from a trunk: known by where it comes from, never by what it says (H11)."""
         if request.method != "INVITE" or self.draining or request.uri.scheme not in SCHEMES:
             return None
-        trunk = self.trunk_of(flow, request)
-        return None if trunk is None else Admit(trunk)
+        return self.trunk_of(flow, request)
 
-    def _shed(self, overload: Overload, request: Request, flow: Flow, now: float) -> Verdict | None:
+    def _admission(self, guard: Guard, request: Request, flow: Flow, now: float) -> Admission:
+        source, account = flow.remote.host, ""
+        if guard.holds_registration(source, now):
+            claimed = _claimed(request)
+            if self.is_registered(claimed, flow):
+                account = f"{claimed.user}@{self.domain_of(claimed, flow)}"
+        return guard.admit(source, now, account=account, is_first=lambda: self._may_not_be_lost(request, flow, now))
+
+    def _may_not_be_lost(self, request: Request, flow: Flow, now: float) -> bool:
+        """A flood must not keep these from being answered. Who is connected is where it says, and asks only once."""
+        return (
+            flow.reliable
+            or self._is_emergency(request)
+            or self._answers_challenge(request, _claimed(request), flow, now)
+        )
+
+    def _is_emergency(self, request: Request) -> bool:
+        return request.method == "INVITE" and request.uri.user in self.emergency_numbers
+
+    def _shed(self, overload: Overload, request: Request, flow: Flow, now: float, *, is_trunk: bool) -> Verdict | None:
         """Refused without looking at passwords; nothing is published, because writing it down is work too."""
-        kind = self._kind(request, flow, now)
+        kind = Kind.CALL if is_trunk else self._kind(request, flow, now)
         if kind is None or overload.admits(kind):
             return None
         guard = self.guard
-        if kind is not Kind.KNOWN_CALL and guard is not None and not guard.answers_stray(flow.remote.host, now):
+        is_told = is_trunk or kind is Kind.KNOWN_CALL or guard is None
+        if not is_told and guard is not None and guard.leaves_waiting(flow.remote.host, now):
             # A refusal costs nearly what a challenge does: who sends a flood gets some, not one for each.
             return Drop("overload_unanswered")
         retry = ("Retry-After", str(overload.retry_after()))
@@ -153,19 +179,22 @@ class Gate:
 
     def _kind(self, request: Request, flow: Flow, now: float) -> Kind | None:
         """What a new request is to overload control; None: it always passes."""
-        if request.method == "REGISTER":
-            return None if self.is_registered(request.to.uri, flow) else Kind.REGISTRATION
-        if request.method != "INVITE":
+        method, claimed = request.method, _claimed(request)
+        if method not in ("REGISTER", "INVITE"):
             return Kind.PROBE
-        if request.uri.user in self.emergency_numbers:
+        if self._is_emergency(request):
             return None
-        caller = request.from_.uri
-        is_known = self.is_registered(caller, flow) or self._answers_challenge(request, caller, flow, now)
-        return Kind.KNOWN_CALL if is_known else Kind.CALL
+        is_ours = self.is_registered(claimed, flow) or self._answers_challenge(request, claimed, flow, now)
+        if is_ours:
+            return None if method == "REGISTER" else Kind.KNOWN_CALL
+        if self.guard is not None and self.guard.is_busy_stranger(flow.remote.host, now):
+            # A flood: what it is made of says nothing of those who are waiting to be let in.
+            return Kind.PROBE
+        return Kind.REGISTRATION if method == "REGISTER" else Kind.CALL
 
     def _answers_challenge(self, request: Request, caller: Uri, flow: Flow, now: float) -> bool:
         """Whether the request carries a nonce of ours: the work of its first half would be lost."""
-        credentials = request.headers.get_all("Authorization")
+        credentials = request.headers.get_all("Authorization") or request.headers.get_all("Proxy-Authorization")
         domain = self.domain_of(caller, flow) if credentials else None
         return domain is not None and self._digest.issued(credentials, domain, flow.remote.host, now)
 
@@ -223,26 +252,35 @@ class Gate:
             user = unescape(uri.user or "")
         except ParseError:
             user = ""
-        accounts, source = self._accounts, flow.remote.host
-        if self.guard is not None and (refusal := self._limited(request, flow, now, f"{user}@{domain}")) is not None:
-            return refusal
+        accounts, source, guard = self._accounts, flow.remote.host, self.guard
+        if guard is not None and guard.is_banned(source, f"{user}@{domain}", now):
+            return _BANNED
+        is_limited = False
+
+        def ha1(username: str, algorithm: str) -> str | None:
+            nonlocal is_limited
+            is_limited = guard is not None and not guard.may_guess(source, f"{username}@{domain}", now)
+            return None if is_limited else accounts.ha1(domain, username, algorithm)
+
         credentials = request.headers.get_all("Proxy-Authorization" if proxy else "Authorization")
         algorithms = accounts.digest(domain, user)
         verdict = self._digest.verify(
             request,
             credentials,
             realm=domain,
-            ha1=lambda username, algorithm: accounts.ha1(domain, username, algorithm),
+            ha1=ha1,
             now=now,
             source=source,
             algorithms=algorithms,
         )
         if type(verdict) is Verified:
-            if self.guard is not None:
-                self.guard.succeeded(source, f"{user}@{domain}", now)
+            if guard is not None:
+                guard.succeeded(source, f"{user}@{domain}", now)
             if verdict.username != user:
                 return self._refuse(request, flow, reasons.FOREIGN_IDENTITY)
             return Admit(Identity(domain, user))
+        if is_limited:
+            return self._too_many(flow)
         is_stale = bool(credentials) and type(verdict) is not Wrong and _names_realm(credentials, domain)
         if type(verdict) is Wrong:
             self._wrong(request, flow, domain, verdict.username, now)
@@ -261,13 +299,14 @@ class Gate:
         account = f"{username}@{domain}"
         self._publish(events.RequestRefused(request.method, source, account, 401, reason.id, request.call_id))
 
-    def _limited(self, request: Request, flow: Flow, now: float, account: str = "") -> Verdict | None:
-        assert self.guard is not None, "asked only where there is one"
-        admission = self.guard.admit(flow.remote.host, account, now)
-        if admission is Admission.ADMITTED:
-            return None
+    def _limited(self, admission: Admission, flow: Flow) -> Verdict | None:
         if admission is Admission.BANNED:
-            return Drop("guard_banned")
+            return _BANNED
+        if admission is Admission.UNANSWERED and not flow.reliable:
+            return _UNANSWERED
+        return self._too_many(flow) if admission in (Admission.LIMITED, Admission.UNANSWERED) else None
+
+    def _too_many(self, flow: Flow) -> Refuse:
         return Refuse(
             503, None, (("Retry-After", str(RETRY_AFTER_S)), reasons.TOO_MANY_REQUESTS.warning(str(flow.local)))
         )
@@ -281,6 +320,13 @@ class Gate:
 
 
 _IN_DIALOG = Admit()
+_BANNED = Drop("guard_banned")
+_UNANSWERED = Drop("guard_unanswered")
+
+
+def _claimed(request: Request) -> Uri:
+    """Who sends it, as it says."""
+    return request.to.uri if request.method == "REGISTER" else request.from_.uri
 
 
 def is_anonymous(uri: Uri) -> bool:
