@@ -177,6 +177,10 @@ class DigestServer:
                 return True
         return False
 
+    def made(self, nonce: str, realm: str, source: str) -> bool:
+        """Whether this nonce is one of ours for that realm and source, good still or not."""
+        return self._issued(nonce, realm, source) is not None
+
     def _judge(
         self,
         request: DigestRequest,

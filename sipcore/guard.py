@@ -94,6 +94,15 @@ class Guard:
             return Admission.LIMITED
         return Admission.FIRST if rank is Rank.FIRST else Admission.ADMITTED
 
+    def ignores(self, source: str, now: float, is_plain: Callable[[], bool]) -> bool:
+        """Whether a new request of `source` need not even be read: `admit` would be BANNED or UNANSWERED.
+
+        `is_plain`: it is not urgent and brings no nonce (`strangers.Strangers.is_hopeless`).
+        """
+        if self._is_known(source, now):
+            return False
+        return self._banned(source, "", now) or self._strangers.is_hopeless(source, now, is_plain)
+
     def is_banned(self, source: str, account: str, now: float) -> bool:
         """Whether `source`, or only `account` there, is banned."""
         return self._banned(source, account, now) and not self._trusts(source)

@@ -87,6 +87,24 @@ class Strangers:
         policy = self._policy
         return self._common.fill(policy.rate, policy.burst, now) < policy.burst * Rank.BUSY / 3 + 1.0
 
+    def is_hopeless(self, source: str, now: float, is_plain: Callable[[], bool]) -> bool:
+        """Whether `rank` would give None, as far as can be told before the request is read. Takes nothing.
+
+        `is_plain`: nothing but having waited could make it FIRST. Only asked when it matters.
+        """
+        if not self.is_tight(now):
+            return False
+        if not self.is_quiet(source, now):
+            return True
+        if (
+            not is_plain
+            or self._waited(source, now)
+            or self._common.tokens >= self._policy.burst * Rank.QUIET / 3 + 1.0
+        ):
+            return False
+        self.keep_waiting(source, now)
+        return True
+
     def is_quiet(self, source: str, now: float) -> bool:
         """Whether `source` asked for little lately, and was right."""
         policy = self._policy

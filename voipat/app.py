@@ -427,6 +427,7 @@ class App:
             self._resolver.attach(driver)
         self.exchange.attach(driver)
         driver.observer = self.recorder
+        driver.ignores = self.gate.ignores
         self.recorder.start(loop.time, self._wallclock, self._tenants_of)
         self._switch = Switch(
             loop=loop,

@@ -1,7 +1,8 @@
 /* Sends one SIP request again and again from many loopback addresses, and counts what comes back.
  *
  * usage: flood TARGET PORT SOURCES RATE SECONDS < REQUEST
- * TARGET is 127.0.0.1 and the like; the sources are 127.0.1.1, 127.0.1.2, ... with a port of the kernel's. In REQUEST
+ * TARGET is 127.0.0.1 and the like; the sources are 127.0.1.1, 127.0.1.2, ... with a port of the kernel's. SOURCES 0 is
+ * a forged flood: each request comes from another of 8 million addresses, and no answer is used. In REQUEST
  * the texts @SOURCE@, @PORT@ and @COUNT@ (ten digits) are filled in. When the answer has a nonce, the next request of
  * that source carries it in place of the 48 zeroes of nonce="000..." in REQUEST, as a guesser of passwords does.
  * Prints {"sent", "unsent", "bytes_out", "answers", "bytes_in", "worst_ratio", "statuses": {...}}; worst_ratio is that
@@ -32,6 +33,8 @@ typedef struct {
 
 static source *sources;
 static uint64_t statuses[STATUSES], answers, sent, unsent;
+static int is_forged;
+static struct sockaddr_in forged_at;
 
 static double now(void) {
     struct timespec time;
@@ -52,11 +55,12 @@ static void prepare(source *one, int number, const char *template, const struct 
     socklen_t size = sizeof local;
     char text[32];
     int buffer = 1 << 20;
-    local.sin_addr.s_addr = htonl(0x7f000101u + (uint32_t)(number / 250) * 256 + (uint32_t)(number % 250));
+    if (!is_forged)
+        local.sin_addr.s_addr = htonl(0x7f000101u + (uint32_t)(number / 250) * 256 + (uint32_t)(number % 250));
     one->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
     setsockopt(one->fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
     if (one->fd < 0 || bind(one->fd, (struct sockaddr *)&local, sizeof local) ||
-        connect(one->fd, (const struct sockaddr *)target, sizeof *target)) {
+        (!is_forged && connect(one->fd, (const struct sockaddr *)target, sizeof *target))) {
         perror("flood");
         exit(1);
     }
@@ -70,8 +74,21 @@ static void prepare(source *one, int number, const char *template, const struct 
         memset(at, '0', 10);
         one->count[one->counts++] = at;
     }
-    one->nonce = strstr(one->request, "nonce=\"0000");
+    one->nonce = is_forged ? NULL : strstr(one->request, "nonce=\"0000");
     one->length = strlen(one->request);
+}
+
+/* The source address is chosen for each datagram (ip(7), IP_PKTINFO): any of 127.128.0.0/9 is ours. */
+static ssize_t send_forged(source *one, uint64_t number) {
+    struct {
+        struct cmsghdr head;
+        struct in_pktinfo info;
+    } control = {.head = {CMSG_LEN(sizeof(struct in_pktinfo)), IPPROTO_IP, IP_PKTINFO}};
+    struct iovec text = {one->request, one->length};
+    struct msghdr message = {
+        .msg_name = &forged_at, .msg_namelen = sizeof forged_at, .msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    control.info.ipi_spec_dst.s_addr = htonl(0x7f800000u | (uint32_t)(number * 2654435761u >> 9 & 0x7fffff));
+    return sendmsg(one->fd, &message, 0);
 }
 
 static void send_one(source *one, uint64_t number) {
@@ -79,7 +96,7 @@ static void send_one(source *one, uint64_t number) {
     snprintf(digits, sizeof digits, "%010llu", (unsigned long long)number);
     for (int i = 0; i < one->counts; i++)
         memcpy(one->count[i], digits, 10);
-    if (send(one->fd, one->request, one->length, 0) < 0) {
+    if ((is_forged ? send_forged(one, number) : send(one->fd, one->request, one->length, 0)) < 0) {
         unsent++;
         return;
     }
@@ -134,10 +151,13 @@ int main(int argc, char **argv) {
     int count = atoi(argv[3]), poll = epoll_create1(0);
     double rate = atof(argv[4]), begin, end;
     struct sockaddr_in target = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
+    is_forged = count == 0;
+    count += is_forged;
     if (count < 1 || count > MAX_SOURCES || inet_pton(AF_INET, argv[1], &target.sin_addr) != 1)
         return 2;
     if (fread(template, 1, sizeof template - 1, stdin) == 0)
         return 2;
+    forged_at = target;
     sources = calloc((size_t)count, sizeof *sources);
     for (int i = 0; i < count; i++) {
         prepare(&sources[i], i, template, &target);

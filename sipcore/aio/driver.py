@@ -100,6 +100,8 @@ class Driver:
         self.loop: Final = loop
         self.counters: Final[Counter[str]] = Counter()
         self.observer: Observer | None = None
+        # Whether a message is dropped unread: neither the endpoint nor the observer is told of it.
+        self.ignores: Callable[[bytes, Flow, float], bool] | None = None
 
     @property
     def transports(self) -> tuple[Transport, ...]:
@@ -126,6 +128,9 @@ class Driver:
         """One whole message came."""
         try:
             now = self.loop.time()
+            if self.ignores is not None and self.ignores(data, flow, now):
+                self.counters["ignored"] += 1
+                return
             if self.observer is not None:
                 self.observer.observe(data, flow, False, now)
             self.execute(self._endpoint.receive(Datagram(data, flow), now))

@@ -69,6 +69,7 @@ def test_without_a_flood_everybody_is_answered_at_once() -> None:
         for source in (NEW_PHONE, f"203.0.113.{number}"):
             assert strangers.rank(source, now, never) is not None
             assert strangers.rank(source, now, always) is not None
+            strangers.was_right()
 
 
 @pytest.mark.parametrize("sources", [hundreds, forged])

@@ -13,6 +13,7 @@ from sipcore.flow import Address, Flow
 from sipcore.guard import Guard, GuardPolicy
 from sipcore.message import Request
 from sipcore.names import METHODS
+from sipcore.strangers import StrangerPolicy
 from sipcore.uri import Uri
 from voipat import events
 from voipat.accounts import Identity, PasswordAccounts, TrunkIdentity
@@ -321,6 +322,133 @@ def test_a_flood_is_not_refused_one_by_one() -> None:
     verdicts = [door.knock("REGISTER") for _ in range(20)]
     assert [status_of(verdict) for verdict in verdicts] == [503] * 5 + [0] * 15
     assert verdicts[-1] == Drop("overload_unanswered")
+
+
+def spent(*, burst: float = 30.0, trusted: str = "203.0.113.0/24") -> Door:
+    """A door before which a flood of forged sources stands: only who is FIRST is answered."""
+    guard = Guard(GuardPolicy(strangers=StrangerPolicy(rate=0.0, burst=burst)), trusted=[ip_network(trusted)])
+    door = Door(guard=guard)
+    for number in range(200):
+        door.knock("OPTIONS", flow=at(f"10.0.0.{number}"))
+    return door
+
+
+def at(host: str, transport: str = "UDP") -> Flow:
+    return Flow(transport, Address("192.0.2.1", 5060), Address(host, 40000))
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE", "PUBLISH"])
+def test_when_strangers_have_used_up_their_answers_the_next_gets_none_and_its_repetition_one(method: str) -> None:
+    door = spent()
+    assert door.knock(method) == Drop("guard_unanswered")
+    assert door.knock(method, now=1.1) == Drop("guard_unanswered")
+    assert isinstance(door.knock(method, now=1.5), Refuse | Answer)
+
+
+def test_a_flood_keeps_nobody_out_whom_we_know() -> None:
+    door = spent()
+    door.gate.guard.registered("198.51.100.7", until=600.0)  # type: ignore[union-attr]  # made with one
+    for flow in (FLOW, at("203.0.113.9")):
+        assert [status_of(door.knock("REGISTER", flow=flow)) for _ in range(50)] == [401] * 50
+        assert status_of(door.knock(flow=flow)) == 401
+    trunk = TrunkIdentity("example.com", "+4930123", "carrier", "+12025550100")
+    door.gate.trunk_of = lambda flow, request: trunk if flow.remote.host == "192.0.2.99" else None
+    assert door.knock(flow=at("192.0.2.99")) == Admit(trunk)
+    assert door.knock("BYE", to="<sip:bob@example.com>;tag=2", flow=at("192.0.2.98")) == Admit()
+
+
+def test_a_flood_keeps_out_no_emergency_call_no_connection_and_no_answer_to_our_challenge() -> None:
+    door = spent()
+    door.gate.emergency_numbers = frozenset({"112"})
+    assert status_of(door.knock(uri="sip:112@example.com", flow=at("192.0.2.50"))) == 401
+    assert status_of(door.knock(flow=at("192.0.2.51", "TLS"))) == 401
+    assert door.knock("REGISTER") == Drop("guard_unanswered")
+    first = door.knock("REGISTER", now=1.6)
+    assert isinstance(first, Refuse) and first.status == 401
+    answer = answer_challenge(
+        first.headers, method="REGISTER", uri="sip:example.com", username="alice", password="wonder", cnonce="c", nc=1
+    )
+    verdict = door.knock("REGISTER", uri="sip:example.com", to="<sip:alice@example.com>", headers=(answer,), now=1.7)
+    assert verdict == Admit(Identity("example.com", "alice"))
+
+
+def test_in_a_flood_the_new_phone_that_waits_is_not_shed_for_overload() -> None:
+    door = spent()
+    door.gate.overload = Overload(SeededEntropy(3))
+    door.gate.overload.shed = 4.0
+    assert door.knock("REGISTER") == Drop("guard_unanswered")
+    assert status_of(door.knock("REGISTER", now=1.6)) == 401
+
+
+def datagram(method: str, *, to_tag: str = "", more: str = "") -> bytes:
+    lines = [f"{method} sip:bob@example.com SIP/2.0", "Via: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKx"]
+    lines += [
+        "From: <sip:alice@example.com>;tag=1",
+        f"To: <sip:bob@example.com>{to_tag}",
+        "Call-ID: c",
+        f"CSeq: 1 {method}",
+    ]
+    return ("\r\n".join(lines) + f"\r\n{more}\r\n").encode()
+
+
+def test_in_a_flood_what_would_be_dropped_is_not_even_read() -> None:
+    door = spent()
+    ignores = door.gate.ignores
+    assert ignores(datagram("REGISTER"), FLOW, 1.0)
+    assert not ignores(datagram("REGISTER"), FLOW, 1.6), "it has waited"
+    assert not ignores(datagram("REGISTER"), at("192.0.2.61", "TCP"), 1.0)
+    assert not ignores(datagram("REGISTER"), at("203.0.113.9"), 1.0), "trusted"
+    # Quiet sources may call for help; busy ones are not read at all.
+    assert not ignores(datagram("INVITE"), at("192.0.2.62"), 1.0)
+    busy = at("192.0.2.63")
+    for _ in range(20):
+        door.knock("OPTIONS", flow=busy)
+    for method in ("INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE", "PUBLISH", "REGISTER"):
+        assert ignores(datagram(method), busy, 1.0)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "BYE", "ACK", "CANCEL", "UPDATE", "OPTIONS", "SUBSCRIBE", "INFO"])
+def test_in_a_flood_what_may_belong_to_a_call_is_read(method: str) -> None:
+    door = spent()
+    busy = at("192.0.2.63")
+    for _ in range(20):
+        door.knock("OPTIONS", flow=busy)
+    assert not door.gate.ignores(datagram(method, to_tag=";tag=2"), busy, 1.0)
+    assert not door.gate.ignores(datagram(method, to_tag="\r\n ;tag=2"), busy, 1.0)
+    assert not door.gate.ignores(datagram(method).replace(b"To:", b"t:"), busy, 1.0)
+    assert not door.gate.ignores(b"SIP/2.0 200 OK\r\n\r\n", busy, 1.0)
+
+
+def test_in_a_flood_credentials_are_read_when_the_nonce_is_ours() -> None:
+    door = spent()
+    assert door.knock("REGISTER") == Drop("guard_unanswered")
+    first = door.knock("REGISTER", now=1.6)
+    assert isinstance(first, Refuse)
+    name, answer = answer_challenge(
+        first.headers, method="REGISTER", uri="sip:example.com", username="alice", password="wonder", cnonce="c", nc=1
+    )
+    ours = datagram("REGISTER", more=f"{name}: {answer}\r\n")
+    assert not door.gate.ignores(ours, FLOW, 1.7)
+    assert door.gate.ignores(ours, at("192.0.2.64"), 1.7), "the nonce of another source"
+    nonce = ours.partition(b'nonce="')[2][:48]
+    assert door.gate.ignores(ours.replace(nonce, b"0" * 48), at("192.0.2.65"), 1.7)
+
+
+def test_who_is_banned_is_not_read_unless_it_may_belong_to_a_call() -> None:
+    door = Door(guard=Guard(GuardPolicy(failures=1)))
+    door.knock_with("alice", "nope")
+    assert door.gate.ignores(datagram("REGISTER"), FLOW, 2.0)
+    assert not door.gate.ignores(datagram("BYE", to_tag=";tag=2"), FLOW, 2.0)
+    assert not door.gate.ignores(datagram("REGISTER"), at("192.0.2.66"), 2.0)
+
+
+def test_a_flood_from_sources_that_are_busy_does_not_count_as_registrations() -> None:
+    door = overloaded(1.0, guard=Guard())
+    verdicts = [door.knock("REGISTER") for _ in range(50)]
+    # The first ten are those of a phone; then it is shed with the probes, and who comes new is not.
+    assert [status_of(verdict) for verdict in verdicts[:9]] == [401] * 9
+    assert {status_of(verdict) for verdict in verdicts[10:]} == {503, 0}
+    assert status_of(door.knock("REGISTER", flow=at("192.0.2.60"))) == 401
 
 
 @pytest.mark.parametrize("agent", [*SCANNERS, "Friendly-Scanner/1.0", "VaxSIPUserAgent/3.1"])
