@@ -96,11 +96,8 @@ class Strangers:
             return False
         if not self.is_quiet(source, now):
             return True
-        if (
-            not is_plain
-            or self._waited(source, now)
-            or self._common.tokens >= self._policy.burst * Rank.QUIET / 3 + 1.0
-        ):
+        some_left = self._common.tokens >= self._policy.burst * Rank.QUIET / 3 + 1.0
+        if some_left or self._waited(source, now) or not is_plain():
             return False
         self.keep_waiting(source, now)
         return True
