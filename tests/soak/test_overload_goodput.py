@@ -13,7 +13,17 @@ from bench import overload
 
 pytestmark = pytest.mark.slow
 
+TRIES = 3
+
 
 def test_goodput_under_three_times_the_load_stays_near_the_peak(tmp_path: Path, soak: bool) -> None:
-    cost, offered, ratio = overload.measure_by_cpu(tmp_path, factor=3, seconds=30 if soak else 10)
-    assert ratio.value >= 0.8, (cost, offered, ratio)
+    if not soak:
+        pytest.skip("two minutes of load: make soak")
+    for number in range(TRIES):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        result = overload.measure(directory, seconds=20)
+        if not result.faults():
+            break
+    assert not result.faults(), "the machine is too busy to say"
+    assert result.ratio(result.runs[-1]) >= 0.8, result.figures()
