@@ -3,35 +3,40 @@
 Goodput is calls that came up and ended well. Overload control refuses new calls with 503 and Retry-After; sipp counts
 those as failed and does not call again, as a phone would.
 
-The machine may be used by others too, so the unit is the server's own CPU: what a call costs is learnt from a light
-load in which none fails, the sustainable rate is that of `SUSTAINED_SHARE` of a core, and the goodput of a run is the
+The machine may be used by others too, so the unit is the server's own CPU: what a call costs is learnt from loads
+in which none fails, the sustainable rate is that of `SUSTAINED_SHARE` of a core, and the goodput of a run is the
 calls that succeed in a second of a core: those offered, or those that a second of CPU made, whichever is less.
-A run in which the generator was late or the light load failed says INVALID and why.
+A run in which the generator was late, or the server had no core when it was its turn, says INVALID and why.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.rig import load
+from bench.rig import load, usage
 from bench.rig.figures import Figure
 from bench.rig.processes import wait_until
 from bench.rig.server import Server
 from bench.signalling import started, target_of
 
-# How much of a core calls may take so that all of them succeed, and at what rate one learns what a call costs.
+# How much of a core calls may take so that all of them succeed, and from what rate on one learns what a call costs,
+# until the rate that follows is the one that was tried.
 SUSTAINED_SHARE: Final = 0.6
 LIGHT_RATE: Final = 40.0
 LIGHT_SECONDS: Final = 5.0
-LIGHT_TRIES: Final = 4
+LIGHT_TRIES: Final = 6
+NEAR: Final = 0.15
 # Calls whose BYE was lost are repeated for 32 s (64*T1), on a busy machine they start late besides.
 REST_S: Final = 90.0
+# Who has no core when it is its turn is late, and sheds calls that it could have served. Its threads wait for one
+# another too, so that a server that had most of the core did not wait for others.
+LONGEST_WAIT: Final = 0.2
+MOST_OF_A_CORE: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,8 @@ class Run:
     factor: float
     rate: float
     load: load.Load
-    elapsed_s: float
+    seconds: float
+    waited_s: float
 
     @property
     def goodput(self) -> float:
@@ -51,7 +57,13 @@ class Run:
 
     def faults(self) -> list[str]:
         """Why the run does not count."""
-        return self.load.proof.faults()
+        found = self.load.proof.faults()
+        waited, had = self.waited_s / self.seconds, self.load.cpu_s / self.seconds
+        if waited > LONGEST_WAIT and had < MOST_OF_A_CORE:
+            found.append(f"the server waited for a core {waited:.0%} of the time")
+        if self.factor <= 1 and self.load.failed:
+            found.append(f"{self.load.failed} calls failed at the sustainable rate")
+        return found
 
     def note(self) -> str:
         """What became of the other calls, what the server was given, and whether the generator kept up."""
@@ -59,8 +71,8 @@ class Run:
         proof = f"INVALID: {', '.join(faults)}" if faults else one.proof.text()
         return (
             f"offered {self.rate:.0f}/s, succeeded {one.successful}, failed {one.failed}, "
-            f"retransmitted {one.retransmitted}; server {one.cpu_s / self.elapsed_s:.0%} of a core, "
-            f"{one.cost() * 1e3:.2f} ms a good call; {proof}"
+            f"retransmitted {one.retransmitted}; server {one.cpu_s / self.seconds:.0%} of a core, waited "
+            f"{self.waited_s / self.seconds:.0%} for one, {one.cost() * 1e3:.2f} ms a good call; {proof}"
         )
 
 
@@ -104,29 +116,34 @@ def measure(directory: Path, *, factors: Sequence[float] = (1, 2, 3), seconds: f
         callee = load.Callee(directory, target)
         try:
 
-            def run(rate: float, length: float) -> tuple[load.Load, float]:
-                begin = time.monotonic()
+            def run(rate: float, length: float) -> tuple[load.Load, float, float]:
+                waited = usage.waited_seconds(server.process.pid)
                 done = load.calls(
                     directory, target, callee, rate=rate, count=int(rate * length), settle=lambda: _rest(server)
                 )
-                return done, time.monotonic() - begin
+                return done, length, usage.waited_seconds(server.process.pid) - waited
 
-            light, _ = run(LIGHT_RATE, LIGHT_SECONDS)
-            for _ in range(LIGHT_TRIES - 1):
-                if not light.failed:
-                    break
-                light, _ = run(LIGHT_RATE, LIGHT_SECONDS)
-            sustainable = SUSTAINED_SHARE / light.cost()
-            runs = []
-            for factor in factors:
-                done, elapsed = run(factor * sustainable, seconds)
-                runs.append(Run(factor, factor * sustainable, done, elapsed))
+            light, sustainable = _learn(lambda rate: run(rate, LIGHT_SECONDS)[0])
+            runs = [Run(factor, factor * sustainable, *run(factor * sustainable, seconds)) for factor in factors]
         finally:
             callee.close()
         stats = server.stats()
     finally:
         server.close()
     return Result(light, runs, {name: count for name, count in stats.items() if name.startswith("app_overload")})
+
+
+def _learn(run: Callable[[float], load.Load]) -> tuple[load.Load, float]:
+    """The last load in which no call failed, and the rate that its cost allows: many calls cost less each than few."""
+    rate, good = LIGHT_RATE, run(LIGHT_RATE)
+    for _ in range(LIGHT_TRIES):
+        allowed = SUSTAINED_SHARE / good.cost()
+        if not good.failed and abs(allowed - rate) <= NEAR * rate:
+            return good, allowed
+        tried = run(rate if good.failed else allowed)
+        if good.failed or not tried.failed:
+            rate, good = (rate if good.failed else allowed), tried
+    return good, rate
 
 
 def _rest(server: Server) -> None:

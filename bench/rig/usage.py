@@ -56,6 +56,15 @@ def cpu_seconds(pid: int) -> float:
     return ticks / TICK
 
 
+def waited_seconds(pid: int) -> float:
+    """How long the threads of the process were ready to run and no core was free for them, all threads together."""
+    waited = 0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            waited += int(thread.read_text().split()[1])
+    return waited / 1e9
+
+
 def pss_kb(pid: int) -> int:
     """Resident memory of the tree, shared pages counted once."""
     total = 0
