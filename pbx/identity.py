@@ -6,6 +6,8 @@
     hidden            From anonymous, no PAI, no Diversion  From anonymous; PAI with `Privacy: id`
     connected         phone: PAI and Remote-Party-ID        trunk with identity = "pai": PAI of a number that it allows
 
+With identity = "rpid" Remote-Party-ID stands in the place of P-Asserted-Identity, its `privacy` in that of Privacy.
+
 Nothing that came in goes on by itself: the other leg's headers are written here, from what is believed.
 """
 
@@ -21,7 +23,18 @@ from sipcore.fields import NameAddr
 from sipcore.message import Request
 from sipcore.uri import Uri, escape_user, unescape
 from voipat import Call, Rejected, TrunkIdentity, reasons
-from voipat.connected import ANONYMOUS, Connected, identity_of, wants_privacy
+from voipat.connected import (
+    ANONYMOUS,
+    ASSERTED,
+    PARTY_ID,
+    Connected,
+    asserted_in,
+    asserts_in,
+    identity_of,
+    kind_of_peer,
+    party_id,
+    wants_privacy,
+)
 
 # Of the ways that a call went before, so many are told on.
 MAX_DIVERSIONS: Final = 5
@@ -45,8 +58,10 @@ def outbound_names(config: TrunkConfig, call: Call | None, caller_id: str | None
     number = _allowed(config, caller_id or (own if shown is None else number_of(shown.uri)))
     hidden = call is not None and is_hidden(call)
     headers: list[tuple[str, str]] = []
-    if config.trusted and number:
-        headers += [("P-Asserted-Identity", str(value)) for value in _asserted(config, number)]
+    if config.trusted and number and config.asserts_in == PARTY_ID:
+        headers.append((PARTY_ID, party_id(_asserted(config, number)[0], "calling", hidden=hidden)))
+    elif config.trusted and number:
+        headers += [(ASSERTED, str(value)) for value in _asserted(config, number)]
         if hidden:
             headers.append(("Privacy", "id"))
     if config.trusted and call is not None:
@@ -82,20 +97,18 @@ def is_hidden(call: Call) -> bool:
     """Whether the caller wants to stay unknown to the callee (RFC 3323 §4)."""
     if call.from_.host.lower() == "anonymous.invalid" or call.from_.user == "anonymous":
         return True
-    return wants_privacy(call.header("Privacy"))
+    if wants_privacy(call.header("Privacy")):
+        return True
+    if kind_of_peer(call) != "trunk" or asserts_in(call) != PARTY_ID:
+        return False
+    found = asserted_in(call.header_values, PARTY_ID)
+    return found is not None and found.hidden
 
 
-def believed_number(request: Request, *, trusted: bool) -> str:
-    """The calling number: what a peer within the trust domain asserts (RFC 3325 §5), else what From claims."""
-    if trusted:
-        for value in request.headers.get_all("P-Asserted-Identity"):
-            try:
-                uri = NameAddr.parse(value).uri
-            except ParseError:
-                continue
-            if uri.scheme in ("sip", "sips", "tel") and uri.user:
-                return number_of(uri)
-    return number_of(request.from_.uri)
+def believed_number(request: Request, header: str | None) -> str:
+    """The calling number: what a peer within the trust domain asserts in this header, else what From claims."""
+    found = None if header is None else asserted_in(request.headers.get_all, header)
+    return number_of(request.from_.uri if found is None else found.name.uri)
 
 
 def number_of(uri: Uri) -> str:

@@ -18,11 +18,12 @@ from pbx.objects.media import MediaKeys, check_media
 from pbx.objects.shape import read_keys
 from pbx.toml_positions import KeyPath
 from sipcore.routing import is_ip_literal
+from voipat.connected import ASSERTED, PARTY_ID
 
 TRANSPORTS: Final = ("udp", "tcp", "tls")
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 CALLER_ID_POLICIES: Final = ("replace", "reject", "pass")
-IDENTITIES: Final = ("none", "pai")
+IDENTITIES: Final = ("none", "pai", "rpid")
 REDIRECTS: Final = ("fail", "follow", "pass")
 DEFAULT_OPTIONS_S: Final = 30.0
 LEAST_OPTIONS_S: Final = 5
@@ -105,8 +106,13 @@ class TrunkConfig(MediaKeys):
 
     @property
     def trusted(self) -> bool:
-        """Whether P-Asserted-Identity goes to it and is believed from it (RFC 3325 §3, Spec(T))."""
-        return self.identity == "pai"
+        """Whether names go to it, and are believed from it (RFC 3325 §3, Spec(T)), in the header `asserts_in`."""
+        return self.identity != "none"
+
+    @property
+    def asserts_in(self) -> str:
+        """P-Asserted-Identity, or Remote-Party-ID of before it."""
+        return PARTY_ID if self.identity == "rpid" else ASSERTED
 
     def number(self, number: str) -> str:
         """What the trunk is given for `number`: by the first rule whose prefix fits."""

@@ -108,8 +108,9 @@ class Trunks:
         called = number_of(request.to.uri) if user == line.token else user
         trusted = line.config.trusted
         diversions = tuple(request.headers.get_all("Diversion")[:MAX_DIVERSIONS]) if trusted else ()
-        caller = believed_number(request, trusted=trusted)
-        return TrunkIdentity(line.tenant, caller, line.config.name, called, diversions, trusted)
+        asserts_in = line.config.asserts_in
+        caller = believed_number(request, asserts_in if trusted else None)
+        return TrunkIdentity(line.tenant, caller, line.config.name, called, diversions, trusted, asserts_in)
 
     @contextmanager
     def inbound(self, call: Call) -> Iterator[None]:
@@ -307,6 +308,7 @@ def gateway_of(line: TrunkLine, number: str, call: Call | None, caller_id: str |
         login=Login(config.realm, config.username, config.password) if config.username else None,
         silence_s=SILENCE_S if config.is_literal else SILENCE_OF_NAME_S,
         trusted=config.trusted,
+        asserts_in=config.asserts_in,
         redirects="follow" if config.redirects == "follow" else "fail",
     )
 

@@ -20,9 +20,9 @@ KNOWN: Final = (
     "Call-Info", "Content-Disposition", "Content-Language", "CSeq", "Date", "Diversion", "Error-Info", "Expires",
     "History-Info", "In-Reply-To", "Join", "Max-Forwards", "MIME-Version", "Min-Expires", "Min-SE", "Organization",
     "P-Asserted-Identity", "P-Preferred-Identity", "Path", "Priority", "Privacy", "Proxy-Authenticate",
-    "Proxy-Authorization", "Proxy-Require", "RAck", "Reason", "Record-Route", "Replaces", "Reply-To", "Require",
-    "Retry-After", "Route", "RSeq", "Server", "Service-Route", "SIP-ETag", "SIP-If-Match", "Subscription-State",
-    "Timestamp", "Unsupported", "User-Agent", "Warning", "WWW-Authenticate",
+    "Proxy-Authorization", "Proxy-Require", "RAck", "Reason", "Record-Route", "Remote-Party-ID", "Replaces",
+    "Reply-To", "Require", "Retry-After", "Route", "RSeq", "Server", "Service-Route", "SIP-ETag", "SIP-If-Match",
+    "Subscription-State", "Timestamp", "Unsupported", "User-Agent", "Warning", "WWW-Authenticate",
 )  # fmt: skip
 
 # Headers whose comma separates values; in others (Date, Subject, WWW-Authenticate, Authorization …) it is text.
@@ -30,8 +30,8 @@ LISTS: Final = frozenset(
     ("Accept", "Accept-Contact", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Allow-Events",
      "Call-Info", "Contact", "Content-Encoding", "Content-Language", "Diversion", "Error-Info", "History-Info",
      "In-Reply-To", "P-Asserted-Identity", "P-Preferred-Identity", "Path", "Proxy-Require", "Reason", "Record-Route",
-     "Reject-Contact", "Request-Disposition", "Require", "Route", "Service-Route", "Supported", "Unsupported", "Via",
-     "Warning")
+     "Reject-Contact", "Remote-Party-ID", "Request-Disposition", "Require", "Route", "Service-Route", "Supported",
+     "Unsupported", "Via", "Warning")
 )  # fmt: skip
 
 # RFC 3261 §7.3.1: headers that have one value; a second one makes the message ambiguous, so it is refused.

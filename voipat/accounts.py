@@ -24,13 +24,15 @@ class TrunkIdentity(Identity):
     """A trunk of a tenant, known by where the request came from; `user` is the calling number as it was told.
 
     `did` is the called number, as the trunk has it; `diversions` are the Diversion values (RFC 5806) of a trunk that is
-    trusted with them, newest first. `trusted`: it may be told who is connected, and is believed (RFC 3325).
+    trusted with them, newest first. `trusted`: it may be told who is connected, and is believed (RFC 3325), in the
+    header `asserts_in`: P-Asserted-Identity, or Remote-Party-ID.
     """
 
     trunk: str
     did: str
     diversions: tuple[str, ...] = ()
     trusted: bool = False
+    asserts_in: str = "P-Asserted-Identity"
 
 
 class Accounts(Protocol):

@@ -3,7 +3,7 @@
 | peer                        | before the answer | in the call: by UPDATE                                      |
 |-----------------------------|-------------------|-------------------------------------------------------------|
 | a phone of ours             | in our responses  | P-Asserted-Identity, Remote-Party-ID; else by re-INVITE     |
-| a trunk that is trusted     | in our responses  | P-Asserted-Identity, Privacy; else not at all               |
+| a trunk that is trusted     | in our responses  | P-Asserted-Identity, Privacy, or Remote-Party-ID; else not  |
 | any other trunk, a stranger | nothing           | nothing                                                     |
 
 RFC 4916 changes From, for who says `from-change`; the headers of RFC 3325 and its draft are what phones and carriers
@@ -12,7 +12,7 @@ know. Nothing is said when the peer knows already. Who wants to stay unknown (RF
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from sipcore.errors import ParseError
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 # RFC 3323 §4.1.1.3.
 ANONYMOUS: Final = NameAddr(Uri("sip", "anonymous", "anonymous.invalid"), "Anonymous")
+ASSERTED: Final = "P-Asserted-Identity"
+PARTY_ID: Final = "Remote-Party-ID"
+Party = Literal["calling", "called"]
 _HIDING: Final = frozenset(("id", "user", "header", "session"))
 
 
@@ -138,28 +141,57 @@ def identity_headers(call: Call) -> tuple[tuple[str, str], ...]:
     connected, kind = call.acquaintance.connected, kind_of_peer(call)
     if connected is None or kind == "other":
         return ()
+    party: Party = "called" if isinstance(call.leg, InboundLeg) else "calling"
     if kind == "trunk":
+        if asserts_in(call) == PARTY_ID:
+            return ((PARTY_ID, party_id(connected.name, party, hidden=connected.hidden)),)
         privacy = (("Privacy", "id"),) if connected.hidden else ()
-        return (("P-Asserted-Identity", str(connected.name)), *privacy)
+        return ((ASSERTED, str(connected.name)), *privacy)
     name = ANONYMOUS if connected.hidden else connected.name
-    party = "called" if isinstance(call.leg, InboundLeg) else "calling"
-    told = f"{name};party={party};screen=yes;privacy={'full' if connected.hidden else 'off'}"
-    asserted = () if connected.hidden else (("P-Asserted-Identity", str(name)),)
-    return (*asserted, ("Remote-Party-ID", told))
+    asserted = () if connected.hidden else ((ASSERTED, str(name)),)
+    return (*asserted, (PARTY_ID, party_id(name, party, hidden=connected.hidden)))
+
+
+def party_id(name: NameAddr, party: Party, *, hidden: bool) -> str:
+    """A value of Remote-Party-ID (draft-ietf-sip-privacy-04), of somebody whom we know."""
+    return f"{name};party={party};screen=yes;privacy={'full' if hidden else 'off'}"
+
+
+def asserts_in(call: Call) -> str:
+    """The header in which the trunk of a leg is told names and tells them."""
+    if isinstance(call.leg, OutboundLeg):
+        return ASSERTED if call.gateway is None else call.gateway.asserts_in
+    return call.identity.asserts_in if isinstance(call.identity, TrunkIdentity) else ASSERTED
+
+
+def asserted_in(values_of: Callable[[str], Sequence[str]], header: str) -> Connected | None:
+    """Whom a trusted peer's message, given by its values of a header, names in P-Asserted-Identity or Remote-Party-ID.
+
+    A Remote-Party-ID of `screen=no` is the sender's own word, and no better than From.
+    """
+    hidden = wants_privacy(";".join(values_of("Privacy")))
+    for value in values_of(header):
+        try:
+            name = NameAddr.parse(value)
+        except ParseError:
+            continue
+        if name.uri.scheme not in ("sip", "sips", "tel") or not name.uri.user:
+            continue
+        if header == PARTY_ID:
+            if (name.params.get("screen") or "").lower() == "no":
+                continue
+            hidden = hidden or (name.params.get("privacy") or "off").lower().strip('"') not in ("off", "none")
+        return Connected(NameAddr(name.uri, name.display_name), hidden)
+    return None
 
 
 def learn(call: Call, message: SipMessage) -> bool:
-    """Take who the peer of a trusted trunk's leg says it is (RFC 3325 §5); whether that is somebody new."""
-    if kind_of_peer(call) != "trunk" or "P-Asserted-Identity" not in message.headers:
+    """Take who the peer of a trusted trunk's leg says it is; whether that is somebody new."""
+    found = asserted_in(message.headers.get_all, asserts_in(call)) if kind_of_peer(call) == "trunk" else None
+    known = call.acquaintance
+    if found is None or (found.name, found.hidden) == (known.asserted, known.hides):
         return False
-    try:
-        asserted = NameAddr.parse(message.headers.get("P-Asserted-Identity") or "")
-    except ParseError:
-        return False
-    known, hides = call.acquaintance, wants_privacy(message.headers.get("Privacy"))
-    if asserted.uri.scheme not in ("sip", "sips", "tel") or (asserted, hides) == (known.asserted, known.hides):
-        return False
-    known.asserted, known.hides = asserted, hides
+    known.asserted, known.hides = found.name, found.hidden
     return True
 
 

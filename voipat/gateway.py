@@ -37,7 +37,8 @@ class Gateway:
     for `silence_s` counts as gone. `srtp`, `codecs` and `beside`: how secret its media is to
     be, which codecs and which streams beside the audio it may have, where that is not for the App to say.
     `redirects`: "follow" calls the contacts of its 3xx, without credentials; else `dial` raises `Redirected`.
-    `trusted`: it is told who is connected, and believed when it says so (RFC 3325).
+    `trusted`: it is told who is connected, and believed when it says so (RFC 3325), in the header `asserts_in`:
+    P-Asserted-Identity, or Remote-Party-ID.
     """
 
     uri: Uri
@@ -53,6 +54,7 @@ class Gateway:
     beside: tuple[str, ...] | None = None
     redirects: Literal["follow", "fail"] = "fail"
     trusted: bool = False
+    asserts_in: str = "P-Asserted-Identity"
 
 
 def with_credentials(request: Request, event: ResponseReceived, login: Login, entropy: Entropy) -> Request | None:

@@ -160,8 +160,20 @@ def test_a_caller_who_hides_stays_hidden_when_transferred(seed: int) -> None:
 # Trunks
 
 
-@pytest.mark.parametrize(("identity", "told"), [("pai", True), ("none", False)])
-def test_a_trunk_is_told_only_when_it_is_trusted(seed: int, identity: str, told: bool) -> None:
+BY_PARTY_ID = "<sip:+12025550177@carrier.test>;party=calling;screen=yes;privacy=off"
+
+
+@pytest.mark.parametrize(
+    ("identity", "header", "told"),
+    [
+        ("pai", "P-Asserted-Identity", "<sip:+12025550177@carrier.test>"),
+        ("rpid", "Remote-Party-ID", BY_PARTY_ID),
+        ("rpid", "P-Asserted-Identity", None),
+        ("none", "P-Asserted-Identity", None),
+        ("none", "Remote-Party-ID", None),
+    ],
+)
+def test_a_trunk_is_told_only_when_it_is_trusted(seed: int, identity: str, header: str, told: str | None) -> None:
     with TrunkOffice([trunk("one", identity=identity)], seed=seed) as office:
         carrier = office.carriers["one"]
         carrier.answers(after=1.0)
@@ -173,15 +185,26 @@ def test_a_trunk_is_told_only_when_it_is_trusted(seed: int, identity: str, told:
         office.world.loop.run_until_complete(out.set_connected("sip:+12025550177@carrier.test"))
         office.world.run(until=office.world.now + 1.0)
         updates = requests_to(office, carrier, "UPDATE")
-        assert [each.headers.get("P-Asserted-Identity") for each in updates] == (
-            ["<sip:+12025550177@carrier.test>"] if told else []
-        )
+        assert [each.headers.get(header) for each in updates] == ([] if identity == "none" else [told])
         call.hang_up()
         office.world.run()
 
 
-@pytest.mark.parametrize(("identity", "believed"), [("pai", True), ("none", False)])
-def test_what_a_trusted_trunk_asserts_in_a_call_reaches_the_phone(seed: int, identity: str, believed: bool) -> None:
+@pytest.mark.parametrize(
+    ("identity", "header", "said", "believed"),
+    [
+        ("pai", "P-Asserted-Identity", "", True),
+        ("none", "P-Asserted-Identity", "", False),
+        ("rpid", "Remote-Party-ID", ";party=called;screen=yes;privacy=off", True),
+        ("rpid", "Remote-Party-ID", "", True),
+        ("rpid", "Remote-Party-ID", ";screen=no", False),
+        ("rpid", "P-Asserted-Identity", "", False),
+        ("pai", "Remote-Party-ID", "", False),
+    ],
+)
+def test_what_a_trusted_trunk_asserts_in_a_call_reaches_the_phone(
+    seed: int, identity: str, header: str, said: str, believed: bool
+) -> None:
     with TrunkOffice([trunk("one", identity=identity)], seed=seed) as office:
         carrier = office.carriers["one"]
         carrier.answers(after=1.0)
@@ -189,7 +212,7 @@ def test_what_a_trusted_trunk_asserts_in_a_call_reaches_the_phone(seed: int, ide
         office.world.run(until=office.world.now + 3.0)
         dialog = carrier.received[0].dialog
         assert dialog is not None
-        asserted = (("P-Asserted-Identity", "<sip:+4930777@carrier.test>"),)
+        asserted = ((header, f"<sip:+4930777@carrier.test>{said}"),)
         statuses: list[int] = []
         carrier.request_in(dialog, "UPDATE", statuses.append, headers=asserted)
         office.world.run(until=office.world.now + 1.0)

@@ -32,6 +32,23 @@ def sent_out(seed: int, *headers: tuple[str, str], **keys: object) -> Request:
         return received(office, "carrier")
 
 
+def party_id(invite: Request) -> str | None:
+    return invite.headers.get("Remote-Party-ID")
+
+
+def test_a_trunk_of_remote_party_id_is_told_the_number_in_it_alone(seed: int) -> None:
+    invite = sent_out(seed, identity="rpid", caller_id="+12025550100")
+    assert party_id(invite) == "<sip:+12025550100@carrier.test>;party=calling;screen=yes;privacy=off"
+    assert "P-Asserted-Identity" not in invite.headers and "Privacy" not in invite.headers
+
+
+def test_a_trunk_of_remote_party_id_is_told_there_who_wants_to_stay_unknown(seed: int) -> None:
+    invite = sent_out(seed, ("Privacy", "id"), identity="rpid", **ALLOWED)
+    assert str(invite.from_.uri) == "sip:anonymous@anonymous.invalid"
+    assert party_id(invite) == "<sip:1001@carrier.test>;party=calling;screen=yes;privacy=full"
+    assert "P-Asserted-Identity" not in invite.headers and "Privacy" not in invite.headers
+
+
 TRUST = {"none": {"identity": "none"}, "pai": {"identity": "pai"}}
 SPOOFED = (("P-Asserted-Identity", "<sip:boss@office.test>"), ("P-Preferred-Identity", "<sip:boss@office.test>"))
 
@@ -180,6 +197,36 @@ def test_an_asserted_identity_is_believed_from_a_trusted_trunk_alone(seed: int, 
     assert number == believed
     # §5: "MUST remove all the P-Asserted-Identity header field values before forwarding" to who is not trusted.
     assert "P-Asserted-Identity" not in invite.headers
+
+
+@pytest.mark.parametrize(
+    ("party_id", "believed"),
+    [
+        ("<sip:+4930123456@carrier.test>;party=calling;screen=yes;privacy=off", "+4930123456"),
+        ("<sip:+4930123456@carrier.test>", "+4930123456"),
+        ("<sip:+4930123456@carrier.test>;party=calling;screen=NO", "carrier"),
+        ("<sip:+4930@carrier.test>;screen=no, <tel:+4930123456>;screen=yes", "+4930123456"),
+    ],
+)
+def test_a_remote_party_id_is_believed_from_a_trunk_of_such_alone(seed: int, party_id: str, believed: str) -> None:
+    header = ("Remote-Party-ID", party_id)
+    assert came_in(seed, header, identity="rpid")[0] == believed
+    assert came_in(seed, header, identity="pai")[0] == came_in(seed, header, identity="none")[0] == "carrier"
+    asserted = ("P-Asserted-Identity", "<sip:+4930999@carrier.test>")
+    assert came_in(seed, asserted, identity="rpid")[0] == "carrier"
+
+
+@pytest.mark.parametrize(("privacy", "hidden"), [("full", True), ("name", True), ("off", False)])
+def test_who_is_unknown_by_remote_party_id_stays_so_when_forwarded(seed: int, privacy: str, hidden: bool) -> None:
+    with TrunkOffice([trunk("carrier", identity="rpid"), trunk("out", caller_id_policy="pass")], seed=seed) as office:
+        office.carriers["out"].answers(after=0.2)
+        office.forwards = ["out"]
+        header = ("Remote-Party-ID", f"<sip:+4930123456@carrier.test>;privacy={privacy}")
+        office.carriers["carrier"].dial("sip:+12025550101@127.0.0.1", headers=[header]).hangs_up(after=0.5)
+        office.world.run()
+        invite = received(office, "out")
+        assert invite.from_.uri.user == ("anonymous" if hidden else "+4930123456")
+        assert "Remote-Party-ID" not in invite.headers
 
 
 @pytest.mark.parametrize("value", ["", "@@@", "<mailto:x@y>", "<sip:host.only>", "<" * 500])
