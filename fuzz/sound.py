@@ -1,4 +1,4 @@
-"""`python -m fuzz.sound --count N --seed S`: mutated WAV files and sealed recordings through their readers.
+"""`python -m fuzz.sound --count N --seed S`: mutated WAV and Opus files and sealed recordings through their readers.
 
 Law: samples, or an error with a name (PromptError, RecordingError); never another exception, never more sound than the
 bytes can hold. A finding is printed with its seed and number, and the exit status is 1.
@@ -14,11 +14,16 @@ import tempfile
 from pathlib import Path
 
 from media.errors import PromptError, RecordingError
+from media.ogg import read_pages, write_page
+from media.ogg_opus import OpusWriter
 from media.recording_file import wav_header
 from media.sealed import Format, SealedReader, SealedWriter
+from media.sounds import read_sound
 from media.wav import read_wav
 
 KEY = bytes(range(32))
+# 120 ms at 48 kHz out of one octet.
+MOST_SAMPLES = 5760
 
 
 class Keys:
@@ -63,6 +68,30 @@ def try_wav(data: bytes) -> None:
     assert len(sound.samples) <= len(data), "more sound than bytes"
 
 
+def try_opus(data: bytes) -> None:
+    try:
+        sound = read_sound(data, "mutated")
+    except PromptError:
+        return
+    assert len(sound.samples) <= len(data) * MOST_SAMPLES, "more sound than packets can hold"
+
+
+def remade(data: bytes, draw: random.Random) -> bytes:
+    """An Ogg file with mutated packets under right checksums."""
+    pages = list(read_pages(data))
+    made = [
+        write_page(
+            [mutate(piece, draw) if piece and not draw.randrange(4) else piece for piece in page.pieces],
+            flags=draw.choice((page.flags, page.flags, draw.randrange(8))),
+            granule=draw.choice((page.granule, page.granule, draw.randrange(-9, 1 << 40))),
+            serial=page.serial,
+            number=0,
+        )
+        for page in pages
+    ]
+    return b"".join(made)
+
+
 def try_sealed(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     try:
@@ -80,10 +109,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         wavs, sealed = seeds(Path(folder))
         path = Path(folder) / "mutated"
+        writer = OpusWriter(Path(folder) / "seed.opus", Format(8000, 1))
+        writer.write(bytes(range(256)) * 12)
+        writer.close()
+        opus = (Path(folder) / "seed.opus").read_bytes()
         for number in range(options.count):
             draw = random.Random(options.seed * 1_000_003 + number)
             try:
                 try_wav(mutate(draw.choice(wavs), draw))
+                try_opus(mutate(opus, draw))
+                try_opus(remade(opus, draw))
                 try_sealed(path, mutate(sealed, draw))
             except Exception as error:
                 print(f"finding: --seed {options.seed}, input {number}: {type(error).__name__}: {error}")

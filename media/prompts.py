@@ -20,8 +20,8 @@ from media._engine import LIST_MAX, EncodedAudio
 from media.codecs import encoder
 from media.errors import PromptMissingError, PromptTooLargeError
 from media.resample import resample
+from media.sounds import read_sound_file
 from media.tones import Tone, tone_samples
-from media.wav import read_file, read_wav
 
 # A file's path, a tone, or several of these one after another.
 Source = str | os.PathLike[str] | Tone | Sequence["Source"]
@@ -57,7 +57,7 @@ def _samples(item: Item, rate: int) -> NDArray[np.int16]:
     if isinstance(item, Tone):
         return tone_samples(item, rate).astype(np.int16)
     _stamp(item)  # a missing file is told as such
-    sound = read_wav(read_file(item), item)
+    sound = read_sound_file(item)
     return resample(sound.samples, sound.rate, rate).astype(np.int16)
 
 
@@ -154,7 +154,7 @@ def _encode(item: Item, codec: str) -> EncodedAudio:
     form = encoder(codec)
     if isinstance(item, Tone):
         return EncodedAudio(*form.encode(tone_samples(item, form.rate)))
-    sound = read_wav(read_file(item), item)
+    sound = read_sound_file(item)
     samples = resample(sound.samples, sound.rate, form.rate)
     if not len(samples):
         samples = sound.samples[:1]

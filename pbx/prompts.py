@@ -1,6 +1,6 @@
 """Prompts by name: a folder per language, then the set that is shipped, and a tone for a name that neither has.
 
-    FOLDER/en/main.wav   FOLDER/de/menus/main.wav
+    FOLDER/en/main.wav   FOLDER/de/menus/main.opus
 
 Names come from the configuration and are checked there; the folder is read once, so that no call waits for the disk and
 no name leads out of it (security.md H19).
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from media.sounds import ENDINGS
 from voipat import Tone, pause
 from voipat.speech import SHIPPED
 
@@ -50,10 +51,11 @@ class Prompts:
         for language in sorted(folder.iterdir()) if folder is not None and folder.is_dir() else ():
             if not language.is_dir() or language.is_symlink():
                 continue
-            for path in language.rglob("*.wav"):
-                if path.is_file() and not path.is_symlink():
-                    name = path.relative_to(language).with_suffix("").as_posix()
-                    self._files[language.name, name] = str(path)
+            for ending in reversed(ENDINGS):  # of several the first ending counts
+                for path in language.rglob(f"*{ending}"):
+                    if path.is_file() and not path.is_symlink():
+                        name = path.relative_to(language).with_suffix("").as_posix()
+                        self._files[language.name, name] = str(path)
 
     def find(self, name: str, language: str) -> Prompt:
         """The prompt in a language (`de-AT`, then `de`, then `en`), or its tone."""

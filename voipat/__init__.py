@@ -28,6 +28,7 @@ from voipat.key_codes import Codes, Pressed
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.message_summary import Mailbox, message_summary
 from voipat.messages import Message
+from voipat.music import Music
 from voipat.network import Network, SocketNetwork
 from voipat.originating import Origination
 from voipat.presence import Presence
@@ -78,6 +79,7 @@ __all__ = [
     "MemoryLocation",
     "Message",
     "Money",
+    "Music",
     "NegotiationError",
     "Network",
     "NoAnswer",

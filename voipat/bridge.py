@@ -23,6 +23,7 @@ from voipat.key_codes import DEFAULT_GAP_S, Codes, CodeWatch
 if TYPE_CHECKING:
     from media.prompts import Source
     from voipat.call import Call
+    from voipat.music import Music
     from voipat.transfer import Transfer
 
 logger: Final = logging.getLogger("voipat")
@@ -74,7 +75,7 @@ class Bridge:
         return Codes(self, codes, gap=gap)
 
     @asynccontextmanager
-    async def apart(self, call: Call, *, music: Source | None = None) -> AsyncIterator[None]:
+    async def apart(self, call: Call, *, music: Source | Music | None = None) -> AsyncIterator[None]:
         """Let `call` hear and press something by itself: the other one hears the music, and nothing of it."""
         other, before = self.other(call), self.other(call).on_hold
         self.stepped_out, other.on_hold = call, music

@@ -40,6 +40,7 @@ from voipat.leg_audio import with_events, with_own
 from voipat.legs import InboundLeg, OutboundLeg
 from voipat.media_leg import MediaLeg
 from voipat.messages import send_in_call
+from voipat.music import Music
 from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_negotiation, reason_of_status
 from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
 from voipat.reasons import Reason
@@ -148,7 +149,7 @@ class Call:
         self._playback: CallAudio | None = None
         self.recordings = 0  # begun until now; for the modules of this package
         # What its peer hears while it is held, by us or by the other side of a bridge; None: that is passed on instead.
-        self.on_hold: Source | None = None
+        self.on_hold: Source | Music | None = None
         self.music: asyncio.Task[None] | None = None
         self._started_now = switch.loop.time()
         self._answered_now: float | None = None
@@ -460,8 +461,12 @@ class Call:
         self.media.echo()
         await self.hung_up()
 
-    async def play(self, source: Source, *, stop_digits: str = "", loop: bool = False, start: float = 0.0) -> str:
+    async def play(
+        self, source: Source | Music, *, stop_digits: str = "", loop: bool = False, start: float = 0.0
+    ) -> str:
         """Play a WAV file, a Tone, or several of these one after another; the digit that stopped it, or "".
+
+        `Music` goes on until something else stops it, from where it is now.
 
         Answers the call first. A digit of `stop_digits` stops it when the key goes down, or before it began when it was
         pressed ahead; with `loop` nothing else does. `start`: seconds into it.
@@ -524,9 +529,10 @@ class Call:
         """Record the call, as `async with call.record("note.wav", stop_digit="#") as recording`.
 
         Left is what its peer says, right what the peer is told; without `stereo` both are one channel. To a path it is
-        a WAV file, to a store what that makes of it. It ends with the block, the call, a digit of `stop_digit` or after
-        `max_seconds`; `await recording.finished()` waits for that. A full disk ends it and not the call: the
-        recording is partial then, and RecordingEnded says so. Answers the call. Raises: CodecMissingError, HungUp.
+        a WAV file, or Opus when it ends with .opus or .ogg; to a store what that makes of it. It ends with the block,
+        the call, a digit of `stop_digit` or after `max_seconds`; `await recording.finished()` waits for that. A full
+        disk ends it and not the call: the recording is partial then, and RecordingEnded says so. Answers the call.
+        Raises: CodecMissingError, HungUp.
         """
         where = FileAt(store) if isinstance(store, str | PathLike) else store
         channels: Channels = "stereo" if stereo else "mixed"

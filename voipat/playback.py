@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from media import CodecMissingError, DigitReceived, DigitsSent, EncodedAudio, PlaybackFinished
+from media import CodecMissingError, DigitReceived, DigitsSent, EncodedAudio, PlaybackFinished, PromptError
 from media.engine import DIGITS, MAX_DIGITS
 from media.events import MediaEvent, PlayedReason
 from media.prompts import Source, items_of
 from media.tones import Tone, key_tone, pause
+from voipat.music import Music
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -145,9 +146,10 @@ class CallAudio:
 
     # Verbs
 
-    async def play(self, source: Source, *, stop_digits: str, loop: bool, start: float) -> str:
+    async def play(self, source: Source | Music, *, stop_digits: str, loop: bool, start: float) -> str:
         """As `Call.play`."""
         _check_digits(stop_digits)
+        loop = loop or isinstance(source, Music)
         ahead = self.take_ahead(stop_digits)
         if ahead:
             return ahead
@@ -231,11 +233,18 @@ class CallAudio:
             if digit is None or digit in wanted:
                 return digit or ""
 
-    async def _play(self, source: Source, *, stop_digits: str = "", turns: int = 1, start: float = 0.0) -> PlayedReason:
+    async def _play(
+        self, source: Source | Music, *, stop_digits: str = "", turns: int = 1, start: float = 0.0
+    ) -> PlayedReason:
         self._call._check()
-        items = items_of(source)
+        items = items_of(source.source if isinstance(source, Music) else source)
         leg = await self._leg()
-        prompts = await self._prompts(items, leg)
+        if isinstance(source, Music):
+            prompts = await self._tune_in(source, items, leg)
+            length = sum(prompt.seconds for prompt in prompts)
+            start = source.position(self._call.switch.loop.time(), length)
+        else:
+            prompts = await self._prompts(items, leg)
         self._call._check()
         for number in list(self._running):
             self._finish(number, "replaced")  # the engine says so too, unless its ring is full
@@ -243,6 +252,14 @@ class CallAudio:
             leg.hear_keys()
         number = leg.play(prompts, turns=turns, start=start, stop_digits=stop_digits)
         return await self._until_done(leg, number, "prompt")
+
+    async def _tune_in(self, music: Music, items: Sequence[str | Tone], leg: MediaLeg) -> list[EncodedAudio]:
+        try:
+            return await self._prompts(items, leg)
+        except (PromptError, CodecMissingError) as error:
+            self._call.note("%s waits without its music: %s", self._call.id, error)
+            self._call.switch.counters["music_missing"] += 1
+            return await self._prompts(items_of(music.fallback), leg)
 
     async def _prompts(self, items: Sequence[str | Tone], leg: MediaLeg) -> list[EncodedAudio]:
         loop = self._call.switch.loop

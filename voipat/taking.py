@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from media.ogg_opus import OpusWriter
 from media.recorder import Channels, Recording, RecordingResult
 from media.recording_file import RecordingFile, WavWriter
 from media.sealed import Format
@@ -45,7 +46,7 @@ class RecordingStore(Protocol):
 
 
 class FileAt:
-    """A WAV file of that name."""
+    """A file of that name: Ogg Opus when it ends with .opus or .ogg, else WAV."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = fspath(path)
@@ -55,8 +56,9 @@ class FileAt:
         return self._path
 
     def create(self, tenant: str, name: str, form: Format) -> RecordingFile:
-        """A new file, or the old one emptied. Raises: OSError."""
-        return WavWriter(Path(self._path), form)
+        """A new file, or the old one emptied. Raises: OSError, CodecMissingError."""
+        path = Path(self._path)
+        return OpusWriter(path, form) if path.suffix.lower() in (".opus", ".ogg") else WavWriter(path, form)
 
 
 class CallRecording:

@@ -94,6 +94,11 @@ cdef class EncodedAudio:
         """Octets of memory."""
         return self.prompt.octets
 
+    @property
+    def seconds(self):
+        """How long it is."""
+        return self.prompt.length / 8000.0
+
 
 cdef vp_playlist *make_list(object prompts, uint32_t turns) except NULL:
     """A list of EncodedAudio, with references of its own."""

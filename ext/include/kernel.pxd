@@ -67,6 +67,7 @@ cdef extern from "player.h" nogil:
     enum: VP_LIST_MAX
     ctypedef struct vp_prompt:
         uint32_t octets
+        uint32_t length
     ctypedef struct vp_playlist:
         pass
     vp_prompt *vp_prompt_new(const uint8_t *codes, uint32_t octets, uint32_t frames)

@@ -15,7 +15,7 @@ from pbx.flows.visit import Desk
 from pbx.objects.features import FeaturesConfig
 from pbx.recording_rules import extension_of, recorded_side
 from pbx.tenants import TenantConfig
-from voipat import SIGNALS, Bridge, Call, Codes, Rejected
+from voipat import SIGNALS, Bridge, Call, Codes, Music, Rejected
 
 LONGEST: Final = 32
 FIRST_DIGIT_S: Final = 8.0
@@ -32,10 +32,25 @@ def in_call(desk: Desk, directory: LiveDirectory) -> Callable[[Bridge], Conversa
     """What sees to each bridge; nothing where nobody may press anything."""
 
     def attend(bridge: Bridge) -> Conversation | None:
+        _give_music(desk, directory.current, bridge)
         found = _InCall(desk, directory.current, bridge)
         return found.run() if found.codes or found.recorded is not None else None
 
     return attend
+
+
+def _give_music(desk: Desk, directory: Directory, bridge: Bridge) -> None:
+    """What each side hears while the other one has put it on hold."""
+    for leg in (bridge.a_leg, bridge.b_leg):
+        if leg.on_hold is None and (found := _music_of(desk, directory, leg.tenant)) is not None:
+            leg.on_hold = found
+
+
+def _music_of(desk: Desk, directory: Directory, domain: str) -> Music | None:
+    if not directory.serves(domain):
+        return None
+    settings = directory.tenant(domain).plan.settings
+    return None if not settings.music else desk.musics.of(desk.prompts.find(settings.music, settings.language))
 
 
 class _InCall:
@@ -99,7 +114,7 @@ class _InCall:
 
     async def _transfer(self, by: Call, how: Callable[[Call, str], Awaitable[None]]) -> None:
         tenant = self._tenant(by)
-        music = self._desk.prompts.find("music", tenant.plan.settings.language)
+        music = _music_of(self._desk, self._directory, by.tenant)
         async with self._bridge.apart(by, music=music):
             number = await _asked(by, tenant)
             if not number:

@@ -61,7 +61,7 @@ async def _tell_slot(visit: Visit, parked: Parked) -> None:
 async def _waits(visit: Visit, park: Park, parked: Parked) -> bool:
     """Music until somebody has come for the call. Raises: CallOutcome."""
     call = visit.call
-    async with call.meanwhile(call.play(visit.prompt(park.music), loop=True)):
+    async with call.meanwhile(call.play(visit.music(park.music))):
         if not await call.until(parked.taken, timeout=park.timeout_s):
             return False
     return True

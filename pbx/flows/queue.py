@@ -145,15 +145,15 @@ def _wrap_up(agent: Agent, seconds: float) -> None:
 
 async def _entertain(visit: Visit, queue: Queue, place: Place) -> None:
     """Music, and every so often the position."""
-    call, music = visit.call, visit.prompt(queue.music)
+    call, music = visit.call, visit.music(queue.music)
     if not queue.announce_position:
-        await call.play(music, loop=True)
+        await call.play(music)
     while True:
         position = visit.desk.queues.line(call.tenant, queue).position(place)
         await (call.say("queue/next") if position == 1 else call.say("queue/position", Number(position)))
         try:
             async with asyncio.timeout(queue.announce_every_s):
-                await call.play(music, loop=True)
+                await call.play(music)
         except TimeoutError:
             continue
 

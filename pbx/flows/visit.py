@@ -9,13 +9,14 @@ from typing import Any, Final, Protocol
 from pbx.admission import Admission
 from pbx.decisions import Decision, HangUp, NoRoute, OnBehalf, Target, describe
 from pbx.directory import Directory
+from pbx.music import Musics
 from pbx.parking import Parking
 from pbx.prompts import Prompt, Prompts
 from pbx.queues import Queues
 from pbx.routing import MAX_HOPS, target_of
 from pbx.tenant_state import LiveState, TenantState
 from pbx.tenants import TenantConfig
-from voipat import Call, RecordingStore, Rejected, reasons
+from voipat import Call, Music, RecordingStore, Rejected, reasons
 from voipat.speech import LANGUAGES
 
 # A caller who presses keys goes on for as long as he likes, but not for ever.
@@ -76,6 +77,7 @@ class Desk:
     recordings: RecordingDesk | None = None
     parking: Parking = field(default_factory=Parking)
     queues: Queues = field(default_factory=Queues)
+    musics: Musics = field(default_factory=Musics)
     # Who of a rollover group was rung last, by tenant and group.
     last_rung: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -109,6 +111,10 @@ class Visit:
     def prompt(self, name: str, *, number: str = "") -> Prompt:
         """A prompt in the language of an extension, or else of the tenant."""
         return self.desk.prompts.find(name, self.language_of(number or self.caller))
+
+    def music(self, name: str) -> Music:
+        """The stream of that name, for the caller to wait with."""
+        return self.desk.musics.of(self.prompt(name))
 
     def language_of(self, number: str) -> str:
         """The language of an extension, or else of the tenant."""

@@ -13,7 +13,7 @@ from pbx.objects.lines import ClassOfService, Did, Emergency, Limits, OutboundRo
 from pbx.objects.patterns import compiled
 from pbx.objects.shape import Pairs, option, pairs, plain, read, read_keys, restore, secrets_of
 from pbx.objects.times import Times
-from pbx.objects.words import DAY, LANGUAGE, TEXT, ZONE
+from pbx.objects.words import DAY, LANGUAGE, TEXT, ZONE, prompt_or_silence
 
 # Lists of tables: the key in the file, the kind, and the key that names one of them.
 KINDS: Final[dict[str, tuple[type[Any], str]]] = {
@@ -47,6 +47,8 @@ class Settings:
     country_code: str = option(TEXT, "")
     holidays: Pairs = pairs(DAY, TEXT)
     calls: str = option(one_of(*CALLS), "bridged")
+    # Heard by who is put on hold; "": whoever holds says so to the other phone.
+    music: str = option(prompt_or_silence, "music")
 
 
 @dataclass(frozen=True, slots=True)

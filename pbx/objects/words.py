@@ -48,6 +48,11 @@ def code_or_none(value: object) -> str | None:
     return None if value == "" else CODE(value)
 
 
+def prompt_or_silence(value: object) -> str:
+    """A prompt; "" is none."""
+    return "" if value == "" else PROMPT(value)
+
+
 def target_text(value: object) -> str:
     """Where a call goes on: a number of the tenant, `mailbox:NUMBER`, or `hangup`."""
     if not isinstance(value, str) or not _TARGET.fullmatch(value):

@@ -13,6 +13,7 @@ from pbx.directory import Directory, LiveDirectory
 from pbx.lamps import Lamps, Mailboxes
 from pbx.objects.features import FeaturesConfig
 from pbx.objects.people import Mailbox
+from pbx.objects.plan import Plan, Settings
 from pbx.persistence import CdrListener
 from pbx.store.base import BindingRecord, CdrFilter, LegRecord
 from pbx.tenants import ExtensionConfig, TenantConfig, ha1_of
@@ -72,7 +73,10 @@ class MemoryStore:
 
 
 class Office:
-    """One office: `world` has its phones, `cdrs` its calls, `refused` what never authenticated."""
+    """One office: `world` has its phones, `cdrs` its calls, `refused` what never authenticated.
+
+    Without `music` a phone that holds says so to the other one, through the server.
+    """
 
     def __init__(
         self,
@@ -82,6 +86,7 @@ class Office:
         ring_s: float = 30.0,
         keepalive: KeepAlivePolicy | None = None,
         mailboxes: Mailboxes | None = None,
+        music: str = "",
         **conditions: float,
     ) -> None:
         self.store = MemoryStore(DOMAIN)
@@ -89,7 +94,7 @@ class Office:
         self.refused: list[events.RequestRefused] = []
         self.reachability: list[events.BindingUnreachable | events.BindingReachable] = []
         self.keepalive = keepalive
-        self.directory = LiveDirectory(_directory(extensions, ring_s, has_mailboxes=mailboxes is not None))
+        self.directory = LiveDirectory(_directory(extensions, ring_s, has_mailboxes=mailboxes is not None, music=music))
         self.switchboard = Switchboard(self.directory)
         self.lamps = Lamps(self.directory, mailboxes) if mailboxes is not None else None
         self.app: App
@@ -154,7 +159,7 @@ class Office:
             self.reachability.append(event)
 
 
-def _directory(extensions: int, ring_s: float, *, has_mailboxes: bool) -> Directory:
+def _directory(extensions: int, ring_s: float, *, has_mailboxes: bool, music: str) -> Directory:
     numbers = [str(FIRST_EXTENSION + index) for index in range(extensions)]
     configs = {
         number: ExtensionConfig(
@@ -166,5 +171,6 @@ def _directory(extensions: int, ring_s: float, *, has_mailboxes: bool) -> Direct
         )
         for number in numbers
     }
-    tenant = TenantConfig(DOMAIN, digest=("MD5",), extensions=configs, features=FeaturesConfig(echo="*43"))
+    features, plan = FeaturesConfig(echo="*43"), Plan(Settings(music=music))
+    tenant = TenantConfig(DOMAIN, digest=("MD5",), extensions=configs, features=features, plan=plan)
     return Directory([tenant], default_tenant=DOMAIN)

@@ -66,7 +66,18 @@ def test_early_media_is_heard_before_the_answer(seed: int) -> None:
         assert office.world.leaks() == []
 
 
-def test_hold_and_resume_reach_the_other_phone(seed: int) -> None:
+def test_who_is_put_on_hold_hears_the_music_of_the_tenant(seed: int) -> None:
+    with Office(seed=seed, music="music") as office:
+        alice, bob = office.phones(2)
+        # Three soft notes: the tenant has no recording of its own.
+        bob.answers().on_call(lambda call: call.hears(alice.tone).hears(659, within=8.0).hears(alice.tone, within=8.0))
+        alice.dial("1002").holds(after=2.0).resumes(after=6.0).hangs_up(after=6.0)
+        office.world.run()
+        assert not bob.received[0].held_by_peer
+        assert office.world.leaks() == []
+
+
+def test_without_music_hold_and_resume_reach_the_other_phone(seed: int) -> None:
     with Office(seed=seed) as office:
         world = office.world
         alice, bob = office.phones(2)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from media import PromptMissingError
+from media.sounds import ENDINGS
 from voipat.speech.language import LANGUAGES, Language
 from voipat.speech.values import Spoken
 
 # The English words and sentences of the package, made by `make prompts`.
 SHIPPED: Final = Path(__file__).parent / "prompts"
 FALLBACK: Final = "en"
-ENDINGS: Final = (".wav", ".opus", ".ogg")
 
 # A prompt of the set by its name, or a value that the language's rules put into words.
 Said = str | Spoken

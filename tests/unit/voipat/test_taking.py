@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from media.recording_file import RecordingFile, WavWriter
 from media.sealed import Format
+from media.sounds import read_sound_file
 from media.tones import tone_samples
 from voipat import App, Call, HungUp, Tone
 from voipat.events import Event, RecordingEnded, RecordingStarted
@@ -69,6 +70,22 @@ def test_a_note_is_recorded_until_the_stop_digit(tmp_path: Path) -> None:
         assert power(samples[RATE : 2 * RATE, 0], 1000) > 0.95 and not samples[:, 1].any()
         kinds = [type(event) for event in s.events if isinstance(event, RecordingStarted | RecordingEnded)]
         assert kinds == [RecordingStarted, RecordingEnded]
+
+
+def test_a_note_may_be_opus(tmp_path: Path) -> None:
+    path = tmp_path / "note.opus"
+
+    async def handler(call: Call) -> None:
+        async with call.record(path, stop_digit="#") as recording:
+            await recording.finished()
+
+    with stage(handler) as s:
+        s.alice.dial("sip:note@127.0.0.1").waits(3.0).presses("#")
+        s.world.run()
+        sound = read_sound_file(str(path))
+        heard = sound.samples[sound.rate : 2 * sound.rate]
+        assert 2.5 < len(sound.samples) / sound.rate < 5.0
+        assert np.argmax(np.abs(np.fft.rfft(heard))) == 1000
 
 
 def test_a_hang_up_ends_the_recording_and_the_block(tmp_path: Path) -> None:
