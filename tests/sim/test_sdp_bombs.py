@@ -56,6 +56,11 @@ BAD: dict[str, str] = {
     "clock rate 2^32": HEAD + "m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 PCMU/4294967296\r\n",
     "clock rate letters": HEAD + "m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 PCMU/x\r\n",
     "clock rate of none": HEAD + "m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 PCMU/12345\r\n",
+    "attribute before the version": "a=x\r\n" + HEAD + AUDIO,
+    "stream before the version": AUDIO + HEAD,
+    "address of the stream cut": HEAD + AUDIO + "c=IN IP4\r\n",
+    "address of the stream is a name": HEAD + AUDIO + "c=IN IP4 evil.example\r\n",
+    "port with a fraction": HEAD + "m=audio 4000.5 RTP/AVP 0\r\n",
     "map cut": HEAD + "m=audio 4000 RTP/AVP 96\r\na=rtpmap:96\r\n",
     "map empty": HEAD + "m=audio 4000 RTP/AVP 96\r\na=rtpmap:\r\n",
     "telephone-event alone": HEAD + "m=audio 4000 RTP/AVP 101\r\na=rtpmap:101 telephone-event/8000\r\n",
@@ -81,6 +86,10 @@ def half_a_second(office: Office) -> float:
     begin = time.process_time()
     office.world.run(until=office.world.now + 0.5)
     return time.process_time() - begin
+
+
+def test_there_are_sixty() -> None:
+    assert len(BAD) >= 60
 
 
 @pytest.mark.parametrize("what", BAD)

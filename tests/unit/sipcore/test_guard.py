@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from ipaddress import ip_network
 
 from sipcore.guard import Admission, Guard, GuardPolicy
@@ -113,6 +114,26 @@ def test_memory_is_bounded_and_the_longest_untouched_is_forgotten() -> None:
     assert [guard.admit(source, 0.0) for source in sources] == [ADMITTED] * 4
     assert guard.admit(sources[3], 0.0) is LIMITED
     assert guard.admit(sources[0], 0.0) is ADMITTED
+
+
+def test_a_forged_flood_costs_bounded_memory() -> None:
+    # X2: a million sources in the long run; these tables are a thousandth of the real ones.
+    guard = Guard(GuardPolicy(sources=100, strangers=StrangerPolicy(sources=50)))
+
+    def flood(begin: int, end: int) -> int:
+        for number in range(begin, end):
+            source = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+            guard.ignores(source, number / 1e4, lambda: True)
+            guard.admit(source, number / 1e4)
+            guard.answers_stray(source, number / 1e4)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        filled = flood(0, 1_000)
+        assert flood(1_000, 4_000) <= filled + 40_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_long_account_is_cut() -> None:

@@ -202,7 +202,10 @@ def test_no_media_port_left_is_503() -> None:
         assert call.status == 503 and call.warning_ids[-1] == "VP-2005"
         for port in taken:
             world.engine.close_port(port)
+        world.run(until=world.now + 5.0)  # a port rests before it is given out again
+        again = alice.dial("bob").hangs_up(after=2.0)
         world.run()
+        assert again.was_answered and world.leaks() == []
 
 
 def test_bindings_expire_and_are_told() -> None:

@@ -379,8 +379,10 @@ def test_certificates_rotate_under_handshakes_and_leave_nothing(
 
 
 @loops
-def test_stalled_handshakes_do_not_hurt_a_udp_phone(loop: Loop, identities: TlsIdentities) -> None:
-    """H22: 200 that stand still, from 50 addresses."""
+def test_stalled_handshakes_hurt_no_udp_and_no_tls_phone(
+    loop: Loop, authority: Authority, identities: TlsIdentities
+) -> None:
+    """H22: 200 that stand still, from 50 addresses, and full ones beside them."""
     from sipcore.aio.udp import open_udp
 
     async def scenario() -> None:
@@ -400,6 +402,11 @@ def test_stalled_handshakes_do_not_hurt_a_udp_phone(loop: Loop, identities: TlsI
                 await phone.got.get()
                 waited.append(made.loop.time() - started)
             wire.close()
+            context = trusting(authority)
+            for number in range(30):
+                async with secured(tls, context) as streams:
+                    await echoes(streams, f"phone {number}")
+            assert made.counters["tls_handshakes"] == 30
             for _, writer in opened:
                 writer.transport.abort()
             # A pause of the machine is not the handshakes' doing.
