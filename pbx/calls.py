@@ -22,7 +22,7 @@ from pbx.pace import Pace
 from pbx.prompts import Prompts
 from pbx.routing import route
 from pbx.tenant_state import LiveState
-from pbx.tenants import TenantConfig
+from pbx.tenants import ExtensionConfig, TenantConfig
 from pbx.trunk_config import TrunkConfig
 from sipcore.entropy import SystemEntropy
 from sipcore.uri import Uri
@@ -120,7 +120,13 @@ class Switchboard:
             return []
         state = self.state.tenant(leg.tenant)
         found = moved_to(directory, leg, extension, contacts, hops=0, state=state)
-        return [each.target.extension.number for each in found if isinstance(each.target, ToExtension)]
+        wanted = [each.target.extension for each in found if isinstance(each.target, ToExtension)]
+        return [each.number for each in wanted if self._takes_another(leg.tenant, each)]
+
+    def _takes_another(self, tenant: str, extension: ExtensionConfig) -> bool:
+        """Whether an extension has room for a call that it gets by a 3xx; whoever answers it takes a place."""
+        calls = self.admission.calls_of(tenant, extension.number)
+        return all(most is None or calls < most for most in (extension.max_calls, extension.busy_level))
 
     @contextmanager
     def _admitted(self, call: Call, caller: str) -> Iterator[None]:

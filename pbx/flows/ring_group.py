@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from pbx.decisions import OnBehalf, ToExtension, ToGroup, ToTrunks
+from pbx.flows.extension import place_of_moved
 from pbx.flows.outbound import dial_out, place_outside
 from pbx.flows.visit import Visit
 from pbx.objects.groups import RingGroup
@@ -101,9 +102,10 @@ async def _ring(visit: Visit, group: RingGroup, members: Sequence[tuple[str, Mem
             number = winner.own_number
         else:
             winner, number = await _race(visit, group, free)
-        # Who picks the call up without being a member has a place of his own.
         if number in held:
             places.push(held[number].pop_all())
+        else:
+            places.enter_context(place_of_moved(visit, winner))
     return winner
 
 

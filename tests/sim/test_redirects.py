@@ -115,6 +115,38 @@ def test_an_extension_that_may_not_redirect(seed: int) -> None:
         assert call.status == 480 and carol.received == []
 
 
+def limited(office: Office, number: str, **keys: int) -> None:
+    """Give one extension limits of its own."""
+    tenant = office.directory.current.tenant(DOMAIN)
+    extensions = {**tenant.extensions, number: replace(tenant.extensions[number], **keys)}
+    office.directory.swap(Directory([replace(tenant, extensions=extensions)], default_tenant=DOMAIN))
+
+
+@pytest.mark.parametrize("limit", ["max_calls", "busy_level"])
+def test_a_call_that_a_phone_sends_to_another_takes_a_place_there(seed: int, limit: str) -> None:
+    with Office(seed=seed) as office:
+        limited(office, "1003", **{limit: 1})
+        alice, bob, carol, dave = office.phones(4)
+        bob.redirects("1003")
+        carol.answers(after=1.0)
+        first = alice.dial("1002")
+        office.world.run(until=office.world.now + 3.0)
+        assert first.was_answered
+        assert (
+            office.switchboard.admission.calls_of(DOMAIN, "1003") == 1
+            and office.switchboard.admission.calls_of(DOMAIN, "1002") == 0
+        )
+        second = dave.dial("1003")
+        third = office.phone(1005).register().dial("1002")
+        office.world.run(until=office.world.now + 3.0)
+        assert second.status == 486 and not third.was_answered and len(carol.received) == 1
+        first.hang_up()
+        office.world.run(until=office.world.now + 1.0)
+        fourth = dave.dial("1003").hangs_up(after=1.0)
+        office.world.run()
+        assert fourth.was_answered and admission.calls_of(DOMAIN, "1003") == 0
+
+
 # Trunks
 
 
