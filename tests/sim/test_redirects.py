@@ -132,10 +132,8 @@ def test_a_call_that_a_phone_sends_to_another_takes_a_place_there(seed: int, lim
         first = alice.dial("1002")
         office.world.run(until=office.world.now + 3.0)
         assert first.was_answered
-        assert (
-            office.switchboard.admission.calls_of(DOMAIN, "1003") == 1
-            and office.switchboard.admission.calls_of(DOMAIN, "1002") == 0
-        )
+        admission = office.switchboard.admission
+        assert [admission.calls_of(DOMAIN, number) for number in ("1002", "1003")] == [0, 1]
         second = dave.dial("1003")
         third = office.phone(1005).register().dial("1002")
         office.world.run(until=office.world.now + 3.0)
