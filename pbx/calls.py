@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Protocol
 
 from pbx.admission import SERVER, Admission, Limit
-from pbx.decisions import FromExtension, FromTrunk, NoRoute, Source, ToConference, ToExtension, ToTrunks
+from pbx.decisions import FromExtension, FromTrunk, NoRoute, Source, ToConference, ToExtension, ToPage, ToTrunks
 from pbx.directory import Directory, LiveDirectory
 from pbx.flows.in_call import in_call
 from pbx.flows.meet import meet
+from pbx.flows.paging import page
 from pbx.flows.registry import built_in
 from pbx.flows.visit import Chance, Desk, Flows, RecordingDesk, TrunkDialer, Visit
 from pbx.identity import connected_with
@@ -76,6 +77,7 @@ class Switchboard:
         app.on_redirect, app.on_connected = self.on_redirect, self.on_connected
         app.admit_calls(self._admitted)
         self.flows.add(ToConference, meet(app))
+        self.flows.add(ToPage, page(app))
 
     async def handle(self, call: Call) -> None:
         """One call from its INVITE to its end. Raises: CallOutcome."""

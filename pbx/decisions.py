@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pbx.objects.groups import Announcement, Conference, Menu, Park, Program, Queue, RingGroup
+from pbx.objects.groups import Announcement, Conference, Menu, Page, Park, Program, Queue, RingGroup
 from pbx.objects.times import Times
 from pbx.tenants import ExtensionConfig
 from sipcore.values import value_object
@@ -132,6 +132,20 @@ class ToParkSlot:
 
 
 @value_object(frozen=True, slots=True)
+class ToPage:
+    """Speak to the phones of a page."""
+
+    page: Page
+
+
+@value_object(frozen=True, slots=True)
+class ToIntercom:
+    """Talk with an extension whose phone answers by itself."""
+
+    extension: ExtensionConfig
+
+
+@value_object(frozen=True, slots=True)
 class ToPickup:
     """Take a call that rings elsewhere: at `number`, or anywhere in the caller's group."""
 
@@ -189,6 +203,8 @@ Target = (
     | ToVoicemail
     | ToPark
     | ToParkSlot
+    | ToPage
+    | ToIntercom
     | ToPickup
     | ToFeature
     | ToOverride
@@ -224,6 +240,8 @@ _NUMBERED: Final = {
     ToAnnouncement: "announcement",
     ToProgram: "program",
     ToPark: "park",
+    ToPage: "page",
+    ToIntercom: "intercom of",
     ToExtension: "extension",
 }
 

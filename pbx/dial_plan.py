@@ -14,6 +14,7 @@ from pbx.decisions import (
     ToGroup,
     ToMenu,
     ToOverride,
+    ToPage,
     ToPark,
     ToParkSlot,
     ToPickup,
@@ -36,6 +37,7 @@ _TARGETS: Final[Mapping[str, Any]] = {
     "announcement": ToAnnouncement,
     "program": ToProgram,
     "park": ToPark,
+    "page": ToPage,
 }
 EVERYTHING: Final = ClassOfService("", international=True)
 

@@ -23,6 +23,7 @@ from pbx.decisions import (
     Target,
     ToExtension,
     ToFeature,
+    ToIntercom,
     ToMailbox,
     ToPickup,
     ToTrunks,
@@ -135,7 +136,7 @@ def _code(routing: _Routing, number: str) -> Target | None:
     if target is None:
         routing.passed("feature codes", "is none")
         return None
-    if isinstance(target, ToFeature | ToPickup | ToVoicemail) and caller not in routing.tenant.extensions:
+    if isinstance(target, ToFeature | ToPickup | ToIntercom | ToVoicemail) and caller not in routing.tenant.extensions:
         routing.passed("feature codes", "only for extensions")
         return NoRoute(reasons.UNKNOWN_NUMBER)
     routing.took("feature code", number)
@@ -146,9 +147,11 @@ def _code(routing: _Routing, number: str) -> Target | None:
 
 def _code_with_number(routing: _Routing, number: str) -> Target | None:
     features = routing.tenant.features
-    pickup, forward = features.directed_pickup, features.forward_on
-    if pickup is not None and number.startswith(pickup) and number[len(pickup) :] in routing.tenant.extensions:
-        return ToPickup(number[len(pickup) :])
+    forward, extensions = features.forward_on, routing.tenant.extensions
+    if (code := features.directed_pickup) is not None and number.startswith(code) and number[len(code) :] in extensions:
+        return ToPickup(number[len(code) :])
+    if (code := features.intercom) is not None and number.startswith(code) and number[len(code) :] in extensions:
+        return ToIntercom(extensions[number[len(code) :]])
     if forward is not None and number.startswith(forward) and len(number) > len(forward):
         return ToFeature("forward_on", number[len(forward) :])
     return None

@@ -56,6 +56,7 @@ class ExtensionConfig(MediaKeys):
     hide_caller_id: bool = option(flag, False)
     pickup_group: str = option(NAME, "")
     transfer: bool = option(flag, False)
+    intercom: bool = option(flag, False)
     class_of_service: str = option(NAME, "")
     record: str = option(RECORD, "never")
     language: str = option(LANGUAGE, "")

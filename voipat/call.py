@@ -386,18 +386,20 @@ class Call:
         *,
         timeout: float = DEFAULT_RING_S,
         headers: Sequence[tuple[str, str]] = (),
+        auto_answer: bool = False,
     ) -> Call:
         """Ring all targets together until one answers; that call, to be bridged. The others are cancelled.
 
         A target is a user of the caller's tenant ("1002"), a SIP URI, or a binding. What the phones signal before
         the answer (ringing, early media) goes to the caller. `headers` are added to each INVITE: `Alert-Info`, `X-…`.
+        With `auto_answer` phones are asked to answer by themselves, each as its brand understands it.
 
         Raises: ValueError for a header that is ours to write; Rejected with the best refusal, NoAnswer after `timeout`
         seconds; HungUp, Cancelled.
         """
         self._check()
         self._check_media()
-        fork = Fork(self, resolve_targets(self, targets), added_headers(headers))
+        fork = Fork(self, resolve_targets(self, targets), added_headers(headers), auto_answer)
         self.note("%s rings %d contacts for %g s", self.id, fork.size, timeout)
         timer = self._switch.loop.call_later(timeout, fork.expire)
         waiter = self._waiter()

@@ -18,6 +18,7 @@ from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
 from voipat import reasons
 from voipat.auth_gate import ALLOW, is_anonymous
+from voipat.auto_answer import auto_answer_headers
 from voipat.connected import identity_of, number_told
 from voipat.errors import Rejected
 from voipat.gateway import Gateway
@@ -54,6 +55,7 @@ class Target:
     gateway: Gateway | None = None
     # Other flows of the same phone (RFC 5626 §5.3), to be tried when this one leads nowhere.
     others: tuple[Target, ...] = ()
+    user_agent: str = ""
 
 
 Headers = tuple[tuple[str, str], ...]
@@ -118,9 +120,12 @@ def added_headers(headers: Sequence[tuple[str, str]]) -> Headers:
 class Fork:
     """The attempts of one `dial`."""
 
-    def __init__(self, caller: Call, targets: Sequence[Target], headers: Headers = ()) -> None:
+    def __init__(
+        self, caller: Call, targets: Sequence[Target], headers: Headers = (), auto_answer: bool = False
+    ) -> None:
         self._caller = caller
         self.headers: Final = headers
+        self.auto_answer: Final = auto_answer
         self._targets = targets[:MAX_TARGETS]
         self._open: list[Call] = []
         self._others: dict[Call, tuple[Target, ...]] = {}
@@ -371,7 +376,11 @@ def target_of(binding: Binding) -> Target:
     uri = Uri.parse(binding.contact)
     if uri.headers:
         uri = uri.replace(headers={})
-    return Target(uri, flow_to(binding, uri), binding.aor.partition(":")[2].partition("@")[0], binding.path)
+    return Target(uri, flow_to(binding, uri), _user_of(binding), binding.path, user_agent=binding.user_agent)
+
+
+def _user_of(binding: Binding) -> str:
+    return binding.aor.partition(":")[2].partition("@")[0]
 
 
 def flow_to(binding: Binding, uri: Uri) -> Flow:
@@ -403,6 +412,8 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     attempt.acquaintance.knows = number_told(identity_of(caller))
     body = _offer(attempt, caller.offered(), caller.offered_beside())
     headers = (*attempt.session.request_headers(), *fork.headers)
+    if fork.auto_answer and target.gateway is None:
+        headers += auto_answer_headers(caller.tenant or caller.from_.host, target.user_agent)
     request = _invite(caller, target, forwards, leg, body, headers)
     if target.gateway is not None:
         leg.login = target.gateway.login

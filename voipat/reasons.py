@@ -237,6 +237,16 @@ PARK_FULL: Final = Reason(
 NOTHING_PARKED: Final = Reason(
     "VP-3322", 404, 1, "failed", "No call is parked there",
     "The slot is empty: the call was taken by somebody else, has ended, or went back to who parked it.")  # fmt: skip
+PAGE_REFUSED: Final = Reason(
+    "VP-3325", 403, 57, "failed", "May not page",
+    "The page lists who may use it in `callers`, and this caller is none of them; outside nobody may.")  # fmt: skip
+NOBODY_PAGED: Final = Reason(
+    "VP-3326", 480, 19, "no_answer", "No phone answered the page",
+    "Every phone of the page is in a call, wants none, is not registered, or does not answer by itself: its settings "
+    "must allow that (intercom, auto answer).")  # fmt: skip
+INTERCOM_REFUSED: Final = Reason(
+    "VP-3327", 403, 57, "failed", "Takes no intercom calls",
+    "The extension has no `intercom = true`: its phone must not be made to answer by itself.")  # fmt: skip
 NOTHING_TO_PICK_UP: Final = Reason(
     "VP-3323", 404, 1, "failed", "No call rings there",
     "No phone of the pickup group, or of the extension, rings now.")  # fmt: skip

@@ -8,6 +8,7 @@ from pbx.decisions import (
     ToExtension,
     ToFeature,
     ToGroup,
+    ToIntercom,
     ToMenu,
     ToOverride,
     ToPark,
@@ -20,6 +21,7 @@ from pbx.decisions import (
 from pbx.flows.extension import ring_extension
 from pbx.flows.menu import run_menu
 from pbx.flows.outbound import call_out
+from pbx.flows.paging import intercom
 from pbx.flows.parking import park, unpark
 from pbx.flows.pickup import pick_up
 from pbx.flows.queue import wait_for_agent
@@ -44,6 +46,7 @@ def built_in() -> Flows:
             ToPark: park,
             ToParkSlot: unpark,
             ToPickup: pick_up,
+            ToIntercom: intercom,
             ToQueue: wait_for_agent,
         }
     )

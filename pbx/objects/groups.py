@@ -103,6 +103,18 @@ class Park:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Phones that answer by themselves and are spoken to; `callers` are the extensions that may, all when empty."""
+
+    number: str = option(NUMBER)
+    name: str = option(TEXT, "")
+    members: tuple[str, ...] = options(NUMBER)
+    callers: tuple[str, ...] = options(NUMBER)
+    two_way: bool = option(flag, False)
+    answer_s: float = option(seconds(1, 30), 5.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Announcement:
     """Plays a prompt and goes on."""
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pbx.config_table import Report, Table, one_of
-from pbx.objects.features import FeaturesConfig
-from pbx.objects.groups import Announcement, Conference, Menu, Park, Program, Queue, RingGroup
+from pbx.objects.features import WITH_NUMBER, FeaturesConfig
+from pbx.objects.groups import Announcement, Conference, Menu, Page, Park, Program, Queue, RingGroup
 from pbx.objects.lines import ClassOfService, Did, Emergency, Limits, OutboundRoute, RecordingRule, Screening
 from pbx.objects.patterns import compiled
 from pbx.objects.shape import Pairs, option, pairs, plain, read, read_keys, restore, secrets_of
@@ -22,6 +22,7 @@ KINDS: Final[dict[str, tuple[type[Any], str]]] = {
     "queue": (Queue, "number"),
     "conference": (Conference, "number"),
     "park": (Park, "number"),
+    "page": (Page, "number"),
     "announcement": (Announcement, "number"),
     "program": (Program, "number"),
     "times": (Times, "name"),
@@ -61,6 +62,7 @@ class Plan:
     queues: tuple[Queue, ...] = ()
     conferences: tuple[Conference, ...] = ()
     parks: tuple[Park, ...] = ()
+    pages: tuple[Page, ...] = ()
     announcements: tuple[Announcement, ...] = ()
     programs: tuple[Program, ...] = ()
     times: tuple[Times, ...] = ()
@@ -89,8 +91,8 @@ class Plan:
 PLURALS: Final[dict[str, str]] = dict(
     zip(
         KINDS,
-        ("menus", "ring_groups", "queues", "conferences", "parks", "announcements", "programs", "times", "dids",
-         "routes", "classes", "recordings"),
+        ("menus", "ring_groups", "queues", "conferences", "parks", "pages", "announcements", "programs", "times",
+         "dids", "routes", "classes", "recordings"),
         strict=True,
     )
 )  # fmt: skip
@@ -113,6 +115,7 @@ def check_plan(
     """Refuse what two objects claim, and what names an object that is not there."""
     _check_numbers(table, plan, features, extensions)
     _check_targets(table, plan, features, extensions)
+    _check_pages(table, plan, extensions)
     _check_names(table, plan, trunks)
 
 
@@ -189,7 +192,7 @@ def _check_numbers(table: Table, plan: Plan, features: FeaturesConfig, extension
 
 def _check_prefixes(table: Table, features: FeaturesConfig) -> None:
     """`*8` and `*81…`: a code that takes a number must not begin another code."""
-    for name in ("directed_pickup", "forward_on"):
+    for name in WITH_NUMBER:
         prefix = getattr(features, name)
         for other, code in features.codes.items():
             if prefix is not None and other != name and code.startswith(prefix):
@@ -218,6 +221,16 @@ def _check_targets(table: Table, plan: Plan, features: FeaturesConfig, extension
         for index, one in _places(plan, kind):
             for place, member in enumerate(getattr(one, key)):
                 check((kind, index, key, place), member)
+
+
+def _check_pages(table: Table, plan: Plan, extensions: Container[str]) -> None:
+    """Whose phones answer by themselves, and who makes them: extensions alone."""
+    for index, page in _places(plan, "page"):
+        for key in ("members", "callers"):
+            for place, member in enumerate(getattr(page, key)):
+                if member not in extensions:
+                    path = (*table.path, "page", index, key, place)
+                    table.report.add(path, f"{member!r} is no extension of this tenant")
 
 
 def _dials(plan: Plan, number: str, known: Container[str]) -> bool:

@@ -25,6 +25,8 @@ FLOWS = {
     "queue": ("610", ""),
     "park": ("800", ""),
     "empty slot": ("805", ""),
+    "page": ("820", ""),
+    "intercom": ("*801002", ""),
     "pickup of nothing": ("*8", ""),
     "echo": ("*43", ""),
     "forward by code": ("*72", "1007"),

@@ -161,6 +161,14 @@ class Recorder:
         tone = self.tone(since=since)
         return tone is not None and abs(tone - hertz) <= within
 
+    def among(self, hertz: int, *, since: float = 0.0, within: int = 5) -> bool:
+        """Whether `hertz` is one of the frequencies heard: at least a tenth of what the loudest has."""
+        samples = self.samples(since=since)[-CLOCK_RATE:].astype(np.float64)
+        if len(samples) < 5 * FRAME or np.abs(samples).max() < 100:
+            return False
+        spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), n=CLOCK_RATE))
+        return bool(spectrum[max(0, hertz - within) : hertz + within + 1].max() > spectrum.max() / 10)
+
     def longest_gap(self) -> float:
         """The longest stretch without audio between the first and the last packet, in seconds of media time."""
         stamps = sorted({stamp for _, _, stamp, _ in self._audio})
