@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Protocol
 
 from pbx.admission import SERVER, Admission, Limit
+from pbx.audit import Audit
 from pbx.decisions import FromExtension, FromTrunk, NoRoute, Source, ToConference, ToExtension, ToPage, ToTrunks
 from pbx.directory import Directory, LiveDirectory
 from pbx.flows.in_call import in_call
@@ -55,6 +56,7 @@ class Switchboard:
         prompts: Prompts | None = None,
         chance: Chance | None = None,
         recordings: RecordingDesk | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self._directory: Final = directory
         self._trunks: Final = trunks
@@ -62,7 +64,14 @@ class Switchboard:
         self.admission: Final = admission or Admission()
         self.state: Final = state or LiveState()
         self.desk: Final = Desk(
-            self.state, self.admission, built_in(), chance or SystemEntropy(), trunks, prompts or Prompts(), recordings
+            self.state,
+            self.admission,
+            built_in(),
+            chance or SystemEntropy(),
+            trunks,
+            prompts or Prompts(),
+            recordings,
+            audit,
         )
 
     @property

@@ -295,6 +295,7 @@ class Daemon:
             prompts=prompts,
             chance=SystemEntropy(),
             recordings=self._recordings,
+            audit=self._audit,
         )
         self._mailboxes = self._open_mailboxes()
         self._board.flows.add(ToMailbox, leave_message(self._mailboxes))

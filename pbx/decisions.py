@@ -146,6 +146,13 @@ class ToIntercom:
 
 
 @value_object(frozen=True, slots=True)
+class ToMonitor:
+    """Hear the conversation of an extension."""
+
+    extension: ExtensionConfig
+
+
+@value_object(frozen=True, slots=True)
 class ToPickup:
     """Take a call that rings elsewhere: at `number`, or anywhere in the caller's group."""
 
@@ -205,6 +212,7 @@ Target = (
     | ToParkSlot
     | ToPage
     | ToIntercom
+    | ToMonitor
     | ToPickup
     | ToFeature
     | ToOverride
@@ -242,6 +250,7 @@ _NUMBERED: Final = {
     ToPark: "park",
     ToPage: "page",
     ToIntercom: "intercom of",
+    ToMonitor: "conversation of",
     ToExtension: "extension",
 }
 

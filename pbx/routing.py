@@ -25,6 +25,7 @@ from pbx.decisions import (
     ToFeature,
     ToIntercom,
     ToMailbox,
+    ToMonitor,
     ToPickup,
     ToTrunks,
     ToVoicemail,
@@ -42,6 +43,7 @@ from voipat import reasons
 # A call is forwarded so often at most.
 MAX_HOPS: Final = 10
 _NOBODY: Final = TenantState("")
+_FOR_EXTENSIONS: Final = (ToFeature, ToPickup, ToIntercom, ToMonitor, ToVoicemail)
 
 
 @dataclass(slots=True)
@@ -136,7 +138,7 @@ def _code(routing: _Routing, number: str) -> Target | None:
     if target is None:
         routing.passed("feature codes", "is none")
         return None
-    if isinstance(target, ToFeature | ToPickup | ToIntercom | ToVoicemail) and caller not in routing.tenant.extensions:
+    if isinstance(target, _FOR_EXTENSIONS) and caller not in routing.tenant.extensions:
         routing.passed("feature codes", "only for extensions")
         return NoRoute(reasons.UNKNOWN_NUMBER)
     routing.took("feature code", number)
@@ -152,6 +154,8 @@ def _code_with_number(routing: _Routing, number: str) -> Target | None:
         return ToPickup(number[len(code) :])
     if (code := features.intercom) is not None and number.startswith(code) and number[len(code) :] in extensions:
         return ToIntercom(extensions[number[len(code) :]])
+    if (code := features.monitor) is not None and number.startswith(code) and number[len(code) :] in extensions:
+        return ToMonitor(extensions[number[len(code) :]])
     if forward is not None and number.startswith(forward) and len(number) > len(forward):
         return ToFeature("forward_on", number[len(forward) :])
     return None

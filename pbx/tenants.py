@@ -16,7 +16,7 @@ from pbx.config_table import Report, Table, flag, integer, one_of, seconds, text
 from pbx.objects import shape
 from pbx.objects.features import FeaturesConfig
 from pbx.objects.media import MediaKeys, check_media
-from pbx.objects.people import RECORD, Forwards, Mailbox
+from pbx.objects.people import MONITOR, RECORD, Forwards, Mailbox
 from pbx.objects.plan import Plan, check_plan, read_plan
 from pbx.objects.shape import option, part
 from pbx.objects.words import E164, LANGUAGE, NAME, NUMBER, NUMBER_ALLOWED, NUMBER_PATTERN
@@ -57,6 +57,8 @@ class ExtensionConfig(MediaKeys):
     pickup_group: str = option(NAME, "")
     transfer: bool = option(flag, False)
     intercom: bool = option(flag, False)
+    monitor: str = option(MONITOR, "never")
+    monitored: bool = option(flag, False)
     class_of_service: str = option(NAME, "")
     record: str = option(RECORD, "never")
     language: str = option(LANGUAGE, "")

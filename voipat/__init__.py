@@ -28,6 +28,7 @@ from voipat.key_codes import Codes, Pressed
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.message_summary import Mailbox, message_summary
 from voipat.messages import Message
+from voipat.monitoring import Monitor, MonitorMode
 from voipat.music import Music
 from voipat.network import Network, SocketNetwork
 from voipat.originating import Origination
@@ -79,6 +80,8 @@ __all__ = [
     "MemoryLocation",
     "Message",
     "Money",
+    "Monitor",
+    "MonitorMode",
     "Music",
     "NegotiationError",
     "Network",

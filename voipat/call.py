@@ -27,7 +27,7 @@ from sipcore.reliable import takes_reliable, wants_reliable
 from sipcore.sdp import MediaDescription, RtpFormat, SessionDescription, parse_sdp
 from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
-from voipat import events, reasons, waiting
+from voipat import events, monitoring, reasons, waiting
 from voipat.accounts import Identity, TrunkIdentity
 from voipat.changes import Changes
 from voipat.connected import Acquaintance, Connected, learn, response_headers, set_connected, tell
@@ -40,6 +40,7 @@ from voipat.leg_audio import with_events, with_own
 from voipat.legs import InboundLeg, OutboundLeg
 from voipat.media_leg import MediaLeg
 from voipat.messages import send_in_call
+from voipat.monitoring import Monitor, MonitorMode
 from voipat.music import Music
 from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_negotiation, reason_of_status
 from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
@@ -583,6 +584,17 @@ class Call:
     def ringing_at(self, number: str) -> Sequence[Call]:
         """The calls that ring at the phones of a user of this tenant now, the oldest first."""
         return waiting.ringing_at(self, number)
+
+    def talking_at(self, number: str) -> Sequence[Call]:
+        """The calls in which a user of this tenant talks with somebody now, by his side of them."""
+        return monitoring.talking_at(self, number)
+
+    def monitor(self, target: Call, *, mode: MonitorMode = "listen") -> Monitor:
+        """Hear a conversation of `target`, whisper to it, or speak with both: `await call.monitor(target).run()`.
+
+        Who may is for the handler to decide. Raises: Rejected for a call of another tenant, or this one.
+        """
+        return Monitor(self, target, mode)
 
     def is_reachable(self, number: str) -> bool:
         """Whether a user of this tenant has a phone here that is not known to be gone."""

@@ -247,6 +247,12 @@ NOBODY_PAGED: Final = Reason(
 INTERCOM_REFUSED: Final = Reason(
     "VP-3327", 403, 57, "failed", "Takes no intercom calls",
     "The extension has no `intercom = true`: its phone must not be made to answer by itself.")  # fmt: skip
+MONITOR_REFUSED: Final = Reason(
+    "VP-3328", 403, 57, "failed", "May not listen to that call",
+    "The caller's extension needs `monitor`, the other's `monitored = true`; the attempt is audited.")  # fmt: skip
+NOBODY_TALKS: Final = Reason(
+    "VP-3329", 480, 31, "failed", "Nobody talks there",
+    "The extension is in no conversation that could be heard.")  # fmt: skip
 NOTHING_TO_PICK_UP: Final = Reason(
     "VP-3323", 404, 1, "failed", "No call rings there",
     "No phone of the pickup group, or of the extension, rings now.")  # fmt: skip

@@ -10,6 +10,7 @@ from pbx.decisions import (
     ToGroup,
     ToIntercom,
     ToMenu,
+    ToMonitor,
     ToOverride,
     ToPark,
     ToParkSlot,
@@ -20,6 +21,7 @@ from pbx.decisions import (
 )
 from pbx.flows.extension import ring_extension
 from pbx.flows.menu import run_menu
+from pbx.flows.monitoring import monitor
 from pbx.flows.outbound import call_out
 from pbx.flows.paging import intercom
 from pbx.flows.parking import park, unpark
@@ -47,6 +49,7 @@ def built_in() -> Flows:
             ToParkSlot: unpark,
             ToPickup: pick_up,
             ToIntercom: intercom,
+            ToMonitor: monitor,
             ToQueue: wait_for_agent,
         }
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from pbx.admission import Admission
+from pbx.audit import Audit
 from pbx.decisions import Decision, HangUp, NoRoute, OnBehalf, Target, describe
 from pbx.directory import Directory
 from pbx.music import Musics
@@ -75,6 +76,7 @@ class Desk:
     trunks: TrunkDialer | None = None
     prompts: Prompts = field(default_factory=Prompts)
     recordings: RecordingDesk | None = None
+    audit: Audit | None = None
     parking: Parking = field(default_factory=Parking)
     queues: Queues = field(default_factory=Queues)
     musics: Musics = field(default_factory=Musics)

@@ -90,6 +90,13 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Monitoring:
+    """What both sides hear before a supervisor hears them: `tone`, a prompt, or `none`."""
+
+    announcement: str = option(PROMPT, "tone")
+
+
+@dataclass(frozen=True, slots=True)
 class ClassOfService:
     """What extensions of this class may call: outbound routes by name, other countries, premium numbers."""
 

@@ -38,3 +38,5 @@ class Forwards:
 
 
 RECORD = one_of(*RECORDING)
+# The most that an extension may do with the conversations of others.
+MONITOR = one_of("never", "listen", "whisper", "barge")

@@ -9,7 +9,16 @@ from typing import Any, Final
 from pbx.config_table import Report, Table, one_of
 from pbx.objects.features import WITH_NUMBER, FeaturesConfig
 from pbx.objects.groups import Announcement, Conference, Menu, Page, Park, Program, Queue, RingGroup
-from pbx.objects.lines import ClassOfService, Did, Emergency, Limits, OutboundRoute, RecordingRule, Screening
+from pbx.objects.lines import (
+    ClassOfService,
+    Did,
+    Emergency,
+    Limits,
+    Monitoring,
+    OutboundRoute,
+    RecordingRule,
+    Screening,
+)
 from pbx.objects.patterns import compiled
 from pbx.objects.shape import Pairs, option, pairs, plain, read, read_keys, restore, secrets_of
 from pbx.objects.times import Times
@@ -33,6 +42,7 @@ KINDS: Final[dict[str, tuple[type[Any], str]]] = {
 }
 # Single tables of a tenant.
 SINGLES: Final[dict[str, type[Any]]] = {"emergency": Emergency, "screening": Screening, "limits": Limits}
+SINGLES["monitoring"] = Monitoring
 
 
 # Ended and begun here, with their media; or passed through (pbx.proxying).
@@ -73,6 +83,7 @@ class Plan:
     emergency: Emergency = Emergency()
     screening: Screening = Screening()
     limits: Limits = Limits()
+    monitoring: Monitoring = Monitoring()
 
     def of_kind(self, kind: str) -> tuple[Any, ...]:
         """The objects of a kind as `KINDS` calls it."""
