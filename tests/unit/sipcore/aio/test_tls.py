@@ -214,6 +214,12 @@ def test_what_is_no_tls_is_refused_and_counted(loop: Loop, identities: TlsIdenti
 
 
 @loops
+@pytest.mark.rfc(
+    "5923",
+    "9.2",
+    "A TLS server conformant to this specification MUST ask for a client certificate; if the client possesses a "
+    "certificate, it will be presented to the server for mutual authentication",
+)
 def test_a_client_without_the_right_certificate_is_refused_and_one_with_it_has_its_names(
     loop: Loop, tmp_path: Path, authority: Authority, identities: TlsIdentities
 ) -> None:
