@@ -46,6 +46,11 @@ modparam("tls", "private_key", "{key}")
 modparam("tls", "ca_list", "{trusted}")
 """
 
+MUTUAL = """\
+modparam("tls", "verify_certificate", 1)
+modparam("tls", "require_certificate", 1)
+"""
+
 IN_DIALOG = """\
   if (!mf_process_maxfwd_header("10")) { sl_send_reply("483", "Too Many Hops"); exit; }
   if (has_totag()) {
@@ -106,6 +111,7 @@ class Kamailio:
     """One proxy with a port for UDP and TCP; `routing` is EDGE or CARRIER, `server` where the daemon listens.
 
     With an `authority` it listens for TLS too, on the next port, which is then its `address`; `plain` is that of UDP.
+    `mutual`: it talks only to who has a certificate of the authority, and looks at it on both sides.
     """
 
     def __init__(
@@ -117,6 +123,7 @@ class Kamailio:
         transport: str = "udp",
         host: str = "127.0.0.1",
         authority: Authority | None = None,
+        mutual: bool = False,
     ) -> None:
         program = peer_program("kamailio")
         directory.mkdir(parents=True)
@@ -128,7 +135,7 @@ class Kamailio:
         config = directory / "kamailio.cfg"
         config.write_text(
             GLOBAL.format(host=host, port=self.port, modules=modules)
-            + ("" if authority is None else _tls(authority, host, self.port + 1))
+            + ("" if authority is None else _tls(authority, host, self.port + 1, mutual))
             + routing.format(
                 in_dialog=IN_DIALOG, server=server, server_port=server.rpartition(":")[2], transport=transport
             )
@@ -152,6 +159,7 @@ class Kamailio:
         self.process.close()
 
 
-def _tls(authority: Authority, host: str, port: int) -> str:
-    pair = authority.issue("localhost", host, stem="kamailio")
-    return TLS.format(host=host, port=port, chain=pair.chain, key=pair.key, trusted=authority.file)
+def _tls(authority: Authority, host: str, port: int, mutual: bool) -> str:
+    pair = authority.issue("localhost", host, "carrier.test", stem="kamailio")
+    text = TLS.format(host=host, port=port, chain=pair.chain, key=pair.key, trusted=authority.file)
+    return text + (MUTUAL if mutual else "")

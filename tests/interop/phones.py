@@ -98,12 +98,13 @@ class Office:
         ipv6: bool = False,
         config: Path = OFFICE,
         port: int = 0,
+        authority: Authority | None = None,
         **settings: str,
     ) -> None:
         self.directory = directory
         self._phones: list[Phone] = []
         self.host = "::1" if ipv6 else "127.0.0.1"
-        self.authority = Authority(directory / "certificates")
+        self.authority = authority or Authority(directory / "certificates")
         pair = self.authority.issue("office.test", "localhost", self.host, stem="server")
         port = port or free_port(run=2)
         bracketed = f"[{self.host}]" if ipv6 else self.host

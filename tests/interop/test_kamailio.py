@@ -177,6 +177,45 @@ def test_kamailio_as_carrier(tmp_path: Path, stack: ExitStack, outcomes: Outcome
         transfer_blind(office, alice, outside, bob)
 
 
+def test_a_trunk_by_mutual_tls(tmp_path: Path, stack: ExitStack) -> None:
+    """Each side asks for the other's certificate; of two trunks at one address the name in it tells who calls."""
+    authority = Authority(tmp_path / "authority")
+    ours = free_port(run=2)
+    listener = f"127.0.0.1:{ours + 1}"
+    carrier = Kamailio(
+        tmp_path / "carrier",
+        CARRIER,
+        server=listener,
+        transport="tls",
+        host="127.0.0.2",
+        authority=authority,
+        mutual=True,
+    )
+    stack.callback(carrier.close)
+    config = tmp_path / "office.toml"
+    text = office_with_trunk(carrier.address, "tls", trunk=LOGIN + 'certificate_name = "carrier.test"\n')
+    other = '[[tenant.trunk]]\nname = "other"\nhost = "127.0.0.2"\ntransport = "tls"\noptions_s = 0\n'
+    config.write_text(text + other + 'certificate_name = "other.test"\n')
+    mutual = {"server.tls.mutual": f"tls://{listener}", "server.tls.client_ca": str(authority.file)}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("SSL_CERT_FILE", str(authority.file))
+        office = Office(tmp_path, stack, config=config, port=ours, authority=authority, **mutual)
+    alice = office.phone(Linphone, "1001", "UDP")
+    outside = subscriber(stack, tmp_path, carrier, "TLS")
+    for each in (alice, outside):
+        each.wait_registered()
+    wait_until(lambda: office.server.rows("trunks")[0]["registration"] == "registered", 20, "the trunk is registered")
+    office.connect(alice, outside, "9" + OUTSIDE.removeprefix("+1"))
+    talk(alice, outside)
+    outside.hang_up()
+    alice.wait_no_call()
+    office.connect(outside, alice, "+12025550101")
+    outside.hang_up()
+    alice.wait_no_call()
+    assert [row["disposition"] for row in office.cdrs(2)] == ["answered", "answered"]
+    assert "driver_tls_refused_certificate" not in office.server.stats()
+
+
 @pytest.mark.matrix
 @pytest.mark.parametrize("transport", ["UDP", "TCP", "TLS"])
 def test_early_media_and_refreshes_pass_kamailio(
