@@ -111,6 +111,8 @@ class Office:
         listen = ",".join(f"{scheme}://{bracketed}:{number}" for scheme, number in _listeners(port))
         tls = {"server.tls.certificate": str(pair.chain), "server.tls.key": str(pair.key)}
         always = {"server.listen": listen, "server.media": f"{bracketed}:20000-29999", **tls}
+        # Without music a phone that is held is told so, which it shows.
+        always["tenant.office.test.music"] = ""
         self.server = Server(directory / "server", config=config, port=port, **{**always, **settings})
         stack.callback(self.server.close)
         stack.callback(self.clear)
