@@ -63,13 +63,15 @@ class Strangers:
         """As what `source` gets one more answer; None: it gets none. `is_first` is only asked when it matters."""
         policy = self._policy
         is_quiet = self._bucket(source, now).take(policy.quiet_rate, policy.quiet_burst, now)
+        has_waited = self._waited(source, now)
+        if is_quiet and has_waited and self._take(Rank.FIRST, now):
+            self._waiting.remove(source)
+            return Rank.FIRST
         if self._take(Rank.BUSY, now):
             return Rank.QUIET if is_quiet else Rank.BUSY
         if not is_quiet:
             return None
-        # Asked before the second third is: who waited goes on as who waited, however much is left.
-        if (self._waited(source, now) or is_first()) and self._take(Rank.FIRST, now):
-            self._waiting.remove(source)
+        if is_first() and self._take(Rank.FIRST, now):
             return Rank.FIRST
         if self._take(Rank.QUIET, now):
             return Rank.QUIET

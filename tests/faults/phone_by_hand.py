@@ -60,8 +60,8 @@ class PhoneByHand:
     def send(self, request: Request) -> None:
         self._socket.sendall(request.to_bytes()) if self.tcp else self._socket.sendto(request.to_bytes(), self.server)
 
-    def ask(self, request: Request, limit: float = 8.0) -> Response | None:
-        """The final response, None when there was none in time."""
+    def ask(self, request: Request, limit: float = 32.0) -> Response | None:
+        """The final response, None when there was none in time (64*T1: a phone gives up then)."""
         begin, interval = time.monotonic(), 0.5
         data, repeat = request.to_bytes(), time.monotonic() + 0.5
         self.send(request)

@@ -119,6 +119,17 @@ def test_a_copy_that_comes_sooner_than_a_phone_repeats_is_none() -> None:
     assert flood.strangers.rank(source, flood.now, never) is Rank.FIRST
 
 
+def test_who_waited_is_first_though_the_flood_is_over() -> None:
+    # The loop may be late still: overload control spares who is FIRST.
+    flood = Flood(forged())
+    flood.run(55.0)
+    source = "192.0.2.9"
+    while flood.strangers.rank(source, flood.now, never) is not None:
+        source += "9"
+    assert flood.strangers.rank(source, flood.now + 20.0, never) is Rank.FIRST
+    assert flood.strangers.rank(source, flood.now + 20.5, never) is Rank.QUIET
+
+
 def test_who_was_wrong_is_busy_for_a_second() -> None:
     strangers = Strangers()
     strangers.was_wrong(NEW_PHONE, 50.0)
