@@ -210,8 +210,8 @@ class Registrar:
         if refusal is not None:
             raise _Refused(refusal)
         for contact in request.contacts:
-            if not is_outbound and "reg-id" in contact.params:
-                # RFC 5626 §6: "the registrar MUST ignore the reg-id parameter".
+            if "reg-id" in contact.params and not (is_outbound and _is_reg_id(contact.params["reg-id"] or "")):
+                # RFC 5626 §6: "the registrar MUST ignore the reg-id parameter"; so is one that is no number of §10.
                 contact = _without_reg_id(contact)  # the same one, read differently
             self._apply(contact, request, flow, tenant, aor, change, wallclock)
         if change.saved and len(change.left) > self._policy.max_contacts:
@@ -347,6 +347,10 @@ def _binding(contact: NameAddr, request: Request, flow: Flow, tenant: str, aor: 
             binding, path=tuple(value[:MAX_CONTACT] for value in request.headers.get_all("Path")[:MAX_PATH])
         )
     return binding
+
+
+def _is_reg_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MAX_TEXT and 0 < int(text) < 2**31
 
 
 def _without_reg_id(contact: NameAddr) -> NameAddr:

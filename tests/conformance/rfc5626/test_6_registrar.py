@@ -167,3 +167,15 @@ def test_other_stun_gets_no_answer(data: bytes) -> None:
 )
 def test_what_is_no_stun_is_none(data: bytes) -> None:
     assert not is_stun(data)
+
+
+@pytest.mark.rfc("5626", "10", "The value of the reg-id MUST NOT be 0 and MUST be less than 2^31.")
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [("1", "1"), ("2147483647", "2147483647"), ("0", ""), ("2147483648", ""), ("-1", ""), ("x", ""), ("9" * 5000, "")],
+)
+def test_a_reg_id_that_is_no_number_of_a_flow_is_ignored(value: str, kept: str) -> None:
+    desk = Desk()
+    status, answer = desk.register(contact(value))
+    assert (status, desk.flows) == (200, [(kept, 5060)])
+    assert (("Require", "outbound") in answer) == bool(kept)

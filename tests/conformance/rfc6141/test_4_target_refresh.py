@@ -53,3 +53,20 @@ def test_the_contact_of_a_2xx_replaces_the_remote_target(method: str) -> None:
     side.in_dialog(dialog, method, body=OFFER)
     side.receive(side.peer_response(200, "Contact: <sip:alice@10.0.0.1:7070>", body=ANSWER))
     assert target(side, dialog) == "sip:alice@10.0.0.1:7070"
+
+
+@pytest.mark.rfc(
+    "6141",
+    "4.8",
+    "If the protocol allows a UA to use a target-refresh request at the point in time that the UA wishes to refresh "
+    "its local target, the UA MUST use a target-refresh request instead of a response to refresh its local target.",
+)
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_our_responses_never_move_our_own_target(method: str) -> None:
+    side = Side()
+    side.receive(request_bytes("INVITE", body=OFFER))
+    side.respond(side.event(RequestReceived).transaction, 200, body=ANSWER)
+    [first], tag = side.last().headers.get_all("Contact"), side.last().to.tag or ""
+    side.receive(request_bytes("ACK", branch="z9hG4bKack", to_tag=tag))
+    change(side, tag, method, 200)
+    assert side.last().headers.get_all("Contact") == [first]
