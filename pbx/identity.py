@@ -14,8 +14,8 @@ Nothing that came in goes on by itself: the other leg's headers are written here
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
+from pbx.diversions import MAX_DIVERSIONS
 from pbx.tenants import TenantConfig
 from pbx.trunk_config import TrunkConfig
 from sipcore.errors import ParseError
@@ -35,9 +35,6 @@ from voipat.connected import (
     party_id,
     wants_privacy,
 )
-
-# Of the ways that a call went before, so many are told on.
-MAX_DIVERSIONS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
 
-from pbx.identity import MAX_DIVERSIONS, believed_number, number_of, outbound_names
+from pbx.diversions import diversions_of
+from pbx.identity import believed_number, number_of, outbound_names
 from pbx.loop_guard import refuse_loop
 from pbx.objects.media import LegMedia
 from pbx.output import Row
@@ -107,7 +108,7 @@ class Trunks:
             return None
         called = number_of(request.to.uri) if user == line.token else user
         trusted = line.config.trusted
-        diversions = tuple(request.headers.get_all("Diversion")[:MAX_DIVERSIONS]) if trusted else ()
+        diversions = diversions_of(request) if trusted else ()
         asserts_in = line.config.asserts_in
         caller = believed_number(request, asserts_in if trusted else None)
         return TrunkIdentity(line.tenant, caller, line.config.name, called, diversions, trusted, asserts_in)

@@ -251,6 +251,45 @@ def test_a_call_that_is_forwarded_out_says_by_which_number_it_was_diverted(seed:
         assert "Diversion" not in received(office, "plain").headers
 
 
+HISTORY = (
+    "<sip:+33100@carrier.test;user=phone?Privacy=history>;index=1, <sip:+33200@carrier.test;cause=486>;index=1.1;mp=1, "
+    "<sip:proxy.carrier.test>;index=1.1.1, <sip:+12025550101@127.0.0.1;cause=302>;index=1.1.1.1;mp=1.1"
+)
+
+
+@pytest.mark.rfc("7544", "6")
+@pytest.mark.parametrize(
+    ("history", "diverted"),
+    [
+        (
+            HISTORY,
+            [
+                "<sip:+33200@carrier.test>;reason=unconditional;counter=1;privacy=off",
+                "<sip:+33100@carrier.test>;reason=user-busy;counter=1;privacy=full",
+            ],
+        ),
+        # Without `mp` it is the entry before.
+        (
+            "<sip:+33100@carrier.test>;index=1, <sip:+33200@carrier.test;cause=408>;index=1.1",
+            ["<sip:+33100@carrier.test>;reason=no-answer;counter=1;privacy=off"],
+        ),
+        ("<sip:+33100@carrier.test>;index=1, <sip:+33200@carrier.test>;index=1.1;rc=1", []),
+        ("<sip:+33100@carrier.test;cause=302>;index=1", []),
+        ("@@@, <mailto:a@b;cause=302>;index=1", []),
+    ],
+)
+def test_history_info_of_a_trusted_trunk_goes_on_as_diversion(seed: int, history: str, diverted: list[str]) -> None:
+    trunks = [trunk("carrier", identity="pai"), trunk("out", identity="pai")]
+    with TrunkOffice(trunks, seed=seed) as office:
+        office.carriers["out"].answers(after=0.2)
+        office.forwards = ["out"]
+        header = ("History-Info", history)
+        office.carriers["carrier"].dial("sip:+12025550101@127.0.0.1", headers=[header]).hangs_up(after=0.5)
+        office.world.run()
+        invite = received(office, "out")
+        assert invite.headers.get_all("Diversion")[1:] == diverted and "History-Info" not in invite.headers
+
+
 @pytest.mark.rfc("7044", "5")
 @pytest.mark.parametrize("header", ["Diversion", "History-Info"])
 @pytest.mark.parametrize(("count", "status"), [(3, 200), (30, 482)])
