@@ -394,12 +394,14 @@ class Engine:
         told: Sequence[Format] = (),
         send: Format | None = None,
         encodes: bool = False,
+        comfort_noise: int | None = None,
     ) -> None:
         """Decode what arrives at the port into frames of 20 ms at `rate` (8000, 16000, 48000), instead of before.
 
         `receive` are the formats under the numbers of the far side. With `told`, those under the numbers that it
         is sent, what a relay or a prompt sends is decoded too, for a recording. `send` is what samples are encoded in:
         those of the connected port when the audio `encodes`, whose `rate` must be the same, or those of a source.
+        `comfort_noise` is the payload type (RFC 3389) that takes the place of their pauses, with the clock of `send`.
         Raises: StaleHandleError, ValueError, CodecMissingError.
         """
         self._core.set_audio(
@@ -409,6 +411,7 @@ class Engine:
             [format_.raw(rate) for format_ in told],
             None if send is None else send.raw(rate),
             encodes,
+            -1 if comfort_noise is None else comfort_noise,
         )
 
     def mixer(self, rate: int = 16000) -> Mixer:

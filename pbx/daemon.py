@@ -279,6 +279,7 @@ class Daemon:
             srtp=self._directory.srtp,
             codecs=self._directory.codecs,
             beside=self._directory.beside,
+            comfort_noise=self._directory.comfort_noise,
             proxy=ProxyPlan(self._directory, self._state, time.time).proxy(),
             route_secret=load_key(server.data / ROUTE_KEY, SystemEntropy().bytes),
         )

@@ -146,6 +146,10 @@ class LiveDirectory:
         """The streams beside this leg's audio that are relayed."""
         return self._media_of(call).beside
 
+    def comfort_noise(self, call: Call) -> bool:
+        """Whether this leg's pauses are comfort noise."""
+        return self._media_of(call).comfort_noise
+
     def media_of_trunk(self, domain: str, name: str) -> LegMedia:
         """As `Directory.media_of_trunk`, of the snapshot in force."""
         return self.current.media_of_trunk(domain, name)

@@ -117,6 +117,7 @@ class App:
     `srtp`: how secret media is to be, for all or leg by leg; where both sides can, when nothing is given.
     `codecs`: the only ones that a leg may have, in the order in which they are offered; none named are all.
     `beside`: the streams beside the audio that are relayed: "video", "text", "image" (fax); each other has port 0.
+    `comfort_noise`: pauses of what is encoded here are RFC 3389's, where the other side takes that.
     `prompts`: what `Call.say` says; the shipped English set when none is given.
     `proxy`: lets the calls of its tenants pass through instead of ending them here; `route_secret` (32 octets) signs
     its Record-Route, and the same one after a restart keeps the dialogs of before.
@@ -161,6 +162,7 @@ class App:
         srtp: SrtpRules | Callable[[Call], SrtpRules] | None = None,
         codecs: Sequence[str] | Callable[[Call], Sequence[str]] = (),
         beside: Sequence[str] | Callable[[Call], Sequence[str]] = KINDS,
+        comfort_noise: bool | Callable[[Call], bool] = False,
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._media_address, self._media_range = _parse_media(media)
@@ -209,8 +211,8 @@ class App:
         )
         self._on_replaces = on_replaces
         self._srtp = _rules(SrtpRules() if srtp is None else srtp)
-        self._codecs = _leg_codecs(codecs)
-        self._beside = _leg_streams(beside)
+        self._codecs, self._beside = _leg_codecs(codecs), _leg_streams(beside)
+        self._comfort_noise = comfort_noise if callable(comfort_noise) else lambda call: comfort_noise
         self._own_hosts = frozenset(own_hosts) | self._advertising.addresses
         self._compose()
 
@@ -441,6 +443,7 @@ class App:
                 codecs=self._codecs,
                 rules=self._srtp,
                 beside=self._beside,
+                comfort_noise=self._comfort_noise,
                 loop=loop,
             ),
             entropy=self._entropy,

@@ -112,6 +112,8 @@ class Call:
     consulting: Consultation | None = None
     # The streams beside the audio that it may have, where that is not for the App to say.
     beside: Sequence[str] | None = None
+    # Whether its pauses are comfort noise, where that is not for the App to say.
+    comfort_noise: bool | None = None
     # Whose streams beside the audio the caller is answered with.
     _partner: MediaLeg | None = None
 

@@ -408,7 +408,7 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     attempt = Call(switch, leg, parties, to=target.uri, caller=caller.from_)
     if target.gateway is not None:
         attempt.srtp, attempt.codecs = target.gateway.srtp, target.gateway.codecs
-        attempt.beside = target.gateway.beside
+        attempt.beside, attempt.comfort_noise = target.gateway.beside, target.gateway.comfort_noise
     attempt.acquaintance.knows = number_told(identity_of(caller))
     body = _offer(attempt, caller.offered(), caller.offered_beside())
     headers = (*attempt.session.request_headers(), *fork.headers)

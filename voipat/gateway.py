@@ -52,6 +52,7 @@ class Gateway:
     srtp: SrtpRules | None = None
     codecs: tuple[str, ...] | None = None
     beside: tuple[str, ...] | None = None
+    comfort_noise: bool | None = None
     redirects: Literal["follow", "fail"] = "fail"
     trusted: bool = False
     asserts_in: str = "P-Asserted-Identity"

@@ -18,6 +18,8 @@ from sipcore.sdp import RtpFormat
 DEFAULT_CODECS: Final = ("opus", "G722", "PCMU", "PCMA")
 FRAME_RATES: Final = (8000, 16000, 48000)
 
+COMFORT_NOISE: Final = RtpFormat(13, "CN", 8000)
+
 _DYNAMIC: Final = range(96, 128)
 _PREFERRED: Final = {"opus": 111, "telephone-event/8000": 101, "telephone-event/48000": 110}
 
@@ -49,11 +51,12 @@ class LegCodecs:
 
     __slots__ = ("_order", "own")
 
-    def __init__(self, names: Sequence[str] = ()) -> None:
+    def __init__(self, names: Sequence[str] = (), *, comfort_noise: bool = False) -> None:
         """Raises: CodecMissingError when this machine can speak none of them."""
         self._order = {name.lower(): place for place, name in enumerate(names)}
         ours = {codec.name.lower() for codec in CODECS if codec.kind is not None}
-        self.own: Final = own_formats(name for name in names if name.lower() in ours) if names else own_formats()
+        own = own_formats(name for name in names if name.lower() in ours) if names else own_formats()
+        self.own: Final = (*own, COMFORT_NOISE) if comfort_noise else own
 
     def limited(self, formats: Sequence[RtpFormat]) -> tuple[RtpFormat, ...]:
         """Those of `formats` that the leg may have; nothing when no codec is left."""
@@ -79,9 +82,9 @@ ALL_CODECS: Final = LegCodecs()
 
 
 @lru_cache(maxsize=1024)
-def codecs_named(names: tuple[str, ...]) -> LegCodecs:
+def codecs_named(names: tuple[str, ...], *, comfort_noise: bool = False) -> LegCodecs:
     """As LegCodecs, made once."""
-    return LegCodecs(names)
+    return LegCodecs(names, comfort_noise=comfort_noise)
 
 
 def with_own(formats: Sequence[RtpFormat], own: Sequence[RtpFormat]) -> tuple[RtpFormat, ...]:
@@ -94,7 +97,8 @@ def with_own(formats: Sequence[RtpFormat], own: Sequence[RtpFormat]) -> tuple[Rt
         return tuple(formats)
     kept, used = list(formats), {each.payload_type for each in formats}
     for each in own:
-        if any(mine.matches(each) for mine in formats):
+        # Comfort noise that is relayed must be known to both.
+        if each is COMFORT_NOISE or any(mine.matches(each) for mine in formats):
             continue
         free = next((number for number in (each.payload_type, *_DYNAMIC) if number not in used), None)
         if free is not None:
@@ -120,7 +124,11 @@ def codec_of(format_: RtpFormat) -> Codec | None:
 class LegAudio:
     """The samples of one port."""
 
-    def __init__(self, engine: Engine, port: Port, opus: OpusSettings | None = None) -> None:
+    def __init__(
+        self, engine: Engine, port: Port, opus: OpusSettings | None = None, *, comfort_noise: bool = False
+    ) -> None:
+        """`comfort_noise`: pauses of what is encoded here are RFC 3389's, where the peer has agreed to that."""
+        self._makes_noise = comfort_noise
         self._engine = engine
         self._port = port
         self._opus = opus or OpusSettings()
@@ -177,7 +185,14 @@ class LegAudio:
             told=self._formats(pair.send for pair in self._pairs()) if listens else (),
             send=self._sent(),
             encodes=encodes,
+            comfort_noise=self._noise() if self._makes_noise else None,
         )
+
+    def _noise(self) -> int | None:
+        """The peer's number of comfort noise with the clock of the codec in use."""
+        pairs = self._pairs()
+        wanted = (each.send for each in pairs if each.send.name.lower() == "cn")
+        return next((each.payload_type for each in wanted if each.clock_rate == pairs[0].send.clock_rate), None)
 
     def _pairs(self) -> tuple[FormatPair, ...]:
         return () if self._negotiated is None else self._negotiated.formats

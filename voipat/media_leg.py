@@ -34,7 +34,7 @@ from sipcore.sdp_security import Dtls, LocalSecurity, SrtpPolicy
 from voipat.advertising import Advertising
 from voipat.beside import Beside
 from voipat.events import LeftWhy, MediaFigures
-from voipat.leg_audio import ALL_CODECS, LegAudio, LegCodecs, codecs_named, own_formats
+from voipat.leg_audio import ALL_CODECS, COMFORT_NOISE, LegAudio, LegCodecs, codecs_named, own_formats
 from voipat.leg_pairing import event_map, media_figures, payload_map, shares_codec, translation
 from voipat.leg_security import LegSecurity
 from voipat.security import SecurityMaker, SrtpRules
@@ -84,6 +84,7 @@ class MediaPlane:
         codecs: Callable[[Call], Sequence[str]] | None = None,
         rules: Callable[[Call], SrtpRules] | None = None,
         beside: Callable[[Call], Sequence[str]] | None = None,
+        comfort_noise: Callable[[Call], bool] | None = None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         """`codecs` are the only ones that a leg may have, in order; () are all. Raises: CodecMissingError."""
@@ -93,6 +94,7 @@ class MediaPlane:
         self.loop: Final = loop
         self._rules = rules
         self._beside = beside
+        self._noise = comfort_noise
         self.counters: Final[Counter[str]] = Counter()
         self.security: Final = SecurityMaker(entropy)
         self._executor: Executor | None = None
@@ -163,7 +165,15 @@ class MediaPlane:
         names = call.codecs
         if names is None:
             names = () if self._codecs is None else self._codecs(call)
-        return codecs_named(tuple(names)) if names else ALL_CODECS
+        if names or self.makes_noise(call):
+            return codecs_named(tuple(names), comfort_noise=self.makes_noise(call))
+        return ALL_CODECS
+
+    def makes_noise(self, call: Call) -> bool:
+        """Whether the pauses of this leg are comfort noise."""
+        if call.comfort_noise is not None:
+            return call.comfort_noise
+        return self._noise is not None and self._noise(call)
 
     def _security(self, call: Call, flow: Flow | None) -> LocalSecurity:
         if flow is not None:
@@ -219,7 +229,7 @@ class MediaLeg:
         self.negotiated: NegotiatedAudio | None = None
         # What we want by ourselves: sendonly while we hold the peer.
         self.own_direction = Direction.SENDRECV
-        self.audio: Final = LegAudio(plane.engine, port)
+        self.audio: Final = LegAudio(plane.engine, port, comfort_noise=COMFORT_NOISE in self.codecs.own)
         self._is_open = True
         self._key_tones: int | None = None
         self._insists = False

@@ -597,7 +597,8 @@ cdef class Core:
             table[<int>index] = <void *>address
         self.has_opus = True
 
-    def set_audio(self, uint64_t handle, uint32_t rate, object receive, object told, object send, bint encodes):
+    def set_audio(self, uint64_t handle, uint32_t rate, object receive, object told, object send, bint encodes,
+                  int16_t noise):
         """Give the port decoded audio, or another one; formats are (kind, payload type, clock rate, rate, ptime in ms).
 
         Raises: ValueError, CodecMissingError.
@@ -613,6 +614,9 @@ cdef class Core:
             raise ValueError(f"{rate} samples a second: frames have 8000, 16000 or 48000")
         memset(&plan, 0, sizeof(plan))
         plan.rate, plan.encodes, plan.receive, plan.told = rate, encodes, heard, said
+        if not -1 <= noise < 128:
+            raise ValueError(f"payload type {noise} of comfort noise")
+        plan.noise = noise
         opus = &self.opus if self.has_opus else NULL
         plan.receive_count = fill_formats(heard, receive, opus)
         plan.told_count = fill_formats(said, told, opus)

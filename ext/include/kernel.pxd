@@ -156,6 +156,7 @@ cdef extern from "audio.h" nogil:
         uint32_t receive_count
         uint32_t told_count
         bint encodes
+        int16_t noise
     vp_audio *vp_audio_new(const vp_audio_plan *plan)
     void vp_audio_free(vp_audio *audio)
 

@@ -17,6 +17,7 @@
 
 #include "intake.h"
 #include "mixer.h"
+#include "silence.h"
 
 typedef enum { VP_HEARD = 1, VP_SAID = 2 } vp_side;
 
@@ -64,6 +65,7 @@ typedef struct {
     vp_membership member; /* of a conference */
     vp_encoder encoder;
     vp_resampler outlet; /* to the encoder's rate */
+    vp_silence silence;  /* enabled: pauses are comfort noise */
     int16_t *pending;    /* owned: samples that wait for their packet to be full */
     uint32_t waiting;
     uint32_t timestamp;  /* of the next packet made here */
@@ -110,6 +112,7 @@ typedef struct {
     const vp_format *receive, *told, *send;
     uint32_t receive_count, told_count;
     bool encodes;
+    int16_t noise; /* payload type of comfort noise, -1: pauses are sent as they are */
 } vp_audio_plan;
 
 static inline int vp_audio_init_encoder(vp_audio *audio, const vp_format *format) {
@@ -136,6 +139,7 @@ static inline vp_audio *vp_audio_new(const vp_audio_plan *plan) {
     }
     if (plan->send && vp_audio_init_encoder(audio, plan->send))
         goto failed;
+    audio->silence = (vp_silence){.enabled = plan->noise >= 0, .payload_type = (uint8_t)plan->noise};
     return audio;
 failed:
     vp_audio_free(audio);
@@ -279,12 +283,28 @@ static inline bool vp_audio_ask_source(vp_audio *audio, int16_t *frame) {
     return vp_resample(&source->resampler, given, count, frame) == vp_audio_samples(audio);
 }
 
+/* The packet that is full is a pause: comfort noise when it is time for some, else nothing. */
+static inline uint32_t vp_audio_quiet_packet(vp_audio *audio, uint32_t count, uint8_t *payload, vp_rtp *rtp) {
+    const vp_format *format = &audio->encoder.format;
+    audio->waiting -= count;
+    memmove(audio->pending, audio->pending + count, audio->waiting * sizeof *audio->pending);
+    uint16_t length = vp_silence_tell(&audio->silence, payload);
+    *rtp = (vp_rtp){.timestamp = audio->timestamp, .sequence = audio->sequence,
+                    .payload_type = audio->silence.payload_type, .payload_length = length};
+    audio->timestamp += format->clock_rate / 1000 * format->ptime_ms;
+    audio->sequence = (uint16_t)(audio->sequence + length);
+    audio->skipped = true;
+    return length;
+}
+
 /* One packet of what waits, when it is full: payload and header fields; 0 when none is due. */
 static inline uint32_t vp_audio_packet(vp_audio *audio, vp_audio_counters *counters, uint8_t *payload, vp_rtp *rtp) {
     const vp_format *format = &audio->encoder.format;
     uint32_t count = format->rate / 1000 * format->ptime_ms;
     if (!audio->has_encoder || audio->waiting < count)
         return 0;
+    if (audio->silence.enabled && vp_silence_take(&audio->silence, audio->pending, count, format->ptime_ms))
+        return vp_audio_quiet_packet(audio, count, payload, rtp);
     int length = vp_encode(&audio->encoder, audio->pending, count, payload);
     audio->waiting -= count;
     memmove(audio->pending, audio->pending + count, audio->waiting * sizeof *audio->pending);

@@ -194,7 +194,8 @@ static const vp_opus fake_opus = {opus_encoder, free, opus_encode, opus_ctl, opu
 /* Payload types 0..5 are decoded, so that random packets meet every codec. */
 static void set_audio(vp_worker *worker, uint32_t slot) {
     vp_format formats[VP_CODECS];
-    vp_audio_plan plan = {.rate = rates[draw() % 3], .receive = formats, .told = formats, .encodes = draw() % 2};
+    vp_audio_plan plan = {.rate = rates[draw() % 3], .receive = formats, .told = formats, .encodes = draw() % 2,
+                          .noise = draw() % 2 ? 13 : -1};
     for (uint32_t i = 0; i < VP_CODECS; i++)
         formats[i] = (vp_format){.kind = (uint8_t)i, .payload_type = (uint8_t)i, .ptime_ms = 10 * (1 + draw() % 6),
                                  .clock_rate = i == VP_CODEC_OPUS ? 48000 : 8000, .opus = &fake_opus,

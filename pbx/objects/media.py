@@ -56,6 +56,7 @@ class MediaKeys:
     video: bool | None = option(flag, None)
     text: bool | None = option(flag, None)
     fax: bool | None = option(flag, None)
+    comfort_noise: bool | None = option(flag, None)
     codecs: tuple[str, ...] = options(_codec((*OWN_CODECS, *PASSED_CODECS)))
 
 
@@ -69,6 +70,7 @@ class LegMedia:
     srtp: SrtpRules
     codecs: tuple[str, ...] = ()
     beside: tuple[Kind, ...] = KINDS
+    comfort_noise: bool = False
 
 
 def resolve(*nearest_first: MediaKeys) -> LegMedia:
@@ -82,7 +84,7 @@ def resolve(*nearest_first: MediaKeys) -> LegMedia:
     policy = SrtpPolicy(given("srtp", SrtpPolicy.OPTIONAL.value))
     rules = SrtpRules(policy, given("sdes_over_plain", False), exchange, given("srtp_suites", ()))
     beside = tuple(kind for kind in KINDS if given(_KEYS[kind], True))
-    return LegMedia(rules, given("codecs", ()), beside)
+    return LegMedia(rules, given("codecs", ()), beside, given("comfort_noise", False))
 
 
 def media_values(keys: MediaKeys) -> dict[str, Any]:

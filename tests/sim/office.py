@@ -143,6 +143,7 @@ class Office:
             srtp=self.directory.srtp,
             codecs=self.directory.codecs,
             beside=self.directory.beside,
+            comfort_noise=self.directory.comfort_noise,
         )
         self.app.subscribe(CdrListener(self.cdr_writer))
         self.app.subscribe(self._note)

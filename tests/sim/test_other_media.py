@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sipcore.flow import Address
 from sipcore.offer_answer import LocalMedia, OfferAnswer
 from voipat import App, Call
 from voipat.testing import PhoneCall, SimWorld
@@ -118,3 +119,38 @@ def test_a_fax_that_takes_the_place_of_the_audio_is_refused_and_the_call_goes_on
 def call_tone(world: SimWorld) -> int:
     """What the phone says, and therefore hears."""
     return world.phones[0].tone
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_pauses_of_a_program_are_comfort_noise_where_both_want_it(is_on: bool) -> None:
+    app = App(comfort_noise=is_on)
+
+    @app.on_call("sip:bot@*", public=True)
+    async def bot(call: Call) -> None:
+        await call.answer()
+        await call.speak(bytes(2 * 8000 * 3), rate=8000)
+
+    with SimWorld(app) as world:
+        heard: list[int] = []
+        call = world.phone("sip:alice@example.com").dial("sip:bot@127.0.0.1", after=0.1)
+        call._offers = Rewriting(7, lambda sdp: re.sub(r"RTP/AVP 0 8", "RTP/AVP 0 8 13", sdp))
+        send = world.network.send
+
+        def listen(source: Address, destination: Address, data: bytes, *, media: bool = False) -> None:
+            if media and source.host == "127.0.0.1":
+                heard.append(data[1] & 0x7F)
+            send(source, destination, data, media=media)
+
+        world.network.send = listen  # type: ignore[method-assign]
+        world.run(until=3.0)
+        assert re.search(r"m=audio \d+ RTP/AVP 0 8 13", answers(world)[0]) if is_on else "13" not in formats(world)
+        assert (13 in heard) is is_on and heard.count(0) < 30 if is_on else heard.count(0) > 100
+        call.hangs_up()
+        world.run()
+
+
+def formats(world: SimWorld) -> list[str]:
+    """The payload types of the server's answer."""
+    found = re.search(r"m=audio \d+ RTP/AVP ([\d ]+)", answers(world)[0])
+    assert found is not None
+    return found[1].split()

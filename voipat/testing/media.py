@@ -127,10 +127,13 @@ class SimEngine(Engine):
         told: Sequence[Format] = (),
         send: Format | None = None,
         encodes: bool = False,
+        comfort_noise: int | None = None,
     ) -> None:
         """As in the engine; its ticks are then those of the virtual clock."""
         self.advance()
-        super().set_audio(port, rate=rate, receive=receive, told=told, send=send, encodes=encodes)
+        super().set_audio(
+            port, rate=rate, receive=receive, told=told, send=send, encodes=encodes, comfort_noise=comfort_noise
+        )
         self._arm_timer()
 
     def mixer(self, rate: int = 16000) -> Mixer:

@@ -45,7 +45,15 @@ def leg(plane: MediaPlane, address: tuple[str, int], *described: str) -> MediaLe
     lines += [f"m=audio {address[1]} RTP/AVP {numbers}", *(f"a=rtpmap:{each}" for each in described)]
     made = plane.open(
         cast(
-            Call, SimpleNamespace(to=Uri("sip", host=address[0]), srtp=None, codecs=None, beside=None, on_insecure=None)
+            Call,
+            SimpleNamespace(
+                to=Uri("sip", host=address[0]),
+                srtp=None,
+                codecs=None,
+                beside=None,
+                comfort_noise=None,
+                on_insecure=None,
+            ),
         ),
         None,
     )

@@ -39,7 +39,12 @@ class Pair:
 
     def leg(self, rules: SrtpRules) -> MediaLeg:
         call = SimpleNamespace(
-            to=Uri("sip", host="127.0.0.1"), srtp=rules, codecs=None, beside=None, on_insecure=self.causes.append
+            to=Uri("sip", host="127.0.0.1"),
+            srtp=rules,
+            codecs=None,
+            beside=None,
+            comfort_noise=None,
+            on_insecure=self.causes.append,
         )
         return self.plane.open(cast(Call, call), None)
 
