@@ -357,7 +357,7 @@ class Result:
 def keep(results: dict[str, Result]) -> None:
     """Add what whole targets gave to what others gave before; write the page when none is missing."""
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    kept |= {path: dataclasses.asdict(result) for path, result in results.items()}
+    kept |= {path: vars(result) for path, result in results.items()}
     KEPT.parent.mkdir(exist_ok=True)
     KEPT.write_text(json.dumps(kept, indent=1))
     if kept.keys() >= TARGETS.keys():
