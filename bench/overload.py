@@ -3,9 +3,9 @@
 Goodput is calls that came up and ended well. Overload control refuses new calls with 503 and Retry-After; sipp counts
 those as failed and does not call again, as a phone would.
 
-The machine may be used by others too, so the unit is the server's own CPU: what a call costs is learnt from loads
-in which none fails, the sustainable rate is that of `SUSTAINED_SHARE` of a core, and the goodput of a run is the
-calls that succeed in a second of a core: those offered, or those that a second of CPU made, whichever is less.
+The machine may be used by others too, so the unit is the server's own CPU: the sustainable rate is where calls
+take `SUSTAINED_SHARE` of a core and none fails, found by loads that grow, and the goodput of a run is the calls that succeed in a second of a core: those offered, or those that a second of CPU made, whichever is less.
+During the last run some calls are up since before, and must not notice.
 A run in which the generator was late, or the server had no core when it was its turn, says INVALID and why.
 """
 
@@ -13,24 +13,27 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bench.rig import load, usage
+from bench.rig.extensions import users
 from bench.rig.figures import Figure
-from bench.rig.processes import wait_until
+from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
+from bench.rig.sipp import Sipp, credentials
 from bench.signalling import started, target_of
 
-# How much of a core calls may take so that all of them succeed, and from what rate on one learns what a call costs,
-# until the rate that follows is the one that was tried.
+STANDING: Final = 20
+# How much of a core calls may take so that all of them succeed, and how one comes there: what a call costs on a core
+# that is hardly used says little, it is half as much on a busy one.
 SUSTAINED_SHARE: Final = 0.6
-LIGHT_RATE: Final = 40.0
-LIGHT_SECONDS: Final = 5.0
-LIGHT_TRIES: Final = 6
-NEAR: Final = 0.15
+FIRST_RATE: Final = 60.0
+STEP: Final = 1.4
+LEARN_SECONDS: Final = 5.0
 # Calls whose BYE was lost are repeated for 32 s (64*T1), on a busy machine they start late besides.
 REST_S: Final = 90.0
 # Who has no core when it is its turn is late, and sheds calls that it could have served. Its threads wait for one
@@ -80,8 +83,10 @@ class Run:
 class Result:
     """All runs of one measurement."""
 
-    light: load.Load
+    sustained: load.Load
     runs: list[Run]
+    # How many of `STANDING` calls that were up during the last run ended as they should.
+    undisturbed: int
     shed: dict[str, int]
 
     def ratio(self, run: Run) -> float:
@@ -90,20 +95,21 @@ class Result:
 
     def faults(self) -> list[str]:
         """Why the whole does not count; empty when it does."""
-        light = [f"{self.light.failed} calls of the light load failed"] if self.light.failed else []
-        return light + [f"{run.factor:g} ×: {fault}" for run in self.runs for fault in run.faults()]
+        first = [f"{self.sustained.failed} calls failed at {FIRST_RATE:g}/s"] if self.sustained.failed else []
+        return first + [f"{run.factor:g} ×: {fault}" for run in self.runs for fault in run.faults()]
 
     def figures(self) -> list[Figure]:
         """What is printed."""
-        cost, faults = self.light.cost() * 1e3, self.faults()
+        cost, faults = self.sustained.cost() * 1e3, self.faults()
         last = self.runs[-1]
         verdict = f"INVALID: {'; '.join(faults)}" if faults else f"valid; shed {self.shed}"
         return [
-            Figure("a call costs", "ms of CPU", round(cost, 3), [cost], f"failed {self.light.failed}"),
+            Figure("a call costs", "ms of CPU", round(cost, 3), [cost], f"failed {self.sustained.failed}"),
             *(
                 Figure(f"goodput of a core at {run.factor:g} ×", "calls/s", round(run.goodput, 1), [], run.note())
                 for run in self.runs
             ),
+            Figure(f"of {STANDING} calls up at {last.factor:g} ×, undisturbed", "", self.undisturbed, [], ""),
             Figure(f"goodput at {last.factor:g} × / peak", "×", round(self.ratio(last), 3), [], verdict),
         ]
 
@@ -123,27 +129,55 @@ def measure(directory: Path, *, factors: Sequence[float] = (1, 2, 3), seconds: f
                 )
                 return done, length, usage.waited_seconds(server.process.pid) - waited
 
-            light, sustainable = _learn(lambda rate: run(rate, LIGHT_SECONDS)[0])
-            runs = [Run(factor, factor * sustainable, *run(factor * sustainable, seconds)) for factor in factors]
+            sustained, sustainable = _learn(lambda rate: run(rate, LEARN_SECONDS)[0])
+            runs = [Run(each, each * sustainable, *run(each * sustainable, seconds)) for each in factors[:-1]]
+            with _standing(server, directory, callee, seconds) as standing:
+                rate = factors[-1] * sustainable
+                runs.append(Run(factors[-1], rate, *run(rate, seconds)))
+            undisturbed = standing.successful()
         finally:
             callee.close()
         stats = server.stats()
     finally:
         server.close()
-    return Result(light, runs, {name: count for name, count in stats.items() if name.startswith("app_overload")})
+    return Result(
+        light, runs, undisturbed, {name: count for name, count in stats.items() if name.startswith("app_overload")}
+    )
 
 
 def _learn(run: Callable[[float], load.Load]) -> tuple[load.Load, float]:
-    """The last load in which no call failed, and the rate that its cost allows: many calls cost less each than few."""
-    rate, good = LIGHT_RATE, run(LIGHT_RATE)
-    for _ in range(LIGHT_TRIES):
-        allowed = SUSTAINED_SHARE / good.cost()
-        if not good.failed and abs(allowed - rate) <= NEAR * rate:
-            return good, allowed
-        tried = run(rate if good.failed else allowed)
-        if good.failed or not tried.failed:
-            rate, good = (rate if good.failed else allowed), tried
+    """The load that takes `SUSTAINED_SHARE` of a core, or the last before one in which calls fail; and its rate."""
+    rate, good = FIRST_RATE, run(FIRST_RATE)
+    while not good.failed and good.cpu_s < SUSTAINED_SHARE * LEARN_SECONDS:
+        tried = run(rate * STEP)
+        if tried.failed:
+            break
+        rate, good = rate * STEP, tried
     return good, rate
+
+
+@contextmanager
+def _standing(server: Server, directory: Path, callee: load.Callee, seconds: float) -> Iterator[Sipp]:
+    """Calls that are up before the load comes and hang up when it is over."""
+    rows: list[list[str | int]] = [[user, credentials(user), callee.user, 6000] for user in users(STANDING)]
+    before = server.stats()["calls_answered"]
+    with usage.pinned(usage.cores()[1]):
+        calls = Sipp(
+            directory,
+            "call",
+            target=server.address,
+            port=free_port(),
+            rows=rows,
+            rate=10,
+            calls=STANDING,
+            hold_ms=int((seconds + STANDING / 10 + 5) * 1000),
+        )
+    try:
+        wait_until(lambda: server.stats()["calls_answered"] == before + STANDING, 30, "the standing calls are up")
+        yield calls
+        calls.wait(REST_S)
+    finally:
+        calls.close()
 
 
 def _rest(server: Server) -> None:

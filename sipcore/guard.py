@@ -68,12 +68,13 @@ class Guard:
         self._policy = policy or GuardPolicy()
         self._trusted = tuple(trusted)
         size = self._policy.sources
-        self._buckets: Recent[str, Bucket] = Recent(size)
+        # Buckets are full again after seconds, and then they say nothing: a forged flood needs no more room.
+        self._buckets: Recent[str, Bucket] = Recent(size // 4)
         self._offenders: Recent[str | tuple[str, str], _Offender] = Recent(size)
         self._accounts: Recent[str, Bucket] = Recent(size)
         self._registered: Recent[str, float] = Recent(size)
         self._is_trusted: Recent[str, bool] = Recent(size)
-        self._strays: Recent[str, Bucket] = Recent(size)
+        self._strays: Recent[str, Bucket] = Recent(size // 4)
         self._strangers = Strangers(self._policy.strangers)
 
     def admit(self, source: str, now: float, *, account: str = "", is_first: Callable[[], bool] = _never) -> Admission:

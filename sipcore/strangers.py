@@ -47,7 +47,7 @@ class StrangerPolicy:
     again_after_s: float = 0.4
     again_within_s: float = 32.0
     # Of forged ones there are thousands a second: this is how many seconds a phone's first try is remembered.
-    sources: int = 50_000
+    sources: int = 32_768
 
 
 class Strangers:

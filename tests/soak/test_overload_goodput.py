@@ -26,4 +26,5 @@ def test_goodput_under_three_times_the_load_stays_near_the_peak(tmp_path: Path, 
         if not result.faults():
             break
     assert not result.faults(), "the machine is too busy to say"
+    assert result.undisturbed == overload.STANDING
     assert result.ratio(result.runs[-1]) >= 0.8, result.figures()

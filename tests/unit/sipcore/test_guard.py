@@ -109,7 +109,7 @@ def test_bans_can_be_switched_off_and_forgiven() -> None:
 
 
 def test_memory_is_bounded_and_the_longest_untouched_is_forgotten() -> None:
-    guard = Guard(GuardPolicy(rate=0.0, burst=1.0, sources=3))
+    guard = Guard(GuardPolicy(rate=0.0, burst=1.0, sources=12))
     sources = [f"198.51.100.{index}" for index in range(4)]
     assert [guard.admit(source, 0.0) for source in sources] == [ADMITTED] * 4
     assert guard.admit(sources[3], 0.0) is LIMITED
