@@ -3,10 +3,11 @@
 Goodput is calls that came up and ended well. Overload control refuses new calls with 503 and Retry-After; sipp counts
 those as failed and does not call again, as a phone would.
 
-The machine may be used by others too, so the unit is the server's own CPU: the sustainable rate is where calls
-take `SUSTAINED_SHARE` of a core and none fails, found by loads that grow, and the goodput of a run is the calls that succeed in a second of a core: those offered, or those that a second of CPU made, whichever is less.
-During the last run some calls are up since before, and must not notice.
-A run in which the generator was late, or the server had no core when it was its turn, says INVALID and why.
+The machine may be used by others too, so the unit is the server's own CPU: the sustainable rate is where calls take
+`SUSTAINED_SHARE` of a core and none fails, found by loads that grow, and the goodput of a run is the calls that succeed
+in a second of a core: those offered, or those that a second of CPU made, whichever is less. During the last run some
+calls are up since before, and must not notice. A run in which the generator was late, or the server had no core when
+it was its turn, says INVALID and why.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def measure(directory: Path, *, factors: Sequence[float] = (1, 2, 3), seconds: f
     finally:
         server.close()
     return Result(
-        light, runs, undisturbed, {name: count for name, count in stats.items() if name.startswith("app_overload")}
+        sustained, runs, undisturbed, {name: count for name, count in stats.items() if name.startswith("app_overload")}
     )
 
 
