@@ -53,6 +53,18 @@ ctrl_tcp_listen 127.0.0.1:{control_port}
 """
 
 
+# A camera and a screen that are none.
+VIDEO = """\
+module fakevideo.so
+module vp8.so
+video_source fakevideo,nil
+video_display fakevideo,nil
+video_size 176x144
+video_bitrate 200000
+video_fps 10
+"""
+
+
 def write_tone(path: Path, frequency: float, seconds: float = 60.0) -> None:
     """A 16-bit mono sine at -12 dBFS."""
     time = np.arange(int(seconds * RATE)) / RATE
@@ -105,6 +117,7 @@ class Baresip:
         codecs: Sequence[str] = ("PCMU/8000/1", "PCMA/8000/1"),
         transport: str | None = None,
         host: str = "127.0.0.1",
+        video: bool = False,
     ) -> None:
         self.directory = directory
         self._marked = self._answered = 0
@@ -124,6 +137,7 @@ class Baresip:
                 modules=MODULES,
                 control_port=port + 4,
             )
+            + (VIDEO if video else "")
             + ("prefer_ipv6 yes\n" if ":" in host else "")
             + (f"sip_cafile {trusted}\nsip_verify_server yes\n" if trusted is not None else "")
         )
