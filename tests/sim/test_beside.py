@@ -12,7 +12,7 @@ from pylibsrtp import Policy, Session
 
 from media import Engine, NoPortsLeftError, Port
 from sipcore.sdp import Direction
-from tests.sim.beside_phones import FAX, H264, TEXT, VIDEO, Mode, Pair, streams
+from tests.sim.beside_phones import FAX, H264, PASSWORD, TEXT, VIDEO, Mode, Pair, streams
 from voipat import SrtpRules
 from voipat.events import CallEnded
 
@@ -217,3 +217,18 @@ def every_port(engine: Engine) -> Iterator[Port]:
     with suppress(NoPortsLeftError):
         while True:
             yield engine.open_port("127.0.0.1", ssrc=1, sequence=1, timestamp=1)
+
+
+def test_after_a_transfer_the_audio_goes_on_without_the_video() -> None:
+    with Pair(VIDEO, H264) as pair:
+        carol = pair.world.phone("sip:c@example.com", password=PASSWORD).register(refresh=False)
+        carol.answers()
+        pair.after(0.5)
+        pair.answered.refer("sip:c@example.com")
+        pair.after(3.0)
+        assert carol.received and carol.received[0].was_answered and not pair.call.is_over
+        pair.a.says(pair.towards(pair.alice, "video"), FRAME)
+        pair.after(0.2)
+        assert pair.b.heard == []
+        pair.call.hears(carol.tone)
+        pair.hang_up()
