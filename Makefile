@@ -39,7 +39,8 @@ OUTCOMES := build/interop.jsonl
 interop: dev peers bench-peers peer-asterisk  ## every peer, transport and feature; writes the table docs/interop.md
 	@$(PY) -m pip install -q -e '.[interop]' --no-build-isolation
 	@rm -f $(OUTCOMES)
-	@$(PY) -m pytest tests/interop -m interop --outcomes $(OUTCOMES); $(PY) tools/interop_table.py $(OUTCOMES)
+	@status=0; $(PY) -m pytest tests/interop -m interop --outcomes $(OUTCOMES) || status=$$?; \
+		$(PY) tools/interop_table.py $(OUTCOMES) || status=1; exit $$status
 
 interop-asterisk: dev peers peer-asterisk  ## Asterisk 22 as trunk and as PBX of phones (root; not in `make test`)
 	@$(PY) -m pytest tests/interop/test_asterisk.py --outcomes $(OUTCOMES).asterisk

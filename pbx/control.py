@@ -15,7 +15,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from pathlib import Path
 
 from pbx.logs import trace_of
@@ -56,10 +56,14 @@ class NotRunningError(ControlError):
 
 
 class ControlServer:
-    """Serves `commands` on the control socket of a data directory whose lock the caller holds."""
+    """Serves `commands` on the control socket of a data directory whose lock the caller holds.
 
-    def __init__(self, data: Path, commands: Mapping[str, Command]) -> None:
+    Those of `end_with_asker` are cancelled when who asked goes away; the others go on to their end.
+    """
+
+    def __init__(self, data: Path, commands: Mapping[str, Command], *, end_with_asker: Collection[str] = ()) -> None:
         self._data = data
+        self._end_with_asker = frozenset(end_with_asker)
         self._commands = dict(commands)
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -129,8 +133,9 @@ class ControlServer:
                 line = await reader.readline()
             if not line:
                 return
-            command, arguments = self._request(line)
-            count = await self._send_rows(writer, command(arguments))
+            name, arguments = self._request(line)
+            sending = self._send_rows(writer, self._commands[name](arguments))
+            count = await (_while_there(reader, sending) if name in self._end_with_asker else sending)
             await _send(writer, {"end": count})
         except (ControlError, ValueError) as error:
             status = error.exit_status if isinstance(error, ControlError) else 2
@@ -141,17 +146,16 @@ class ControlServer:
             logger.exception("control command failed")
             await _send(writer, {"error": f"internal error, trace {trace_of(error)} in the log", "exit": 1})
 
-    def _request(self, line: bytes) -> tuple[Command, Arguments]:
+    def _request(self, line: bytes) -> tuple[str, Arguments]:
         try:
             request = json.loads(line)
         except ValueError as error:
             raise ControlError("the request is not JSON", exit_status=2) from error
         if not isinstance(request, dict) or not isinstance(request.get("command"), str):
             raise ControlError("the request names no command", exit_status=2)
-        command = self._commands.get(request["command"])
-        if command is None:
+        if request["command"] not in self._commands:
             raise ControlError(f"this daemon has no command {request['command']!r}", exit_status=2)
-        return command, {name: value for name, value in request.items() if name != "command"}
+        return request["command"], {name: value for name, value in request.items() if name != "command"}
 
     async def _send_rows(self, writer: asyncio.StreamWriter, rows: AsyncIterator[Row]) -> int:
         count = 0
@@ -162,6 +166,20 @@ class ControlServer:
                 await _drained(writer)
                 await asyncio.sleep(0)  # calls go first: a listing of everything gives way after each hundred
         return count
+
+
+async def _while_there(reader: asyncio.StreamReader, work: Coroutine[object, object, int]) -> int:
+    """What `work` comes to; cancelled when the client hangs up. Raises: ConnectionResetError."""
+    working, going = asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))
+    try:
+        await asyncio.wait((working, going), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ConnectionResetError("who asked is gone")
+        return working.result()
+    finally:
+        for each in (working, going):
+            each.cancel()
+        await asyncio.gather(working, going, return_exceptions=True)
 
 
 def request(data: Path, command: str, arguments: Arguments, *, timeout: float | None = CLIENT_TIMEOUT) -> Iterator[Row]:

@@ -182,7 +182,7 @@ class Daemon:
         self._tls = self._load_tls()
         self._store = self._open_store()
         # Ended in the reverse order: the socket goes while the directory is ours, who waits is told when it is free.
-        self._control = ControlServer(server.data, commands_of(self))
+        self._control = ControlServer(server.data, commands_of(self), end_with_asker=("call",))
         stack.push_async_callback(self._control.close)
         stack.callback(self._ended.set)
         stack.push_async_callback(self._close_store)

@@ -82,7 +82,8 @@ class TrunkWatch:
         # The task that waits ends with the transaction at the latest.
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
-                return await self._app.ask(Request("OPTIONS", _address(config), [("From", f"<sip:{config.domain}>")]))
+                us = f"<{Uri('sip', None, config.domain)}>"
+                return await self._app.ask(Request("OPTIONS", _address(config), [("From", us)]))
         return None
 
     # REGISTER

@@ -107,6 +107,12 @@ def test_without_any_trunk_in_service_the_call_is_refused_within_a_second(
         assert len(asked) < 12 * 12, "no storm while it was silent"
 
 
+def test_a_trunk_whose_domain_is_an_ipv6_address_is_asked(seed: int) -> None:
+    with TrunkOffice([trunk("one", options_s=30.0, domain="2001:db8::7")], seed=seed) as office:
+        office.world.run(until=60.0)
+        assert (office.trunks.status()[0]["state"], office.trunks.status()[0]["last"]) == ("in", "answered")
+
+
 def test_a_full_trunk_is_passed_over(seed: int) -> None:
     with TrunkOffice([trunk("one", priority=1, max_calls=1), trunk("two", priority=2)], seed=seed) as office:
         for carrier in office.carriers.values():

@@ -201,3 +201,34 @@ def test_closing_cuts_off_a_client_whose_command_never_ends(tmp_path: Path) -> N
             await pending
 
     asyncio.run(conversation())
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_command_may_end_with_who_asked(tmp_path: Path, ends: bool) -> None:
+    async def conversation() -> str:
+        going, told = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+        async def rings(arguments: Arguments) -> AsyncIterator[Row]:
+            yield {"state": "ringing"}
+            try:
+                await going.wait()
+            except asyncio.CancelledError:
+                told.set_result("cancelled")
+                raise
+            told.set_result("went on")
+
+        server = ControlServer(tmp_path, {"call": rings}, end_with_asker=("call",) if ends else ())
+        await server.start()
+        reader, writer = await asyncio.open_unix_connection(tmp_path / control.SOCKET_NAME)
+        writer.write(b'{"command": "call"}\n')
+        if not ends:
+            await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        if not ends:
+            going.set()
+        result = await asyncio.wait_for(told, 20)
+        await server.close()
+        return str(result)
+
+    assert asyncio.run(conversation()) == ("cancelled" if ends else "went on")
