@@ -405,20 +405,14 @@ def _drain(options: argparse.Namespace) -> int:
 
 def _call(options: argparse.Namespace) -> int:
     wanted = {**_given(options, "caller", "target", "tenant"), "timeout": options.timeout}
-    identifier = ""
-    try:
-        for row in _rows(options, wanted, timeout=options.timeout + control.CLIENT_TIMEOUT):
-            identifier = str(row.get("id"))
-            if options.json:
-                print(output.json_line(row), flush=True)
-            elif row.get("state") == "ringing":
-                print(f"{options.caller} rings, call {identifier}", flush=True)
-            else:
-                print(f"{options.caller} has answered and is led to {options.target}", flush=True)
-    except KeyboardInterrupt:
-        if identifier:
-            list(control.request(_data_directory(options), "hangup", {"id": identifier}))
-        raise
+    # The daemon gives the call up when we go away: Ctrl-C needs nothing more.
+    for row in _rows(options, wanted, timeout=options.timeout + control.CLIENT_TIMEOUT):
+        if options.json:
+            print(output.json_line(row), flush=True)
+        elif row.get("state") == "ringing":
+            print(f"{options.caller} rings, call {row.get('id')}", flush=True)
+        else:
+            print(f"{options.caller} has answered and is led to {options.target}", flush=True)
     return OK
 
 
