@@ -41,7 +41,6 @@ from pbx.errors import ConfigError, StartError
 from pbx.event_log import EventLog
 from pbx.flows.hear_messages import hear_messages
 from pbx.flows.leave_message import leave_message
-from pbx.huge_pages import HugePages
 from pbx.lamps import Lamps
 from pbx.listeners import ListeningNetwork
 from pbx.logs import LogSession
@@ -169,7 +168,6 @@ class Daemon:
         async with AsyncExitStack() as stack:
             await self._start(stack, loop)
             stack.callback(Collector(loop).close)
-            stack.callback(HugePages(loop).close)
             _say(f"ready in {_seconds_since_process_start():.2f} s")
             logger.info("ready", extra={"version": __version__, "pid": os.getpid()})
             await self._until_stopped()
