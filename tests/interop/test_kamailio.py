@@ -175,6 +175,9 @@ def test_kamailio_as_carrier(tmp_path: Path, stack: ExitStack, outcomes: Outcome
         hold_and_resume(outside, alice)
     with row("blind transfer"):
         transfer_blind(office, alice, outside, bob)
+    with row("attended transfer"):
+        office.connect(outside, alice, "+12025550101")
+        transfer_attended(office, alice, outside, bob)
 
 
 def test_a_trunk_by_mutual_tls(tmp_path: Path, stack: ExitStack) -> None:
