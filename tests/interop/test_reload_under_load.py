@@ -54,6 +54,7 @@ def test_no_call_fails_while_the_configuration_is_reloaded(tmp_path: Path, soak:
                 refused = reload(server)
                 assert bool(refused) == (number % 3 == 2), refused
                 assert not refused or (f"{config}:" in refused and "ring_s" in refused)
+            wait_until(lambda: len(server.rows("cdr", "--limit", "100000")) > rate, 60, "a second's calls ended")
         finally:
             caller.process.signal(signal.SIGUSR1)  # sipp begins no more calls and ends with the last
             caller.wait(60)
