@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Final
 
 from bench.rig import load, usage
-from bench.rig.extensions import users
 from bench.rig.figures import Figure
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
-from bench.rig.sipp import Sipp, credentials
+from bench.rig.sipp import Sipp
 from bench.signalling import started, target_of
 
 STANDING: Final = 20
@@ -160,7 +159,6 @@ def _learn(run: Callable[[float], load.Load]) -> tuple[load.Load, float]:
 @contextmanager
 def _standing(server: Server, directory: Path, callee: load.Callee, seconds: float) -> Iterator[Sipp]:
     """Calls that are up before the load comes and hang up when it is over."""
-    rows: list[list[str | int]] = [[user, credentials(user), callee.user, 6000] for user in users(STANDING)]
     before = server.stats()["calls_answered"]
     with usage.pinned(usage.cores()[1]):
         calls = Sipp(
@@ -168,7 +166,7 @@ def _standing(server: Server, directory: Path, callee: load.Callee, seconds: flo
             "call",
             target=server.address,
             port=free_port(),
-            rows=rows,
+            rows=load.callers(STANDING, callee),
             rate=10,
             calls=STANDING,
             hold_ms=int((seconds + STANDING / 10 + 5) * 1000),

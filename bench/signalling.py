@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.rig import load, usage
-from bench.rig.extensions import EXTENSIONS, many_extensions, users
+from bench.rig.extensions import EXTENSIONS, many_extensions
 from bench.rig.figures import Figure, evidence, median
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
-from bench.rig.sipp import Sipp, credentials
+from bench.rig.sipp import Sipp
 
 
 def target_of(server: Server) -> load.Target:
@@ -63,13 +63,12 @@ def memory_per_call(directory: Path, *, count: int = 500) -> float:
 
 def kb_of_calls(server: Server, directory: Path, callee: load.Callee, count: int) -> float:
     before = server.resident_kb()
-    callers: list[list[str | int]] = [[user, credentials(user), callee.user, 6000] for user in users(200)]
     calling = Sipp(
         directory,
         "call",
         target=server.address,
         port=free_port(),
-        rows=callers,
+        rows=load.callers(200, callee),
         rate=100,
         calls=count,
         hold_ms=20_000,

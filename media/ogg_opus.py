@@ -78,11 +78,11 @@ class _Reading:
                 serial = page.serial
             if page.serial != serial:
                 continue  # a stream beside it
-            *whole, last = page.pieces or (b"",)
-            packets = [*whole] if page.is_open else [*whole, last] if page.pieces else []
+            packets = list(page.pieces)
+            last = packets.pop() if page.is_open else b""
             if held and packets:
                 packets[0], held = held + packets[0], b""
-            held += last if page.is_open else b""
+            held += last
             if len(held) > MAX_PACKET and self._headers == 2:
                 raise PromptCorruptError(self._source, "a packet without end")
             self._take(packets, page)
@@ -179,6 +179,8 @@ class OpusWriter:
         """Raises: OSError, CodecMissingError. A file of that name is replaced."""
         self.form: Final = form
         self._encoder = _Encoder(form.rate, form.channels)
+        self._count: Final = form.rate * _FRAME_MS // 1000  # of frames in a packet
+        self._size: Final = self._count * form.frame_bytes
         self._serial = int.from_bytes(os.urandom(4), "little")
         self._number = 0
         self._rest = bytearray()
@@ -201,11 +203,9 @@ class OpusWriter:
         """Whole frames. Raises: OSError."""
         self._rest += samples
         self._frames += len(samples) // self.form.frame_bytes
-        count = self.form.rate * _FRAME_MS // 1000
-        size = count * self.form.frame_bytes
-        while len(self._rest) >= size:
-            self._add(bytes(self._rest[:size]), count)
-            del self._rest[:size]
+        while len(self._rest) >= self._size:
+            self._add(bytes(self._rest[: self._size]))
+            del self._rest[: self._size]
             if len(self._packets) == _PACKETS_A_PAGE:
                 self._flush()
 
@@ -217,11 +217,10 @@ class OpusWriter:
         if self._file.closed:
             return
         try:
-            count = self.form.rate * _FRAME_MS // 1000
             # The encoder is behind by its lookahead: that much more must be asked of it.
             wanted = self._frames + self._encoder.lookahead * self.form.rate // RATE
             while self._encoded < wanted or not self._packets:
-                self._add(bytes(self._rest).ljust(count * self.form.frame_bytes, b"\0"), count)
+                self._add(bytes(self._rest).ljust(self._size, b"\0"))
                 self._rest.clear()
             granule = self._encoder.lookahead + self._frames * RATE // self.form.rate
             self._write_page(self._packets, flags=LAST, granule=granule)
@@ -233,9 +232,9 @@ class OpusWriter:
         self._encoder.close()
         self._file.close()
 
-    def _add(self, frame: bytes, count: int) -> None:
-        self._packets.append(self._encoder.encode(frame, count))
-        self._encoded += count
+    def _add(self, frame: bytes) -> None:
+        self._packets.append(self._encoder.encode(frame, self._count))
+        self._encoded += self._count
 
     def _flush(self) -> None:
         self._write_page(self._packets, flags=0, granule=self._encoded * RATE // self.form.rate)

@@ -27,6 +27,11 @@ _CARRIED: Final = frozenset(
 _FAX: Final = "t38"
 
 
+def is_udptl(stream: MediaDescription) -> bool:
+    """Whether it is UDPTL (T.38 annex D), which has no payload types, directions, RTCP or keys."""
+    return stream.proto.lower() == "udptl"
+
+
 def kind_of(stream: MediaDescription) -> Kind | None:
     """What it is, when it can be carried at all: RTP, or T.38 over UDPTL, with a port."""
     if not stream.port or stream.port_count != 1:
@@ -35,7 +40,7 @@ def kind_of(stream: MediaDescription) -> Kind | None:
         return "video"
     if stream.media == "text" and stream.proto in PROTOS:
         return "text"
-    if stream.media == "image" and stream.proto.lower() == "udptl" and stream.formats[0].lower() == "t38":
+    if stream.media == "image" and is_udptl(stream) and stream.formats[0].lower() == _FAX:
         return "image"
     return None
 
@@ -67,7 +72,7 @@ def written_on(
 ) -> MediaDescription:
     """The other dialog's stream, with our port, transport and keys."""
     carried = [each for each in stream.attributes if each.name in _CARRIED or each.name.lower().startswith(_FAX)]
-    towards = () if proto.lower() == "udptl" else (Attribute(direction.value),)
+    towards = () if is_udptl(stream) else (Attribute(direction.value),)
     bandwidth = tuple(line for line in stream.lines if line.type == "b")
     return MediaDescription(
         stream.media, port, proto, stream.formats, attributes=(*carried, *extra, *towards), lines=bandwidth
@@ -76,7 +81,7 @@ def written_on(
 
 def limited_to(stream: MediaDescription, offered: MediaDescription) -> MediaDescription | None:
     """The part of an answer that this offer has, under the same numbers; None when nothing is left (RFC 3264 §6.1)."""
-    if stream.proto.lower() == "udptl":
+    if is_udptl(stream):
         return stream
     theirs = {each.payload_type: each for each in offered.rtp_formats}
     kept = {
@@ -106,7 +111,7 @@ def has_all_of(offered: MediaDescription, agreed: MediaDescription) -> bool:
 def remote_of(description: SessionDescription, stream: MediaDescription) -> tuple[Address, Address]:
     """Where its packets and its RTCP go. Raises: NegotiationError."""
     remote = stream_address(description, stream)
-    return remote, remote if stream.proto.lower() == "udptl" else stream_rtcp(stream, remote)
+    return remote, remote if is_udptl(stream) else stream_rtcp(stream, remote)
 
 
 def profile_of(offered: MediaDescription, proto: str) -> str:

@@ -293,18 +293,13 @@ def check_offer(offer: SessionDescription, local: LocalSecurity | None) -> None:
     index, _ = _choose_stream(offer, 0, local)
     stream = offer.media[index]
     _checked_formats(stream)
-    _remote_rtcp(stream, _remote(offer.connection_of(stream), stream.port))
+    stream_rtcp(stream, stream_address(offer, stream))
     _ptime(stream, PTIME_MS[0])
 
 
 def stream_address(description: SessionDescription, stream: MediaDescription) -> Address:
     """Where the stream is to be sent. Raises: NegotiationError."""
     return _remote(description.connection_of(stream), stream.port)
-
-
-def stream_rtcp(stream: MediaDescription, remote: Address) -> Address:
-    """Where its RTCP is to be sent (RFC 3605). Raises: NegotiationError."""
-    return _remote_rtcp(stream, remote)
 
 
 def find_format(formats: Sequence[RtpFormat], wanted: RtpFormat) -> RtpFormat | None:
@@ -427,13 +422,13 @@ def _negotiated(
     if not codecs:
         raise NegotiationError("no codec in common")
     companions = [pair for pair in pairs if pair.send.name.lower() in ("cn", "red")]
-    remote = _remote(theirs.connection_of(stream), stream.port)
+    remote = stream_address(theirs, stream)
     direction = theirs.direction_of(stream)
     if _is_unspecified(remote.host):
         direction = direction.on_hold
     return NegotiatedAudio(
         remote=remote,
-        remote_rtcp=_remote_rtcp(stream, remote),
+        remote_rtcp=stream_rtcp(stream, remote),
         formats=(*codecs, *companions),
         telephone_event=_telephone_event(pairs, codecs[0].send.clock_rate),
         direction=local.direction.limited_to(direction.reversed),
@@ -479,8 +474,8 @@ def _is_unspecified(host: str) -> bool:
     return host == "0.0.0.0" or host == "::"
 
 
-def _remote_rtcp(stream: MediaDescription, remote: Address) -> Address:
-    """RFC 3605; without the attribute the next port."""
+def stream_rtcp(stream: MediaDescription, remote: Address) -> Address:
+    """Where its RTCP is to be sent: RFC 3605, without the attribute the next port. Raises: NegotiationError."""
     value = stream.attribute("rtcp")
     if value is None:
         return Address(remote.host, min(remote.port + 1, 65535))

@@ -197,9 +197,8 @@ class Gate:
         kind = Kind.CALL if is_trunk else self._kind(request, flow, now)
         if kind is None or overload.admits(kind):
             return None
-        guard = self.guard
-        is_told = is_trunk or kind is Kind.KNOWN_CALL or guard is None
-        if not is_told and guard is not None and guard.leaves_waiting(flow.remote.host, now):
+        is_told = is_trunk or kind is Kind.KNOWN_CALL
+        if not is_told and self.guard is not None and self.guard.leaves_waiting(flow.remote.host, now):
             # A refusal costs nearly what a challenge does: who sends a flood gets some, not one for each.
             return Drop("overload_unanswered")
         retry = ("Retry-After", str(overload.retry_after()))

@@ -376,11 +376,8 @@ def target_of(binding: Binding) -> Target:
     uri = Uri.parse(binding.contact)
     if uri.headers:
         uri = uri.replace(headers={})
-    return Target(uri, flow_to(binding, uri), _user_of(binding), binding.path, user_agent=binding.user_agent)
-
-
-def _user_of(binding: Binding) -> str:
-    return binding.aor.partition(":")[2].partition("@")[0]
+    user = binding.aor.partition(":")[2].partition("@")[0]
+    return Target(uri, flow_to(binding, uri), user, binding.path, user_agent=binding.user_agent)
 
 
 def flow_to(binding: Binding, uri: Uri) -> Flow:

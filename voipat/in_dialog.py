@@ -288,8 +288,7 @@ def _take_change(
         return
     change = _Change(call, media, other, other.media, event, offer)
     change.may_decline = is_same_audio and not media.beside.is_fax
-    body = other.media.offer(offered_formats(offer), wanted.direction.reversed, media.beside.wanted(offer))
-    _send_change(call, other, other.media, event, change, body)
+    change.send(other.media.offer(offered_formats(offer), wanted.direction.reversed, media.beside.wanted(offer)))
 
 
 def _take_fax(call: Call, media: MediaLeg, event: RequestReceived, offer: SessionDescription) -> None:
@@ -312,18 +311,7 @@ def _take_fax(call: Call, media: MediaLeg, event: RequestReceived, offer: Sessio
     except NegotiationError:
         call.switch.exchange.refuse(event, reasons.CHANGE_REFUSED)
         return
-    _send_change(call, other, other.media, event, change, body)
-
-
-def _send_change(
-    call: Call, other: Call, media: MediaLeg, event: RequestReceived, change: _Change, body: bytes
-) -> None:
-    assert other.leg.dialog is not None, "looked at before"
-    try:
-        call.switch.exchange.send_in_dialog(change, other.leg.dialog, "INVITE", (*change_headers(other), SDP), body)
-    except LocalProtocolError:
-        media.offer_refused()
-        call.switch.exchange.refuse(event, reasons.CHANGE_PENDING)
+    change.send(body)
 
 
 def change_headers(call: Call) -> tuple[tuple[str, str], ...]:
@@ -429,6 +417,16 @@ class _Change:
         self._offer = offer
         # Whether the audio stays as it is: a side that refuses the rest is no reason to refuse it all.
         self.may_decline = False
+
+    def send(self, body: bytes) -> None:
+        """Offer it to the other side, whose dialog is there."""
+        exchange, dialog = self._call.switch.exchange, self._other.leg.dialog
+        assert dialog is not None, "looked at before"
+        try:
+            exchange.send_in_dialog(self, dialog, "INVITE", (*change_headers(self._other), SDP), body)
+        except LocalProtocolError:
+            self._other_media.offer_refused()
+            exchange.refuse(self._event, reasons.CHANGE_PENDING)
 
     def on_response(self, event: ResponseReceived) -> None:
         """The other side's answer becomes ours."""

@@ -175,6 +175,11 @@ class Callee:
         self.sipp.close()
 
 
+def callers(count: int, callee: Callee) -> list[list[str | int]]:
+    """What sipp calls with: so many users of ours, each with its password, to this phone."""
+    return [[user, credentials(user), callee.user, 6000] for user in users(count)]
+
+
 def calls(
     directory: Path,
     target: Target,
@@ -187,12 +192,11 @@ def calls(
     scenario: str = "call",
 ) -> Load:
     """Digest INVITE, 180, 200, ACK, BYE to one phone; without a server straight to it and without digest."""
-    rows: list[list[str | int]] = [[user, credentials(user), callee.user, 6000] for user in users(200)]
     return drive(
         directory,
         scenario if target.address else "call_open",
         target=target,
-        rows=rows,
+        rows=callers(200, callee),
         rate=rate,
         count=count,
         hold_ms=hold_ms,

@@ -205,6 +205,23 @@ def hold_and_resume(holder: Linphone, held: Linphone, *, told: bool = True) -> N
     talk(holder, held)
 
 
+def hold_shown(holder: Phone, held: Linphone) -> None:
+    """The held phone sees both; the holder's word is not asked."""
+    holder.hold()
+    held.wait_for("PausedByRemote")
+    holder.resume()
+    held.wait_talking()
+
+
+def call_back(office: Office, callee: Phone, caller: Phone) -> None:
+    """The two talk, the caller hangs up, and its callee calls it: they talk again."""
+    talk(callee, caller)
+    caller.hang_up()
+    callee.wait_no_call()
+    office.connect(callee, caller)
+    talk(callee, caller)
+
+
 def flow_of(phone: Linphone) -> str:
     """The first lines of what it sent and took, in order."""
     return "\n".join(re.findall(r"^(?:SIP/2\.0 \d+ .*|[A-Z]+ sip:.* SIP/2\.0)\r?$", phone.log(), re.M))

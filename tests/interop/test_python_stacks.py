@@ -12,7 +12,7 @@ from bench.rig.processes import wait_until
 from tests.interop.aiosipua_phone import Aiosipua
 from tests.interop.linphone import Linphone
 from tests.interop.outcomes import AIOSIPUA, SIPPY, Outcomes
-from tests.interop.phones import FREQUENCIES, Office, hears, talk, transfer_blind
+from tests.interop.phones import FREQUENCIES, Office, call_back, hears, hold_shown, talk, transfer_blind
 from tests.interop.sippy_phone import Sippy
 
 # What these libraries leave open is their own matter.
@@ -41,16 +41,9 @@ def test_aiosipua(tmp_path: Path, stack: ExitStack, outcomes: Outcomes, transpor
         phone.wait_registered()
     with row("call"):
         office.connect(bob, alice)
-        talk(alice, bob)
-        bob.hang_up()
-        alice.wait_no_call()
-        office.connect(alice, bob)
-        talk(alice, bob)
+        call_back(office, alice, bob)
     with row("hold"):
-        alice.hold()
-        bob.wait_for("PausedByRemote")
-        alice.resume()
-        bob.wait_talking()
+        hold_shown(alice, bob)
         talk(alice, bob)
     with row("blind transfer"):
         transfer_blind(office, alice, bob, carol)
@@ -95,16 +88,9 @@ def test_sippy(tmp_path: Path, stack: ExitStack, outcomes: Outcomes, transport: 
     with row("call"):
         alice.answer()
         bob.wait_talking()
-        talk(alice, bob)
-        bob.hang_up()
-        alice.wait_no_call()
-        office.connect(alice, bob)
-        talk(alice, bob)
+        call_back(office, alice, bob)
     with row("hold"):
-        alice.hold()
-        bob.wait_for("PausedByRemote")
-        alice.resume()
-        bob.wait_talking()
+        hold_shown(alice, bob)
         talk(alice, bob)
     with row("blind transfer"):
         transfer_blind(office, alice, bob, carol)

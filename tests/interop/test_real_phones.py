@@ -22,6 +22,7 @@ from tests.interop.phones import (
     flow_of,
     hears,
     hold_and_resume,
+    hold_shown,
     talk,
     transfer_attended,
     transfer_blind,
@@ -173,10 +174,7 @@ def test_baresip_calls_holds_and_transfers(offices: Offices, outcomes: Outcomes,
         office.connect(alice, bob)
         talk(alice, bob)
     with row("hold"):
-        alice.hold()
-        bob.wait_for("PausedByRemote")
-        alice.resume()
-        bob.wait_talking()
+        hold_shown(alice, bob)
         hears(bob, FREQUENCIES["1001"])
     with row("blind transfer"):
         transfer_blind(office, alice, bob, carol)
