@@ -10,10 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from voipat import Rejected, reasons
 from voipat.reasons import Reason
+
+if TYPE_CHECKING:
+    from pbx.tenants import ExtensionConfig
 
 Key = tuple[str, ...]
 SERVER: Final[Key] = ()
@@ -79,3 +82,10 @@ class Admission:
     def extension(self, tenant: str, number: str, limit: int | None, refusal: Reason) -> AbstractContextManager[None]:
         """One call of an extension, as caller or callee. Raises: Rejected."""
         return self.places(Limit((tenant, "extension", number), limit, refusal))
+
+    def callee(self, tenant: str, extension: ExtensionConfig) -> AbstractContextManager[None]:
+        """One call to an extension, which may be busy before it is full. Raises: Rejected."""
+        level = extension.busy_level
+        if level is not None and self.calls_of(tenant, extension.number) >= level:
+            raise Rejected(reasons.BUSY_LEVEL)
+        return self.extension(tenant, extension.number, extension.max_calls, reasons.CALLEE_LIMIT)

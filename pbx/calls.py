@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Final, Protocol
 
 from pbx.admission import SERVER, Admission, Limit
@@ -24,11 +25,11 @@ from pbx.pace import Pace
 from pbx.prompts import Prompts
 from pbx.routing import route
 from pbx.tenant_state import LiveState
-from pbx.tenants import ExtensionConfig, TenantConfig
+from pbx.tenants import TenantConfig
 from pbx.trunk_config import TrunkConfig
 from sipcore.entropy import SystemEntropy
 from sipcore.uri import Uri
-from voipat import App, Call, Rejected, TrunkIdentity, reasons
+from voipat import App, Call, Placed, Rejected, TrunkIdentity, reasons
 from voipat.connected import Connected
 
 # What a caller who hides is called by phones and carriers (RFC 3323 §4.1.1.3).
@@ -121,7 +122,7 @@ class Switchboard:
             return None
         return connected_with(directory.tenant(leg.tenant), trunk, other)
 
-    def on_redirect(self, leg: Call, contacts: Sequence[Uri]) -> list[str]:
+    def on_redirect(self, leg: Call, contacts: Sequence[Uri]) -> list[Placed]:
         """The extensions that a 3xx of an extension's phone leads to; the flows do the rest, or nobody does."""
         directory = self._directory.current
         if not directory.serves(leg.tenant):
@@ -132,12 +133,7 @@ class Switchboard:
         state = self.state.tenant(leg.tenant)
         found = moved_to(directory, leg, extension, contacts, hops=0, state=state)
         wanted = [each.target.extension for each in found if isinstance(each.target, ToExtension)]
-        return [each.number for each in wanted if self._takes_another(leg.tenant, each)]
-
-    def _takes_another(self, tenant: str, extension: ExtensionConfig) -> bool:
-        """Whether an extension has room for a call that it gets by a 3xx; whoever answers it takes a place."""
-        calls = self.admission.calls_of(tenant, extension.number)
-        return all(most is None or calls < most for most in (extension.max_calls, extension.busy_level))
+        return [Placed(each.number, partial(self.admission.callee, leg.tenant, each)) for each in wanted]
 
     @contextmanager
     def _admitted(self, call: Call, caller: str) -> Iterator[None]:

@@ -35,6 +35,7 @@ from voipat.originating import Origination
 from voipat.presence import Presence
 from voipat.proxy import Decision, Forward, Proxy, ProxyRequest, Reject, to_registered
 from voipat.reasons import Reason
+from voipat.redirecting import Placed
 from voipat.registrar import Registrar, RegistrarPolicy
 from voipat.security import SrtpRules
 from voipat.speech import Clock, Date, Digits, Duration, Letters, Money, Number, PromptSet
@@ -90,6 +91,7 @@ __all__ = [
     "Number",
     "Origination",
     "PasswordAccounts",
+    "Placed",
     "Presence",
     "Pressed",
     "PromptCorruptError",

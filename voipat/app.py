@@ -123,9 +123,10 @@ class App:
     its Record-Route, and the same one after a restart keeps the dialogs of before.
     `on_refer`: asked with the phone's call and the target when a phone transfers; a Reason refuses. `on_replaces`:
     asked with the new call and the one whose place it wants (pickup, attended transfer); a Reason refuses.
-    `on_redirect`: asked with the leg to a phone that answered 3xx and its contacts, best first; whom to ring instead.
-    Without it, those contacts that are users of the leg's own tenant. `on_connected`: asked with a leg and the one that
-    it is joined with; whom its peer is told to talk with, None for nobody.
+    `on_redirect`: asked with the leg to a phone that answered 3xx and its contacts, best first; whom to ring instead,
+    as `Placed` when that takes a place somewhere. Without it, those contacts that are users of the leg's own tenant.
+    `on_connected`: asked with a leg and the one that it is joined with; whom its peer is told to talk with, None for
+    nobody.
     """
 
     _on_bridge: BridgeHandler | None = None

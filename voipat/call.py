@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Coroutine, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from enum import Enum
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -920,6 +920,10 @@ class Call:
             self._mark_answered()
             if since is not None:
                 self.answered, self._answered_now = since.answered, since._answered_now
+
+    def take_place(self) -> ExitStack:
+        """What was taken for it by `Placed`, when a 3xx led to it: from now on whoever asks gives it back."""
+        return ExitStack() if self.fork is None else self.fork.take_place(self)
 
     @property
     def attempted(self) -> int:

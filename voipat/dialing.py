@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,7 @@ from voipat.legs import SDP, InboundLeg, OutboundLeg
 from voipat.location import Binding
 from voipat.outcomes import best_refusal, reason_of_negotiation
 from voipat.reasons import Reason
-from voipat.redirecting import MAX_CONTACTS, MAX_FOLLOWED, targets_of
+from voipat.redirecting import MAX_CONTACTS, MAX_FOLLOWED, Placed, targets_of
 from voipat.waiting import tell_taken
 
 if TYPE_CHECKING:
@@ -117,6 +118,19 @@ def added_headers(headers: Sequence[tuple[str, str]]) -> Headers:
     return tuple(headers)
 
 
+class _Shared:
+    """A place that several attempts hold together: the last one gives it back."""
+
+    def __init__(self, place: ExitStack, holders: int) -> None:
+        self._place = place
+        self._holders = holders
+
+    def give_back(self) -> None:
+        self._holders -= 1
+        if not self._holders:
+            self._place.close()
+
+
 class Fork:
     """The attempts of one `dial`."""
 
@@ -131,9 +145,11 @@ class Fork:
         self._others: dict[Call, tuple[Target, ...]] = {}
         self._refusals: list[tuple[Reason, str]] = []
         # Contacts of 3xx to be tried when this one fails, what was tried at all, and how many of them by 3xx.
-        self._next: dict[Call, tuple[DialTarget, ...]] = {}
+        self._next: dict[Call, tuple[DialTarget | Placed, ...]] = {}
         self._tried: set[tuple[str, Flow | None]] = set()
         self._followed = 0
+        # What the targets of 3xx take for as long as a phone of theirs has the call.
+        self._places: dict[Call, ExitStack] = {}
         # Where those are who were redirected in vain.
         self.moved_to: tuple[Uri, ...] = ()
         self._waiter: asyncio.Future[None] | None = None
@@ -213,73 +229,99 @@ class Fork:
         self._cancel_all(reasons.COMPLETED_ELSEWHERE)
         self._wake_when_done()
 
+    def take_place(self, attempt: Call) -> ExitStack:
+        """What a call that a 3xx led to has taken; whoever asks gives it back."""
+        return self._places.pop(attempt, None) or ExitStack()
+
     def ended(self, attempt: Call) -> None:
         """A phone refused, or the attempt was cancelled."""
         self._caller.release(attempt)
-        if attempt not in self._open:
-            return
-        self._open.remove(attempt)
+        with self.take_place(attempt) as place:
+            if attempt in self._open:
+                self._open.remove(attempt)
+                self._go_on(attempt, place)
+                self._wake_when_done()
+
+    def _go_on(self, attempt: Call, place: ExitStack) -> None:
+        """Try what is left to try after this attempt."""
         others = self._others.pop(attempt, ())
         if others and attempt.outcome is not None and attempt.outcome.reason is reasons.UNREACHABLE:
-            self._try(replace(others[0], others=others[1:]))
-            self._wake_when_done()
+            again = self._try(replace(others[0], others=others[1:]))
+            if again is not None:
+                self._places[again] = place.pop_all()
             return
         assert attempt.outcome is not None, "an ended call has its outcome"
         waiting = self._next.pop(attempt, ())
-        goes_on = attempt.outcome.status < 600 and self.winner is None
-        if not (goes_on and self._follow(attempt, waiting)) or not attempt.moved_to:
+        follows = attempt.outcome.status < 600 and self.winner is None
+        if not (follows and self._follow(attempt, waiting)) or not attempt.moved_to:
             self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
         if attempt.outcome.status >= 600:
             # RFC 3261 §16.7 step 5: a 6xx ends the search.
             self._cancel_all(reasons.ALL_REFUSED)
-        self._wake_when_done()
 
-    def _follow(self, attempt: Call, waiting: tuple[DialTarget, ...]) -> bool:
+    def _follow(self, attempt: Call, waiting: tuple[DialTarget | Placed, ...]) -> bool:
         """Go where a 3xx sends the call, or on to the next contact of an earlier one (RFC 3261 §8.1.3.4).
 
         False when it leads nowhere.
         """
         asked, targets = len(self._refusals), (*(targets_of(attempt) if attempt.moved_to else ()), *waiting)
         for place, wanted in enumerate(targets, 1):
-            before = set(self._open)
-            for target in self._new_targets(wanted):
-                self._caller.note("%s follows a redirect to %s", self._caller.id, target.uri)
-                self._try(target)
-            opened = set(self._open) - before
+            opened = self._ring_instead(wanted)
             if opened:
                 # The rest is for when this one refuses.
-                self._next[opened.pop()] = targets[place:]
+                self._next[opened[0]] = targets[place:]
                 return True
         self.moved_to = (*self.moved_to, *attempt.moved_to)[:MAX_CONTACTS]
         return len(self._refusals) > asked
 
+    def _ring_instead(self, wanted: DialTarget | Placed) -> list[Call]:
+        """Ring one target of a 3xx, if there is a place for it: the attempts at its phones, which share the place."""
+        with ExitStack() as place:
+            try:
+                if isinstance(wanted, Placed):
+                    place.enter_context(wanted.place())
+                    wanted = wanted.target
+                targets = self._new_targets(wanted)
+            except Rejected as refused:
+                self._refusals.append((refused.reason, refused.by))
+                return []
+            tried = [self._try(target) for target in targets]
+            opened = [attempt for attempt in tried if attempt is not None]
+            if opened:
+                shared = _Shared(place.pop_all(), len(opened))
+                for attempt in opened:
+                    self._places[attempt] = ExitStack()
+                    self._places[attempt].callback(shared.give_back)
+        return opened
+
     def _new_targets(self, wanted: DialTarget) -> list[Target]:
-        try:
-            found = [each for each in resolve_targets(self._caller, wanted) if _key(each) not in self._tried]
-        except Rejected as refused:
-            self._refusals.append((refused.reason, refused.by))
-            return []
+        """Where a target of a 3xx is, but for what was tried. Raises: Rejected."""
+        found = [each for each in resolve_targets(self._caller, wanted) if _key(each) not in self._tried]
         if not found or self._followed >= MAX_FOLLOWED:
             self._caller.note("%s goes no further: its redirects lead in a circle, or are too many", self._caller.id)
             return []
         self._followed += 1
+        for target in found:
+            self._caller.note("%s follows a redirect to %s", self._caller.id, target.uri)
         return found
 
-    def _try(self, target: Target) -> None:
+    def _try(self, target: Target) -> Call | None:
+        """Send one INVITE; the attempt, if it is under way."""
         self._tried.add(_key(target))
         try:
             attempt = _place(self._caller, target, self)
         except Rejected as refused:
             self._refusals.append((refused.reason, refused.by))
-            return
+            return None
         if attempt.outcome is None:
             self._open.append(attempt)
             if target.others:
                 self._others[attempt] = target.others
-        elif target.others and attempt.outcome.reason is reasons.UNREACHABLE:
-            self._try(replace(target.others[0], others=target.others[1:]))
-        else:
-            self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
+            return attempt
+        if target.others and attempt.outcome.reason is reasons.UNREACHABLE:
+            return self._try(replace(target.others[0], others=target.others[1:]))
+        self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
+        return None
 
     def _cancel_all(self, reason: Reason, *, by: str = "server") -> None:
         attempts, self._open = self._open, []

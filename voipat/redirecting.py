@@ -7,7 +7,8 @@ is tried twice, and one `dial` follows so many at most (RFC 3261 §8.1.3.4). Wha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sipcore.errors import ParseError
@@ -21,8 +22,20 @@ if TYPE_CHECKING:
     from voipat.call import Call
     from voipat.dialing import DialTarget
 
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Whom to ring instead, and the place that it takes from its INVITE on while one of its phones has the call.
+
+    Entering `place` raises Rejected when there is none.
+    """
+
+    target: DialTarget
+    place: Callable[[], AbstractContextManager[object]]
+
+
 # Whom to ring instead, in the same `dial`: asked with the leg that was redirected and its contacts, best first.
-RedirectPolicy = Callable[["Call", Sequence[Uri]], Sequence["DialTarget"]]
+RedirectPolicy = Callable[["Call", Sequence[Uri]], Sequence["DialTarget | Placed"]]
 
 # Contacts of one response that are looked at, and those that one `dial` follows, over all of its legs.
 MAX_CONTACTS: Final = 8
@@ -52,7 +65,7 @@ def _q(contact: NameAddr) -> float:
         return 0.0
 
 
-def targets_of(attempt: Call) -> list[DialTarget]:
+def targets_of(attempt: Call) -> list[DialTarget | Placed]:
     """Whom to ring for a leg that was redirected."""
     contacts, gateway, switch = attempt.moved_to, attempt.gateway, attempt.switch
     if gateway is not None:

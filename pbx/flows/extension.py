@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 
 from pbx.decisions import Decision, ToExtension, ToMailbox
 from pbx.flows.visit import Visit
@@ -50,26 +50,15 @@ def _elsewhere(visit: Visit, extension: ExtensionConfig, moved: Redirected) -> D
 
 
 async def _ring(visit: Visit, extension: ExtensionConfig) -> None:
-    call, admission = visit.call, visit.desk.admission
-    level = extension.busy_level
-    if level is not None and admission.calls_of(call.tenant, extension.number) >= level:
-        raise Rejected(reasons.BUSY_LEVEL)
+    call = visit.call
     with ExitStack() as place:
-        limit = extension.max_calls
-        place.enter_context(admission.extension(call.tenant, extension.number, limit, reasons.CALLEE_LIMIT))
+        place.enter_context(visit.desk.admission.callee(call.tenant, extension))
         b_leg: Call = await call.dial(extension.number, timeout=extension.ring_s)
         if b_leg.own_number != extension.number:
-            place.close()  # another one has the call: who picked it up has a place, who was reached by a 3xx takes one
-            place.enter_context(place_of_moved(visit, b_leg))
+            # Another one has the call: who picked it up has a place, who was reached by a 3xx has taken one.
+            place.close()
+            place.enter_context(b_leg.take_place())
         await call.bridge(b_leg)
-
-
-def place_of_moved(visit: Visit, leg: Call) -> AbstractContextManager[None]:
-    """The place of an extension that a 3xx led to; none of who picked the call up, since his own call has it."""
-    if leg.direction != "outbound" or leg.own_number not in visit.tenant.extensions:
-        return nullcontext()
-    # It has answered: whether there was room was asked before it rang.
-    return visit.desk.admission.extension(visit.call.tenant, leg.own_number, None, reasons.CALLEE_LIMIT)
 
 
 def cause_of(refused: Rejected) -> str:

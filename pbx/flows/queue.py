@@ -111,6 +111,7 @@ async def _ring(
         finally:
             place.is_ringing = False
     winner = found.own_number
+    found.take_place().close()  # of who was reached by a 3xx: he is counted as an agent is
     held.callback(_wrap_up, _take(visit, winner, held), queue.wrap_up_s)
     call.note("queue %s: %s answers", queue.number, winner)
     return found

@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from typing import Final
 
 from pbx.decisions import OnBehalf, ToExtension, ToGroup, ToTrunks
-from pbx.flows.extension import place_of_moved
 from pbx.flows.outbound import dial_out, place_outside
 from pbx.flows.visit import Visit
 from pbx.objects.groups import RingGroup
@@ -105,7 +104,7 @@ async def _ring(visit: Visit, group: RingGroup, members: Sequence[tuple[str, Mem
         if number in held:
             places.push(held[number].pop_all())
         else:
-            places.enter_context(place_of_moved(visit, winner))
+            places.enter_context(winner.take_place())
     return winner
 
 
@@ -114,12 +113,7 @@ def _take(visit: Visit, member: Member, places: ExitStack) -> bool:
         if isinstance(member, ToTrunks):
             places.enter_context(place_outside(visit, member))
             return True
-        extension, tenant, admission = member.extension, visit.call.tenant, visit.desk.admission
-        level = extension.busy_level
-        if level is not None and admission.calls_of(tenant, extension.number) >= level:
-            return False
-        limit = extension.max_calls
-        places.enter_context(admission.extension(tenant, extension.number, limit, reasons.CALLEE_LIMIT))
+        places.enter_context(visit.desk.admission.callee(visit.call.tenant, member.extension))
     except Rejected:
         return False
     return True

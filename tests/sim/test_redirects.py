@@ -145,6 +145,64 @@ def test_a_call_that_a_phone_sends_to_another_takes_a_place_there(seed: int, lim
         assert fourth.was_answered and admission.calls_of(DOMAIN, "1003") == 0
 
 
+def test_a_redirected_call_takes_its_place_while_it_rings_and_gives_it_back(seed: int) -> None:
+    with Office(seed=seed) as office:
+        limited(office, "1003", max_calls=1)
+        alice, bob, carol, dave = office.phones(4)
+        second_phone = office.phone(1003).register()
+        bob.redirects("1003")
+        carol.rings()
+        second_phone.rings()
+        office.world.run(until=office.world.now + 1.0)
+        first = alice.dial("1002")
+        office.world.run(until=office.world.now + 1.0)
+        admission = office.switchboard.admission
+        assert admission.calls_of(DOMAIN, "1003") == 1, "two phones of one extension, one place"
+        second = dave.dial("1003")
+        office.world.run(until=office.world.now + 1.0)
+        assert second.status == 486 and len(carol.received) == 1
+        carol.received[0].refuse(486)
+        office.world.run(until=office.world.now + 1.0)
+        assert admission.calls_of(DOMAIN, "1003") == 1, "the other phone still rings"
+        first.give_up()
+        office.world.run()
+        assert admission.calls_of(DOMAIN, "1003") == 0 and office.world.leaks() == []
+
+
+def test_of_many_redirected_calls_no_more_ring_than_there_is_room_for(seed: int) -> None:
+    with Office(seed=seed) as office:
+        limited(office, "1003", max_calls=2)
+        alice, bob, carol, dave, erin = office.phones(5)
+        bob.redirects("1003")
+        carol.rings()
+        calls = [phone.dial("1002") for phone in (alice, dave, erin)]
+        office.world.run(until=office.world.now + 2.0)
+        assert len(carol.received) == 2
+        assert sorted(call.status or 0 for call in calls) == [180, 180, 486]
+        for call in calls:
+            if not call.is_over:
+                call.give_up()
+        office.world.run()
+        assert office.switchboard.admission.calls_of(DOMAIN, "1003") == 0
+
+
+def test_a_contact_without_room_gives_way_to_the_next(seed: int) -> None:
+    with Office(seed=seed) as office:
+        limited(office, "1003", max_calls=1)
+        alice, bob, carol, dave, erin = office.phones(5)
+        busy = dave.dial("1003")
+        carol.answers(after=0.0)
+        office.world.run(until=office.world.now + 1.0)
+        bob.redirects(f"<sip:1003@{DOMAIN}>;q=0.9", f"<sip:1005@{DOMAIN}>;q=0.5")
+        erin.answers(after=1.0)
+        call = alice.dial("1002").hangs_up(after=1.0)
+        office.world.run(until=office.world.now + 5.0)
+        assert call.was_answered and erin.received[0].was_answered and len(carol.received) == 1
+        busy.hang_up()
+        office.world.run()
+        assert office.world.leaks() == []
+
+
 # Trunks
 
 
