@@ -8,7 +8,7 @@ PRODUCT := voipat sipcore media pbx
 SOURCES := $(PRODUCT) tests bench fuzz tools examples setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env run test check sim day fuzz mutate soak bench bench-peers docs clean help peers peer-asterisk interop interop-asterisk prompts dev debug
+.PHONY: env run test check sim day fuzz fuzz-media mutate soak bench bench-peers docs clean help peers peer-asterisk interop interop-asterisk prompts dev debug
 .DEFAULT_GOAL := help
 
 $(VENV)/.env: pyproject.toml tools/bootstrap.sh
@@ -70,6 +70,10 @@ day: dev  ## 24 simulated hours of an office of 300 and a call centre of 60 agen
 fuzz: dev  ## mutated SIP, SDP, RTP and RTCP, and under the sanitizers; COUNT=10000000 MINUTES=60 a campaign of SIP
 	@$(if $(COUNT),$(PY) -m fuzz.campaign --count $(COUNT) --minutes $(or $(MINUTES),1440) --workers $(or $(WORKERS),1) \
 		--report docs/reference/fuzzing.md,$(PY) tools/fuzz_all.py --full)
+
+fuzz-media: dev  ## a campaign of RTP, RTCP, SRTP, STUN, DTLS, keys in SDP, sound files: COUNT=10000000 MINUTES=60 WORKERS=1
+	@$(PY) -m fuzz.campaign --of media --count $(or $(COUNT),1000000) --minutes $(or $(MINUTES),1440) \
+		--workers $(or $(WORKERS),1) --report docs/reference/fuzzing-media.md
 
 mutate: dev  ## change the state machines, dialogs and offer/answer bit by bit: does a test notice? ONLY=dialog for a part
 	@nice -n 10 $(PY) -m tools.mutate $(if $(ONLY),--only $(ONLY))

@@ -7,12 +7,12 @@ finding is printed with its seed and number, and the exit status is 1.
 
 from __future__ import annotations
 
-import argparse
 import random
 import struct
 import sys
 from collections import Counter
 
+from fuzz.finding import Finding, command, told
 from media import EncodedAudio, Engine, ManualClock, Port
 
 PHONES = (("192.0.2.1", 4000), ("192.0.2.2", 4000), ("192.0.2.3", 4000))
@@ -110,33 +110,31 @@ class Run:
             counted = stats.packets_in + stats.rtcp.packets_in + sum(stats.dropped.get(name, 0) for name in refused)
             late = stats.dropped.get("late", 0)  # before or after the packet was taken
             assert counted <= self.fed[port] <= counted + late, f"{self.fed[port]} fed, {stats}"
+            self.seen["taken"] += stats.packets_in + stats.rtcp.packets_in
             self.seen.update({f"dropped {name}": count for name, count in stats.dropped.items()})
         self.engine.close()
         return self.seen
 
 
-def run(count: int, seed: int) -> int:
-    """Feed `count` datagrams; 0, or 1 with a finding printed."""
+def tried(count: int, seed: int) -> Counter[str]:
+    """What became of `count` datagrams to one engine. Raises: Finding."""
     number = 0
     one = Run(seed)
     try:
         for number in range(count):
             one.feed(number)
-        seen = one.finish()
-    except Exception as error:  # a finding, whatever it is
-        print(f"fuzz.rtp: seed {seed} input {number}: {error!r}")
-        return 1
-    print(f"fuzz.rtp: {count} datagrams, seed {seed}: " + ", ".join(f"{k} {v}" for k, v in sorted(seen.items())))
+        tally = one.finish()
+    except Exception as error:
+        raise Finding(f"fuzz.rtp: seed {seed} input {number}: {error!r}") from error
+    tally["mutants"] = count
+    return tally
+
+
+def run(count: int, seed: int) -> int:
+    """Feed `count` datagrams; 0. Raises: Finding."""
+    print(f"fuzz.rtp: {count} datagrams, seed {seed}: {told(tried(count, seed))}")
     return 0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m fuzz.rtp", description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    return run(options.count, options.seed)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("fuzz.rtp", __doc__, run))

@@ -154,8 +154,8 @@ class Handshakes:
             tally["handshakes"] += 1
 
 
-def run(count: int, seed: int) -> int:
-    """Feed `count` datagrams and as many handshakes as go with them; 0. Raises: Finding."""
+def tried(count: int, seed: int) -> Counter[str]:
+    """What became of `count` datagrams and of as many handshakes as go with them. Raises: Finding."""
     draw, tally = random.Random(seed), Counter[str]()
     shaking = Handshakes(draw)
     try:
@@ -164,7 +164,13 @@ def run(count: int, seed: int) -> int:
             shaking.run(tally)
     except Exception as error:
         raise Finding(f"fuzz.secure: seed {seed}: {error!r}") from error
-    print(f"fuzz.secure: {count} datagrams, seed {seed}: {told(tally)}")
+    tally["mutants"] = count
+    return tally
+
+
+def run(count: int, seed: int) -> int:
+    """Feed `count` datagrams; 0. Raises: Finding."""
+    print(f"fuzz.secure: {count} datagrams, seed {seed}: {told(tried(count, seed))}")
     return 0
 
 

@@ -16,7 +16,8 @@ TARGETS = {
     "fuzz.sdp": 100_000,
     "fuzz.rtp": 100_000,
     "fuzz.secure": 100_000,
-    "fuzz.sound": 100_000,
+    "fuzz.parameters": 100_000,
+    "fuzz.sound": 400_000,
     "fuzz.hostile": 10_000,
 }
 
