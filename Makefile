@@ -79,7 +79,7 @@ mutate: dev  ## change the state machines, dialogs and offer/answer bit by bit: 
 	@nice -n 10 $(PY) -m tools.mutate $(if $(ONLY),--only $(ONLY))
 
 soak: dev peers  ## what takes long: kills, load, churn
-	@$(PY) -m pytest tests/soak tests/interop tests/faults/test_floods.py -m "slow or not slow" --soak
+	@$(PY) -m pytest tests/soak tests/interop tests/faults/test_floods.py tests/faults/test_connections.py -m "slow or not slow" --soak
 
 bench: dev peers  ## the figures of the README, written to bench/RESULTS.md; SCENARIO=, PEER= one pair; FULL=1 knees
 	@$(PY) -m bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(PEER),--peer $(PEER)) $(if $(FULL),--full)

@@ -18,9 +18,10 @@ class Finding(Exception):
 @contextmanager
 def timed(tally: Counter[str], limit_s: float) -> Iterator[None]:
     """Count one "slow" when what is done inside takes more CPU time than `limit_s`."""
-    started = time.process_time()
+    # Of the thread: asking for the time of the whole process costs more than a mutant does.
+    started = time.thread_time()
     yield
-    if time.process_time() - started > limit_s:
+    if time.thread_time() - started > limit_s:
         tally["slow"] += 1
 
 

@@ -333,7 +333,9 @@ def _run(mutant: Mutant | None, tests: tuple[str, ...]) -> int:
     os.dup2(silence, 2)
     if mutant is not None:
         sys.meta_path.insert(0, _Instead(mutant))
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests]))
+    # One after another: what the first ones notice is not kept waiting for the others to be collected.
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--tb=no"]
+    return next((status for each in tests if (status := int(pytest.main([*options, each])))), 0)
 
 
 # The report

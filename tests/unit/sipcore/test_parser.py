@@ -281,15 +281,17 @@ SHAPES: dict[str, Callable[[int], str]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_hostile_input_costs_linear_time(shape: str) -> None:
+def test_hostile_input_costs_linear_time(shape: str, soak: bool) -> None:
     small, large = (message(SHAPES[shape](size)) for size in (8_192, 65_536))
-    assert _cost(large) < 24 * max(_cost(small), 20e-6)
+    # On a machine that others use the caches are theirs: a short run only knows linear from quadratic (64).
+    tries, factor = (100, 12) if soak else (5, 24)
+    assert _cost(large, tries) < factor * max(_cost(small, tries), 20e-6)
 
 
-def _cost(data: bytes) -> float:
+def _cost(data: bytes, tries: int) -> float:
     best = 1.0
-    for _ in range(5):
-        before = time.process_time()
+    for _ in range(tries):
+        before = time.thread_time()
         try:
             parsed = parse_message(data, limits=WIDE)
             for name in ("Subject", "Contact", "Allow", "X"):
@@ -297,5 +299,5 @@ def _cost(data: bytes) -> float:
             parsed.to_bytes()
         except ParseError:
             pass
-        best = min(best, time.process_time() - before)
+        best = min(best, time.thread_time() - before)
     return best
