@@ -18,7 +18,7 @@ from voipat._version import __version__
 from voipat.accounts import Accounts, Identity, PasswordAccounts, TrunkIdentity
 from voipat.app import App
 from voipat.bridge import Bridge
-from voipat.call import Call, CallState
+from voipat.call import Call
 from voipat.conference import Conference, Member
 from voipat.dialog_info import DialogInfo, DialogLamps, DialogState
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Redirected, Rejected, Transferred
@@ -32,6 +32,7 @@ from voipat.monitoring import Monitor, MonitorMode
 from voipat.music import Music
 from voipat.network import Network, SocketNetwork
 from voipat.originating import Origination
+from voipat.parties import CallState
 from voipat.presence import Presence
 from voipat.proxy import Decision, Forward, Proxy, ProxyRequest, Reject, to_registered
 from voipat.reasons import Reason

@@ -19,6 +19,7 @@ from sipcore.flow import Flow
 from sipcore.guard import Admission, Guard
 from sipcore.message import Request
 from sipcore.names import METHODS
+from sipcore.parser import parse_message
 from sipcore.uas import SCHEMES
 from sipcore.uri import Uri, unescape
 from voipat import events, reasons
@@ -69,7 +70,8 @@ class Gate:
         self.draining = False
         # Set by the App that has them.
         self.overload: Overload | None = None
-        self.is_registered: Callable[[Uri, Flow], bool] = _nobody_is
+        # Whether a user of a tenant (None: of nobody) has a phone at this host.
+        self.is_registered: Callable[[Uri, str | None, str], bool] = _nobody_is
         self.drops_scanners = True
         self.capabilities: tuple[tuple[str, str], ...] = ()
         self.emergency_numbers: frozenset[str] = frozenset()
@@ -146,6 +148,21 @@ class Gate:
             domain = self._accounts.default_domain
         return domain
 
+    def tenants_of(self, data: bytes, flow: Flow) -> frozenset[str]:
+        """The tenants that an INVITE names as caller or callee."""
+        try:
+            request = parse_message(data)
+        except ParseError:
+            return frozenset()
+        if not isinstance(request, Request):
+            return frozenset()
+        named = (self.domain_of(uri, flow) for uri in (request.from_.uri, request.uri))
+        return frozenset(domain for domain in named if domain is not None)
+
+    def _is_registered(self, claimed: Uri, flow: Flow) -> bool:
+        """Whether this address of record has a phone at the host that the request came from."""
+        return self.is_registered(claimed, self.domain_of(claimed, flow), flow.remote.host)
+
     def is_own(self, host: str, flow: Flow) -> bool:
         """Whether `host` is an address of ours; behind a wildcard listener any literal may be one."""
         if host == flow.local.host or host in self._own_hosts:
@@ -177,7 +194,7 @@ class Gate:
         source, account = flow.remote.host, ""
         if guard.holds_registration(source, now):
             claimed = _claimed(request)
-            if self.is_registered(claimed, flow):
+            if self._is_registered(claimed, flow):
                 account = f"{claimed.user}@{self.domain_of(claimed, flow)}"
         return guard.admit(source, now, account=account, is_first=lambda: self._may_not_be_lost(request, flow, now))
 
@@ -211,7 +228,7 @@ class Gate:
             return Kind.PROBE
         if self._is_emergency(request):
             return None
-        is_ours = self.is_registered(claimed, flow) or self._answers_challenge(request, claimed, flow, now)
+        is_ours = self._is_registered(claimed, flow) or self._answers_challenge(request, claimed, flow, now)
         if is_ours:
             return None if method == "REGISTER" else Kind.KNOWN_CALL
         if self.guard is not None and self.guard.is_busy_stranger(flow.remote.host, now):
@@ -386,7 +403,7 @@ def is_scanner(request: Request) -> bool:
     return agent is not None and agent.lower().startswith(SCANNERS)
 
 
-def _nobody_is(uri: Uri, flow: Flow) -> bool:
+def _nobody_is(user: Uri, tenant: str | None, host: str) -> bool:
     return False
 
 

@@ -41,7 +41,8 @@ from sipcore.sdp_security import (
 from voipat.leg_security import LegSecurity
 
 if TYPE_CHECKING:
-    from voipat.media_leg import MediaLeg, MediaPlane
+    from voipat.media_leg import MediaLeg
+    from voipat.media_plane import MediaPlane
 
 logger: Final = logging.getLogger("voipat")
 

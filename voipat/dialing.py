@@ -18,15 +18,17 @@ from sipcore.sdp import MediaDescription, RtpFormat
 from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
 from voipat import reasons
+from voipat.answering import agree_with, offered, offered_beside, relay_progress
 from voipat.auth_gate import ALLOW, is_anonymous
 from voipat.auto_answer import auto_answer_headers
 from voipat.connected import identity_of, number_told
-from voipat.errors import Rejected
+from voipat.errors import NoAnswer, Redirected, Rejected
 from voipat.gateway import Gateway
 from voipat.gruu import device_of
 from voipat.legs import SDP, InboundLeg, OutboundLeg
 from voipat.location import Binding
 from voipat.outcomes import best_refusal, reason_of_negotiation
+from voipat.parties import Parties
 from voipat.reasons import Reason
 from voipat.redirecting import MAX_CONTACTS, MAX_FOLLOWED, Placed, targets_of
 from voipat.waiting import tell_taken
@@ -197,7 +199,7 @@ class Fork:
 
     def progressed(self, attempt: Call, status: int, *, has_media: bool) -> None:
         """A phone rings, or sends early media."""
-        self._caller.relay_progress(attempt, status, has_media=has_media)
+        relay_progress(self._caller, attempt, status, has_media=has_media)
 
     def answered(self, attempt: Call) -> None:
         """A phone answered: the first one wins."""
@@ -216,7 +218,7 @@ class Fork:
             raise Rejected(reasons.BUSY)
         self.is_claimed = True
         try:
-            call.prefer(self._caller.offered())
+            call.answering.formats = offered(self._caller)
             await call.answer()
         finally:
             self.is_claimed = False
@@ -340,6 +342,34 @@ def _key(target: Target) -> tuple[str, Flow | None]:
     return str(target.uri), target.flow
 
 
+async def ring(caller: Call, fork: Fork, timeout: float) -> Call:
+    """Ring all targets of a fork until one answers. Raises: Rejected, NoAnswer, Redirected, HungUp, Cancelled."""
+    timer = caller.switch.loop.call_later(timeout, fork.expire)
+    waiter = caller.new_waiter()
+    try:
+        fork.start(waiter)
+        if not waiter.done():
+            await waiter
+        caller.raise_if_ended()
+        return _taken(caller, fork)
+    finally:
+        timer.cancel()
+        caller.no_longer_wakes(waiter)
+        fork.close()
+
+
+def _taken(caller: Call, fork: Fork) -> Call:
+    winner = fork.winner
+    if winner is None:
+        reason, by = fork.best_refusal()
+        if reason is reasons.REDIRECTED:
+            raise Redirected(reason, fork.moved_to, by=by)
+        raise (NoAnswer if reason is reasons.NO_ANSWER else Rejected)(reason, by=by)
+    assert winner.media is not None, "an answered call has a port"
+    agree_with(caller, winner.media)
+    return winner
+
+
 def resolve_targets(caller: Call, targets: DialTarget | Sequence[DialTarget]) -> list[Target]:
     """Every contact that the targets stand for. Raises: Rejected."""
     wanted: Iterable[DialTarget] = [targets] if isinstance(targets, str | Uri | Binding | Gateway) else targets
@@ -437,7 +467,7 @@ def flow_to(binding: Binding, uri: Uri) -> Flow:
 
 def _place(caller: Call, target: Target, fork: Fork) -> Call:
     """Send one INVITE. Raises: Rejected."""
-    from voipat.call import Call, Parties
+    from voipat.call import Call
 
     switch = caller.switch
     forwards = _forwards(caller)
@@ -449,7 +479,7 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
         attempt.srtp, attempt.codecs = target.gateway.srtp, target.gateway.codecs
         attempt.beside, attempt.comfort_noise = target.gateway.beside, target.gateway.comfort_noise
     attempt.acquaintance.knows = number_told(identity_of(caller))
-    body = _offer(attempt, caller.offered(), caller.offered_beside())
+    body = _offer(attempt, offered(caller), offered_beside(caller))
     headers = (*attempt.session.request_headers(), *fork.headers)
     if fork.auto_answer and target.gateway is None:
         headers += auto_answer_headers(caller.tenant or caller.from_.host, target.user_agent)
@@ -457,9 +487,10 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     if target.gateway is not None:
         leg.login = target.gateway.login
         attempt.gateway = target.gateway
-        attempt.expect_reaction(target.gateway.silence_s, reasons.TRUNK_SILENT)
+        if target.gateway.silence_s is not None:
+            leg.silence = switch.loop.call_later(target.gateway.silence_s, attempt.end, "server", reasons.TRUNK_SILENT)
     elif target.others:
-        attempt.expect_reaction(FLOW_SILENCE_S, reasons.UNREACHABLE)
+        leg.silence = switch.loop.call_later(FLOW_SILENCE_S, attempt.end, "server", reasons.UNREACHABLE)
     caller.adopt(attempt)
     attempt.publish_start()
     attempt.note_port()

@@ -40,8 +40,7 @@ async def change_hold(call: Call, *, held: bool) -> None:
     finally:
         offer.is_wanted = offer.status < 300
         call.no_longer_wakes(waiter)
-    if call.outcome is not None:
-        raise call.outcome
+    call.raise_if_ended()
     if offer.status >= 300:
         media.own_direction = before
         raise Rejected(reasons.CHANGE_PENDING if offer.status == 491 else reasons.CHANGE_REFUSED)

@@ -16,6 +16,7 @@ from sipcore.offer_answer import NegotiatedAudio, offered_formats
 from sipcore.reason import q850_cause
 from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
 from voipat import reasons
+from voipat.answering import join_media, take_late_answer
 from voipat.auth_gate import ALLOW
 from voipat.bodies import ACCEPTABLE, ACCEPTED, UnsupportedBodyError, info_digit, session_description
 from voipat.changes import Message
@@ -151,9 +152,9 @@ class _Unheard:
 def _receive_prack(call: Call, event: RequestReceived) -> None:
     """A PRACK with the answer to our offer, or with an offer, answered by the session as it is (RFC 3262 §5)."""
     exchange, media = call.switch.exchange, call.media
-    if call.awaits == "prack":
+    if call.answering.awaits == "prack":
         try:
-            call.take_late_answer(session_description(event.request))
+            take_late_answer(call, event.request)
         except (UnsupportedBodyError, ParseError, NegotiationError):
             exchange.refuse(event, reasons.NO_SDP_ANSWER)
             call.end("server", reasons.NO_SDP_ANSWER)
@@ -168,9 +169,9 @@ def _receive_prack(call: Call, event: RequestReceived) -> None:
     except (UnsupportedBodyError, ParseError, NegotiationError):
         exchange.refuse(event, reasons.CHANGE_REFUSED)
         return
-    if call.early_answer:
-        call.early_answer = body
-    call.join_media()
+    if call.answering.early:
+        call.answering.early = body
+    join_media(call)
     exchange.respond(event.transaction, 200, (SDP,), body)
 
 
@@ -233,7 +234,7 @@ def _answer_without_offer(call: Call, media: MediaLeg, event: RequestReceived) -
     except NegotiationError as error:
         call.switch.exchange.refuse(event, reason_of_negotiation(error))
         return
-    call.awaits = "ack"
+    call.answering.awaits = "ack"
     _accept(call, event, body)
 
 
@@ -252,9 +253,9 @@ def receive_late_answer(call: Call, request: Request) -> None:
     """The ACK has the answer to the offer in our 200; without one there is no session, and the call ends."""
     before = None if call.media is None else call.media.negotiated
     try:
-        call.take_late_answer(session_description(request))
+        take_late_answer(call, request)
     except (UnsupportedBodyError, ParseError, NegotiationError):
-        call.awaits = ""
+        call.answering.awaits = ""
         call.end("server", reasons.NO_SDP_ANSWER)
         return
     now = None if call.media is None else call.media.negotiated
@@ -344,10 +345,10 @@ def _answer(call: Call, media: MediaLeg, event: RequestReceived, offer: SessionD
     except NegotiationError as error:
         exchange.refuse(event, reason_of_negotiation(error))
         return
-    if call.answered is None and call.early_answer:
+    if call.answered is None and call.answering.early:
         # The 2xx repeats what was agreed on last.
-        call.early_answer = body
-    call.join_media()
+        call.answering.early = body
+    join_media(call)
     _accept(call, event, body)
 
 

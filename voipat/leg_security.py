@@ -14,7 +14,7 @@ from sipcore.sdp_security import Dtls, Sdes, Security
 from voipat.handshake import Handshake, same_association
 
 if TYPE_CHECKING:
-    from voipat.media_leg import MediaPlane
+    from voipat.media_plane import MediaPlane
 
 
 class LegSecurity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, Protocol
 
 from sipcore.dialog import DialogState
@@ -114,6 +115,14 @@ class OutboundLeg:
         # Set for a gateway that we have credentials for, until they were given once.
         self.login: Login | None = None
         self._request: Request | None = None
+        # Of an attempt that has another way: who is called counts as gone when it runs out before any response.
+        self.silence: asyncio.TimerHandle | None = None
+
+    def heard(self) -> None:
+        """There is a response, were it a 100."""
+        if self.silence is not None:
+            self.silence.cancel()
+            self.silence = None
 
     def invite(self, requester: Requester, request: Request) -> None:
         """Send the INVITE. Raises: LocalProtocolError."""
@@ -168,6 +177,7 @@ class OutboundLeg:
 
     def end(self, reason: Reason, status: int) -> None:
         """BYE, or CANCEL."""
+        self.heard()
         if self.dialog is not None:
             self._exchange.bye(self.dialog, reason)
         elif self._transaction is not None:
@@ -176,4 +186,5 @@ class OutboundLeg:
 
     def forget(self) -> None:
         """The peer ended it: nothing is owed any more."""
+        self.heard()
         self._transaction = self._request = None

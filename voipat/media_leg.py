@@ -2,52 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from media import (
     CodecMissingError,
     EncodedAudio,
-    Engine,
     Port,
     StaleHandleError,
 )
 from media.codecs import encoder
-from media.prompts import PromptCache
 from media.recorder import Channels, OnFinished, Recording
 from media.recording_file import RecordingFile
 from media.sealed import Format
 from media.tap import DropPolicy, Speaking, Tap, TapSide
 from sipcore.beside import KINDS, is_fax, replaces_audio
-from sipcore.entropy import Entropy
 from sipcore.errors import NegotiationError, SecurityError
-from sipcore.flow import Address, Flow
+from sipcore.flow import Address
 from sipcore.offer_answer import FormatPair, LocalMedia, NegotiatedAudio, OfferAnswer, check_offer
-from sipcore.routing import SECURE, UNSPECIFIED, is_ip_literal
+from sipcore.routing import UNSPECIFIED
 from sipcore.sdp import Direction, MediaDescription, RtpFormat, SessionDescription, parse_sdp
 from sipcore.sdp_security import Dtls, LocalSecurity, SrtpPolicy
-from voipat.advertising import Advertising
 from voipat.beside import Beside
 from voipat.events import LeftWhy, MediaFigures
-from voipat.leg_audio import ALL_CODECS, COMFORT_NOISE, LegAudio, LegCodecs, codecs_named, own_formats
+from voipat.leg_audio import ALL_CODECS, COMFORT_NOISE, LegAudio, LegCodecs
 from voipat.leg_pairing import event_map, media_figures, payload_map, shares_codec, translation
 from voipat.leg_security import LegSecurity
-from voipat.security import SecurityMaker, SrtpRules
 
 if TYPE_CHECKING:
-    from voipat.call import Call
+    from voipat.media_plane import MediaPlane
 
 logger: Final = logging.getLogger("voipat")
-
-# Which of our addresses leads to the rest of the world (RFC 5737: nobody's address; nothing is sent).
-_ELSEWHERE: Final = "203.0.113.1"
-_LOOPBACK: Final = "127.0.0.1"
-_NOTHING_ADVERTISED: Final = Advertising(None)
 
 
 class Seat(Protocol):
@@ -64,140 +50,6 @@ class Seat(Protocol):
     def out(self, why: LeftWhy) -> None:
         """The leg is closed, or connected with something else."""
         ...
-
-
-class MediaPlane:
-    """The engine as calls use it: where ports are bound, what SDP says about them, whose a port is.
-
-    With a wildcard in `bind` each port is bound to the address that the call's signalling uses; `source` says which
-    one that is for a peer that was not heard yet.
-    """
-
-    def __init__(  # noqa: PLR0913  # what all legs share, by keyword
-        self,
-        engine: Engine,
-        entropy: Entropy,
-        *,
-        bind: str,
-        advertising: Advertising = _NOTHING_ADVERTISED,
-        source: Callable[[str], str | None] | None = None,
-        codecs: Callable[[Call], Sequence[str]] | None = None,
-        rules: Callable[[Call], SrtpRules] | None = None,
-        beside: Callable[[Call], Sequence[str]] | None = None,
-        comfort_noise: Callable[[Call], bool] | None = None,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        """`codecs` are the only ones that a leg may have, in order; () are all. Raises: CodecMissingError."""
-        self.engine: Final = engine
-        self.formats: Final = own_formats()
-        self._codecs = codecs
-        self.loop: Final = loop
-        self._rules = rules
-        self._beside = beside
-        self._noise = comfort_noise
-        self.counters: Final[Counter[str]] = Counter()
-        self.security: Final = SecurityMaker(entropy)
-        self._executor: Executor | None = None
-        self._entropy = entropy
-        self._bind = bind
-        self._advertising = advertising
-        self._source = source
-        self.owners: Final[dict[int, Call]] = {}
-        self.prompts: Final = PromptCache()
-
-    def open(self, call: Call, flow: Flow | None) -> MediaLeg:
-        """A port for the call, whose signalling uses `flow`. Raises: MediaError, OSError."""
-        if self._bind not in UNSPECIFIED:
-            return self._open(call, flow, self._bind)
-        if flow is not None and flow.local.host not in UNSPECIFIED:
-            try:
-                return self._open(call, flow, flow.local.host)
-            except OSError as error:
-                # A registration may be older than our address.
-                logger.info("no media on %s: %s", flow.local.host, error)
-        return self._open(call, flow, self._towards(call.to.host if flow is None else flow.remote.host))
-
-    def _towards(self, host: str) -> str:
-        source, host = self._source, host.strip("[]")
-        if source is None:
-            return _LOOPBACK
-        return (is_ip_literal(host) and source(host)) or source(_ELSEWHERE) or _LOOPBACK
-
-    def open_beside(self, leg: MediaLeg) -> tuple[Port, LocalSecurity | None]:
-        """A port for a stream beside the leg's audio, and keys that are used for nothing else.
-
-        Raises: MediaError, OSError.
-        """
-        port = self.engine.open_port(leg.port.address, ssrc=0, sequence=0, timestamp=0)
-        self.owners[port.id] = self.owners[leg.port.id]
-        found = leg.security
-        if found is not None:
-            keys = tuple((suite, self._entropy.bytes(suite.material)) for suite, _ in found.keys)
-            found = replace(found, keys=keys)
-        return port, found
-
-    def close_beside(self, port: Port) -> None:
-        """It is over."""
-        self.owners.pop(port.id, None)
-        self.engine.close_port(port)
-
-    def close(self) -> None:
-        """End what computes beside the loop."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = None
-
-    @property
-    def executor(self) -> Executor | None:
-        """Where handshakes are computed; None in a simulated world, whose time a thread would not see."""
-        if self._executor is None and self.engine.fileno() >= 0:
-            self._executor = ThreadPoolExecutor(1, thread_name_prefix="voipat-dtls")
-        return self._executor
-
-    def rules_of(self, call: Call) -> SrtpRules:
-        """How secret the media of this leg is to be."""
-        if call.srtp is not None:
-            return call.srtp
-        return SrtpRules() if self._rules is None else self._rules(call)
-
-    def codecs_of(self, call: Call) -> LegCodecs:
-        """What this leg may speak. Raises: CodecMissingError."""
-        names = call.codecs
-        if names is None:
-            names = () if self._codecs is None else self._codecs(call)
-        if names or self.makes_noise(call):
-            return codecs_named(tuple(names), comfort_noise=self.makes_noise(call))
-        return ALL_CODECS
-
-    def makes_noise(self, call: Call) -> bool:
-        """Whether the pauses of this leg are comfort noise."""
-        if call.comfort_noise is not None:
-            return call.comfort_noise
-        return self._noise is not None and self._noise(call)
-
-    def _security(self, call: Call, flow: Flow | None) -> LocalSecurity:
-        if flow is not None:
-            is_secure = flow.transport in SECURE
-        else:
-            is_secure = call.to.scheme == "sips" or str(call.to.params.get("transport")).lower() in SECURE
-        return self.security.make(self.rules_of(call), is_secure=is_secure)
-
-    def _open(self, call: Call, flow: Flow | None, bind: str) -> MediaLeg:
-        entropy, codecs = self._entropy, self.codecs_of(call)
-        port = self.engine.open_port(
-            bind, ssrc=entropy.uint32(), sequence=entropy.uint32() & 0xFFFF, timestamp=entropy.uint32()
-        )
-        self.owners[port.id] = call
-        signalling = None if flow is None else flow.remote
-        peer = call.to.host if signalling is None else signalling.host
-        address = self._advertising.towards(peer, bind)
-        beside = call.beside
-        if beside is None:
-            beside = KINDS if self._beside is None else self._beside(call)
-        security = self._security(call, flow)
-        leg = MediaLeg(self, port, address, entropy.uint32(), signalling, security, codecs, beside)
-        leg.on_insecure = call.on_insecure
-        return leg
 
 
 class MediaLeg:

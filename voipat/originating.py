@@ -17,6 +17,7 @@ from sipcore.uri import Uri, escape_user
 from voipat import reasons
 from voipat.errors import CallOutcome, Cancelled, Rejected, Transferred
 from voipat.legs import OutboundLeg
+from voipat.parties import Parties
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -102,7 +103,7 @@ def originate(
     switch: Switch, caller: str, target: str | Uri, *, tenant: str, timeout: float, admit: Admit | None
 ) -> Origination:
     """As `App.call`."""
-    from voipat.call import Call, Parties
+    from voipat.call import Call
 
     uri = _uri_of(target, tenant)
     name = uri.user or uri.host if uri.host == tenant else str(uri)

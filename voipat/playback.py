@@ -161,7 +161,7 @@ class CallAudio:
         _check_digits(terminator)
         if not 1 <= digits <= MAX_WAITING:
             raise ValueError(f"1 to {MAX_WAITING} digits can be asked for, not {digits}")
-        self._call._check()
+        self._call.raise_if_ended()
         if prompt is not None and not self._waiting:
             await self._play(prompt, stop_digits=DIGITS)
         answer, wait = "", timeout
@@ -176,7 +176,7 @@ class CallAudio:
     async def next_digit(self, timeout: float | None) -> str | None:
         """The next digit, or None after `timeout` seconds. Raises: HungUp."""
         call = self._call
-        call._check()
+        call.raise_if_ended()
         if self._waiting:
             return self._waiting.popleft()
         loop = call.switch.loop
@@ -189,7 +189,7 @@ class CallAudio:
         """As `Call.send_digits`."""
         _check_digits(digits)
         call = self._call
-        call._check()
+        call.raise_if_ended()
         leg = await self._leg()
         event = None if leg.negotiated is None else leg.negotiated.telephone_event
         if event is None:
@@ -207,17 +207,15 @@ class CallAudio:
         call = self._call
         if call.media is not None:
             call.media.hear_keys()
-        waiter = call._waiter()
+        waiter = call.new_waiter()
         self._listeners.add(waiter)
         timer = None if deadline is None else call.switch.loop.call_at(deadline, _wake, waiter)
         try:
-            await waiter
+            await call.wait(waiter)
         finally:
             self._listeners.discard(waiter)
-            call._waiters.discard(waiter)
             if timer is not None:
                 timer.cancel()
-        call._check()
 
     def take_ahead(self, wanted: str) -> str:
         """A digit that was pressed before and stops what would be played; "" when there is none."""
@@ -236,7 +234,7 @@ class CallAudio:
     async def _play(
         self, source: Source | Music, *, stop_digits: str = "", turns: int = 1, start: float = 0.0
     ) -> PlayedReason:
-        self._call._check()
+        self._call.raise_if_ended()
         items = items_of(source.source if isinstance(source, Music) else source)
         leg = await self._leg()
         if isinstance(source, Music):
@@ -245,7 +243,7 @@ class CallAudio:
             start = source.position(self._call.switch.loop.time(), length)
         else:
             prompts = await self._prompts(items, leg)
-        self._call._check()
+        self._call.raise_if_ended()
         for number in list(self._running):
             self._finish(number, "replaced")  # the engine says so too, unless its ring is full
         if stop_digits:
@@ -271,15 +269,15 @@ class CallAudio:
 
     async def _until_done(self, leg: MediaLeg, number: int, what: str) -> PlayedReason:
         call = self._call
-        waiter = self._running[number] = call._waiter()
+        waiter = self._running[number] = call.new_waiter()
         try:
             await waiter
         finally:
-            call._waiters.discard(waiter)
+            call.no_longer_wakes(waiter)
             if self._running.pop(number, None) is not None and what == "prompt":
                 leg.stop_play(number)
             reason = self._reasons.pop(number, "stopped")
-        call._check()
+        call.raise_if_ended()
         return reason
 
     async def _leg(self) -> MediaLeg:

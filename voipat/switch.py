@@ -15,7 +15,7 @@ from sipcore.uri import Uri
 from voipat.events import Event
 from voipat.exchange import Exchange
 from voipat.location import Binding
-from voipat.media_leg import MediaPlane
+from voipat.media_plane import MediaPlane
 from voipat.recorder import Recorder
 from voipat.speech import PromptSet
 

@@ -118,14 +118,10 @@ class CallRecording:
     async def finished(self) -> RecordingResult:
         """Wait for the stop digit, the limit, or a disk that is full. Raises: HungUp."""
         call = self._call
-        call._check()
-        waiter = call._waiter()
+        call.raise_if_ended()
+        waiter = call.new_waiter()
         self._over.add_done_callback(lambda _: _wake(waiter))
-        try:
-            await waiter
-        finally:
-            call._waiters.discard(waiter)
-        call._check()
+        await call.wait(waiter)
         return self._over.result()
 
     def pause(self) -> None:
@@ -317,15 +313,13 @@ async def _pieces(frames: Samples | Iterable[Samples] | AsyncIterable[Samples]) 
 
 async def pause(call: Call, seconds: float) -> None:
     """Sleep, unless the call ends. Raises: HungUp."""
-    call._check()
-    waiter = call._waiter()
+    call.raise_if_ended()
+    waiter = call.new_waiter()
     timer = call.switch.loop.call_later(seconds, _wake, waiter)
     try:
-        await waiter
+        await call.wait(waiter)
     finally:
         timer.cancel()
-        call._waiters.discard(waiter)
-    call._check()
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 async def until(call: Call, event: asyncio.Future[Any], timeout: float) -> bool:
     """As `Call.until`."""
-    call._check()
+    call.raise_if_ended()
     waiter = call.new_waiter()
 
     def wake(_: object = None) -> None:
@@ -32,7 +32,7 @@ async def until(call: Call, event: asyncio.Future[Any], timeout: float) -> bool:
         timer.cancel()
         event.remove_done_callback(wake)
         call.no_longer_wakes(waiter)
-    call._check()
+    call.raise_if_ended()
     return event.done()
 
 
@@ -80,7 +80,7 @@ async def pick_up(call: Call, ringing: Call) -> None:
 
 async def hand_over(waiting: Call, to: Call) -> None:
     """As `Call.hand_over`."""
-    to._check()
+    to.raise_if_ended()
     waiting.adopt_again(to)
     tell_taken(waiting, to)
     await waiting.bridge(to)

@@ -294,7 +294,7 @@ def test_overload_spares_emergency_calls_and_phones_that_are_registered() -> Non
     door.gate.emergency_numbers = frozenset({"112"})
     assert status_of(door.knock(uri="sip:112@example.com")) == 401
     assert status_of(door.knock(uri="sip:113@example.com")) == 503
-    door.gate.is_registered = lambda uri, flow: uri.user == "alice" and flow == FLOW
+    door.gate.is_registered = lambda user, tenant, host: user.user == "alice" and host == FLOW.remote.host
     assert status_of(door.knock("REGISTER", uri="sip:alice@example.com")) == 401
     assert status_of(door.knock("REGISTER", uri="sip:carol@example.com")) == 503
 

@@ -20,7 +20,8 @@ from sipcore.sdp import RtpFormat, parse_sdp
 from sipcore.uri import Uri
 from voipat.call import Call
 from voipat.leg_audio import own_formats, with_own
-from voipat.media_leg import MediaLeg, MediaPlane
+from voipat.media_leg import MediaLeg
+from voipat.media_plane import MediaPlane
 from voipat.testing.loop import VirtualLoop
 
 PCMU, PCMA, G722 = "0 PCMU/8000", "8 PCMA/8000", "9 G722/8000"

@@ -16,7 +16,8 @@ from sipcore.sdp import parse_sdp
 from sipcore.sdp_security import SrtpPolicy
 from sipcore.uri import Uri
 from voipat.call import Call
-from voipat.media_leg import MediaLeg, MediaPlane
+from voipat.media_leg import MediaLeg
+from voipat.media_plane import MediaPlane
 from voipat.security import SrtpRules
 from voipat.testing.loop import VirtualLoop
 

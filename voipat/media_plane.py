@@ -1,0 +1,203 @@
+"""The engine as calls use it: where their ports are bound, whose a port is, what each leg's media must and may be."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from media import Engine, FlightReceived, MediaTimeout, Port, SourceLatched
+from media.events import SpeakingChanged
+from media.prompts import PromptCache
+from sipcore.beside import KINDS
+from sipcore.entropy import Entropy
+from sipcore.flow import Flow
+from sipcore.routing import SECURE, UNSPECIFIED, is_ip_literal
+from sipcore.sdp_security import LocalSecurity
+from voipat.advertising import Advertising
+from voipat.leg_audio import ALL_CODECS, LegCodecs, codecs_named, own_formats
+from voipat.media_leg import MediaLeg
+from voipat.security import SecurityMaker, SrtpRules
+
+if TYPE_CHECKING:
+    from voipat.call import Call
+
+logger: Final = logging.getLogger("voipat")
+
+T = TypeVar("T")
+
+# Which of our addresses leads to the rest of the world (RFC 5737: nobody's address; nothing is sent).
+_ELSEWHERE: Final = "203.0.113.1"
+_LOOPBACK: Final = "127.0.0.1"
+_NOTHING_ADVERTISED: Final = Advertising(None)
+
+
+def _per_leg(rule: T | Callable[[Call], T]) -> Callable[[Call], T]:
+    """A rule for every leg, or one that is asked leg by leg."""
+    return rule if callable(rule) else lambda call: rule
+
+
+class LegRules:
+    """What a leg's media must and may be where its call does not say so, for all legs or leg by leg; as `App` has it.
+
+    Raises: ValueError, CodecMissingError for what holds for all legs and names nothing known.
+    """
+
+    def __init__(
+        self,
+        *,
+        srtp: SrtpRules | Callable[[Call], SrtpRules] | None = None,
+        codecs: Sequence[str] | Callable[[Call], Sequence[str]] = (),
+        beside: Sequence[str] | Callable[[Call], Sequence[str]] = KINDS,
+        comfort_noise: bool | Callable[[Call], bool] = False,
+    ) -> None:
+        if not callable(codecs):
+            LegCodecs(codecs)  # said here and now, not at the first call
+        if not callable(beside) and (unknown := [kind for kind in beside if kind not in KINDS]):
+            raise ValueError(f"{unknown[0]!r} is no stream beside the audio: {', '.join(KINDS)}")
+        self.srtp = _per_leg(srtp or SrtpRules())
+        self.codecs = _per_leg(codecs)
+        self.beside = _per_leg(beside)
+        self.comfort_noise = _per_leg(comfort_noise)
+
+
+class MediaPlane:
+    """The engine as calls use it: where ports are bound, what SDP says about them, whose a port is.
+
+    With a wildcard in `bind` each port is bound to the address that the call's signalling uses; `source` says which
+    one that is for a peer that was not heard yet.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        entropy: Entropy,
+        *,
+        bind: str,
+        advertising: Advertising = _NOTHING_ADVERTISED,
+        source: Callable[[str], str | None] | None = None,
+        rules: LegRules | None = None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.engine: Final = engine
+        self.formats: Final = own_formats()
+        self.loop: Final = loop
+        self._rules = rules or LegRules()
+        self.counters: Final[Counter[str]] = Counter()
+        self.security: Final = SecurityMaker(entropy)
+        self._executor: Executor | None = None
+        self._entropy = entropy
+        self._bind = bind
+        self._advertising = advertising
+        self._source = source
+        self.owners: Final[dict[int, Call]] = {}
+        self.prompts: Final = PromptCache()
+
+    def open(self, call: Call, flow: Flow | None) -> MediaLeg:
+        """A port for the call, whose signalling uses `flow`. Raises: MediaError, OSError."""
+        if self._bind not in UNSPECIFIED:
+            return self._open(call, flow, self._bind)
+        if flow is not None and flow.local.host not in UNSPECIFIED:
+            try:
+                return self._open(call, flow, flow.local.host)
+            except OSError as error:
+                # A registration may be older than our address.
+                logger.info("no media on %s: %s", flow.local.host, error)
+        return self._open(call, flow, self._towards(call.to.host if flow is None else flow.remote.host))
+
+    def _towards(self, host: str) -> str:
+        source, host = self._source, host.strip("[]")
+        if source is None:
+            return _LOOPBACK
+        return (is_ip_literal(host) and source(host)) or source(_ELSEWHERE) or _LOOPBACK
+
+    def open_beside(self, leg: MediaLeg) -> tuple[Port, LocalSecurity | None]:
+        """A port for a stream beside the leg's audio, and keys that are used for nothing else.
+
+        Raises: MediaError, OSError.
+        """
+        port = self.engine.open_port(leg.port.address, ssrc=0, sequence=0, timestamp=0)
+        self.owners[port.id] = self.owners[leg.port.id]
+        found = leg.security
+        if found is not None:
+            keys = tuple((suite, self._entropy.bytes(suite.material)) for suite, _ in found.keys)
+            found = replace(found, keys=keys)
+        return port, found
+
+    def close_beside(self, port: Port) -> None:
+        """It is over."""
+        self.owners.pop(port.id, None)
+        self.engine.close_port(port)
+
+    def deliver_events(self) -> None:
+        """Give each event of the engine to the call that it is about."""
+        for event in self.engine.drain():
+            call = self.owners.get(event.port.id)
+            if call is None:
+                continue
+            if isinstance(event, MediaTimeout):
+                call.on_media_timeout()
+            elif isinstance(event, FlightReceived):
+                if call.media is not None:
+                    call.media.receive_flight(event.port, event.data, event.source)
+            elif isinstance(event, SourceLatched):
+                call.note("%s has media from %s:%d", call.id, *event.address)
+            elif isinstance(event, SpeakingChanged):
+                if call.media is not None and call.media.seat is not None:
+                    call.media.seat.spoke(event.speaking)
+            else:
+                call.playback.on_event(event)
+
+    def close(self) -> None:
+        """End what computes beside the loop."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+    @property
+    def executor(self) -> Executor | None:
+        """Where handshakes are computed; None in a simulated world, whose time a thread would not see."""
+        if self._executor is None and self.engine.fileno() >= 0:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="voipat-dtls")
+        return self._executor
+
+    def rules_of(self, call: Call) -> SrtpRules:
+        """How secret the media of this leg is to be."""
+        return self._rules.srtp(call) if call.srtp is None else call.srtp
+
+    def codecs_of(self, call: Call) -> LegCodecs:
+        """What this leg may speak. Raises: CodecMissingError."""
+        names = self._rules.codecs(call) if call.codecs is None else call.codecs
+        if names or self.makes_noise(call):
+            return codecs_named(tuple(names), comfort_noise=self.makes_noise(call))
+        return ALL_CODECS
+
+    def makes_noise(self, call: Call) -> bool:
+        """Whether the pauses of this leg are comfort noise."""
+        return self._rules.comfort_noise(call) if call.comfort_noise is None else call.comfort_noise
+
+    def _security(self, call: Call, flow: Flow | None) -> LocalSecurity:
+        if flow is not None:
+            is_secure = flow.transport in SECURE
+        else:
+            is_secure = call.to.scheme == "sips" or str(call.to.params.get("transport")).lower() in SECURE
+        return self.security.make(self.rules_of(call), is_secure=is_secure)
+
+    def _open(self, call: Call, flow: Flow | None, bind: str) -> MediaLeg:
+        entropy, codecs = self._entropy, self.codecs_of(call)
+        port = self.engine.open_port(
+            bind, ssrc=entropy.uint32(), sequence=entropy.uint32() & 0xFFFF, timestamp=entropy.uint32()
+        )
+        self.owners[port.id] = call
+        signalling = None if flow is None else flow.remote
+        peer = call.to.host if signalling is None else signalling.host
+        address = self._advertising.towards(peer, bind)
+        beside = self._rules.beside(call) if call.beside is None else call.beside
+        security = self._security(call, flow)
+        leg = MediaLeg(self, port, address, entropy.uint32(), signalling, security, codecs, beside)
+        leg.on_insecure = call.on_insecure
+        return leg

@@ -1,0 +1,132 @@
+"""The registrar as an App serves it: answers to REGISTER, who is registered where, and the sweep of what expires."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Final
+
+from sipcore.entropy import Entropy
+from sipcore.events import RequestReceived
+from sipcore.flow import Flow
+from sipcore.guard import Guard
+from sipcore.uri import Uri, escape_user
+from voipat.accounts import Identity
+from voipat.events import Event
+from voipat.exchange import Exchange
+from voipat.location import Binding
+from voipat.parties import user_of
+from voipat.registrar import Registrar
+from voipat.subscriptions import Resource, Subscriptions
+
+# Expired bindings are swept in batches: lookups never see them anyway.
+EXPIRY_STEP_S: Final = 1.0
+
+
+class Registrations:
+    """Without a registrar nobody is registered, and no phone is asked."""
+
+    def __init__(self, registrar: Registrar | None, subscriptions: Subscriptions, guard: Guard | None) -> None:
+        self.registrar: Final = registrar
+        self._subscriptions = subscriptions
+        self._guard = guard
+        self._wallclock: Callable[[], float] = lambda: 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expires_at = inf
+
+    def start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        wallclock: Callable[[], float],
+        publish: Callable[[Event], None],
+        entropy: Entropy,
+    ) -> None:
+        """The App begins."""
+        self._wallclock = wallclock
+        self._loop = loop
+        registrar = self.registrar
+        if registrar is None:
+            return
+        registrar.start(wallclock, publish, entropy)
+        # Whose phones were registered before the start is no stranger.
+        for binding in registrar.location if self._guard is not None else ():
+            self._let_in(binding.flow, (binding,), loop.time())
+
+    def serve(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        """The App can send now."""
+        self._schedule_expiry()
+        if self.registrar is not None:
+            self.registrar.keep_alive(exchange, loop)
+
+    def stop(self) -> None:
+        """The App ends."""
+        if self.registrar is not None:
+            self.registrar.stop()
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expires_at = inf
+        self._loop = None
+
+    def lookup(self, tenant: str, user: str) -> Sequence[Binding]:
+        """Where a user's phones are."""
+        return () if self.registrar is None else self.registrar.lookup(tenant, user)
+
+    def is_registered(self, user: Uri, tenant: str | None, host: str) -> bool:
+        """Whether a user of a tenant has a phone at this host."""
+        return any(each.flow.remote.host == host for each in self.lookup(tenant or "", user_of(user)))
+
+    def is_reachable(self, binding: Binding) -> bool | None:
+        """Whether the phone answers; None when nobody asks it."""
+        return None if self.registrar is None else self.registrar.is_reachable(binding)
+
+    def canonical(self, uri: Uri, domain: str | None) -> Uri:
+        """An address of ours, which names this domain, with the domain in it; a foreign one (None) as it is."""
+        gruus = None if self.registrar is None else self.registrar.gruus
+        if domain is not None and gruus is not None and (found := gruus.resolve(domain, uri)) is not None:
+            # A temporary GRUU names nobody to others, and one device of a user to us.
+            user, instance = found
+            uri = uri.replace(user=escape_user(user), params={**uri.params, "gr": instance.strip("<>")})
+        return uri if domain is None or domain == uri.host else uri.replace(host=domain, port=None)
+
+    def receive(self, exchange: Exchange, event: RequestReceived) -> None:
+        """Answer a REGISTER."""
+        identity = event.identity
+        assert self.registrar is not None and isinstance(identity, Identity), "the gate admits no other"
+        status, headers, reason = self.registrar.register(event.request, event.flow, identity)
+        if reason is not None:
+            headers.append(reason.warning(str(event.flow.local)))
+        exchange.respond(event.transaction, status, headers)
+        if reason is None:
+            self._registered(event.flow, identity, exchange.now())
+        if event.flow.reliable:
+            exchange.driver.authenticated(event.flow)
+        self._schedule_expiry()
+
+    def _registered(self, flow: Flow, identity: Identity, now: float) -> None:
+        bindings = self.lookup(identity.tenant, identity.user)
+        self._let_in(flow, bindings, now)
+        phones = [each for each in bindings if each.flow is flow or each.flow == flow]
+        self._subscriptions.tell_phones(Resource(identity.tenant, identity.user), phones)
+
+    def _let_in(self, flow: Flow, bindings: Sequence[Binding], now: float) -> None:
+        if self._guard is not None and bindings:
+            left = max([binding.expires_at for binding in bindings]) - self._wallclock()
+            self._guard.registered(flow.remote.host, now + left)
+
+    def _schedule_expiry(self) -> None:
+        """Set the timer for the earliest expiry, unless one that is no later is set."""
+        due = None if self.registrar is None else self.registrar.location.next_expiry()
+        if due is None or due >= self._expires_at or self._loop is None:
+            return
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expires_at = due
+        self._expiry = self._loop.call_later(max(due - self._wallclock(), 0.0) + EXPIRY_STEP_S, self._expire)
+
+    def _expire(self) -> None:
+        assert self.registrar is not None, "scheduled only with one"
+        self._expires_at = inf
+        self.registrar.expire()
+        self._schedule_expiry()
