@@ -38,6 +38,7 @@ MODULES = {
     "media._dsp": ["ext/face/_dsp.pyx"],
     "media._engine": ["ext/face/_engine.pyx"],
     "media._tape": ["ext/face/_tape.pyx"],
+    "voipat.load._load": ["ext/load/_load.pyx"],
 }
 
 
@@ -47,7 +48,7 @@ def extensions() -> list[Extension]:
         Extension(
             name,
             sources,
-            include_dirs=["ext/include", "ext/kernel", "ext/net"],
+            include_dirs=["ext/include", "ext/kernel", "ext/net", "ext/load"],
             depends=headers,
             extra_compile_args=COMPILE,
             extra_link_args=[*LINK, "-pthread"],
@@ -62,7 +63,7 @@ setup(
         extensions(),
         nthreads=JOBS,
         build_dir="build/cython-debug" if DEBUG else "build/cython",  # the directives differ
-        include_path=["ext/include", "ext/siptext", "ext/kernel", "ext/face", "ext/net"],
+        include_path=["ext/include", "ext/siptext", "ext/kernel", "ext/face", "ext/net", "ext/load"],
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,

@@ -11,7 +11,10 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = ("sipcore._sipfields", "sipcore._siptext", "sipcore.aio._datagrams", "media._dsp", "media._engine")
+MODULES = (
+    *("sipcore._sipfields", "sipcore._siptext", "sipcore.aio._datagrams"),
+    *("media._dsp", "media._engine", "voipat.load._load"),
+)
 
 
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
