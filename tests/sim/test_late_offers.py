@@ -49,6 +49,23 @@ def test_a_late_offer_is_answered_and_both_hear_each_other(seed: int, headers: l
         assert office.outcome() == ("answered", 200, "VP-4001", "caller") and office.world.leaks() == []
 
 
+def test_the_callee_is_offered_what_we_have_whoever_called_without_an_offer(seed: int) -> None:
+    """Two phones and a phone that a 3xx led to: each INVITE of ours says what media there can be."""
+    with Office(seed=seed) as office:
+        alice, bob, carol = office.phones(3)
+        mobile = office.phone(1002).register()
+        office.world.run(until=office.world.now + 1.0)
+        bob.redirects("1003")
+        mobile.rings()
+        carol.answers(after=1.0)
+        call = alice.dial("1002", late_offer=True).hears(carol.tone).hangs_up(after=1.0)
+        office.world.run()
+        assert call.was_answered and not call.unmet
+        for phone in (bob, mobile, carol):
+            request = phone.received[0].request
+            assert request is not None and "PCMU" in names(request.body), phone.name
+
+
 @pytest.mark.rfc("3262", "5", "one MUST appear in that reliable provisional response")
 @pytest.mark.parametrize("headers", [SUPPORTED, REQUIRED])
 def test_early_media_reaches_a_caller_that_made_no_offer(seed: int, headers: list[tuple[str, str]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pbx.directory import Directory, LiveDirectory
 from pbx.objects.plan import Plan, Settings
 from pbx.proxying import ProxyPlan
@@ -46,6 +48,19 @@ def test_a_call_between_extensions_passes_with_the_phones_own_dialog() -> None:
         assert list(app.calls) == []
         assert world.leaks() == []
     assert [(each.caller, each.callee, each.disposition) for each in ended] == [("1001", "1002", "answered")]
+
+
+@pytest.mark.rfc("3261", "13.2.1", "in the first reliable non-failure message")
+def test_a_late_offer_passes_to_the_callee_who_makes_it() -> None:
+    """Where calls only pass, the callee offers what it has; where they are bridged we do (decision 12)."""
+    app, _, _ = office()
+    with SimWorld(app, seed=5) as world:
+        bob = world.phone(f"sip:1002@{DOMAIN}", password="pw-1002").register().answers(after=1.0)
+        alice = world.phone(f"sip:1001@{DOMAIN}", password="pw-1001")
+        call = alice.dial("1002", after=1.0, late_offer=True).hears(bob.tone).hangs_up(after=3.0)
+        world.run()
+        assert call.was_answered and not call.unmet and world.leaks() == []
+        assert bob.received[0].request is not None and bob.received[0].request.body == b""
 
 
 def test_the_dial_plan_decides_as_for_any_tenant() -> None:
