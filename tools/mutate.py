@@ -65,6 +65,7 @@ _DIALOG_TESTS: Final = (
 )
 _OFFER_ANSWER_TESTS: Final = (
     "tests/unit/sipcore/test_offer_answer.py",
+    "tests/unit/sipcore/test_offers_beside.py",
     "tests/conformance/rfc3264",
     "tests/conformance/rfc4568",
     "tests/conformance/rfc5763",
