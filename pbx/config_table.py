@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from pbx.toml_positions import KeyPath, key_lines
 
 T = TypeVar("T")
+Choice = TypeVar("Choice", bound=str)
 Converter = Callable[[object], T]
 
 SHOWN_LENGTH = 60  # of a refused value; longer ones are cut
@@ -221,13 +222,14 @@ def text_like(pattern: str, allowed: str) -> Converter[str]:
     return convert
 
 
-def one_of(*choices: str) -> Converter[str]:
+def one_of(*choices: Choice) -> Converter[Choice]:
     """One of the named choices."""
 
-    def convert(value: object) -> str:
-        if value not in choices:
-            raise ValueError("one of " + ", ".join(repr(choice) for choice in choices))
-        return str(value)
+    def convert(value: object) -> Choice:
+        for choice in choices:
+            if choice == value:
+                return choice
+        raise ValueError("one of " + ", ".join(repr(choice) for choice in choices))
 
     return convert
 

@@ -19,12 +19,14 @@ from pbx.objects.shape import read_keys
 from pbx.toml_positions import KeyPath
 from sipcore.routing import is_ip_literal
 from voipat.connected import ASSERTED, PARTY_ID
+from voipat.early_media import EarlyMediaRule
 
 TRANSPORTS: Final = ("udp", "tcp", "tls")
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 CALLER_ID_POLICIES: Final = ("replace", "reject", "pass")
 IDENTITIES: Final = ("none", "pai", "rpid")
 REDIRECTS: Final = ("fail", "follow", "pass")
+EARLY_MEDIA: Final[tuple[EarlyMediaRule, ...]] = ("pass", "authorized", "none")
 DEFAULT_OPTIONS_S: Final = 30.0
 LEAST_OPTIONS_S: Final = 5
 DEFAULT_REGISTER_S: Final = 3600
@@ -96,6 +98,7 @@ class TrunkConfig(MediaKeys):
     caller_id_policy: str = "replace"
     identity: str = "none"
     redirects: str = "fail"
+    early_media: EarlyMediaRule = "pass"
     numbers: tuple[NumberRule, ...] = ()
     dids: tuple[str, ...] = ()
 
@@ -185,6 +188,7 @@ def _read_trunk(table: Table) -> TrunkConfig:
         caller_id_policy=table.take("caller_id_policy", one_of(*CALLER_ID_POLICIES), "replace"),
         identity=table.take("identity", one_of(*IDENTITIES), "none"),
         redirects=table.take("redirects", one_of(*REDIRECTS), "fail"),
+        early_media=table.take("early_media", one_of(*EARLY_MEDIA), "pass"),
         numbers=_read_rules(table),
         dids=table.take_list("dids", number, ()),
         **read_keys(MediaKeys, table),

@@ -111,7 +111,8 @@ class Trunks:
         diversions = diversions_of(request) if trusted else ()
         asserts_in = line.config.asserts_in
         caller = believed_number(request, asserts_in if trusted else None)
-        return TrunkIdentity(line.tenant, caller, line.config.name, called, diversions, trusted, asserts_in)
+        authorizes = line.config.early_media == "authorized"
+        return TrunkIdentity(line.tenant, caller, line.config.name, called, diversions, trusted, asserts_in, authorizes)
 
     @contextmanager
     def inbound(self, call: Call) -> Iterator[None]:
@@ -313,6 +314,7 @@ def gateway_of(line: TrunkLine, number: str, call: Call | None, caller_id: str |
         trusted=config.trusted,
         asserts_in=config.asserts_in,
         redirects="follow" if config.redirects == "follow" else "fail",
+        early_media=config.early_media,
     )
 
 

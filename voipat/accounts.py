@@ -25,7 +25,8 @@ class TrunkIdentity(Identity):
 
     `did` is the called number, as the trunk has it; `diversions` are the Diversion values (RFC 5806) of a trunk that is
     trusted with them, newest first. `trusted`: it may be told who is connected, and is believed (RFC 3325), in the
-    header `asserts_in`: P-Asserted-Identity, or Remote-Party-ID.
+    header `asserts_in`: P-Asserted-Identity, or Remote-Party-ID. `authorizes_early`: it is told by P-Early-Media
+    (RFC 5009), when it asks, whether there is something to hear before the answer.
     """
 
     trunk: str
@@ -33,6 +34,7 @@ class TrunkIdentity(Identity):
     diversions: tuple[str, ...] = ()
     trusted: bool = False
     asserts_in: str = "P-Asserted-Identity"
+    authorizes_early: bool = False
 
 
 class Accounts(Protocol):

@@ -10,8 +10,10 @@ from sipcore.message import Request
 from sipcore.offer_answer import offered_formats
 from sipcore.reliable import takes_reliable, wants_reliable
 from sipcore.sdp import MediaDescription, RtpFormat, SessionDescription
+from voipat.accounts import TrunkIdentity
 from voipat.bodies import session_description
 from voipat.connected import response_headers
+from voipat.early_media import told
 from voipat.errors import CallOutcome, Rejected
 from voipat.leg_audio import with_events, with_own
 from voipat.legs import InboundLeg
@@ -57,7 +59,10 @@ def progress(call: Call, status: int, body: bytes = b"") -> None:
         # RFC 3261 §13.2.1: our offer is "in the first reliable non-failure message".
         body = _early_offer(call)
     reliable = is_required or (bool(body) and call.offer is None)
-    leg.provisional(status, body, reliable=reliable, more=response_headers(call))
+    more = response_headers(call)
+    if isinstance(call.identity, TrunkIdentity) and call.identity.authorizes_early:
+        more += told(leg.request, body)
+    leg.provisional(status, body, reliable=reliable, more=more)
     call.mark_ringing()
 
 
@@ -78,6 +83,14 @@ def relay_progress(call: Call, attempt: Call, status: int, *, has_media: bool) -
     if answering.told[0] != status:
         answering.told = (status, source)
         progress(call, status)
+
+
+def hush(call: Call, attempt: Call) -> None:
+    """The caller hears the attempt no more; what it was told of its media stays for the answer."""
+    status, source = call.answering.told
+    if source is attempt and call.media is not None and call.answered is None:
+        call.answering.told = (status, None)
+        call.media.disconnect()
 
 
 def check_media(call: Call) -> None:

@@ -18,10 +18,11 @@ from sipcore.sdp import MediaDescription, RtpFormat
 from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
 from voipat import reasons
-from voipat.answering import agree_with, offered, offered_beside, relay_progress
+from voipat.answering import agree_with, hush, offered, offered_beside, relay_progress
 from voipat.auth_gate import ALLOW, is_anonymous
 from voipat.auto_answer import auto_answer_headers
 from voipat.connected import identity_of, number_told
+from voipat.early_media import EarlyAuthority, asked
 from voipat.errors import NoAnswer, Redirected, Rejected
 from voipat.gateway import Gateway
 from voipat.gruu import device_of
@@ -200,6 +201,10 @@ class Fork:
     def progressed(self, attempt: Call, status: int, *, has_media: bool) -> None:
         """A phone rings, or sends early media."""
         relay_progress(self._caller, attempt, status, has_media=has_media)
+
+    def hushed(self, attempt: Call) -> None:
+        """Its early media is not to be heard any more."""
+        hush(self._caller, attempt)
 
     def answered(self, attempt: Call) -> None:
         """A phone answered: the first one wins."""
@@ -486,6 +491,7 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     request = _invite(caller, target, forwards, leg, body, headers)
     if target.gateway is not None:
         leg.login = target.gateway.login
+        leg.authority = EarlyAuthority(target.gateway.early_media)
         attempt.gateway = target.gateway
         if target.gateway.silence_s is not None:
             leg.silence = switch.loop.call_later(target.gateway.silence_s, attempt.end, "server", reasons.TRUNK_SILENT)
@@ -530,7 +536,8 @@ def _invite(  # each a part of the message
     to = NameAddr(Uri("sip", escape_user(target.callee), host) if target.flow is not None else target.uri)
     more: tuple[tuple[str, str], ...] = ()
     if (gateway := target.gateway) is not None:
-        from_, to, more = gateway.from_ or from_, NameAddr(target.uri), gateway.headers
+        from_, to = gateway.from_ or from_, NameAddr(target.uri)
+        more = (*gateway.headers, *asked(gateway.early_media))
     leg.call_id = caller.switch.entropy.token(16)
     headers = [
         ("Max-Forwards", str(forwards)),

@@ -17,6 +17,7 @@ from sipcore.fields import NameAddr
 from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.uri import Uri
+from voipat.early_media import EarlyMediaRule
 from voipat.security import SrtpRules
 
 
@@ -37,6 +38,8 @@ class Gateway:
     for `silence_s` counts as gone. `srtp`, `codecs` and `beside`: how secret its media is to
     be, which codecs and which streams beside the audio it may have, where that is not for the App to say.
     `redirects`: "follow" calls the contacts of its 3xx, without credentials; else `dial` raises `Redirected`.
+    `early_media`: what it sends before the answer is heard, or ("authorized") only while its P-Early-Media says so, or
+    ("none") never.
     `trusted`: it is told who is connected, and believed when it says so (RFC 3325), in the header `asserts_in`:
     P-Asserted-Identity, or Remote-Party-ID.
     """
@@ -54,6 +57,7 @@ class Gateway:
     beside: tuple[str, ...] | None = None
     comfort_noise: bool | None = None
     redirects: Literal["follow", "fail"] = "fail"
+    early_media: EarlyMediaRule = "pass"
     trusted: bool = False
     asserts_in: str = "P-Asserted-Identity"
 

@@ -21,8 +21,9 @@ from voipat.auth_gate import ALLOW
 from voipat.bodies import ACCEPTABLE, ACCEPTED, UnsupportedBodyError, info_digit, session_description
 from voipat.changes import Message
 from voipat.connected import learn, tell
+from voipat.early_media import hear_as_told
 from voipat.leg_audio import with_own
-from voipat.legs import SDP
+from voipat.legs import SDP, OutboundLeg
 from voipat.media_leg import MediaLeg
 from voipat.messages import receive_in_call
 from voipat.outcomes import reason_of_bye, reason_of_negotiation
@@ -79,6 +80,8 @@ class EarlyDialog:
         exchange = call.switch.exchange
         if method == "UPDATE" and call.outcome is None:
             _receive_change(call, event)
+            if isinstance(call.leg, OutboundLeg):
+                hear_as_told(call, call.leg, event.dialog, event.request)
         elif method in ("BYE", "INFO"):
             exchange.respond(event.transaction, 200)
         elif method == "OPTIONS":

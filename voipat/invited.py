@@ -9,6 +9,7 @@ from sipcore.events import DialogId, RequestFailed, ResponseReceived
 from sipcore.reason import q850_cause
 from voipat import reasons
 from voipat.connected import learn
+from voipat.early_media import hear_as_told
 from voipat.in_dialog import EarlyDialog
 from voipat.legs import OutboundLeg
 from voipat.outcomes import reason_of_failure, reason_of_gateway, reason_of_negotiation, reason_of_status
@@ -68,8 +69,10 @@ def _on_provisional(call: Call, leg: OutboundLeg, event: ResponseReceived) -> No
     if has_media:
         leg.answers.said(dialog, body)
     call.mark_ringing()
-    if call.fork is not None:
-        call.fork.progressed(call, status, has_media=has_media)
+    if not hear_as_told(call, leg, dialog, event.response) and call.fork is not None:
+        is_heard = has_media and leg.authority.allows(dialog)
+        # A description whose media is not heard is no more than ringing.
+        call.fork.progressed(call, 180 if has_media and not is_heard else status, has_media=is_heard)
 
 
 def _on_early_end(call: Call, leg: OutboundLeg, dialog: DialogId | None) -> None:
@@ -78,7 +81,7 @@ def _on_early_end(call: Call, leg: OutboundLeg, dialog: DialogId | None) -> None
         return
     leg.early.discard(dialog)
     before = leg.answers.ended(dialog)
-    if before and _read_answer(call, before) is None and call.fork is not None:
+    if before and leg.authority.always and _read_answer(call, before) is None and call.fork is not None:
         call.fork.progressed(call, 183, has_media=True)
 
 

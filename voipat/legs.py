@@ -12,6 +12,7 @@ from sipcore.flow import Flow
 from sipcore.message import Request
 from voipat.auth_gate import ALLOW
 from voipat.early import EarlyAnswers
+from voipat.early_media import EarlyAuthority
 from voipat.exchange import Cancellable, DialogUser, Exchange, Requester
 from voipat.gateway import Login, with_credentials
 from voipat.reasons import Reason
@@ -111,6 +112,7 @@ class OutboundLeg:
         # Those that provisional responses made, for who picks the call up (RFC 3891).
         self.early: set[DialogId] = set()
         self.answers: Final = EarlyAnswers()
+        self.authority = EarlyAuthority()
         self._transaction: TransactionId | None = None
         # Set for a gateway that we have credentials for, until they were given once.
         self.login: Login | None = None

@@ -1,4 +1,4 @@
-"""The streams beside the audio in our descriptions: where each stands, what a fax leaves of the audio, what has port 0."""
+"""The streams beside the audio in our descriptions: where each stands, what a fax leaves of the audio, what is at 0."""
 
 from __future__ import annotations
 
