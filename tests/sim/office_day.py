@@ -33,10 +33,13 @@ from voipat.testing.network import Conditions
 CENTRE: Final = "centre.test"
 DAY_S: Final = 86_400.0
 FIRST: Final = 1001
+DIDS: Final = {"carrier": ("+12025550100", "+12025550101"), "line": ("+13105550100",)}
 REGISTRATION_S: Final = 1800
-OFFICE_CALL_EVERY_S: Final = 3600.0  # of one extension
-CENTRE_CALL_EVERY_S: Final = 25.0  # of all callers together, at the busiest hour
+OFFICE_CALL_EVERY_S: Final = 1200.0  # of one extension, at the busiest hour
+CENTRE_CALL_EVERY_S: Final = 4.0  # of all callers together, the same
+INBOUND_CALL_EVERY_S: Final = 60.0  # of the office, the same
 TALK_S: Final = 60.0
+MANY: Final = 500  # calls whose objects are kept
 SPARSE_S: Final = 10.0
 # No new call in the end: the run is about what remains.
 LAST_CALL_S: Final = 60.0
@@ -50,6 +53,7 @@ class Figures:
     """What a run came to."""
 
     calls: Counter[str]
+    up: Counter[str]
     dispositions: Counter[str]
     answered: int
     answered_without_cdr: int
@@ -90,8 +94,9 @@ class DayOffice(PlanOffice):
         self.store = StallingStore()
         self.cdrs = CdrWriter(self.store)
         super().__init__(grown(extensions, agents), seed=seed)
+        # One carrier plays both trunks: on one address their numbers tell them apart.
         tenants = [
-            replace(tenant, trunks=tuple(replace(trunk, host=f"{trunk.name}.test") for trunk in tenant.trunks))
+            replace(tenant, trunks=tuple(replace(t, host=f"{t.name}.test", dids=DIDS[t.name]) for t in tenant.trunks))
             for tenant in self.directory.current.tenants.values()
         ]
         self.directory.swap(type(self.directory.current)(tenants, default_tenant=DOMAIN))
@@ -125,7 +130,6 @@ max_callers = 200
 [[tenant.trunk]]
 name = "line"
 host = "127.0.0.1:5091"
-dids = ["+13105550100"]
 [[tenant.did]]
 number = "+13105550100"
 target = "700"
@@ -143,7 +147,8 @@ class Day:
         self.chance = self.world.entropy_of("day")
         self.calls: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
-        self.placed: list[PhoneCall] = []
+        self.up: Counter[str] = Counter()
+        self._placed: list[tuple[str, PhoneCall]] = []
         self.world.talk = lambda call: SPARSE_S
         for phone in (*staff, *agents, office.carrier):
             phone.answers(after=1.0 + self.chance.uniform(0.0, 4.0))
@@ -151,22 +156,30 @@ class Day:
         for phone in staff:
             self._plan(OFFICE_CALL_EVERY_S, lambda phone=phone: self._office_call(phone))
         self._plan(CENTRE_CALL_EVERY_S, self._centre_call)
-        self._plan(CENTRE_CALL_EVERY_S * 8, self._inbound_call)
+        self._plan(INBOUND_CALL_EVERY_S, self._inbound_call)
         self._fault_every = min(FAULT_EVERY_S, seconds / 6)
         self.world.at(self.start + self._fault_every / 2, self._fault)
 
     def _plan(self, mean: float, place: Callable[[], None]) -> None:
         """Again and again, more often by day than by night."""
-        hour = (self.world.now - self.start) / self.length * 24
-        busy = 0.15 + 0.85 * max(0.0, math.sin(math.pi * (hour - 6) / 14)) if 6 <= hour <= 20 else 0.15
-        when = self.world.now - mean / busy * math.log(1.0 - self.chance.uniform(0.0, 1.0))
+
+        def now() -> None:
+            if self.chance.uniform(0.0, 1.0) < self._busy():
+                place()
+            self._plan(mean, place)
+
+        when = self.world.now - mean * math.log(1.0 - self.chance.uniform(0.0, 1.0))
         if when < self.end - LAST_CALL_S:
-            self.world.at(when, lambda: (place(), self._plan(mean, place))[1])
+            self.world.at(when, now)
+
+    def _busy(self) -> float:
+        hour = (self.world.now - self.start) / self.length * 24
+        return 0.15 + (0.85 * math.sin(math.pi * (hour - 6) / 14) if 6 <= hour <= 20 else 0.0)
 
     def _office_call(self, phone: Phone) -> None:
         if not self._is_free(phone):
             return
-        if self.chance.uniform(0.0, 1.0) < 0.15:
+        if self.chance.uniform(0.0, 1.0) < 0.3:
             self._place("out", phone, "92025550123")
             return
         other = self.staff[int(self.chance.uniform(0.0, len(self.staff)))]
@@ -177,19 +190,27 @@ class Day:
         self._place("queue", self.office.carrier, "sip:+13105550100@127.0.0.1")
 
     def _inbound_call(self) -> None:
-        did = "+12025550100" if self.chance.uniform(0.0, 1.0) < 0.5 else "+12025550101"
+        did = DIDS["carrier"][self.chance.uniform(0.0, 1.0) < 0.5]
         self._place("in", self.office.carrier, f"sip:{did}@127.0.0.1")
 
     def _place(self, kind: str, phone: Phone, number: str) -> None:
         del phone.calls[:-50], phone.received[:-2]
         call = phone.dial(number)
         self.calls[kind] += 1
-        self.placed.append(call)
+        self._placed.append((kind, call))
+        if len(self._placed) > MANY:
+            self.still_up()
         talk = -TALK_S * math.log(1.0 - self.chance.uniform(0.0, 1.0))
         if self.chance.uniform(0.0, 1.0) < 0.05:
             call.cancels(after=self.chance.uniform(0.0, 6.0))
         else:
             call.hangs_up(after=min(talk, 600.0))
+
+    def still_up(self) -> list[PhoneCall]:
+        """The calls that have not ended; those that have are counted and let go."""
+        self.up.update(kind for kind, call in self._placed if call.is_over and call.was_answered)
+        self._placed = [(kind, call) for kind, call in self._placed if not call.is_over]
+        return [call for _, call in self._placed]
 
     def _busy_when_talking(self, call: PhoneCall) -> None:
         if call.phone is not self.office.carrier and not self._is_free(call.phone, but=call):
@@ -266,19 +287,23 @@ def _phones(office: DayOffice, domain: str, count: int) -> list[Phone]:
 
 def _figures(office: DayOffice, day: Day) -> Figures:
     rows = list(office.store.rows.values())
+    still_up = day.still_up()
     first = {row.call_id: row for row in rows if row.leg == "a"}
     told = {event.id for event in office.told if isinstance(event, events.CallAnswered)}
     return Figures(
         calls=day.calls,
+        up=day.up,
         dispositions=Counter(row.disposition or "open" for row in first.values()),
         answered=len(told),
         answered_without_cdr=len(told - {row.id for row in rows if row.answered is not None}),
         open_cdrs=office.cdrs.open_legs + sum(row.ended is None for row in rows),
-        places=office.board.admission.calls + sum(office.board.admission._counts.values()),
+        places=office.board.admission.calls
+        + sum(office.board.admission._counts.values())
+        + sum(int(str(row["calls"])) for row in office.trunks.status()),
         faults=day.faults,
         messages=office.world.network.ladder.messages,
         digest=office.world.trace_digest(),
-        leaks=[*office.world.leaks(), *(f"call still up: {call.state}" for call in day.placed if not call.is_over)],
+        leaks=[*office.world.leaks(), *(f"call still up: {call.state}" for call in still_up)],
         simulated=office.world.now,
     )
 
@@ -295,7 +320,7 @@ def main() -> int:
     figures = run(options.seconds, options.extensions, options.agents, options.seed)
     took, cpu = time.perf_counter() - started, time.process_time() - cpu
     print(f"simulated {figures.simulated:.0f} s in {took:.1f} s (CPU {cpu:.1f} s), seed {options.seed}")
-    print(f"calls {dict(figures.calls)}: {dict(sorted(figures.dispositions.items()))}")
+    print(f"calls {dict(figures.calls)}, answered {dict(figures.up)}: {dict(sorted(figures.dispositions.items()))}")
     print(f"answered legs {figures.answered}, without CDR {figures.answered_without_cdr}, open {figures.open_cdrs}")
     print(f"faults {dict(figures.faults)}, messages {figures.messages}, places still taken {figures.places}")
     print(f"digest {figures.digest}")
