@@ -14,7 +14,7 @@ LADDERS = Path(__file__).parent / "ladders"
 Row = Mapping[str, object]
 
 _HEADER = r"^{}[ \t]*:[ \t]*([^\r\n]*)"
-_DECISIONS = re.compile(r"^(goes to|took |menu |group |queue |mailbox |conference |picks up|parked|nobody)")
+_DECISIONS = re.compile(r"^(goes to|took |menu |group |queue |mailbox |conference |picks up|parked|nobody|recorded by)")
 _USER = re.compile(r"sip:([^@;>\s]+?)(-0x[0-9a-f]+)?@")
 _MOMENT = re.compile(r"( is (?:open|closed)): .*")
 _HEX_ID = re.compile(r"\b[0-9a-f]{16,}\b")

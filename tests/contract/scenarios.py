@@ -31,12 +31,34 @@ class Dials:
 
 @dataclass(frozen=True)
 class Acts:
-    """What a called phone does, `after` seconds of ringing; `then` is a number it transfers to 1.5 s later."""
+    """What a called phone does, `after` seconds of ringing; `then` is a number it transfers to 1.5 s later.
+
+    It presses `keys` as a caller does, and hangs up `stays` seconds after that; None: the other side ends it. `gets`
+    are the digits that it is told.
+    """
 
     user: str
     does: Literal["answers", "rings", "refuses", "absent"]
     after: float = 1.0
     then: str = ""
+    keys: tuple[tuple[float, str], ...] = ()
+    stays: float | None = None
+    gets: str = ""
+
+
+@dataclass(frozen=True)
+class Taped:
+    """A recording: of whom, by which rule, and what its two channels have, that he said and that he was told."""
+
+    owner: str
+    rule: str
+    said: str
+    told: str
+
+    @property
+    def users(self) -> set[str]:
+        """Caller and callee."""
+        return {each.removeprefix("phone:") for each in (self.said, self.told)}
 
 
 @dataclass(frozen=True)
@@ -50,6 +72,7 @@ class Scenario:
     hours: Literal["open", "closed", ""] = ""
     kept_in: str = ""  # the mailbox that has a message afterwards
     needs_free: tuple[str, ...] = ()
+    taped: Taped | None = None
 
     @property
     def users(self) -> frozenset[str]:
@@ -62,12 +85,21 @@ class Scenario:
         waits = [delay for each in self.dials for delay, key in each.keys]
         in_vain = bool(waits and self.acts) and all(each.does == "rings" for each in self.acts)
         rings = 25.0 if in_vain else 0.0
-        return rings + max(each.at + sum(delay for delay, _ in each.keys) + (each.stays or 3.0) for each in self.dials)
+        by_dialler = max(each.at + sum(delay for delay, _ in each.keys) + (each.stays or 3.0) for each in self.dials)
+        by_callee = sum(sum(delay for delay, _ in each.keys) + (each.stays or 0.0) for each in self.acts)
+        return rings + by_dialler + by_callee
 
 
-def one(name: str, dials: Dials, *acts: Acts, after: tuple[str, ...] = (), kept_in: str = "") -> Scenario:
+def one(
+    name: str,
+    dials: Dials,
+    *acts: Acts,
+    after: tuple[str, ...] = (),
+    kept_in: str = "",
+    taped: Taped | None = None,
+) -> Scenario:
     """A scenario of one call."""
-    return Scenario(name, (dials,), acts, after, kept_in=kept_in)
+    return Scenario(name, (dials,), acts, after, kept_in=kept_in, taped=taped)
 
 
 ASKS: Final = "tone:440"  # the menu's prompt, which the example leaves to its tone
@@ -102,6 +134,16 @@ MENU: Final = (
         Dials("1007", "500", keys=((1.0, "1010"),), stays=3.5, hears=(ASKS, "phone:1010")),
         Acts("1010", "answers"),
     ),
+    one(
+        "menu leads to no code",
+        Dials("1006", "500", keys=((1.0, "*8"), (2.5, "7")), stays=4.5, hears=(ASKS, "phone:1001")),
+        Acts("1001", "answers"),
+    ),
+    one(
+        "menu leads to no trunk, not even 112",
+        Dials("1009", "500", keys=((1.0, "112"),), stays=4.5, hears=(ASKS, "phone:1002")),
+        Acts("1002", "answers"),
+    ),
 )
 
 GROUPS: Final = (
@@ -116,6 +158,15 @@ GROUPS: Final = (
         Dials("1006", "610", stays=5.0, hears=("queue/next", "phone:1004")),
         Acts("1004", "answers", after=2.5),
         after=("unreachable leads to the mailbox",),
+    ),
+    Scenario(
+        "queue says its position",
+        (
+            Dials("1006", "610", stays=7.0, hears=("queue/next",)),
+            Dials("1007", "610", at=2.0, stays=3.5, hears=("queue/position",)),
+        ),
+        (Acts("1004", "rings"),),
+        after=("queue leads to an agent",),
     ),
     Scenario(
         "conference 700 is open",
@@ -191,6 +242,7 @@ MAILBOXES: Final = (
         kept_in="1004",
     ),
     one("busy without a mailbox is 486", Dials("1007", "1008"), Acts("1008", "refuses")),
+    one("no answer without a mailbox is 480", Dials("1007", "1009"), Acts("1009", "rings")),
     one("unreachable without a mailbox is 480", Dials("1010", "1005"), Acts("1005", "absent")),
     one(
         "own mailbox with its PIN, then 1 plays the first message",
@@ -250,6 +302,51 @@ CODES: Final = (
     ),
 )
 
+IN_CALL: Final = (
+    one(
+        "blind transfer by code",
+        Dials("1008", "1002", hears=("phone:1002", "phone:1003")),
+        Acts("1002", "answers", keys=((1.5, "##"), (2.5, "1003"))),
+        Acts("1003", "answers", stays=2.5),
+    ),
+    one(
+        "attended transfer by code",
+        Dials("1010", "1001", hears=("phone:1001", "phone:1003")),
+        Acts("1001", "answers", keys=((1.5, "*2"), (2.5, "1003")), stays=4.0),
+        Acts("1003", "answers", stays=6.5),
+    ),
+    one(
+        "codes of a phone that may not transfer are passed on",
+        Dials("1003", "1008", keys=((1.0, "##"),), stays=2.0, hears=("phone:1008",)),
+        Acts("1008", "answers", gets="##"),
+    ),
+    one(
+        "digits that are no code are passed on, all of them",
+        Dials("1002", "1009", keys=((1.0, "*5"), (1.5, "#"), (1.5, "#")), stays=2.0, hears=("phone:1009",)),
+        Acts("1009", "answers", gets="*5##"),
+    ),
+    one(
+        "recording on demand, on and off",
+        Dials("1001", "1007", keys=((1.0, "*1"), (6.0, "*1")), stays=3.5, hears=("record-notice", "record-off")),
+        Acts("1007", "answers"),
+        taped=Taped("1001", "on demand", "phone:1001", "phone:1007"),
+    ),
+    one(
+        "who calls 1005 is recorded after an announcement",
+        Dials("1010", "1005", stays=6.0, hears=("record-notice", "phone:1005")),
+        Acts("1005", "answers"),
+        after=("unreachable without a mailbox is 480",),
+        taped=Taped("1005", "1005", "phone:1005", "phone:1010"),
+    ),
+    one(
+        "whom 1005 calls is recorded after an announcement",
+        Dials("1005", "1009", stays=6.0, hears=("record-notice", "phone:1009")),
+        Acts("1009", "answers"),
+        after=("who calls 1005 is recorded after an announcement",),
+        taped=Taped("1005", "1005", "phone:1005", "phone:1009"),
+    ),
+)
+
 TRUNK: Final = (
     one(
         "9 and a number goes out as E.164",
@@ -282,7 +379,7 @@ TRUNK: Final = (
     ),
 )
 
-ALL: Final = (*MENU, *GROUPS, *MAILBOXES, *CODES, *TRUNK)
+ALL: Final = (*MENU, *GROUPS, *MAILBOXES, *CODES, *IN_CALL, *TRUNK)
 BY_NAME: Final = {each.name: each for each in ALL}
 
 

@@ -201,6 +201,10 @@ class Baresip:
         )
         return found[-1]
 
+    def digits(self) -> str:
+        """Every digit that was pressed at the other side, of all calls."""
+        return "".join(re.findall(r"received event: '(.)' \(end=0\)", self.process.output()))
+
     def wait_registered(self, timeout: float = 20.0) -> None:
         # Its log and not an event: the phone may be registered before the control connection is up.
         wait_until(lambda: "200 OK" in self.process.output(), timeout, f"{self.user} is registered")

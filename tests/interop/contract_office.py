@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import OFFICE, Server
 from pbx import control
 from tests.contract.ladder import ladder_of
-from tests.contract.scenarios import CARRIER, CARRIER_NUMBERS, Acts, Dials, Scenario, weight
+from tests.contract.scenarios import CARRIER, CARRIER_NUMBERS, Acts, Dials, Scenario, Taped, weight
 from tests.contract.simulated import at_hours
 from tests.contract.sounds import timeline
 from tests.interop.baresip import Baresip
@@ -36,6 +39,7 @@ class Played:
     ladders: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     messages: int = 0
+    taped: list[list[str]] = field(default_factory=list)
 
 
 # How long phones ring in vain unless the office is patient: tests/sim plays the 20 seconds of the example.
@@ -56,6 +60,8 @@ class ContractOffice:
             assert self.text.count("ring_s = 20\n") == 1
             self.text = self.text.replace("ring_s = 20\n", f"ring_s = {SHORT_RING_S}\n")
             self.text = self.text.replace("1004 = { ", f"1004 = {{ ring_s = {SHORT_RING_S}, ")
+            shown = f'1009 = {{ ring_s = {SHORT_RING_S}, password = "pass-1009" }}'
+            self.text = self.text.replace('1009 = "pass-1009"', shown)
         self.config = directory / "office.toml"
         self.config.write_text(self.text)
         self.server = Server(directory / "server", config=self.config)
@@ -127,7 +133,22 @@ class ContractOffice:
             played.heard.append(timeline(lines[each.user].heard(), PHONES) if each.hears else [])
         if scenario.kept_in:
             played.messages = len(list((self.server.data / "voicemail").rglob("*.sealed")))
+        if scenario.taped is not None:
+            played.taped = self._tape(scenario.taped)
         return played
+
+    def _tape(self, taped: Taped) -> list[list[str]]:
+        """What the two channels of the recording have, read from its sealed file."""
+
+        def kept() -> list[dict[str, Any]]:
+            rows = control.request(self.server.data, "recordings", {"do": "list"})
+            return [dict(row) for row in rows if {row["caller"], row["callee"]} == taped.users]
+
+        (row,) = wait_until(lambda: [row for row in kept() if row["state"] == "kept"], 5, "the recording is kept")
+        assert (row["owner"], row["rule"]) == (taped.owner, taped.rule)
+        exported = control.request(self.server.data, "recordings", {"do": "export", "id": row["id"]})
+        samples = np.frombuffer(b"".join(b64decode(str(part["wav"])) for part in exported)[44:], "<i2").reshape(-1, 2)
+        return [timeline(np.ascontiguousarray(samples[:, channel]), PHONES) for channel in (0, 1)]
 
     def _uri(self, dials: Dials) -> str:
         return f"sip:{dials.number}@{self.server.address if dials.user == CARRIER else 'office.test'}"
@@ -170,6 +191,7 @@ class _Line:
         self._phone = phone
         phone.seen("")
         self._since = len(phone.events)
+        self._digits = phone.digits()
         # Named by the second: a second call within it would take the first one's name.
         for dump in phone.directory.glob("dump-*.wav"):
             dump.unlink()
@@ -184,13 +206,16 @@ class _Line:
             time.sleep(1.0)
             self._since = len(self._phone.events)
             self._phone.command("dial", uri)
-        for delay, keys in dials.keys:
+        self._go_on(dials.keys, dials.stays)
+
+    def _go_on(self, presses: tuple[tuple[float, str], ...], stays: float | None) -> None:
+        for delay, keys in presses:
             time.sleep(delay)
             for key in keys:
                 self._phone.command("sndcode", key)
                 time.sleep(0.2)
-        if dials.stays is not None:
-            time.sleep(dials.stays)
+        if stays is not None:
+            time.sleep(stays)
             self._phone.command("hangup")
         self._wait_for("CALL_CLOSED", 45.0)
 
@@ -199,11 +224,14 @@ class _Line:
         if act.does != "rings":
             time.sleep(act.after)
             self._phone.command("accept" if act.does == "answers" else "hangup")
-        if act.then:
+        if act.then or act.keys or act.stays is not None:
             self._wait_for("CALL_ESTABLISHED", 5.0)
+        if act.then:
             time.sleep(1.5)
             self._phone.command("transfer", f"sip:{act.then}@office.test")
-        self._wait_for("CALL_CLOSED", 45.0)
+        self._go_on(act.keys, act.stays)
+        digits = self._phone.digits().removeprefix(self._digits)
+        assert digits == act.gets, f"{act.user} was told {digits}"
 
     def heard(self) -> Any:
         return self._phone.heard()

@@ -42,3 +42,6 @@ def test_a_line_of_the_contract(scenario: Scenario, results: dict[str, Played | 
             path.write_text(ladder)
         assert ladder == path.read_text()
     assert not scenario.kept_in or played.messages > 0
+    if scenario.taped is not None:
+        for wanted, channel in zip((scenario.taped.said, scenario.taped.told), played.taped, strict=True):
+            assert is_heard((wanted,), channel), f"the recording has {channel}, not {wanted}"

@@ -14,9 +14,9 @@ from pbx.persistence import CdrListener
 from pbx.recording_housekeeping import sweep_recordings
 from pbx.recordings import Listener, RefusedError
 from tests.sim.plan_office import DOMAIN, EXAMPLE
-from tests.sim.recording_office import RecordingOffice
+from tests.sim.recording_office import RecordingOffice, share
 from voipat import events
-from voipat.testing import Phone, PhoneCall
+from voipat.testing import PhoneCall
 
 NOTICE_S = 3.0
 CONSENT = EXAMPLE.replace('announcement = "record-notice"', "consent = true", 1)
@@ -36,20 +36,11 @@ def talk(office: RecordingOffice, caller: int, callee: int, *, seconds: float = 
     return call, other.received[-1]
 
 
-def share(samples: np.ndarray, phone: Phone, rate: int) -> float:
-    """How much of the sound is the phone's tone."""
-    wave_ = np.exp(-2j * np.pi * phone.tone * np.arange(len(samples)) / rate)
-    power = float(np.mean(samples.astype(float) ** 2))
-    return 0.0 if power == 0 else 2 * abs(np.mean(samples * wave_)) ** 2 / power
-
-
 def channels(office: RecordingOffice, at: float, seconds: float = 0.4) -> tuple[np.ndarray, np.ndarray, int]:
     """What the recorded side said and was told, from `at` seconds on."""
-    with office.reader(office.rows()[-1]) as reader:
-        data = np.frombuffer(b"".join(reader.read()), np.int16).reshape(-1, 2)
-        rate = reader.form.rate
-    piece = data[int(at * rate) : int((at + seconds) * rate)]
-    return piece[:, 0], piece[:, 1], rate
+    said, told, rate = office.tapes.channels(office.rows()[-1])
+    piece = slice(int(at * rate), int((at + seconds) * rate))
+    return said[piece], told[piece], rate
 
 
 @pytest.mark.parametrize(("caller", "callee"), [(1005, 1006), (1006, 1005)])
