@@ -47,7 +47,7 @@ def segments(generator: random.Random, stream: bytes) -> list[bytes]:
     longest = generator.choice((7, 60, LONGEST_SEGMENT, LONGEST_SEGMENT))
     pieces, at = [], 0
     while at < len(stream):
-        size = generator.randint(1, longest)
+        size = 1 + int(generator.random() * longest)
         pieces.append(stream[at : at + size])
         at += size
     return pieces
