@@ -1,4 +1,5 @@
-"""What the PBX lets its users watch: calls and parking slots (dialog-info), mailboxes (message-summary), presence."""
+"""What the PBX lets its users watch: calls and parking slots (dialog-info), mailboxes (message-summary), presence, and
+their own registrations (reg)."""
 
 from __future__ import annotations
 
@@ -6,7 +7,17 @@ from typing import Protocol
 
 from pbx.directory import LiveDirectory
 from pbx.parking import Parking
-from voipat import App, DialogLamps, DialogState, Mailbox, Notifier, Presence, Resource, message_summary
+from voipat import (
+    App,
+    DialogLamps,
+    DialogState,
+    Mailbox,
+    Notifier,
+    Presence,
+    RegistrationInfos,
+    Resource,
+    message_summary,
+)
 
 
 class Mailboxes(Protocol):
@@ -33,6 +44,7 @@ class Lamps:
         self._mwi: Notifier = message_summary(self._counts)
         self._dialogs = DialogLamps(self._has_lamp)
         self._presence = Presence(self._is_extension)
+        self._registrations = RegistrationInfos(self._is_extension)
 
     def attach(self, app: App) -> None:
         """Serve the users of the App."""
@@ -40,6 +52,7 @@ class Lamps:
         app.notifier(self._dialogs.attach(app.find_call))
         app.notifier(self._mwi)
         self._presence.attach(app)
+        self._registrations.attach(app)
 
     def mailbox_changed(self, tenant: str, extension: str) -> None:
         """A message came, was heard or deleted: the phones of the extension and all who watch it are told."""

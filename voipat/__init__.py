@@ -38,6 +38,7 @@ from voipat.proxy import Decision, Forward, Proxy, ProxyRequest, Reject, to_regi
 from voipat.reasons import Reason
 from voipat.redirecting import Placed
 from voipat.registrar import Registrar, RegistrarPolicy
+from voipat.registration_info import RegistrationInfos
 from voipat.security import SrtpRules
 from voipat.speech import Clock, Date, Digits, Duration, Letters, Money, Number, PromptSet
 from voipat.subscriptions import Notifier, Resource
@@ -108,6 +109,7 @@ __all__ = [
     "Redirected",
     "Registrar",
     "RegistrarPolicy",
+    "RegistrationInfos",
     "Reject",
     "Rejected",
     "Resource",

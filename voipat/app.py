@@ -565,7 +565,15 @@ class App:
 
     def has_phone(self, resource: Resource) -> bool:
         """Whether a phone is registered for a user."""
-        return bool(self._lookup(resource.tenant, resource.user))
+        return bool(self.phones_of(resource))
+
+    def phones_of(self, resource: Resource) -> Sequence[Binding]:
+        """The registered phones of a user."""
+        return self._lookup(resource.tenant, resource.user)
+
+    def wallclock(self) -> float:
+        """What stamps and the expiry of bindings go by."""
+        return self._wallclock()
 
     def _canonical(self, uri: Uri, flow: Flow) -> Uri:
         """Our own address in a URI stands for the default domain."""

@@ -389,6 +389,9 @@ BAD_SUBSCRIBE: Final = Reason(
 TOO_MANY_SUBSCRIPTIONS: Final = Reason(
     "VP-6012", 503, 42, "failed", "Too many subscriptions",
     "The watcher, the watched user or the server has as many subscriptions as it may.")  # fmt: skip
+NOT_YOURS_TO_WATCH: Final = Reason(
+    "VP-6024", 403, 21, "failed", "Not yours to watch",
+    "Where the phones of a user are registered (event package reg) only that user's own phones may watch.")  # fmt: skip
 UNACCEPTABLE_STATE: Final = Reason(
     "VP-6013", 406, 79, "failed", "State not accepted",
     "The SUBSCRIBE has an Accept header without the type that the package's state is sent in.")  # fmt: skip

@@ -60,7 +60,8 @@ class Notifier:
     """One event package. `state_of` gives the state of a resource, None when there is no such thing (404).
 
     `unsolicited` tells registered phones of the resource's own user too, without a SUBSCRIBE (RFC 3842 §4.1 allows for
-    it; many phones expect it), at each REGISTER and change. `interval`: least seconds between two NOTIFYs to a watcher.
+    it; many phones expect it), at each REGISTER and change. `own_user_only`: nobody else may watch. `interval`: least
+    seconds between two NOTIFYs to a watcher.
     """
 
     package: str
@@ -71,6 +72,7 @@ class Notifier:
     min_expires: int = 60
     max_expires: int = 7200
     unsolicited: bool = False
+    own_user_only: bool = False
     table: Subscriptions | None = None
 
     def changed(self, resource: Resource) -> None:
@@ -168,6 +170,8 @@ class Subscriptions:
         if resource.tenant != identity.tenant or notifier.state_of(resource) is None:
             # H12: another tenant's users are as unknown as nobody's.
             return reasons.UNKNOWN_NUMBER
+        if notifier.own_user_only and identity.user != resource.user:
+            return reasons.NOT_YOURS_TO_WATCH
         if 0 < expires < notifier.min_expires:
             return reasons.TOO_BRIEF
         accepted = {value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")}

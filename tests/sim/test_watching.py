@@ -73,7 +73,7 @@ def test_what_cannot_be_watched_is_refused(seed: int) -> None:
         office.world.run(until=office.world.now + 1.0)
         assert asked == [[489], [404], [404], [423], [406]]
         ladder = [rung.data for rung in office.world.network.ladder]
-        assert any(b"Allow-Events: dialog, message-summary, presence, refer" in data for data in ladder)
+        assert any(b"Allow-Events: dialog, message-summary, presence, refer, reg" in data for data in ladder)
         assert any(b"Min-Expires: 60" in data for data in ladder)
         stranger = office.phone(1002, password="wrong").subscribe("dialog", "1001")
         office.world.run(until=office.world.now + 1.0)
