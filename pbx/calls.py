@@ -19,6 +19,7 @@ from pbx.flows.meet import meet
 from pbx.flows.paging import page
 from pbx.flows.registry import built_in
 from pbx.flows.visit import Chance, Desk, Flows, RecordingDesk, TrunkDialer, Visit
+from pbx.hot_desks import HotDesks
 from pbx.identity import connected_with
 from pbx.moved import moved_to
 from pbx.pace import Pace
@@ -69,6 +70,7 @@ class Switchboard:
             self.admission,
             built_in(),
             chance or SystemEntropy(),
+            HotDesks(directory, self.state),
             trunks,
             prompts or Prompts(),
             recordings,
@@ -86,6 +88,7 @@ class Switchboard:
         app.on_bridge(in_call(self.desk, self._directory))
         app.on_redirect, app.on_connected = self.on_redirect, self.on_connected
         app.admit_calls(self._admitted)
+        self.desk.hot_desks.attach(app)
         self.flows.add(ToConference, meet(app))
         self.flows.add(ToPage, page(app))
 
@@ -108,6 +111,8 @@ class Switchboard:
             if isinstance(decision.target, NoRoute):
                 reason = decision.target.reason
                 call.note("routed nowhere: %s %s", reason.id, reason.text)
+            if call.seat:
+                call.note("made at the desk %s, where %s has logged in", call.seat, caller)
             visit = Visit(call, self.desk, directory, caller)
             visit.speak(call, visit.language_of(caller))
             await visit.go(decision)

@@ -44,6 +44,7 @@ LEG_COLUMNS: Final = (
     *("codec", "packets", "loss", "jitter", "mos", "loss_out", "jitter_out", "mos_out", "rtt", "crypto", "beside"),
 )
 TRUNK_COLUMNS: Final = ("tenant", "trunk", "host", "state", "registration", "calls", "max_calls", "failures", "last")
+DESK_COLUMNS: Final = ("tenant", "desk", "person", "since")
 BAN_COLUMNS: Final = ("source", "account", "left_s")
 TRACE_COLUMNS: Final = ("started", "id", "tenant", "caller", "callee", "fate", "cause", "entries")
 TIMES: Final = ("started", "answered", "ended")
@@ -172,7 +173,9 @@ def _add_services(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     conferences.add_argument("number", metavar="ROOM", nargs="?", help="as the list has it")
     queues.add_argument("number", metavar="QUEUE", nargs="?", help="its number")
     parked.set_defaults(number=None)
-    return [conferences, queues, parked]
+    desks = _asking(commands, "desks", _desks, "who has logged in at which shared phone")
+    desks.add_argument("--log-out", metavar="DESK", help="log out who sits there: office.test/1010")
+    return [conferences, queues, parked, desks]
 
 
 def _add_verbs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -347,6 +350,10 @@ def _list(options: argparse.Namespace) -> int:
 def _services(options: argparse.Namespace) -> int:
     rows = list(_rows(options, _given(options, "tenant", "number")))
     return _print(options, rows, list(rows[0]) if rows else ())
+
+
+def _desks(options: argparse.Namespace) -> int:
+    return _print(options, _rows(options, _given(options, "tenant", "log_out")), DESK_COLUMNS)
 
 
 def _cdr(options: argparse.Namespace) -> int:

@@ -38,6 +38,12 @@ class Running(Book, Protocol):
 
     def parked(self, tenant: str | None) -> Iterable[Row]: ...
 
+    def desks(self, tenant: str | None) -> Iterable[Row]: ...
+
+    def log_out(self, desk: str) -> Row | None:
+        """Make a desk (`office.test/1010`) nobody's; None when it is that already."""
+        ...
+
     def stats(self) -> Row: ...
 
     def bans(self) -> Iterable[Row]: ...
@@ -107,6 +113,7 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "conferences": commands.conferences,
         "queues": commands.queues,
         "parked": commands.parked,
+        "desks": commands.desks,
         "cdr": commands.cdr,
         "stats": commands.stats,
         "bans": commands.bans,
@@ -150,6 +157,16 @@ class _Commands:
     async def parked(self, arguments: Arguments) -> AsyncIterator[Row]:
         for row in list(self._running.parked(_tenant(arguments))):
             yield row
+
+    async def desks(self, arguments: Arguments) -> AsyncIterator[Row]:
+        desk = arguments.get("log_out")
+        if desk is None:
+            for row in list(self._running.desks(_tenant(arguments))):
+                yield row
+        elif (found := self._running.log_out(str(desk))) is not None:
+            yield found
+        else:
+            raise ControlError(f"nobody is logged in at {desk}", exit_status=NOT_FOUND)
 
     async def cdr(self, arguments: Arguments) -> AsyncIterator[Row]:
         await asyncio.to_thread(self._running.flush)

@@ -56,7 +56,7 @@ from pbx.recording_rules import recorded_objects
 from pbx.recordings import Recordings
 from pbx.route_question import Question, route_rows
 from pbx.secrets import load_key
-from pbx.services_shown import conference_rows, parked_rows, queue_rows
+from pbx.services_shown import conference_rows, desk_rows, log_out, parked_rows, queue_rows
 from pbx.store.sqlite import SqliteStore
 from pbx.tenant_state import LiveState
 from pbx.tenants import TenantConfig
@@ -304,6 +304,7 @@ class Daemon:
         self._mailboxes.on_changed(self._lamps.mailbox_changed)
         self._lamps.attach(self._app)
         self._lamps.follow(self._board.desk.parking)
+        self._lamps.follow_people(self._board.desk.hot_desks)
         self._app.gate.emergency_numbers = self._directory.current.emergency_numbers
         self._trunks.configure(self._config.tenants)
         self._trunks.attach(self._app)
@@ -471,6 +472,7 @@ class Daemon:
             if self._tls is not None and certificates is not None:
                 self._tls.use(certificates)
             self._directory.swap(directory)
+            self._board.desk.hot_desks.settle()
             self._trunks.configure(loaded.tenants)
             self._app.gate.emergency_numbers = self._directory.current.emergency_numbers
             self._log.set_level(loaded.server.log.level)
@@ -515,6 +517,14 @@ class Daemon:
     def parked(self, tenant: str | None) -> Iterable[Row]:
         """The calls that wait in a park."""
         return parked_rows(self._board.desk, tenant)
+
+    def desks(self, tenant: str | None) -> Iterable[Row]:
+        """Who has logged in where."""
+        return desk_rows(self._board.desk, tenant)
+
+    def log_out(self, desk: str) -> Row | None:
+        """Makes a desk nobody's; None when it is that already."""
+        return log_out(self._board.desk, desk)
 
     def trunks(self, tenant: str | None) -> Iterable[Row]:
         """The trunks, by their state."""

@@ -168,6 +168,18 @@ class ToFeature:
 
 
 @value_object(frozen=True, slots=True)
+class ToDeskLogin:
+    """Log in at the caller's phone; without a number the extension is asked for."""
+
+    number: str = ""
+
+
+@value_object(frozen=True, slots=True)
+class ToDeskLogout:
+    """Log out of the caller's phone."""
+
+
+@value_object(frozen=True, slots=True)
 class ToOverride:
     """Turn open hours over by hand."""
 
@@ -215,6 +227,8 @@ Target = (
     | ToMonitor
     | ToPickup
     | ToFeature
+    | ToDeskLogin
+    | ToDeskLogout
     | ToOverride
     | ToTrunks
     | HangUp
@@ -280,6 +294,10 @@ def _of_people(target: Target) -> str:
             return f"pickup of {number}" if number else "pickup in the group"
         case ToFeature(feature, argument):
             return f"feature {feature} {argument}".rstrip()
+        case ToDeskLogin(number):
+            return f"log in as {number}" if number else "log in as who is asked for"
+        case ToDeskLogout():
+            return "log out of the desk"
         case ToOverride(times):
             return f"override of {times.name}"
     return "hang up" if isinstance(target, HangUp) else "echo test"

@@ -9,6 +9,8 @@ from pbx.decisions import (
     Target,
     ToAnnouncement,
     ToConference,
+    ToDeskLogin,
+    ToDeskLogout,
     ToEcho,
     ToFeature,
     ToGroup,
@@ -132,4 +134,8 @@ def _code_target(name: str) -> Target:
             return ToVoicemail()
         case "group_pickup":
             return ToPickup()
+        case "desk_log_in":
+            return ToDeskLogin()
+        case "desk_log_out":
+            return ToDeskLogout()
     return ToFeature(name)

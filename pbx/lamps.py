@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from pbx.directory import LiveDirectory
+from pbx.hot_desks import HotDesks, Seat
 from pbx.parking import Parking
 from voipat import (
     App,
@@ -16,6 +17,7 @@ from voipat import (
     Presence,
     RegistrationInfos,
     Resource,
+    events,
     message_summary,
 )
 
@@ -45,6 +47,7 @@ class Lamps:
         self._dialogs = DialogLamps(self._has_lamp)
         self._presence = Presence(self._is_extension)
         self._registrations = RegistrationInfos(self._is_extension)
+        self._desks: HotDesks | None = None
 
     def attach(self, app: App) -> None:
         """Serve the users of the App."""
@@ -53,14 +56,33 @@ class Lamps:
         app.notifier(self._mwi)
         self._presence.attach(app)
         self._registrations.attach(app)
+        app.subscribe(self._phone_came_or_went, self._presence.EVENTS)
 
     def mailbox_changed(self, tenant: str, extension: str) -> None:
         """A message came, was heard or deleted: the phones of the extension and all who watch it are told."""
         self._mwi.changed(Resource(tenant, extension))
+        desk = extension if self._desks is None else self._desks.phone_of(tenant, extension)
+        if desk != extension:
+            self._mwi.changed(Resource(tenant, desk))
 
     def follow(self, parking: Parking) -> None:
         """Let the slots' lamps show what waits in them."""
         parking.on_change = self._slot_changed
+
+    def follow_people(self, desks: HotDesks) -> None:
+        """Let lamps, presence and messages of a person be at the desk where the person has logged in."""
+        self._desks, desks.on_moved = desks, self._moved
+
+    def _moved(self, seat: Seat) -> None:
+        self._presence.notifier.changed(Resource(seat.tenant, seat.person))
+        self._mwi.changed(Resource(seat.tenant, seat.phone))
+
+    def _phone_came_or_went(self, event: events.Event) -> None:
+        if self._desks is None or not isinstance(event, events.Registered | events.Unregistered):
+            return
+        phone = event.aor.partition(":")[2].rpartition("@")[0]
+        if (seat := self._desks.at(event.tenant, phone)) is not None:
+            self._presence.notifier.changed(Resource(seat.tenant, seat.person))
 
     def _slot_changed(self, tenant: str, slot: str, number: str | None) -> None:
         resource, dialog = Resource(tenant, slot), f"slot-{slot}"
@@ -80,7 +102,12 @@ class Lamps:
         return self._directory.current.extension(resource.tenant, resource.user) is not None
 
     def _counts(self, resource: Resource) -> Mailbox | None:
-        extension = self._directory.current.extension(resource.tenant, resource.user)
-        if extension is None or extension.mailbox is None or not extension.mailbox.enabled:
-            return None
-        return self.mailboxes.mailbox_counts(resource.tenant, resource.user)
+        directory, (tenant, user) = self._directory.current, resource
+        person = None if self._desks is None else self._desks.person_at(tenant, user)
+        number = user if person is None else person.user
+        extension = directory.extension(tenant, number)
+        if extension is not None and extension.mailbox is not None and extension.mailbox.enabled:
+            return self.mailboxes.mailbox_counts(tenant, number)
+        # The lamp of a desk goes out when who had messages leaves it.
+        desk = directory.extension(tenant, user)
+        return Mailbox() if desk is not None and desk.desk else None

@@ -21,6 +21,8 @@ from pbx.decisions import (
     Source,
     Step,
     Target,
+    ToDeskLogin,
+    ToDeskLogout,
     ToExtension,
     ToFeature,
     ToIntercom,
@@ -33,6 +35,7 @@ from pbx.decisions import (
 from pbx.dial_plan import EVERYTHING, DialPlan
 from pbx.directory import Directory
 from pbx.numbers import InvalidNumberError, normalise
+from pbx.objects.features import WITH_NUMBER
 from pbx.objects.lines import ClassOfService, Did, OutboundRoute
 from pbx.objects.patterns import compiled
 from pbx.objects.times import opening
@@ -43,7 +46,7 @@ from voipat import reasons
 # A call is forwarded so often at most.
 MAX_HOPS: Final = 10
 _NOBODY: Final = TenantState("")
-_FOR_EXTENSIONS: Final = (ToFeature, ToPickup, ToIntercom, ToMonitor, ToVoicemail)
+_FOR_EXTENSIONS: Final = (ToFeature, ToPickup, ToIntercom, ToMonitor, ToVoicemail, ToDeskLogin, ToDeskLogout)
 
 
 @dataclass(slots=True)
@@ -148,17 +151,25 @@ def _code(routing: _Routing, number: str) -> Target | None:
 
 
 def _code_with_number(routing: _Routing, number: str) -> Target | None:
-    features = routing.tenant.features
-    forward, extensions = features.forward_on, routing.tenant.extensions
-    if (code := features.directed_pickup) is not None and number.startswith(code) and number[len(code) :] in extensions:
-        return ToPickup(number[len(code) :])
-    if (code := features.intercom) is not None and number.startswith(code) and number[len(code) :] in extensions:
-        return ToIntercom(extensions[number[len(code) :]])
-    if (code := features.monitor) is not None and number.startswith(code) and number[len(code) :] in extensions:
-        return ToMonitor(extensions[number[len(code) :]])
-    if forward is not None and number.startswith(forward) and len(number) > len(forward):
-        return ToFeature("forward_on", number[len(forward) :])
-    return None
+    features, extensions = routing.tenant.features, routing.tenant.extensions
+    found = next(
+        (name for name in WITH_NUMBER if (code := getattr(features, name)) is not None and number.startswith(code)), ""
+    )
+    rest = number[len(getattr(features, found)) :] if found else ""
+    if not rest:
+        return None
+    if found == "forward_on":
+        return ToFeature("forward_on", rest)
+    if found == "desk_log_in":
+        return ToDeskLogin(rest)
+    if rest not in extensions:
+        return None
+    match found:
+        case "directed_pickup":
+            return ToPickup(rest)
+        case "intercom":
+            return ToIntercom(extensions[rest])
+    return ToMonitor(extensions[rest])
 
 
 def _own_number(routing: _Routing, number: str) -> Target | None:

@@ -1,11 +1,14 @@
-"""What goes on in conferences, queues and parks now, as rows for the command line."""
+"""What goes on in conferences, queues, parks and at hot desks now, as rows for the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
+from pbx.audit import OPERATOR
 from pbx.flows.visit import Desk
-from pbx.output import Row
+from pbx.hot_desks import Seat
+from pbx.output import Row, rfc3339
 from pbx.tenant_state import QUEUE_PAUSED
 from pbx.tenants import TenantConfig
 from voipat import App
@@ -59,6 +62,28 @@ def parked_rows(desk: Desk, tenant: str | None) -> Iterator[Row]:
             "number": each.call.own_number,
             "parker": each.parker,
         }
+
+
+def desk_rows(desk: Desk, tenant: str | None) -> Iterator[Row]:
+    """One row per desk where somebody is logged in."""
+    return map(_desk_row, desk.hot_desks.seats(tenant))
+
+
+def log_out(desk: Desk, name: str) -> Row | None:
+    """Make the desk `TENANT/NUMBER` nobody's; who sat there."""
+    tenant, _, phone = name.partition("/")
+    seat = desk.hot_desks.at(tenant, phone)
+    if seat is None:
+        return None
+    desk.hot_desks.log_out(seat)
+    if desk.audit is not None:
+        desk.audit.note(tenant, OPERATOR, "desk-logged-out", phone)
+    return {**_desk_row(seat), "logged_out": True}
+
+
+def _desk_row(seat: Seat) -> Row:
+    since = rfc3339(datetime.fromtimestamp(seat.since, UTC))
+    return {"tenant": seat.tenant, "desk": seat.phone, "person": seat.person, "since": since}
 
 
 def _queue_row(domain: str, queue: str, kind: str, number: str, state: str, *, place: int | None = None) -> Row:

@@ -19,7 +19,7 @@ from pbx.objects.media import MediaKeys, check_media
 from pbx.objects.people import MONITOR, RECORD, Forwards, Mailbox
 from pbx.objects.plan import Plan, check_plan, read_plan
 from pbx.objects.shape import option, part
-from pbx.objects.words import E164, LANGUAGE, NAME, NUMBER, NUMBER_ALLOWED, NUMBER_PATTERN
+from pbx.objects.words import E164, LANGUAGE, NAME, NUMBER, NUMBER_ALLOWED, NUMBER_PATTERN, PIN
 from pbx.tls import PairConfig, read_pair
 from pbx.trunk_config import TrunkConfig, read_trunks, refuse_clashes
 
@@ -65,6 +65,8 @@ class ExtensionConfig(MediaKeys):
     redirects: str = option(one_of("follow", "fail"), "follow")
     outside_calls: int | None = option(integer(1, MAX_CALLS_CEILING), None)
     outside_calls_per_minute: int | None = option(integer(1, MAX_CALLS_CEILING), None)
+    desk: bool = option(flag, False)
+    desk_pin: str = option(PIN, "", secret=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,10 @@ def _check_extensions(table: Table, extensions: Mapping[str, ExtensionConfig], p
         name = extension.class_of_service
         if name and name not in classes:
             table.refuse("extensions", f"{number}: {name!r} is no class of this tenant")
+        if extension.desk and extension.desk_pin:
+            table.refuse("extensions", f"{number}: desk and desk_pin: a desk is no person that logs in at one")
+        if extension.desk and plan.settings.calls == "proxied":
+            table.refuse("extensions", f"{number}: desk needs calls = 'bridged'")
 
 
 def _read_tls(table: Table) -> PairConfig:

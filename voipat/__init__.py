@@ -39,6 +39,7 @@ from voipat.reasons import Reason
 from voipat.redirecting import Placed
 from voipat.registrar import Registrar, RegistrarPolicy
 from voipat.registration_info import RegistrationInfos
+from voipat.seats import Person, Seats
 from voipat.security import SrtpRules
 from voipat.speech import Clock, Date, Digits, Duration, Letters, Money, Number, PromptSet
 from voipat.subscriptions import Notifier, Resource
@@ -93,6 +94,7 @@ __all__ = [
     "Number",
     "Origination",
     "PasswordAccounts",
+    "Person",
     "Placed",
     "Presence",
     "Pressed",
@@ -113,6 +115,7 @@ __all__ = [
     "Reject",
     "Rejected",
     "Resource",
+    "Seats",
     "Signals",
     "SipError",
     "SocketNetwork",

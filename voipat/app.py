@@ -64,6 +64,7 @@ from voipat.redirecting import RedirectPolicy
 from voipat.registrar import Registrar
 from voipat.registrations import Registrations
 from voipat.routes import Routes
+from voipat.seats import Seats
 from voipat.security import SrtpRules
 from voipat.serving import serve_until_signalled
 from voipat.speech import PromptSet
@@ -181,7 +182,8 @@ class App:
         self._routes = Routes()
         self._services: list[Service] = []
         self.subscriptions: Final = Subscriptions(
-            lambda event: self.gate.domain_of(event.request.uri, event.flow), self._lookup
+            lambda event: self.gate.domain_of(event.request.uri, event.flow),
+            lambda tenant, user: self._registrations.lookup(tenant, user),
         )
         self._registrations = Registrations(registrar, self.subscriptions, guard)
         self._compose()
@@ -220,9 +222,14 @@ class App:
         self.exchange = Exchange(self.endpoint, self._on_request, self.recorder)
         self._handling = Handling(self.exchange)
         self._intake = Intake(
-            self.exchange, self._handling, self._routes, canonical=self._canonical, on_replaces=self._on_replaces
+            self.exchange,
+            self._handling,
+            self._routes,
+            canonical=self._canonical,
+            caller_of=self._registrations.caller_of,
+            on_replaces=self._on_replaces,
         )
-        self.messages = Messages(self.exchange, self._registrations.lookup, self._handling.spawn_beside)
+        self.messages = Messages(self.exchange, self._registrations.phones_of, self._handling.spawn_beside)
         self.messages.handler = self._on_message
         if self._proxy is not None:
             self.gate.proxies = self._proxy.serves
@@ -283,6 +290,10 @@ class App:
     def identify_trunks(self, trunk_of: Callable[[Flow, Request], TrunkIdentity | None]) -> None:
         """Let calls in without credentials that `trunk_of` knows by where they came from, as `call.identity`."""
         self._trunk_of = self.gate.trunk_of = trunk_of
+
+    def seat(self, seats: Seats) -> None:
+        """Let people sit at phones that are not theirs."""
+        self._registrations.seats = seats
 
     def add_service(self, service: Service) -> None:
         """Let `service` live as long as the App is open."""
@@ -436,7 +447,7 @@ class App:
             entropy=self._entropy,
             wallclock=self._wallclock,
             publish=self.publish,
-            lookup=self._registrations.lookup,
+            lookup=self._registrations.phones_of,
             is_reachable=self._registrations.is_reachable,
             domain_of=self.gate.domain_of,
             recorder=self.recorder,
@@ -539,7 +550,8 @@ class App:
         elif method == "SUBSCRIBE" and isinstance(event.identity, Identity):
             self.subscriptions.receive(event)
         elif method == "MESSAGE" and isinstance(event.identity, Identity):
-            self.messages.receive(event, event.identity, self._canonical(event.request.uri, event.flow))
+            sender = self._registrations.caller_of(event).identity or event.identity
+            self.messages.receive(event, sender, self._canonical(event.request.uri, event.flow))
         elif method == "PUBLISH" and isinstance(event.identity, Identity):
             self._receive_publish(event, event.identity)
         elif method == "REFER":
@@ -565,11 +577,11 @@ class App:
 
     def has_phone(self, resource: Resource) -> bool:
         """Whether a phone is registered for a user."""
-        return bool(self.phones_of(resource))
+        return bool(self._registrations.phones_of(resource.tenant, resource.user))
 
     def phones_of(self, resource: Resource) -> Sequence[Binding]:
         """The registered phones of a user."""
-        return self._lookup(resource.tenant, resource.user)
+        return self._registrations.lookup(resource.tenant, resource.user)
 
     def wallclock(self) -> float:
         """What stamps and the expiry of bindings go by."""
@@ -578,9 +590,6 @@ class App:
     def _canonical(self, uri: Uri, flow: Flow) -> Uri:
         """Our own address in a URI stands for the default domain."""
         return self._registrations.canonical(uri, self.gate.domain_of(uri, flow))
-
-    def _lookup(self, tenant: str, user: str) -> Sequence[Binding]:
-        return self._registrations.lookup(tenant, user)
 
     def _advertise(self, flow: Flow) -> Address:
         return Address(self._advertising.towards(flow.remote.host, flow.local.host), flow.local.port)

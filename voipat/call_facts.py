@@ -39,6 +39,8 @@ class CallFacts:
 
     display_name: str | None = None
     identity: Identity | None = None
+    # The user whose phone it came from, where another one sits at it (`voipat.seats`).
+    seat = ""
     # Who those that it dials are told that calls, where that is not the caller itself.
     shown_as: NameAddr | None = None
     # What its peer hears while it is held, by us or by the other side of a bridge; None: that is passed on instead.

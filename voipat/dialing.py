@@ -431,7 +431,7 @@ def _registered(
             skipped.append(binding)
         else:
             reachable.append(binding)
-    return [_with_other_flows(flows) for flows in _by_device(reachable)]
+    return [_with_other_flows(flows, user) for flows in _by_device(reachable)]
 
 
 def _by_device(bindings: Sequence[Binding]) -> list[list[Binding]]:
@@ -442,19 +442,19 @@ def _by_device(bindings: Sequence[Binding]) -> list[list[Binding]]:
     return list(devices.values())
 
 
-def _with_other_flows(flows: Sequence[Binding]) -> Target:
+def _with_other_flows(flows: Sequence[Binding], callee: str) -> Target:
     """RFC 5626 §5.3: one of them at a time; the newest is the likeliest to work."""
-    first, *others = (target_of(binding) for binding in flows)
+    first, *others = (target_of(binding, callee) for binding in flows)
     return replace(first, others=tuple(others)) if others else first
 
 
-def target_of(binding: Binding) -> Target:
-    """Where a request to the phone of a binding goes."""
+def target_of(binding: Binding, callee: str = "") -> Target:
+    """Where a request to the phone of a binding goes; `callee` is who sits there, where that is not the user of it."""
     uri = Uri.parse(binding.contact)
     if uri.headers:
         uri = uri.replace(headers={})
-    user = binding.aor.partition(":")[2].partition("@")[0]
-    return Target(uri, flow_to(binding, uri), user, binding.path, user_agent=binding.user_agent)
+    callee = callee or binding.aor.partition(":")[2].partition("@")[0]
+    return Target(uri, flow_to(binding, uri), callee, binding.path, user_agent=binding.user_agent)
 
 
 def flow_to(binding: Binding, uri: Uri) -> Flow:

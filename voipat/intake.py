@@ -23,6 +23,7 @@ from voipat.legs import InboundLeg
 from voipat.parties import Parties, user_of
 from voipat.reasons import Reason
 from voipat.routes import Routes
+from voipat.seats import Caller
 from voipat.switch import Handler, Switch
 from voipat.transfer import find_replaced, replaces_handler
 
@@ -30,7 +31,10 @@ ReplacesPolicy = Callable[[Call, Call], Reason | None]
 
 
 class Intake:
-    """`canonical` gives a URI with our domain in place of our address; `on_replaces` as `App` has it."""
+    """`canonical` gives a URI with our domain in place of our address, `caller_of` whose a request is.
+
+    `on_replaces` as `App` has it.
+    """
 
     def __init__(
         self,
@@ -39,12 +43,14 @@ class Intake:
         routes: Routes,
         *,
         canonical: Callable[[Uri, Flow], Uri],
+        caller_of: Callable[[RequestReceived], Caller],
         on_replaces: ReplacesPolicy | None,
     ) -> None:
         self._exchange = exchange
         self._handling = handling
         self._routes = routes
         self._canonical = canonical
+        self._caller_of = caller_of
         self._on_replaces: Final = on_replaces
 
     def receive(self, switch: Switch, event: RequestReceived) -> None:
@@ -102,17 +108,16 @@ class Intake:
         return _rejects(handler) if isinstance(handler, Reason) else handler
 
     def _new_call(self, switch: Switch, event: RequestReceived) -> Call:
-        request = event.request
-        identity = event.identity if isinstance(event.identity, Identity) else None
-        to, caller = self._canonical(request.uri, event.flow), request.from_.uri
+        identity, from_, seat = self._caller_of(event)
+        to, caller = self._canonical(event.request.uri, event.flow), from_.uri
         identifier = switch.entropy.token(8)
         tenant, user = ("", user_of(caller)) if identity is None else (identity.tenant, identity.user)
         parties = Parties(identifier, identifier, tenant, user, user_of(to))
         leg = InboundLeg(self._exchange, event)
         call = Call(switch, leg, parties, to=to, caller=caller)
         leg.open(call)
-        call.identity = identity
-        call.display_name = request.from_.display_name
+        call.identity, call.seat = identity, seat
+        call.display_name = from_.display_name
         call.publish_start()
         return call
 

@@ -253,6 +253,12 @@ MONITOR_REFUSED: Final = Reason(
 NOBODY_TALKS: Final = Reason(
     "VP-3329", 480, 31, "failed", "Nobody talks there",
     "The extension is in no conversation that could be heard.")  # fmt: skip
+NO_DESK: Final = Reason(
+    "VP-3330", 403, 57, "failed", "Not a shared desk",
+    "Whoever logs in or out does so at the phone of an extension with `desk = true`; this one is none.")  # fmt: skip
+NOBODY_LOGGED_IN: Final = Reason(
+    "VP-3331", 480, 31, "failed", "Nobody is logged in here",
+    "The desk is nobody's: there is no one to log out.")  # fmt: skip
 NOTHING_TO_PICK_UP: Final = Reason(
     "VP-3323", 404, 1, "failed", "No call rings there",
     "No phone of the pickup group, or of the extension, rings now.")  # fmt: skip

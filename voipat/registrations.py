@@ -18,6 +18,7 @@ from voipat.exchange import Exchange
 from voipat.location import Binding
 from voipat.parties import user_of
 from voipat.registrar import Registrar
+from voipat.seats import Caller, Seats, caller_of
 from voipat.subscriptions import Resource, Subscriptions
 
 # Expired bindings are swept in batches: lookups never see them anyway.
@@ -29,6 +30,7 @@ class Registrations:
 
     def __init__(self, registrar: Registrar | None, subscriptions: Subscriptions, guard: Guard | None) -> None:
         self.registrar: Final = registrar
+        self.seats: Seats | None = None
         self._subscriptions = subscriptions
         self._guard = guard
         self._wallclock: Callable[[], float] = lambda: 0.0
@@ -70,8 +72,17 @@ class Registrations:
         self._loop = None
 
     def lookup(self, tenant: str, user: str) -> Sequence[Binding]:
-        """Where a user's phones are."""
+        """The phones that registered as this user."""
         return () if self.registrar is None else self.registrar.lookup(tenant, user)
+
+    def phones_of(self, tenant: str, user: str) -> Sequence[Binding]:
+        """The phones that ring for a user, who may sit at another's."""
+        return self.lookup(tenant, user if self.seats is None else self.seats.phone_of(tenant, user))
+
+    def caller_of(self, event: RequestReceived) -> Caller:
+        """Whose a request is."""
+        identity = event.identity if isinstance(event.identity, Identity) else None
+        return caller_of(self.seats, identity, event.request.from_)
 
     def is_registered(self, user: Uri, tenant: str | None, host: str) -> bool:
         """Whether a user of a tenant has a phone at this host."""

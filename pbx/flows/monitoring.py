@@ -60,8 +60,7 @@ class _Supervisor:
         """Whether he may; written down either way."""
         visit, allowed = self._visit, mode in self._modes
         visit.call.note("%s of %s: %s", mode, self._number, "allowed" if allowed else "refused")
-        if visit.desk.audit is not None:
-            visit.desk.audit.note(visit.call.tenant, visit.caller, ACTIONS[mode], self._number, allowed=allowed)
+        visit.note_audit(visit.caller, ACTIONS[mode], self._number, allowed=allowed)
         return allowed
 
     async def press(self, call: Call, running: Monitor) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pbx.decisions import (
     ToAnnouncement,
+    ToDeskLogin,
+    ToDeskLogout,
     ToEcho,
     ToExtension,
     ToFeature,
@@ -20,6 +22,7 @@ from pbx.decisions import (
     ToTrunks,
 )
 from pbx.flows.extension import ring_extension
+from pbx.flows.hot_desk import log_in, log_out
 from pbx.flows.menu import run_menu
 from pbx.flows.monitoring import monitor
 from pbx.flows.outbound import call_out
@@ -43,6 +46,8 @@ def built_in() -> Flows:
             ToAnnouncement: announce,
             ToProgram: run_program,
             ToFeature: set_feature,
+            ToDeskLogin: log_in,
+            ToDeskLogout: log_out,
             ToOverride: override,
             ToTrunks: call_out,
             ToPark: park,

@@ -10,6 +10,7 @@ from pbx.admission import Admission
 from pbx.audit import Audit
 from pbx.decisions import Decision, HangUp, NoRoute, OnBehalf, Target, describe
 from pbx.directory import Directory
+from pbx.hot_desks import HotDesks
 from pbx.music import Musics
 from pbx.parking import Parking
 from pbx.prompts import Prompt, Prompts
@@ -73,6 +74,7 @@ class Desk:
     admission: Admission
     flows: Flows
     chance: Chance
+    hot_desks: HotDesks
     trunks: TrunkDialer | None = None
     prompts: Prompts = field(default_factory=Prompts)
     recordings: RecordingDesk | None = None
@@ -122,6 +124,11 @@ class Visit:
         """The language of an extension, or else of the tenant."""
         extension = self.tenant.extensions.get(number)
         return (extension.language if extension is not None else "") or self.tenant.plan.settings.language
+
+    def note_audit(self, actor: str, action: str, what: str, *, allowed: bool = True) -> None:
+        """Write down who did what, or was refused it."""
+        if self.desk.audit is not None:
+            self.desk.audit.note(self.call.tenant, actor, action, what, allowed=allowed)
 
     def speak(self, call: Call, language: str) -> None:
         """Let what is said in a call be in this language, where it has rules."""

@@ -12,8 +12,7 @@ from pbx.objects.words import code_or_none
 # Pressed within a call, not dialled.
 IN_CALL: Final = ("record", "blind_transfer", "attended_transfer")
 # Followed by more digits.
-WITH_NUMBER: Final = ("directed_pickup", "forward_on", "intercom", "monitor")
-ALONE_TOO: Final = ("forward_on",)
+WITH_NUMBER: Final = ("directed_pickup", "forward_on", "intercom", "monitor", "desk_log_in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,8 @@ class FeaturesConfig:
     directed_pickup: str | None = option(code_or_none, None)
     intercom: str | None = option(code_or_none, None)
     monitor: str | None = option(code_or_none, None)
+    desk_log_in: str | None = option(code_or_none, None)
+    desk_log_out: str | None = option(code_or_none, None)
     record: str | None = option(code_or_none, None)
     blind_transfer: str | None = option(code_or_none, None)
     attended_transfer: str | None = option(code_or_none, None)

@@ -8,7 +8,7 @@ from typing import Final
 from pbx.config_table import flag, integer, one_of, text_like
 from pbx.objects.patterns import PATTERN
 from pbx.objects.shape import option, options
-from pbx.objects.words import E164, NAME, NUMBER, PROMPT, TARGET, TEXT
+from pbx.objects.words import E164, NAME, NUMBER, PROMPT, TARGET, TEXT, TIME_OF_DAY
 
 DIRECTIONS: Final = ("inbound", "outbound", "internal", "any")
 _DIGITS = text_like(r"[0-9*#+]{0,16}", "up to 16 digits")
@@ -94,6 +94,13 @@ class Monitoring:
     """What both sides hear before a supervisor hears them: `tone`, a prompt, or `none`."""
 
     announcement: str = option(PROMPT, "tone")
+
+
+@dataclass(frozen=True, slots=True)
+class HotDesking:
+    """When everybody is logged out of the desks each day, in the tenant's time zone; "" is never."""
+
+    log_out_at: str = option(TIME_OF_DAY, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pbx.objects.lines import (
     ClassOfService,
     Did,
     Emergency,
+    HotDesking,
     Limits,
     Monitoring,
     OutboundRoute,
@@ -41,8 +42,13 @@ KINDS: Final[dict[str, tuple[type[Any], str]]] = {
     "recording": (RecordingRule, "name"),
 }
 # Single tables of a tenant.
-SINGLES: Final[dict[str, type[Any]]] = {"emergency": Emergency, "screening": Screening, "limits": Limits}
-SINGLES["monitoring"] = Monitoring
+SINGLES: Final[dict[str, type[Any]]] = {
+    "emergency": Emergency,
+    "screening": Screening,
+    "limits": Limits,
+    "monitoring": Monitoring,
+    "hot_desking": HotDesking,
+}
 
 
 # Ended and begun here, with their media; or passed through (pbx.proxying).
@@ -84,6 +90,7 @@ class Plan:
     screening: Screening = Screening()
     limits: Limits = Limits()
     monitoring: Monitoring = Monitoring()
+    hot_desking: HotDesking = HotDesking()
 
     def of_kind(self, kind: str) -> tuple[Any, ...]:
         """The objects of a kind as `KINDS` calls it."""

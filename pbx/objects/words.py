@@ -75,6 +75,13 @@ def hours_text(value: object) -> str:
     return str(value)
 
 
+def moment_text(value: object) -> str:
+    """A time of day `HH:MM`; "" is none."""
+    if value == "" or (isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value)):
+        return str(value)
+    raise ValueError("a time of day such as '20:00'")
+
+
 def day_text(value: object) -> str:
     """A date `2026-12-25`, or `12-25` for every year."""
     allowed = "a date such as '2026-12-25', or '12-25' for every year"
@@ -116,5 +123,6 @@ def numbers_of(text: str) -> list[str]:
 TARGET: Final[Converter[str]] = target_text
 HOURS: Final[Converter[str]] = hours_text
 DAY: Final[Converter[str]] = day_text
+TIME_OF_DAY: Final[Converter[str]] = moment_text
 ZONE: Final[Converter[str]] = zone_text
 SLOTS: Final[Converter[str]] = slots_text

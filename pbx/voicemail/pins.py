@@ -9,14 +9,11 @@ from typing import Final
 from pbx.errors import SecretError
 from pbx.secrets import Sealer
 from pbx.tenant_state import LiveState
+from pbx.wrong_tries import WrongTries
 
 PIN_KEY: Final = "voicemail.pin"
-WRONG_KEY: Final = "voicemail.wrong"
-LOCKED_KEY: Final = "voicemail.locked_until"
 SHORTEST_PIN: Final = 4
 LONGEST_PIN: Final = 16
-WRONG_IN_A_ROW: Final = 5
-LOCKED_S: Final = 300.0
 
 
 class Pins:
@@ -24,33 +21,25 @@ class Pins:
 
     def __init__(self, state: LiveState, sealer: Sealer, clock: Callable[[], float]) -> None:
         self._state = state
+        self._tries = WrongTries(state, "voicemail")
         self._sealer = sealer
         self._clock = clock
 
     def is_locked(self, tenant: str, mailbox: str) -> bool:
         """Whether no PIN opens it now."""
-        return self._number(tenant, mailbox, LOCKED_KEY) > self._clock()
+        return self._tries.is_locked(tenant, mailbox, self._clock())
 
     def check(self, tenant: str, mailbox: str, configured: str, given: str) -> bool:
         """Whether the PIN is right; too many wrong ones in a row lock the mailbox. A mailbox without PIN: never."""
-        state, wanted = self._state.tenant(tenant), self.pin(tenant, mailbox, configured)
-        if self.is_locked(tenant, mailbox):
+        now = self._clock()
+        if self._tries.is_locked(tenant, mailbox, now):
             return False
-        wrong = int(self._number(tenant, mailbox, WRONG_KEY))
+        wanted = self.pin(tenant, mailbox, configured)
         if wanted and hmac.compare_digest(wanted.encode(), given.encode()):
-            for key in (WRONG_KEY, LOCKED_KEY):
-                if state.get(mailbox, key) is not None:
-                    state.set(mailbox, key, None)
+            self._tries.right(tenant, mailbox)
             return True
-        if wrong + 1 < WRONG_IN_A_ROW:
-            state.set(mailbox, WRONG_KEY, str(wrong + 1))
-            return False
-        state.set(mailbox, WRONG_KEY, None)
-        state.set(mailbox, LOCKED_KEY, repr(self._clock() + LOCKED_S))
+        self._tries.wrong(tenant, mailbox, now)
         return False
-
-    def _number(self, tenant: str, mailbox: str, key: str) -> float:
-        return float(self._state.tenant(tenant).get(mailbox, key) or 0)
 
     def pin(self, tenant: str, mailbox: str, configured: str) -> str:
         """The PIN in force, "" for none."""

@@ -97,6 +97,7 @@ class PlanOffice:
         lamps = Lamps(self.directory)
         lamps.attach(self.app)
         lamps.follow(self.board.desk.parking)
+        lamps.follow_people(self.board.desk.hot_desks)
         self.app.subscribe(self.told.append)
         world.watch("voipat", self.app.endpoint)
         return self.app
