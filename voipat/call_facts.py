@@ -81,6 +81,8 @@ class CallFacts:
         self.switch: Final = switch
         self.leg: Final = leg
         self._parties = parties
+        # The id of the call's first leg: its own for a call that came in, until it is one with another (`switch.join`).
+        self.linked_id = parties.linked_id
         # Who calls whom, as handlers see it: a transfer changes it, never the CDR's parties.
         self.role = Role(to, caller, parties.caller, parties.callee)
         # What flows tell each other of the call.
@@ -109,11 +111,6 @@ class CallFacts:
     @property
     def id(self) -> str:
         return self._parties.id
-
-    @property
-    def linked_id(self) -> str:
-        """The id of the call's first leg: its own for a call that came in."""
-        return self._parties.linked_id
 
     @property
     def tenant(self) -> str:

@@ -66,3 +66,10 @@ class Switch:
     rooms: dict[tuple[str, str], Room] = field(default_factory=dict)  # by tenant and name
     counters: Counter[str] = field(default_factory=Counter)
     session: SessionPolicy = field(default_factory=SessionPolicy)
+
+    def join(self, joined: str, linked_id: str) -> None:
+        """Two calls became one (transfer, pickup, park): every leg of the call `joined` is one of the other now."""
+        for call in self.calls.values():
+            for leg in (call, *call.attempts):
+                if leg.linked_id == joined:
+                    leg.linked_id = linked_id

@@ -305,6 +305,8 @@ def take_peer(call: Call, replaced: Call) -> Call:
     switch.forget(peer)
     bridge.part(replaced)
     call.adopt_again(peer)
+    joined = peer.linked_id
+    switch.join(joined, call.linked_id)
     switch.publish(
         events.CallTransferred(
             id=peer.id,
@@ -314,7 +316,7 @@ def take_peer(call: Call, replaced: Call) -> Call:
             transferee=call.caller,
             target=peer.callee,
             moved=switch.wallclock(),
-            joined=peer.linked_id,
+            joined=joined,
         )
     )
     replaced.end("server", reasons.TRANSFERRED)

@@ -89,5 +89,6 @@ async def hand_over(waiting: Call, to: Call) -> None:
 def tell_taken(call: Call, taker: Call) -> None:
     """Say that `call` is one with that of `taker`, who came for it."""
     call.note("%s takes the call", taker.id)
-    moved = call.switch.wallclock()
-    call.switch.publish(events.CallTaken(taker.id, call.linked_id, call.tenant, taker.linked_id, moved))
+    switch, joined = call.switch, taker.linked_id
+    switch.join(joined, call.linked_id)
+    switch.publish(events.CallTaken(taker.id, call.linked_id, call.tenant, joined, switch.wallclock()))
