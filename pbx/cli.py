@@ -310,13 +310,14 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from pbx import config, programs
+    from pbx import config, programs, rates
     from pbx.dial_plan import warnings_of
     from pbx.mail_config import mail_warnings
     from pbx.media_warnings import media_warnings
 
     checked = config.load(options.file, options.settings)
     programs.load(checked.tenants)
+    rates.load(checked.tenants)
     certificates = config.load_tls(checked, datetime.now(UTC).timestamp())  # noqa: TID251  the operator's clock
     if certificates is not None and certificates.expired:
         raise ConfigError(certificates.expired)

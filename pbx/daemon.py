@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 import uvloop
 
 from media import Engine
-from pbx import config, limits, programs, retention, status, trace
+from pbx import config, limits, programs, rates, retention, status, trace
 from pbx.admission import Admission
 from pbx.audit import Audit
 from pbx.calls import Switchboard
@@ -655,9 +655,10 @@ def _keepalive_of(registrar: RegistrarConfig) -> KeepAlivePolicy | None:
 
 
 def _directory_of(loaded: Config) -> Directory:
-    """Raises: ConfigError for a program that cannot be run. Blocks."""
-    server, found = loaded.server, programs.load(loaded.tenants)
-    return Directory(loaded.tenants, default_tenant=server.default_tenant, media=server, programs=found)
+    """Raises: ConfigError for a program that cannot be run, rates that cannot be read. Blocks."""
+    server, tenants = loaded.server, loaded.tenants
+    found, tables = programs.load(tenants), rates.load(tenants)
+    return Directory(tenants, default_tenant=server.default_tenant, media=server, programs=found, rates=tables)
 
 
 def _say(line: str) -> None:

@@ -28,6 +28,7 @@ from pbx.numbers import NANP, NumberPlan
 from pbx.objects.lines import ClassOfService, Did, OutboundRoute
 from pbx.objects.patterns import Pattern, compiled
 from pbx.objects.times import Times, opening
+from pbx.prefixes import PrefixTable
 from pbx.tenants import TenantConfig
 
 # How an object of a kind is called as the target of a call.
@@ -47,10 +48,15 @@ EVERYTHING: Final = ClassOfService("", international=True)
 class DialPlan:
     """Made once for a snapshot. Nothing in it changes."""
 
-    __slots__ = ("_country", "by_code", "by_number", "classes", "dids", "holidays", "number_plan", "routes", "times")
+    __slots__ = (
+        *("_country", "by_code", "by_number", "classes", "dids"),
+        *("holidays", "number_plan", "rates", "routes", "times"),
+    )
 
-    def __init__(self, tenant: TenantConfig) -> None:
+    def __init__(self, tenant: TenantConfig, rates: Mapping[str, PrefixTable] | None = None) -> None:
+        """`rates` by the name of the route."""
         plan = tenant.plan
+        self.rates: Final = rates or {}
         self.by_code: Final = dict(_codes(tenant))
         self.by_number: Final[dict[str, Target]] = {
             one.number: _TARGETS[kind](one) for kind in _TARGETS for one in plan.of_kind(kind)
@@ -107,7 +113,7 @@ def _always_wins(one: Did | OutboundRoute) -> bool:
     """Whether nothing but the number decides about it."""
     if isinstance(one, Did):
         return not one.trunk and not one.callers
-    return not one.times and not one.classes
+    return not one.times and not one.classes and not one.rates
 
 
 def _ordered(objects: tuple[Any, ...], key: str) -> tuple[tuple[Pattern, Any], ...]:

@@ -13,7 +13,9 @@ from typing import Final
 from pbx.dial_plan import DialPlan
 from pbx.errors import UnknownTenantError
 from pbx.objects.media import LegMedia, MediaKeys, resolve
+from pbx.prefixes import PrefixTable
 from pbx.programs import NO_PROGRAMS, Programs
+from pbx.rates import NO_RATES, Rates
 from pbx.tenants import ExtensionConfig, TenantConfig
 from voipat import Call, SrtpRules, TrunkIdentity
 
@@ -30,11 +32,18 @@ class Directory:
         default_tenant: str | None = None,
         media: MediaKeys = MediaKeys(),  # noqa: B008  # frozen
         programs: Programs = NO_PROGRAMS,
+        rates: Rates = NO_RATES,
     ) -> None:
-        """`media` are the keys of the server, which tenants inherit; `programs` those of `pbx.programs.load`."""
+        """`media` are the keys of the server, which tenants inherit; `programs` those of `pbx.programs.load`.
+
+        `rates` are those of `pbx.rates.load`.
+        """
         self.programs: Final = programs
         self._tenants = {tenant.domain: tenant for tenant in tenants}
-        self._plans = {domain: DialPlan(tenant) for domain, tenant in self._tenants.items()}
+        tables: dict[str, dict[str, PrefixTable]] = {}
+        for (domain, route), table in rates.items():
+            tables.setdefault(domain, {})[route] = table
+        self._plans = {domain: DialPlan(tenant, tables.get(domain)) for domain, tenant in self._tenants.items()}
         self.default_tenant = default_tenant
         self._server = media
         self._media: dict[tuple[str, str, str], LegMedia] = {}

@@ -6,48 +6,24 @@ that the table has, whatever its size.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
-from sipcore.entropy import Entropy
-
-MINUTES_OF_DAY: Final = 24 * 60
 MAX_ROUTES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
-    """Part of a week: days 0 (Monday) to 6, from a minute of the day up to another; past midnight when that is less."""
-
-    days: frozenset[int]
-    start: int = 0
-    end: int = MINUTES_OF_DAY
-
-    def has(self, weekday: int, minute: int) -> bool:
-        """Whether the moment lies within."""
-        if self.start <= self.end:
-            return weekday in self.days and self.start <= minute < self.end
-        if minute >= self.start:
-            return weekday in self.days
-        # After midnight it is still the evening of the day before.
-        return minute < self.end and (weekday - 1) % 7 in self.days
-
-
-@dataclass(frozen=True, slots=True)
 class PrefixRoute:
-    """Numbers that begin with `prefix` go by these trunks. Without hours it is always open."""
+    """Numbers that begin with `prefix` go by these trunks; `times` names the hours of it, "" is always."""
 
     prefix: str
     trunks: tuple[str, ...]
     priority: int = 10
     cost: float = 0.0
     weight: int = 10
-    hours: tuple[Hours, ...] = ()
-
-    def is_open(self, weekday: int, minute: int) -> bool:
-        """Whether it may be used at this moment."""
-        return not self.hours or any(hours.has(weekday, minute) for hours in self.hours)
+    times: str = ""
 
 
 class PrefixTable:
@@ -66,35 +42,38 @@ class PrefixTable:
         # Best first; the order of the configuration decides what nothing else does.
         self._by_prefix = {prefix: tuple(sorted(found, key=_rank)) for prefix, found in by_prefix.items()}
         # Prefixes with a route that has hours: the others need no look at the clock.
-        self._timed = frozenset(prefix for prefix, found in by_prefix.items() if any(route.hours for route in found))
+        self._timed = frozenset(prefix for prefix, found in by_prefix.items() if any(route.times for route in found))
         self._lengths = tuple(sorted({len(prefix) for prefix in by_prefix}, reverse=True))
 
     def __len__(self) -> int:
         return self._size
 
-    def find(self, number: str, weekday: int, minute: int) -> tuple[PrefixRoute, ...]:
+    def find(self, number: str, is_open: Callable[[str], bool]) -> tuple[PrefixRoute, ...]:
         """The open routes of the longest prefix that has one, best first; none when no route leads there."""
         table = self._by_prefix
         for length in self._lengths:
+            # A number shorter than `length` is itself the prefix that is looked for.
             prefix = number[:length]
             if prefix not in table:
                 continue
             found = table[prefix]
-            # A number shorter than `length` is itself the prefix that was found.
             if prefix not in self._timed:
                 return found
-            if opened := tuple(route for route in found if route.is_open(weekday, minute)):
+            if opened := tuple(route for route in found if not route.times or is_open(route.times)):
                 return opened
         return ()
 
 
-def spread(routes: Sequence[PrefixRoute], entropy: Entropy) -> list[PrefixRoute]:
-    """The routes in the order to try: equal ones of one priority and cost by chance, as their weights say."""
+def spread(routes: Sequence[PrefixRoute], call: str) -> list[PrefixRoute]:
+    """The routes in the order to try: equal ones of one priority and cost share calls as their weights say.
+
+    Which one a call gets follows from `call`, so that who asks beforehand is told what happens.
+    """
     ordered: list[PrefixRoute] = []
     waiting = list(routes)
     while waiting:
         group = [route for route in waiting if _rank(route) == _rank(waiting[0])]
-        chosen = group[0] if len(group) == 1 else _draw(group, entropy)
+        chosen = group[0] if len(group) == 1 else _draw(group, f"{call} {len(ordered)}")
         waiting.remove(chosen)
         ordered.append(chosen)
     return ordered
@@ -104,8 +83,8 @@ def _rank(route: PrefixRoute) -> tuple[int, float]:
     return route.priority, route.cost
 
 
-def _draw(group: Sequence[PrefixRoute], entropy: Entropy) -> PrefixRoute:
-    point = entropy.uniform(0.0, sum(route.weight for route in group))
+def _draw(group: Sequence[PrefixRoute], call: str) -> PrefixRoute:
+    point = crc32(call.encode()) / 2**32 * sum(route.weight for route in group)
     for route in group:
         point -= route.weight
         if point < 0.0:

@@ -39,6 +39,7 @@ from pbx.objects.features import WITH_NUMBER
 from pbx.objects.lines import ClassOfService, Did, OutboundRoute
 from pbx.objects.patterns import compiled
 from pbx.objects.times import opening
+from pbx.prefixes import PrefixTable, spread
 from pbx.tenant_state import TenantState
 from pbx.tenants import ExtensionConfig, TenantConfig
 from voipat import reasons
@@ -46,6 +47,7 @@ from voipat import reasons
 # A call is forwarded so often at most.
 MAX_HOPS: Final = 10
 _NOBODY: Final = TenantState("")
+NO_TABLE: Final = PrefixTable()
 _FOR_EXTENSIONS: Final = (ToFeature, ToPickup, ToIntercom, ToMonitor, ToVoicemail, ToDeskLogin, ToDeskLogout)
 
 
@@ -264,11 +266,25 @@ def _outside(routing: _Routing, number: str) -> Target:
         if (why := _too_far(routing, sent, allowed)) is not None:
             routing.passed(rule, why)
             return NoRoute(reasons.CLASS_OF_SERVICE)
-        routing.took(rule, f"{sent} by {', '.join(outbound.trunks)}")
-        return ToTrunks(sent, outbound.trunks, outbound.caller_id or _caller_id(routing), payer=_payer(routing))
+        if not (trunks := _trunks_for(routing, outbound, sent)):
+            routing.passed(rule, f"{sent} has none of the prefixes in {outbound.rates}")
+            refused = NoRoute(reasons.UNKNOWN_NUMBER)
+            continue
+        routing.took(rule, f"{sent} by {', '.join(trunks)}")
+        return ToTrunks(sent, trunks, outbound.caller_id or _caller_id(routing), payer=_payer(routing))
     if not routing.plan.routes:
         routing.passed("outbound routes", "there is none")
     return refused
+
+
+def _trunks_for(routing: _Routing, outbound: OutboundRoute, sent: str) -> tuple[str, ...]:
+    """The trunks to try, best first; without rates the route's own."""
+    if not outbound.rates:
+        return outbound.trunks
+    table = routing.plan.rates.get(outbound.name, NO_TABLE)
+    found = table.find(sent, lambda times: _is_open(routing, times)[0])
+    ordered = spread(found, f"{sent} {routing.at!r}")
+    return tuple(dict.fromkeys(trunk for each in ordered for trunk in each.trunks))
 
 
 def _sent(routing: _Routing, outbound: OutboundRoute, number: str) -> str:

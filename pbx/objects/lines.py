@@ -8,7 +8,7 @@ from typing import Final
 from pbx.config_table import flag, integer, one_of, text_like
 from pbx.objects.patterns import PATTERN
 from pbx.objects.shape import option, options
-from pbx.objects.words import E164, NAME, NUMBER, PROMPT, TARGET, TEXT, TIME_OF_DAY
+from pbx.objects.words import CSV_FILE, E164, NAME, NUMBER, PROMPT, TARGET, TEXT, TIME_OF_DAY
 
 DIRECTIONS: Final = ("inbound", "outbound", "internal", "any")
 _DIGITS = text_like(r"[0-9*#+]{0,16}", "up to 16 digits")
@@ -32,7 +32,10 @@ class Did:
 
 @dataclass(frozen=True, slots=True)
 class OutboundRoute:
-    """Numbers that go out: `strip` so many digits, put `add` before, and make it E.164 unless `raw`."""
+    """Numbers that go out: `strip` so many digits, put `add` before, and make it E.164 unless `raw`.
+
+    With `rates` a file says by the number's prefix which trunks are tried (`pbx.rates`); `trunks` need not be there.
+    """
 
     name: str = option(NAME)
     pattern: str = option(PATTERN)
@@ -44,6 +47,7 @@ class OutboundRoute:
     times: str = option(NAME, "")
     caller_id: str = option(E164, "")
     priority: int = option(integer(-1000, 1000), 0)
+    rates: str = option(CSV_FILE, "")
 
 
 @dataclass(frozen=True, slots=True)

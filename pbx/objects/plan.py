@@ -273,8 +273,8 @@ def _check_names(table: Table, plan: Plan, trunks: Container[str]) -> None:
     for index, route in _places(plan, "route"):
         check(("route", index, "classes"), route.classes, classes, "class")
         check(("route", index, "trunks"), route.trunks, trunks, "trunk")
-        if not route.trunks:
-            report.add((*table.path, "route", index), "names no trunk")
+        if bool(route.trunks) == bool(route.rates):
+            report.add((*table.path, "route", index), "needs one of trunks and rates")
     for index, one in _places(plan, "class"):
         check(("class", index, "routes"), one.routes, routes, "route")
     check(("emergency", "trunks"), plan.emergency.trunks, trunks, "trunk")

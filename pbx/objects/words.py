@@ -29,6 +29,9 @@ EMAIL: Final[Converter[str]] = text_like(r"[^@\s<>,;]{1,64}@[A-Za-z0-9.-]{1,255}
 SCRIPT: Final[Converter[str]] = text_like(
     r"/[^\x00-\x1f\x7f]{1,1024}\.py", "the absolute path of a Python file such as '/etc/voipat/hello.py'"
 )
+CSV_FILE: Final[Converter[str]] = text_like(
+    r"/[^\x00-\x1f\x7f]{1,1024}\.csv", "the absolute path of a CSV file such as '/etc/voipat/rates.csv'"
+)
 IDENTIFIER: Final[Converter[str]] = text_like(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "the name of a function such as 'main'")
 TEXT: Final[Converter[str]] = text_like(r"[^\x00-\x1f\x7f]{0,128}", "up to 128 characters of one line")
 
