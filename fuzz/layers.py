@@ -94,7 +94,7 @@ MEDIA: Final = Campaign(
         Layer(
             "fuzz.rtp",
             "RTP and RTCP",
-            0.40,
+            0.45,
             ("taken", "dropped not_rtp", "dropped rtcp_junk", "dropped foreign", "DigitReceived", "rtp sent"),
             rtp.tried,
         ),
@@ -117,7 +117,7 @@ MEDIA: Final = Campaign(
         Layer(
             "fuzz.parameters",
             "SDES and DTLS parameters",
-            0.15,
+            0.10,
             ("refused", "plain", "handshake", "keys"),
             parameters.tried,
         ),
