@@ -8,7 +8,7 @@ PRODUCT := voipat sipcore media pbx
 SOURCES := $(PRODUCT) tests bench fuzz tools examples setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env run test check sim day fuzz fuzz-media mutate soak bench bench-peers docs clean help peers peer-asterisk interop interop-asterisk prompts dev debug
+.PHONY: env run test check sim day fuzz fuzz-media mutate soak churn bench bench-peers docs clean help peers peer-asterisk interop interop-asterisk prompts dev debug
 .DEFAULT_GOAL := help
 
 $(VENV)/.env: pyproject.toml tools/bootstrap.sh
@@ -80,6 +80,9 @@ mutate: dev  ## change the state machines, dialogs and offer/answer bit by bit: 
 
 soak: dev peers  ## what takes long: kills, load, churn
 	@$(PY) -m pytest tests/soak tests/interop tests/faults/test_floods.py tests/faults/test_connections.py -m "slow or not slow" --soak
+
+churn: dev peers  ## calls opened and closed with media, SRTP among them, and what they leave: MINUTES=60 RATE=100 a second
+	@CHURN_MINUTES=$(MINUTES) CHURN_RATE=$(RATE) $(PY) -m pytest -s tests/soak/test_churn.py -k flat --soak
 
 bench: dev peers  ## the figures of the README, written to bench/RESULTS.md; SCENARIO=, PEER= one pair; FULL=1 knees
 	@$(PY) -m bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(PEER),--peer $(PEER)) $(if $(FULL),--full)

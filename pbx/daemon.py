@@ -595,6 +595,7 @@ class Daemon:
             "dialogs": app.endpoint.dialog_count,
             "ports": self._engine.open_ports,
             "ports_free": self._engine.free_ports,
+            "srtp_contexts": self._engine.srtp_contexts,
             "tcp_connections": self._network.connections,
             "udp_kernel_drops": self._network.drops,
             "engine_events_lost": self._engine.events_lost,
