@@ -36,16 +36,20 @@ def runtime(name: str) -> str:
     return subprocess.run(["cc", f"-print-file-name={name}"], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def main() -> int:
-    build()
-    environment = {
-        **os.environ,
+def environment() -> dict[str, str]:
+    """What a process needs to run on that build, wherever it is started."""
+    return {
         "LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libubsan.so')}",
         # The interpreter keeps memory until it ends: leaks are looked for in the C harness.
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "PYTHONPATH": str(LIBRARY),
     }
-    return subprocess.call([sys.executable, *sys.argv[1:]], cwd=LIBRARY, env=environment)
+
+
+def main() -> int:
+    build()
+    return subprocess.call([sys.executable, *sys.argv[1:]], cwd=LIBRARY, env={**os.environ, **environment()})
 
 
 if __name__ == "__main__":

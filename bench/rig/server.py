@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,18 @@ OFFICE = REPOSITORY / "examples" / "office.toml"
 class Server:
     """`voipat serve` on a free port with a data directory of its own."""
 
-    def __init__(self, directory: Path, *, config: Path = OFFICE, port: int | None = None, **settings: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        config: Path = OFFICE,
+        port: int | None = None,
+        command: Sequence[str] = (str(VOIPAT),),
+        environment: Mapping[str, str] | None = None,
+        **settings: str,
+    ) -> None:
+        self.command = command
+        self.environment = environment or {}
         self.directory = directory
         self.data = directory / "data"
         self.config = config
@@ -44,9 +56,10 @@ class Server:
         overrides = [part for argument in arguments for part in ("--set", argument)]
         self.starts += 1
         self.process = Process(
-            [str(VOIPAT), "serve", "--config", str(self.config), *overrides],
+            [*self.command, "serve", "--config", str(self.config), *overrides],
             cwd=self.directory,
             log=self.directory / f"voipat-{self.starts}.log",
+            **self.environment,
         )
         wait_until(self._ready, 60, "the daemon is ready")
         return self.process
