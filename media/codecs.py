@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media._dsp import Encoder, alaw_encode, ulaw_encode
+from media._engine import FORMATS_MAX as FORMATS_MAX
 from media.errors import CodecMissingError
 from media.opus import maybe_opus
+from media.plugins import maybe_plugin, plugin_functions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,18 @@ class Codec:
     @property
     def is_available(self) -> bool:
         """Whether this machine can decode and encode it."""
-        return self.kind is not None and (self.kind != _OPUS or maybe_opus() is not None)
+        if self.kind == _OPUS:
+            return maybe_opus() is not None
+        plugin = maybe_plugin(self.name)
+        return self.kind is not None and (plugin is None or bool(plugin_functions(plugin)))
+
+    @property
+    def functions(self) -> tuple[int, ...]:
+        """The addresses of the library that it needs; nothing when it needs none or there is none."""
+        if self.kind == _OPUS:
+            return maybe_opus() or ()
+        plugin = maybe_plugin(self.name)
+        return plugin_functions(plugin) if plugin is not None else ()
 
 
 _OPUS: Final = 4
@@ -45,10 +58,11 @@ L16 = Codec("L16", 8000, kind=2)
 L16_WIDE = Codec("L16", 16000, kind=2, rate=16000)
 G722 = Codec("G722", 8000, payload_type=9, kind=3, rate=16000)  # RFC 3551 §4.5.2: the clock is half the samples
 OPUS = Codec("opus", 48000, 2, kind=_OPUS, rate=48000, fmtp="useinbandfec=1")  # RFC 7587 §7: always 48000/2
+G729 = Codec("G729", 8000, payload_type=18, kind=6, fmtp="annexb=no")  # RFC 4856 §2.1.9
 COMFORT_NOISE = Codec("CN", 8000, payload_type=13, kind=5)
 TELEPHONE_EVENT = Codec("telephone-event", 8000)
 
-CODECS = (PCMU, PCMA, L16, L16_WIDE, G722, OPUS, COMFORT_NOISE, TELEPHONE_EVENT)
+CODECS = (PCMU, PCMA, L16, L16_WIDE, G722, OPUS, G729, COMFORT_NOISE, TELEPHONE_EVENT)
 
 
 def maybe_codec(name: str, clock_rate: int, channels: int = 1) -> Codec | None:
@@ -106,7 +120,7 @@ def _octets(encode: Callable[[NDArray[np.int16]], bytes]) -> Callable[[NDArray[n
 def _payloads(codec: Codec, samples: NDArray[np.int16]) -> list[bytes]:
     """Those of 20 ms each, the last one filled up."""
     assert codec.kind is not None, "it can be encoded"
-    stream = Encoder(codec.kind, codec.rate, maybe_opus() or (), (32000, 8, 0, False, False))
+    stream = Encoder(codec.kind, codec.rate, codec.functions, (32000, 8, 0, False, False))
     frame = codec.rate // 50
     padded = np.concatenate([samples, np.zeros(-len(samples) % frame, np.int16)])
     return [stream.encode(padded[at : at + frame]) for at in range(0, len(padded), frame)]
@@ -121,6 +135,11 @@ def _encode_opus(samples: NDArray[np.int16]) -> tuple[bytes, list[int]]:
     return b"".join(payloads), [len(payload) for payload in payloads]
 
 
+def _encode_g729(samples: NDArray[np.int16]) -> tuple[bytes, list[int]]:
+    payloads = _payloads(G729, samples)
+    return b"".join(payloads), [len(payload) for payload in payloads]
+
+
 # RFC 6716 §3.1: SILK at 8 kHz, 20 ms, mono, and no data: concealed by the decoder.
 _OPUS_NOTHING: Final = b"\x08"
 
@@ -129,12 +148,15 @@ _PROMPT_ENCODERS: Final = {
     "PCMA": PromptEncoder(8000, _octets(alaw_encode), 0xD5),
     "G722": PromptEncoder(16000, _encode_g722, 0xFA),
     "OPUS": PromptEncoder(48000, _encode_opus),
+    "G729": PromptEncoder(8000, _encode_g729),
 }
+_BY_LIBRARY: Final = {"OPUS": OPUS, "G729": G729}
 
 
 def encoder(name: str) -> PromptEncoder:
     """The encoder of a codec by its SDP name. Raises: CodecMissingError."""
     found = _PROMPT_ENCODERS.get(name.upper())
-    if found is None or (name.upper() == "OPUS" and not OPUS.is_available):
+    codec = _BY_LIBRARY.get(name.upper())
+    if found is None or (codec is not None and not codec.is_available):
         raise CodecMissingError(f"nothing can be played in {name}")
     return found

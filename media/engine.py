@@ -55,6 +55,7 @@ from media.keys import (
 )
 from media.mixer import Mixer
 from media.opus import maybe_opus
+from media.plugins import PLUGINS, plugin_functions
 from media.port import Port, PortNumbers
 from media.recorder import BATCH_SECONDS, Channels, OnFinished, OpenFile, Recorder, Recording, make_tape
 from media.stats import AudioStats, IntakeStats, Lateness, PortStats, port_stats
@@ -146,6 +147,9 @@ class Engine:
         opus = maybe_opus()
         if opus is not None:
             self._core.use_opus(opus)
+        for plugin in PLUGINS:
+            if functions := plugin_functions(plugin):
+                self._core.use_plugin(plugin.kind, functions)
 
     def __enter__(self) -> Engine:
         return self

@@ -6,13 +6,14 @@ PyAV. Without one, Opus is not offered; a call between two phones that both want
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+
+from media.plugins import addresses
 
 # The order of vp_opus.
 _NAMES: Final = (
@@ -38,16 +39,7 @@ def _candidates() -> Iterator[str]:
         yield from (str(path) for path in sorted(beside.glob("libopus*.so*")))
 
 
-def _addresses(path: str) -> tuple[int, ...] | None:
-    try:
-        library = ctypes.CDLL(path)  # never unloaded: the native side has its addresses
-        found = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in _NAMES]
-    except (OSError, AttributeError):
-        return None
-    return tuple(found)
-
-
 @lru_cache(maxsize=1)
 def maybe_opus() -> tuple[int, ...] | None:
     """The addresses of the functions, in the order of vp_opus; None when there is no libopus."""
-    return next((found for path in _candidates() if path and (found := _addresses(path)) is not None), None)
+    return next((found for path in _candidates() if path and (found := addresses(path, _NAMES)) is not None), None)

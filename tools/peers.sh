@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs the peers that the interop tests talk to, as programs only: nothing starts as a service.
+# Installs the peers that the interop tests talk to, as programs only: nothing starts as a service. And the library of
+# a codec that voipat has as a plug-in, so that its tests have it.
 set -eu
-packages="sip-tester baresip-core linphone-cli sipsak tshark"
+packages="sip-tester baresip-core linphone-cli sipsak tshark libbcg729-0"
 programs="sipp baresip linphonec sipsak tshark"
 
 say() { printf 'voipat: %s\n' "$*" >&2; }
@@ -9,6 +10,7 @@ missing=""
 for program in $programs; do
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
 done
+PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q libbcg729.so.0 || missing="$missing libbcg729"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from media import CodecMissingError, Engine, Port
-from media.codecs import CODECS, Codec, Format, OpusSettings, maybe_codec
+from media.codecs import CODECS, FORMATS_MAX, Codec, Format, OpusSettings, maybe_codec
 from sipcore.offer_answer import FormatPair, NegotiatedAudio
 from sipcore.sdp import RtpFormat
 
@@ -203,7 +203,7 @@ class LegAudio:
             codec = codec_of(each)
             if codec is not None and codec.is_available and all(one.payload_type != each.payload_type for one in found):
                 found.append(Format(codec, each.payload_type))
-        return found[:6]
+        return found[:FORMATS_MAX]
 
     def _sent(self) -> Format:
         pairs = self._pairs()

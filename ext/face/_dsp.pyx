@@ -49,17 +49,29 @@ def alaw_decode(const uint8_t[::1] codes):
     return samples
 
 
-cdef int describe(vp_format *form, vp_opus *opus, int kind, uint32_t rate, tuple functions, tuple settings) except -1:
+cdef struct Library:
+    vp_opus opus
+    vp_plugin plugin
+
+
+cdef int describe(vp_format *form, Library *library, int kind, uint32_t rate, tuple functions, tuple settings) except -1:
+    """`functions` are the addresses of the codec's library, where it has one; () when there is none."""
     cdef size_t address
-    cdef void **table = <void **>opus
+    cdef void **table = <void **>&library.opus
+    cdef int places = sizeof(vp_opus) // sizeof(void *)
     if not 0 <= kind < VP_CODECS or not vp_pcm_rate_known(rate):
         raise ValueError(f"codec {kind} at {rate} samples a second")
-    if functions and len(functions) != sizeof(vp_opus) // sizeof(void *):
-        raise ValueError("libopus lacks a function")
+    if kind >= VP_CODEC_PLUGINS:
+        library.plugin = vp_plugin_of(kind)[0]
+        table, places = library.plugin.functions, VP_PLUGIN_FUNCTIONS
+        form.plugin = &library.plugin if functions else NULL
+    else:
+        form.opus = &library.opus if functions else NULL
+    if len(functions) > places:
+        raise ValueError(f"{len(functions)} functions of a library that has {places}")
     for index, address in enumerate(functions):
         table[<int>index] = <void *>address
     form.kind, form.rate, form.clock_rate, form.ptime_ms = <uint8_t>kind, rate, rate, 20
-    form.opus = opus if functions else NULL
     form.settings.bitrate, form.settings.complexity, form.settings.loss_percent = settings[0], settings[1], settings[2]
     form.settings.fec, form.settings.dtx = settings[3], settings[4]
     return 0
@@ -69,13 +81,13 @@ cdef class Encoder:
     """One stream of a codec: samples in, the payloads of packets out. Not for two threads at once."""
 
     cdef vp_encoder encoder  # freed in __dealloc__ when `made`
-    cdef vp_opus opus
+    cdef Library library
     cdef bint made
 
-    def __cinit__(self, int kind, uint32_t rate, tuple opus=(), tuple settings=(0, 5, 0, False, False)):
+    def __cinit__(self, int kind, uint32_t rate, tuple functions=(), tuple settings=(0, 5, 0, False, False)):
         cdef vp_format form
         memset(&form, 0, sizeof(form))
-        describe(&form, &self.opus, kind, rate, opus, settings)
+        describe(&form, &self.library, kind, rate, functions, settings)
         if vp_encoder_init(&self.encoder, &form) != 0:
             raise CodecMissingError(f"codec {kind} cannot be encoded")
         self.made = True
@@ -100,13 +112,13 @@ cdef class Decoder:
     """The other way: payloads in, samples out in the machine's byte order."""
 
     cdef vp_decoder decoder  # freed in __dealloc__ when `made`
-    cdef vp_opus opus
+    cdef Library library
     cdef bint made
 
-    def __cinit__(self, int kind, uint32_t rate, tuple opus=()):
+    def __cinit__(self, int kind, uint32_t rate, tuple functions=()):
         cdef vp_format form
         memset(&form, 0, sizeof(form))
-        describe(&form, &self.opus, kind, rate, opus, (0, 0, 0, False, False))
+        describe(&form, &self.library, kind, rate, functions, (0, 0, 0, False, False))
         if vp_decoder_init(&self.decoder, &form) != 0:
             raise CodecMissingError(f"codec {kind} cannot be decoded")
         self.made = True

@@ -138,9 +138,23 @@ cdef class Room:
         vp_mixer_release(self.mixer)
 
 
-cdef int fill_formats(vp_format *formats, object described, const vp_opus *opus) except -1:
-    """How many; each is (kind, payload type, clock rate, rate, ptime in ms, settings of Opus); `opus` NULL: there is none.
-    """
+cdef int fill_plugin(vp_plugin *plugin, int kind, tuple functions) except -1:
+    cdef size_t address
+    if len(functions) > VP_PLUGIN_FUNCTIONS or not all(functions):
+        raise ValueError(f"the library of codec {kind} lacks a function")
+    plugin[0] = vp_plugin_of(kind)[0]
+    for index, address in enumerate(functions):
+        plugin.functions[<int>index] = <void *>address
+    return 0
+
+
+cdef struct Libraries:
+    const vp_opus *opus  # NULL: there is none
+    const vp_plugin *plugins[VP_PLUGINS]
+
+
+cdef int fill_formats(vp_format *formats, object described, const Libraries *libraries) except -1:
+    """How many; each is (kind, payload type, clock rate, rate, ptime in ms, settings of Opus)."""
     cdef int count = 0
     if len(described) > VP_FORMATS:
         raise ValueError(f"{len(described)} codecs are more than {VP_FORMATS}")
@@ -149,7 +163,8 @@ cdef int fill_formats(vp_format *formats, object described, const vp_opus *opus)
             raise ValueError(f"codec {kind}, payload type {payload_type}, {ptime_ms} ms")
         formats[count].kind, formats[count].payload_type = kind, payload_type
         formats[count].clock_rate, formats[count].rate, formats[count].ptime_ms = clock_rate, rate, ptime_ms
-        formats[count].opus = opus
+        formats[count].opus = libraries.opus
+        formats[count].plugin = libraries.plugins[kind - VP_CODEC_PLUGINS] if kind >= VP_CODEC_PLUGINS else NULL
         formats[count].settings.bitrate, formats[count].settings.complexity = settings[0], settings[1]
         formats[count].settings.loss_percent = settings[2]
         formats[count].settings.fec, formats[count].settings.dtx = settings[3], settings[4]
@@ -175,8 +190,10 @@ cdef class Core:
     cdef uint32_t capacity, worker_count, fresh, closing_head, closing_tail
     cdef uint32_t armed
     cdef int event_fd
-    cdef bint manual, closed, has_opus
-    cdef vp_opus opus  # workers read it; they hold a reference to this object
+    cdef bint manual, closed
+    cdef vp_opus opus  # workers read these two; they hold a reference to this object
+    cdef vp_plugin plugins[VP_PLUGINS]
+    cdef Libraries libraries
     cdef list outbox
     cdef vp_srtp_library srtp  # functions of libsrtp, by `use_srtp`
     cdef uint32_t crypto_version
@@ -595,7 +612,15 @@ cdef class Core:
             raise ValueError("libopus lacks a function")
         for index, address in enumerate(functions):
             table[<int>index] = <void *>address
-        self.has_opus = True
+        self.libraries.opus = &self.opus
+
+    def use_plugin(self, int kind, tuple functions):
+        """The addresses of a codec's library, in the order of media/plugins.py; before any `set_audio`."""
+        cdef int place = kind - VP_CODEC_PLUGINS
+        if not 0 <= place < VP_PLUGINS:
+            raise ValueError(f"codec {kind} is no plug-in")
+        fill_plugin(&self.plugins[place], kind, functions)
+        self.libraries.plugins[place] = &self.plugins[place]
 
     def set_audio(self, uint64_t handle, uint32_t rate, object receive, object told, object send, bint encodes,
                   int16_t noise):
@@ -607,7 +632,6 @@ cdef class Core:
         cdef vp_format heard[VP_FORMATS]
         cdef vp_format said[VP_FORMATS]
         cdef vp_format sent
-        cdef const vp_opus *opus
         cdef vp_audio_plan plan
         cdef vp_command command
         if rate not in (8000, 16000, 48000):
@@ -617,11 +641,10 @@ cdef class Core:
         if not -1 <= noise < 128:
             raise ValueError(f"payload type {noise} of comfort noise")
         plan.noise = noise
-        opus = &self.opus if self.has_opus else NULL
-        plan.receive_count = fill_formats(heard, receive, opus)
-        plan.told_count = fill_formats(said, told, opus)
+        plan.receive_count = fill_formats(heard, receive, &self.libraries)
+        plan.told_count = fill_formats(said, told, &self.libraries)
         if send is not None:
-            fill_formats(&sent, [send], opus)
+            fill_formats(&sent, [send], &self.libraries)
             plan.send = &sent
         memset(&command, 0, sizeof(command))
         command.kind, command.slot = VP_COMMAND_AUDIO, <uint32_t>slot

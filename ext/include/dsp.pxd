@@ -24,9 +24,18 @@ cdef extern from "opus.h" nogil:
         bint dtx
 
 
+cdef extern from "plugin.h" nogil:
+    enum: VP_PLUGIN_FUNCTIONS
+    ctypedef struct vp_plugin:
+        void *functions[VP_PLUGIN_FUNCTIONS]
+
+
 cdef extern from "codec.h" nogil:
     enum:
         VP_CODECS
+        VP_CODEC_OPUS
+        VP_CODEC_PLUGINS
+        VP_PLUGINS
         VP_PACKET_SAMPLES
         VP_PAYLOAD_MAX
     ctypedef struct vp_format:
@@ -35,7 +44,9 @@ cdef extern from "codec.h" nogil:
         uint32_t clock_rate
         uint32_t rate
         const vp_opus *opus
+        const vp_plugin *plugin
         vp_opus_settings settings
+    const vp_plugin *vp_plugin_of(int kind)
     ctypedef struct vp_decoder:
         pass
     ctypedef struct vp_encoder:

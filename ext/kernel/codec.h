@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "g711.h"
 #include "g722.h"
+#include "g729.h"
 #include "opus.h"
 #include "pcm.h"
 
@@ -18,10 +19,14 @@ enum {
     VP_PAYLOAD_MAX = 1960, /* octets of one packet: 20 ms of L16 at 48 kHz, and any Opus packet (1275) */
 };
 
-/* The names for Python are in media/codecs.py, in this order. CN is comfort noise (RFC 3389): a level and no samples. */
+/* The names for Python are in media/codecs.py, in this order. CN is comfort noise (RFC 3389): a level and no samples. From
+ * VP_CODEC_PLUGINS on they are those of plug-ins. */
 typedef enum {
-    VP_CODEC_PCMU, VP_CODEC_PCMA, VP_CODEC_L16, VP_CODEC_G722, VP_CODEC_OPUS, VP_CODEC_CN, VP_CODECS
+    VP_CODEC_PCMU, VP_CODEC_PCMA, VP_CODEC_L16, VP_CODEC_G722, VP_CODEC_OPUS, VP_CODEC_CN, VP_CODEC_G729, VP_CODECS,
+    VP_CODEC_PLUGINS = VP_CODEC_G729
 } vp_codec_kind;
+
+enum { VP_PLUGINS = VP_CODECS - VP_CODEC_PLUGINS };
 
 typedef struct {
     uint8_t kind; /* vp_codec_kind */
@@ -30,12 +35,13 @@ typedef struct {
     uint32_t clock_rate; /* of RTP timestamps */
     uint32_t rate;       /* of the samples it takes and gives */
     const vp_opus *opus; /* outlives the codec; NULL: there is no Opus */
+    const vp_plugin *plugin; /* likewise, of this kind */
     vp_opus_settings settings;
 } vp_format;
 
 typedef struct {
     vp_format format;
-    void *state; /* owned: vp_g722, or what libopus made */
+    void *state; /* owned: vp_g722, or what a library made */
 } vp_decoder;
 
 typedef struct {
@@ -50,6 +56,13 @@ static inline void *vp_g722_new(void) {
     return state;
 }
 
+/* The plug-in of a kind, but for the functions of its library. */
+static inline const vp_plugin *vp_plugin_of(int kind) { return kind == VP_CODEC_G729 ? &vp_g729 : NULL; }
+
+static inline bool vp_codec_has_state(const vp_format *format) {
+    return format->kind == VP_CODEC_G722 || format->kind == VP_CODEC_OPUS || format->kind >= VP_CODEC_PLUGINS;
+}
+
 /* 0, or -1 when memory is short or there is no library. */
 static inline int vp_decoder_init(vp_decoder *decoder, const vp_format *format) {
     decoder->format = *format;
@@ -58,14 +71,17 @@ static inline int vp_decoder_init(vp_decoder *decoder, const vp_format *format) 
         decoder->state = vp_g722_new();
     else if (format->kind == VP_CODEC_OPUS && format->opus)
         decoder->state = vp_opus_decoder(format->opus, format->rate);
-    else
-        return format->kind == VP_CODEC_OPUS ? -1 : 0;
-    return decoder->state ? 0 : -1;
+    else if (format->kind >= VP_CODEC_PLUGINS && format->plugin)
+        decoder->state = format->plugin->decoder_new(format->plugin);
+    return decoder->state || !vp_codec_has_state(format) ? 0 : -1;
 }
 
 static inline void vp_decoder_free(vp_decoder *decoder) {
-    if (decoder->format.kind == VP_CODEC_OPUS && decoder->state)
-        decoder->format.opus->decoder_destroy(decoder->state);
+    const vp_format *format = &decoder->format;
+    if (format->kind == VP_CODEC_OPUS && decoder->state)
+        format->opus->decoder_destroy(decoder->state);
+    else if (format->kind >= VP_CODEC_PLUGINS && decoder->state)
+        format->plugin->decoder_free(format->plugin, decoder->state);
     else
         free(decoder->state);
     decoder->state = NULL;
@@ -80,28 +96,35 @@ static inline int vp_encoder_init(vp_encoder *encoder, const vp_format *format) 
         encoder->state = vp_g722_new();
     else if (format->kind == VP_CODEC_OPUS && format->opus)
         encoder->state = vp_opus_encoder(format->opus, format->rate, &format->settings);
-    else
-        return format->kind == VP_CODEC_OPUS ? -1 : 0;
-    return encoder->state ? 0 : -1;
+    else if (format->kind >= VP_CODEC_PLUGINS && format->plugin)
+        encoder->state = format->plugin->encoder_new(format->plugin);
+    return encoder->state || !vp_codec_has_state(format) ? 0 : -1;
 }
 
 static inline void vp_encoder_free(vp_encoder *encoder) {
-    if (encoder->format.kind == VP_CODEC_OPUS && encoder->state)
-        encoder->format.opus->encoder_destroy(encoder->state);
+    const vp_format *format = &encoder->format;
+    if (format->kind == VP_CODEC_OPUS && encoder->state)
+        format->opus->encoder_destroy(encoder->state);
+    else if (format->kind >= VP_CODEC_PLUGINS && encoder->state)
+        format->plugin->encoder_free(format->plugin, encoder->state);
     else
         free(encoder->state);
     encoder->state = NULL;
 }
 
-/* What libopus makes of a missing packet: from the redundancy of the one after it, when that is there (`length` > 0), else
- * by its own concealment. -1 for every other codec. */
+/* What the library of a codec makes of a missing packet: Opus from the redundancy of the one after it, when that is there
+ * (`length` > 0), else by concealment of its own. -1 for every codec of ours. */
 static inline int vp_decode_lost(
     vp_decoder *decoder, const uint8_t *next, uint32_t length, int16_t *samples, uint32_t count
 ) {
-    if (decoder->format.kind != VP_CODEC_OPUS || count == 0 || count > VP_PACKET_SAMPLES)
+    const vp_format *format = &decoder->format;
+    if (count == 0 || count > VP_PACKET_SAMPLES)
         return -1;
-    return decoder->format.opus->decode(decoder->state, length ? next : NULL, (int32_t)length, samples, (int)count,
-                                        length != 0);
+    if (format->kind >= VP_CODEC_PLUGINS)
+        return vp_plugin_conceal(format->plugin, decoder->state, samples, count);
+    if (format->kind != VP_CODEC_OPUS)
+        return -1;
+    return format->opus->decode(decoder->state, length ? next : NULL, (int32_t)length, samples, (int)count, length != 0);
 }
 
 /* The samples of one packet, at most VP_PACKET_SAMPLES; -1 when it is none of this codec. */
@@ -130,6 +153,8 @@ static inline int vp_decode(vp_decoder *decoder, const uint8_t *payload, uint32_
         return (int)(2 * length);
     case VP_CODEC_OPUS:
         return length ? decoder->format.opus->decode(decoder->state, payload, (int32_t)length, samples, (int)most, 0) : -1;
+    case VP_CODEC_G729:
+        return vp_plugin_decode(decoder->format.plugin, decoder->state, payload, length, samples, most);
     default:
         return -1;
     }
@@ -162,6 +187,8 @@ static inline int vp_encode(vp_encoder *encoder, const int16_t *samples, uint32_
         int length = encoder->format.opus->encode(encoder->state, samples, (int)count, payload, VP_OPUS_PACKET_MAX);
         return length > 2 ? length : length > 0 ? 0 : -1;
     }
+    case VP_CODEC_G729:
+        return vp_plugin_encode(encoder->format.plugin, encoder->state, samples, count, payload, VP_PAYLOAD_MAX);
     default:
         return -1;
     }

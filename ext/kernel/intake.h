@@ -16,7 +16,7 @@
 #include "resample.h"
 
 enum {
-    VP_FORMATS = 6,          /* payload types that one side may decode */
+    VP_FORMATS = 8,          /* payload types that one side may decode */
     VP_SLACK_ABOVE_MS = 15,  /* the target: nothing is done about the delay */
     VP_SLACK_BELOW_MS = 4,   /* it: the target has 20 ms for a queue that ends within a packet, and no more */
     VP_FAR_OFF_MS = 60,      /* above it: at every tick */

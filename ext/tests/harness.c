@@ -191,7 +191,35 @@ static int opus_ctl(void *encoder, int request, ...) { return encoder == NULL ||
 
 static const vp_opus fake_opus = {opus_encoder, free, opus_encode, opus_ctl, opus_decoder, free, opus_decode};
 
-/* Payload types 0..5 are decoded, so that random packets meet every codec. */
+/* As bcg729 would; a frame that begins with 0xff is none. */
+static void *plugin_new(const vp_plugin *plugin) { return malloc(plugin->frame); }
+
+static void plugin_free(const vp_plugin *plugin, void *state) {
+    expect(plugin != NULL, "a plug-in");
+    free(state);
+}
+
+static int plugin_encode(const vp_plugin *plugin, void *encoder, const int16_t *samples, uint8_t *octets) {
+    memset(encoder, samples[0], plugin->frame);
+    memset(octets, samples[plugin->frame - 1], plugin->frame_octets);
+    return (int)plugin->frame_octets;
+}
+
+static void plugin_conceal(const vp_plugin *plugin, void *decoder, int16_t *samples) {
+    memset(samples, *(uint8_t *)decoder, plugin->frame * sizeof *samples);
+}
+
+static int plugin_decode(const vp_plugin *plugin, void *decoder, const uint8_t *octets, uint32_t length, int16_t *samples) {
+    memset(decoder, octets[0], plugin->frame);
+    plugin_conceal(plugin, decoder, samples);
+    return octets[0] == 0xff || length < plugin->frame_octets ? -1 : (int)plugin->frame_octets;
+}
+
+static const vp_plugin fake_plugin = {.frame = 80, .frame_octets = 10, .encoder_new = plugin_new, .encoder_free = plugin_free,
+                                      .encode = plugin_encode, .decoder_new = plugin_new, .decoder_free = plugin_free,
+                                      .decode = plugin_decode, .conceal = plugin_conceal};
+
+/* Payload types 0..6 are decoded, so that random packets meet every codec. */
 static void set_audio(vp_worker *worker, uint32_t slot) {
     vp_format formats[VP_CODECS];
     vp_audio_plan plan = {.rate = rates[draw() % 3], .receive = formats, .told = formats, .encodes = draw() % 2,
@@ -199,10 +227,12 @@ static void set_audio(vp_worker *worker, uint32_t slot) {
     for (uint32_t i = 0; i < VP_CODECS; i++)
         formats[i] = (vp_format){.kind = (uint8_t)i, .payload_type = (uint8_t)i, .ptime_ms = 10 * (1 + draw() % 6),
                                  .clock_rate = i == VP_CODEC_OPUS ? 48000 : 8000, .opus = &fake_opus,
+                                 .plugin = &fake_plugin,
                                  .rate = i == VP_CODEC_OPUS ? plan.rate : i == VP_CODEC_G722 ? 16000 : 8000};
     plan.receive_count = VP_CODECS;
     plan.told_count = draw() % 2 ? VP_CODECS : 0;
-    plan.send = draw() % 4 ? &formats[draw() % VP_CODEC_CN] : NULL;
+    uint32_t sent = draw() % VP_CODECS;
+    plan.send = draw() % 4 && sent != VP_CODEC_CN ? &formats[sent] : NULL;
     vp_audio *audio = draw() % 6 ? vp_audio_new(&plan) : NULL;
     give(worker, (vp_command){.kind = VP_COMMAND_AUDIO, .slot = slot, .audio = audio});
 }

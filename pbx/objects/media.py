@@ -6,13 +6,14 @@ else the default. Each key is inherited by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
 from media import SUITES, CodecMissingError
 from media.codecs import CODECS
+from media.plugins import maybe_plugin, plugin_functions
 from pbx.config_table import Converter, Table, flag, one_of
 from pbx.objects import shape
 from pbx.objects.shape import option, options
@@ -27,7 +28,7 @@ OWN_CODECS: Final = tuple(
     dict.fromkeys(codec.name for codec in CODECS if codec.kind is not None and codec.name != "CN")
 )
 # Codecs that are passed from one leg to the other where both have them, and never decoded.
-PASSED_CODECS: Final = ("G729", "G723", "iLBC", "GSM", "speex", "AMR", "AMR-WB", "EVS", "G726-32")
+PASSED_CODECS: Final = ("G723", "iLBC", "GSM", "speex", "AMR", "AMR-WB", "EVS", "G726-32")
 
 # The key of each stream beside the audio.
 _KEYS: Final[Mapping[Kind, str]] = MappingProxyType({"video": "video", "text": "text", "image": "fax"})
@@ -102,7 +103,19 @@ def check_media(table: Table, keys: MediaKeys) -> None:
             table.refuse(name, "an empty list is not allowed, leave the key out to inherit")
     if keys.codecs and not _can_speak(keys.codecs):
         # Prompts, mailboxes and every other leg need one that is not only passed on.
-        table.refuse("codecs", f"names none that voipat itself can speak on this machine: {', '.join(OWN_CODECS)}")
+        missing = "".join(f"; {each}" for each in missing_libraries(keys.codecs))
+        allowed = f"names none that voipat itself can speak on this machine: {', '.join(OWN_CODECS)}"
+        table.refuse("codecs", allowed + missing)
+
+
+def missing_libraries(names: Iterable[str]) -> list[str]:
+    """For each codec whose library this machine lacks, what it needs."""
+    plugins = [plugin for name in names if (plugin := maybe_plugin(name)) is not None]
+    return [
+        f"{plugin.codec} needs {plugin.library} (Debian: {plugin.package})"
+        for plugin in plugins
+        if not plugin_functions(plugin)
+    ]
 
 
 def _can_speak(names: tuple[str, ...]) -> bool:

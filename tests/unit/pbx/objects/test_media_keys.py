@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from media.plugins import plugin_functions
 from pbx import config
 from pbx.directory import Directory
 from pbx.errors import ConfigError
@@ -91,7 +92,7 @@ def test_the_keys_survive_the_store_and_the_export(tmp_path: Path) -> None:
         ("tenant.office.test.codecs=PCMU,pcmu", "tenant.office.test.codecs: names one of them twice"),
         ("tenant.office.test.codecs=[]", "tenant.office.test.codecs: an empty list is not allowed"),
         ("tenant.office.test.codecs=MP3", "tenant.office.test.codecs[0]: 'MP3' is not allowed, give one of 'PCMU'"),
-        ("tenant.office.test.codecs=G729", "tenant.office.test.codecs: names none that voipat itself can speak"),
+        ("tenant.office.test.codecs=G723", "tenant.office.test.codecs: names none that voipat itself can speak"),
         ("tenant.office.test.extension.1001.srtp=on", "tenant.office.test.extension.1001.srtp: 'on' is not allowed"),
         (
             "tenant.office.test.trunk.carrier.sdes_over_plain=1",
@@ -118,6 +119,20 @@ def test_a_trunk_over_plain_signalling_is_warned_of(keys: str, said: str | None)
     loaded = config.parse(text, environ={})
     found = list(media_warnings(loaded.server, loaded.tenants))
     assert len(found) == (said is not None) and all(str(said) in warning for warning in found)
+
+
+def test_a_codec_without_its_library_is_told_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin_functions.cache_clear()
+    monkeypatch.setenv("VOIPAT_LIBBCG729", "")
+    needs = "G729 needs libbcg729.so.0 (Debian: libbcg729-0)"
+    try:
+        (fault,) = faults(TEXT, "tenant.office.test.codecs=G729")
+        assert "names none that voipat itself can speak" in fault and fault.endswith(needs)
+        loaded = config.parse(TEXT, environ={})
+        warnings = list(media_warnings(loaded.server, loaded.tenants))
+        assert [each for each in warnings if each.startswith(f"office.test: extension '1002': codecs: {needs}")]
+    finally:
+        plugin_functions.cache_clear()
 
 
 def test_encryption_cannot_be_promised_for_calls_that_only_pass() -> None:
