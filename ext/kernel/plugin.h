@@ -2,7 +2,7 @@
  * used and none of it linked; media/plugins.py finds it at run time and passes the addresses of its functions.
  *
  * Another codec is a header that fills a vp_plugin (g729.h), its kind in codec.h, its row in media/plugins.py and its
- * Codec (name, clock, payload type, sample rate, fmtp) in media/codecs.py. docs/decisions/0012-codecs-as-plug-ins.md.
+ * Codec (name, clock, payload type, sample rate, fmtp) in media/codecs.py. docs/decisions/0014-codecs-as-plug-ins.md.
  */
 #ifndef VP_PLUGIN_H
 #define VP_PLUGIN_H

@@ -161,10 +161,18 @@ def test_a_phone_is_answered_with_a_codec_that_it_may_have_and_the_call_is_trans
 
 
 def test_a_codec_that_is_only_passed_on_is_offered_when_the_caller_has_it() -> None:
+    with office(second='codecs = ["G723", "PCMU"]') as o:
+        caller, callee = o.phone(1001), o.phone(1002)
+        answered(o, caller, "1002", callee)
+        assert codecs_of(offer_to(o, callee)) == ["PCMU"], "nobody here speaks G.723"
+
+
+def test_a_codec_with_a_library_is_offered_where_it_is_named() -> None:
     with office(second='codecs = ["G729", "PCMU"]') as o:
         caller, callee = o.phone(1001), o.phone(1002)
         answered(o, caller, "1002", callee)
-        assert codecs_of(offer_to(o, callee)) == ["PCMU"], "nobody here speaks G.729"
+        assert codecs_of(offer_to(o, callee)) == ["G729", "PCMU"]
+        assert "a=fmtp:18 annexb=no" in offer_to(o, callee)
 
 
 def test_a_call_without_a_codec_in_common_fails_before_it_rings() -> None:
