@@ -68,12 +68,19 @@ def rfc_traps() -> str:
     return page
 
 
+def contract() -> str:
+    """What the example promises and what tries it; fails when a line or a scenario has no test."""
+    page: str = importlib.import_module("tools.contract_table").render()
+    return page
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "transactions.md": transactions,
     "reasons.md": reasons,
     "cli.md": commands,
     "../rfc-coverage.md": rfc_coverage,
     "../rfc-traps.md": rfc_traps,
+    "../contract.md": contract,
 }
 
 

@@ -155,15 +155,15 @@ GROUPS: Final = (
     ),
     one(
         "queue leads to an agent",
-        Dials("1006", "610", stays=5.0, hears=("queue/next", "phone:1004")),
-        Acts("1004", "answers", after=2.5),
+        Dials("1006", "610", stays=7.0, hears=("queue/next", "music", "phone:1004")),
+        Acts("1004", "answers", after=4.5),
         after=("unreachable leads to the mailbox",),
     ),
     Scenario(
         "queue says its position",
         (
-            Dials("1006", "610", stays=7.0, hears=("queue/next",)),
-            Dials("1007", "610", at=2.0, stays=3.5, hears=("queue/position",)),
+            Dials("1006", "610", stays=10.0, hears=("queue/next",)),
+            Dials("1007", "610", at=1.5, stays=3.5, hears=("queue/position",)),
         ),
         (Acts("1004", "rings"),),
         after=("queue leads to an agent",),
@@ -379,8 +379,28 @@ TRUNK: Final = (
     ),
 )
 
+# Of the second tenant, whose phones are named with it. To it the first tenant is not there.
+SHOP: Final = "shop.test"
+SHOP_ONE: Final = f"1001@{SHOP}"
+SECOND_TENANT: Final = (
+    one(
+        "the second tenant calls its own 1002",
+        Dials(SHOP_ONE, "1002", stays=3.0, hears=(f"phone:1002@{SHOP}",)),
+        Acts(f"1002@{SHOP}", "answers"),
+    ),
+    *(
+        one(f"{number} is nobody in the second tenant", Dials(SHOP_ONE, number))
+        for number in ("1004", "sip:1004@office.test", "500", "*97", "92025550123", "112")
+    ),
+)
+
 ALL: Final = (*MENU, *GROUPS, *MAILBOXES, *CODES, *IN_CALL, *TRUNK)
-BY_NAME: Final = {each.name: each for each in ALL}
+BY_NAME: Final = {each.name: each for each in (*ALL, *SECOND_TENANT)}
+
+
+def user_of(target: str) -> str:
+    """The number in "1004", "1004@shop.test" and "sip:1004@shop.test"."""
+    return target.removeprefix("sip:").partition("@")[0]
 
 
 def weight(scenario: Scenario) -> float:

@@ -8,8 +8,8 @@ from typing import Final
 
 from pbx.trace import entry_rows
 from tests.contract.ladder import ladder_of
-from tests.contract.scenarios import CARRIER, Acts, Dials, Scenario, Taped, chain
-from tests.sim.plan_office import EXAMPLE
+from tests.contract.scenarios import CARRIER, Acts, Dials, Scenario, Taped, chain, user_of
+from tests.sim.plan_office import DOMAIN, EXAMPLE
 from tests.sim.recording_office import Tapes, share
 from tests.sim.voicemail_office import VoicemailOffice
 from voipat.recorder import Trace
@@ -65,7 +65,8 @@ def ladders(scenario: Scenario, data: Path) -> list[str]:
 def _play(office: VoicemailOffice, phones: dict[str, Phone], scenario: Scenario) -> list[PhoneCall]:
     absent = {each.user for each in scenario.acts if each.does == "absent"}
     for user in sorted(scenario.users - absent - phones.keys() - {CARRIER}):
-        phones[user] = office.phone(int(user))
+        number, _, domain = user.partition("@")
+        phones[user] = office.phone(int(number), domain or DOMAIN)
     phones[CARRIER] = office.carrier
     for phone in phones.values():
         phone.allow = BARESIP_ALLOW
@@ -124,6 +125,8 @@ def _trace_of(traces: list[Trace], dials: Dials) -> Trace:
     found = [
         (each.started, index)
         for index, each in enumerate(traces)
-        if each.start is not None and each.start.callee == dials.number and dials.user in (each.start.caller, CARRIER)
+        if each.start is not None
+        and each.start.callee == user_of(dials.number)
+        and (dials.user == CARRIER or each.start.caller == user_of(dials.user))
     ]
     return traces[max(found)[1]]

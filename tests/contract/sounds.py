@@ -31,6 +31,8 @@ _HALF: Final = RATE // 2
 _STRETCH: Final = 1 << 14
 _OVERLAP: Final = int(SOUGHT_S * _HALF)
 _NUMERAL: Final = re.compile(r"n\d+$|ord-|letter-")
+# Of the music that the example's queue plays; phones are told by others.
+MUSIC_HERTZ: Final = (523, 659, 784)
 _FLOOR: Final = 10.0  # of the samples: what is quieter matches nothing
 
 
@@ -38,7 +40,7 @@ def heard_prompts(samples: Samples) -> list[tuple[float, str]]:
     """(second, name) of every prompt in the recording."""
     signal = _halved(samples)
     hop = _STRETCH - _OVERLAP
-    count = -(-len(signal) // hop)
+    count = max(1, -(-len(signal) // hop))
     padded = np.pad(signal, (0, count * hop + _OVERLAP - len(signal)))
     stretches = np.lib.stride_tricks.sliding_window_view(padded, _STRETCH)[::hop]
     spectra = np.fft.rfft(stretches)
@@ -77,8 +79,8 @@ def heard_tones(samples: Samples, *, shortest_s: float = 0.15) -> list[tuple[flo
 
 
 def timeline(samples: Samples, phones: dict[str, int]) -> list[str]:
-    """Prompts, and tones by the phone whose they are or else by their hertz, in the order heard."""
-    by_hertz = {hertz: f"phone:{user}" for user, hertz in phones.items()}
+    """Prompts, and tones as music, by the phone whose they are or else by their hertz, in the order heard."""
+    by_hertz = {**dict.fromkeys(MUSIC_HERTZ, "music"), **{hertz: f"phone:{user}" for user, hertz in phones.items()}}
     told: list[tuple[float, str]] = list(heard_prompts(samples))
     for second, hertz in heard_tones(samples):
         near = min(by_hertz, key=lambda each: abs(each - hertz))

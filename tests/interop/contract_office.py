@@ -33,11 +33,11 @@ EXAMPLE_CARRIER: Final = "127.0.0.1:5090"
 
 @dataclass
 class Played:
-    """What came of a scenario: of each call what was heard, its ladder, and its row of the trace list."""
+    """What came of a scenario: of each call what was heard, its ladder, and its trace."""
 
     heard: list[list[str]] = field(default_factory=list)
     ladders: list[str] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    entries: list[list[dict[str, Any]]] = field(default_factory=list)
     messages: int = 0
     taped: list[list[str]] = field(default_factory=list)
 
@@ -127,8 +127,8 @@ class ContractOffice:
             row = wait_until(
                 lambda each=each: self._row(each, began), 5, f"the trace of {each.user}'s call is complete"
             )
-            played.rows.append(row)
-            entries = control.request(self.server.data, "trace", {"call": row["id"], "messages": True})
+            entries = [dict(each) for each in control.request(self.server.data, "trace", _whole(row))]
+            played.entries.append(entries)
             played.ladders.append(ladder_of(entries))
             played.heard.append(timeline(lines[each.user].heard(), PHONES) if each.hears else [])
         if scenario.kept_in:
@@ -182,6 +182,10 @@ class ContractOffice:
             self.directory / CARRIER, user=CARRIER, password="", server=self.server.address,
             port=self.carrier_port, frequency=PHONES[CARRIER], accounts="".join(accounts),
         )  # fmt: skip
+
+
+def _whole(row: Mapping[str, Any]) -> dict[str, object]:
+    return {"call": row["id"], "messages": True}
 
 
 class _Line:

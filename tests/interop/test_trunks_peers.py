@@ -1,7 +1,8 @@
-"""Trunks of the daemon against real programs: sipp as a carrier, Kamailio as the registrar of ours."""
+"""Trunks of the daemon against real programs: sipp and baresip as a carrier, Kamailio as the registrar of ours."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from bench.peers.kamailio import Kamailio
 from bench.rig import sipp
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
+from tests.interop.baresip import Baresip
 
 pytestmark = pytest.mark.interop
 
@@ -49,6 +51,30 @@ def test_a_silent_carrier_is_out_after_three_questions_with_one_line_and_back_wi
             answering.close()
         assert server.process.output().count("trunk is out of service") == 1
         assert server.process.output().count("trunk is back") == 1
+    finally:
+        server.close()
+
+
+def test_the_address_of_the_carrier_from_another_port_is_a_phone_that_must_log_in(tmp_path: Path) -> None:
+    port = free_port(run=5)
+    plan = '[[tenant.did]]\nnumber = "+12025550101"\ntarget = "*43"\n[tenant.features]\necho = "*43"'
+    server = office(tmp_path, f'name = "carrier"\nhost = "127.0.0.1:{port}"\n{plan}')
+    ended = {}
+    try:
+        for name, at in (("carrier", port), ("stranger", free_port(run=5))):
+            account = f'<sip:+12025550123@127.0.0.1:{at}>;outbound="sip:{server.address};transport=udp";regint=0\n'
+            phone = Baresip(
+                tmp_path / name, user=name, password="", server=server.address, port=at, frequency=1000.0,
+                accounts=account,
+            )  # fmt: skip
+            with closing(phone):
+                phone.command("dial", f"sip:+12025550101@{server.address}")
+                if name == "carrier":
+                    phone.wait_for("CALL_ESTABLISHED")
+                    phone.command("hangup")
+                ended[name] = str(phone.wait_for("CALL_CLOSED").get("param"))
+        assert ended["stranger"].startswith("401") and not ended["carrier"].startswith("4")
+        assert [row["caller"] for row in server.rows("cdr")] == ["+12025550123"]
     finally:
         server.close()
 

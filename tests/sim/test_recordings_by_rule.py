@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from media.wav import read_wav_file
 from pbx.cdr import CdrWriter
 from pbx.persistence import CdrListener
 from pbx.recording_housekeeping import sweep_recordings
 from pbx.recordings import Listener, RefusedError
 from tests.sim.plan_office import DOMAIN, EXAMPLE
 from tests.sim.recording_office import RecordingOffice, share
-from voipat import events
+from voipat import PromptSet, events
 from voipat.testing import PhoneCall
 
 NOTICE_S = 3.0
@@ -67,6 +68,12 @@ def test_calls_of_1005_are_recorded_after_an_announcement(seed: int, tmp_path: P
         assert share(said, own.phone, rate) > 0.9 and share(told, foreign.phone, rate) > 0.9
     paths = [each.path for each in office.told if isinstance(each, events.RecordingStarted)]
     assert paths == [row.id], "the id is what CDRs and events say"
+
+
+def test_the_announcement_takes_at_most_three_seconds() -> None:
+    (path,) = PromptSet().say(["record-notice"])
+    notice = read_wav_file(path)
+    assert 0.5 < len(notice.samples) / notice.rate <= NOTICE_S
 
 
 def test_nobody_else_is_recorded(seed: int, tmp_path: Path) -> None:
