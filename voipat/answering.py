@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from sipcore.beside import is_fax
 from sipcore.errors import NegotiationError
 from sipcore.message import Request
 from sipcore.offer_answer import offered_formats
@@ -107,13 +108,18 @@ def check_media(call: Call) -> None:
 
 
 def offered(call: Call) -> Sequence[RtpFormat]:
-    """What a phone that we dial for this call is offered: the caller's codecs, then our own. Raises: Rejected."""
+    """What a phone that we dial for this call is offered: the caller's codecs, then our own; none for a fax.
+
+    Raises: Rejected.
+    """
     own = call.switch.media.formats
     media = call.open_media()
     if media.negotiated is not None:
         return with_own(media.formats, own)
     if call.offer is None:
         return own
+    if is_fax(call.offer):
+        return ()
     try:
         return with_own(media.codecs.limited(offered_formats(call.offer)), own)
     except NegotiationError as error:

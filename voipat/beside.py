@@ -322,8 +322,8 @@ class Beside:
         found = self._streams.get(kind)
         return None if found is None else found.agreed
 
-    def wants_change(self, offer: SessionDescription) -> bool:
-        """Whether the offer says something about these streams that concerns the other leg."""
+    def wants_change(self, offer: SessionDescription, other: Beside | None = None) -> bool:
+        """Whether the offer says of these streams what concerns the `other` leg, or what that was not asked yet."""
         places = streams_beside(offer)
         if is_fax(offer) is not self.is_fax:
             return True
@@ -331,6 +331,8 @@ class Beside:
             if stream.agreed is None:
                 continue
             theirs = offer.media[places[kind]] if kind in places else None
+            if other is not None and other.agreed(kind) is None:
+                return True
             if theirs is None or not has_all_of(theirs, stream.agreed):
                 return True
             if kind != "image" and offer.direction_of(theirs) is not stream.towards:

@@ -511,6 +511,8 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
 def _offer(attempt: Call, formats: Sequence[RtpFormat], beside: Sequence[MediaDescription]) -> bytes:
     media = attempt.open_media()
     try:
+        if not formats and beside:
+            return media.offer_fax(beside[0], replaces=True)
         wanted = media.codecs.offered(formats)
         if not wanted:
             raise NegotiationError("no codec in common")

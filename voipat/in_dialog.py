@@ -281,7 +281,7 @@ def _take_change(
     if other is None or other.leg.dialog is None or other.media is None:
         _answer(call, media, event, offer)
         return
-    if is_same_audio and not media.beside.wants_change(offer):
+    if is_same_audio and not media.beside.wants_change(offer, other.media.beside):
         _answer(call, media, event, offer)
         return
     if not media.beside.is_fax and _is_held_here(call, media, other, wanted):
@@ -383,7 +383,9 @@ class _Agreement:
         """What the caller offered and the other side takes; None when they can talk as it is."""
         bridge, media, offer = self._call.bridge_, self._call.media, self._call.offer
         other = None if bridge is None else bridge.other(self._call).media
-        if media is None or other is None or offer is None or _can_talk(media, other):
+        if media is None or other is None or offer is None or not (media.formats and other.formats):
+            return None  # or a fax
+        if _can_talk(media, other):
             return None
         offered = offered_formats(offer)
         return [each for mine in other.formats for each in offered if each.matches(mine)]
@@ -451,10 +453,9 @@ class _Change:
         try:
             self._other_media.read_answer(event.response.body)
             negotiated = self._other_media.negotiated
-            assert negotiated is not None, "set by the answer"
-            body = self._media.answer(
-                self._offer, self._other_media.formats, negotiated.direction.reversed, self._other_media.beside
-            )
+            # None: it is a fax, and has been one from its first INVITE on.
+            direction = Direction.SENDRECV if negotiated is None else negotiated.direction.reversed
+            body = self._media.answer(self._offer, self._other_media.formats, direction, self._other_media.beside)
         except (ParseError, NegotiationError):
             exchange.refuse(self._event, reasons.CHANGE_REFUSED)
             if is_fax(self._offer):

@@ -134,7 +134,10 @@ class MediaLeg:
 
         Raises: SecurityError, NegotiationError.
         """
-        check_offer(offer, self._security)
+        if not is_fax(offer):
+            check_offer(offer, self._security)
+        elif not self.beside.wanted(offer):
+            raise NegotiationError("no fax over this leg")
 
     @property
     def crypto(self) -> str | None:
@@ -246,6 +249,9 @@ class MediaLeg:
             return
         for leg in (self, other):
             leg._stand_up("left")
+        self.beside.connect(other.beside)
+        if self.negotiated is None or other.negotiated is None:
+            return  # a fax from its first INVITE on: there is no audio to join
         there, back = payload_map(self, other), payload_map(other, self)
         translated = translation(self, other), translation(other, self)
         if shares_codec(self, there) and shares_codec(other, back):
@@ -266,7 +272,6 @@ class MediaLeg:
             a_translated=translated[0] and translated[0].how,
             b_translated=translated[1] and translated[1].how,
         )
-        self.beside.connect(other.beside)
 
     def _relay_only(self, other: MediaLeg) -> None:
         self.audio.release("transcode")

@@ -9,7 +9,7 @@ from typing import Literal
 from sipcore.beside import KINDS
 from sipcore.flow import Address
 from sipcore.offer_answer import LocalMedia, NegotiatedAudio, OfferAnswer
-from sipcore.sdp import SessionDescription, format_sdp, parse_sdp
+from sipcore.sdp import STATIC_FORMATS, SessionDescription, format_sdp, parse_sdp
 from voipat import App, Call, Registrar, SrtpRules
 from voipat.events import CallEnded
 from voipat.testing import PhoneCall, SimWorld
@@ -23,6 +23,7 @@ H264 = "m=video {port} RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 profil
 TEXT = "m=text {port} RTP/AVP 98\r\na=rtpmap:98 t140/1000\r\n"
 FAX = "m=image {port} udptl t38\r\na=T38FaxVersion:0\r\na=T38FaxUdpEC:t38UDPRedundancy\r\n"
 PASSWORD = "secret"
+LOCAL = LocalMedia("192.0.2.99", 4000, (STATIC_FORMATS[0],))
 Mode = Literal["audio", "beside", "fax", "fax beside"]
 
 
@@ -56,6 +57,7 @@ class Sees(OfferAnswer):
             body, self._audio = super().make_answer(offer, local)
         else:
             body = format_sdp(offer)  # its session part serves as ours
+            self._audio = self._audio or silent(local)
         assert self._audio is not None
         session, *streams = re.split(r"(?=m=)", body.decode())
         for place, stream in enumerate(offer.media):
@@ -71,10 +73,15 @@ class Sees(OfferAnswer):
     def read_answer(self, answer: SessionDescription) -> NegotiatedAudio:
         self.told.append(format_sdp(answer).decode())
         if self.mode in ("fax", "fax beside"):
-            assert self._audio is not None
+            self._audio = self._audio or silent(LOCAL)
             return self._audio
         self._audio = super().read_answer(answer)
         return self._audio
+
+
+def silent(local: LocalMedia) -> NegotiatedAudio:
+    """What a phone that never had audio goes by."""
+    return OfferAnswer(1).make_answer(parse_sdp(OfferAnswer(2).make_offer(LOCAL)), local)[1]
 
 
 class Side:
@@ -107,6 +114,7 @@ class Pair:
         mode: Mode = "beside",
         srtp: SrtpRules = SrtpRules(),  # noqa: B008  # frozen
         beside: Sequence[str] = KINDS,
+        is_answered: bool = True,
     ) -> None:
         registrar = Registrar("example.com", password_of=lambda user: PASSWORD, digest=["MD5"])
         self.app = App(registrar=registrar, srtp=srtp, beside=beside)
@@ -123,6 +131,7 @@ class Pair:
         self.world = SimWorld(self.app, seed=seed)
         self._texts = alice_offers, bob_takes
         self._mode: Mode = mode
+        self._is_answered = is_answered
 
     def __enter__(self) -> Pair:
         world = self.world.__enter__()
@@ -139,7 +148,8 @@ class Pair:
         self.call: PhoneCall = alice.dial("b", after=0.1)
         self.call._offers = self.alice
         self.after(2.0)
-        self.answered: PhoneCall = bob.received[0]
+        if self._is_answered:
+            self.answered: PhoneCall = bob.received[0]
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -11,7 +11,10 @@ import pytest
 from pylibsrtp import Policy, Session
 
 from media import Engine, NoPortsLeftError, Port
+from media.dtls import DtlsAssociation, DtlsContext
+from sipcore.beside import KINDS
 from sipcore.sdp import Direction
+from sipcore.sdp_security import SrtpPolicy, parse_fingerprint
 from tests.sim.beside_phones import FAX, H264, PASSWORD, TEXT, VIDEO, Mode, Pair, streams
 from voipat import SrtpRules
 from voipat.events import CallEnded
@@ -156,6 +159,38 @@ def test_a_call_becomes_a_fax_and_a_conversation_again(mode: Mode, by: str) -> N
         assert {beside(each) for each in pair.ended} == {"image t38 1/1"}
 
 
+@pytest.mark.rfc("3264", "8.3.3", "The media type (audio, video, etc.) for a stream MAY be changed.")
+def test_a_fax_from_its_first_invite_on_is_relayed_and_may_become_a_conversation() -> None:
+    with Pair(FAX, FAX, mode="fax") as pair:
+        assert pair.call.was_answered
+        assert streams(pair.bob.told[-1]) == streams(pair.alice.told[-1]) == [("image", True)]
+        assert "a=T38FaxUdpEC:t38UDPRedundancy" in pair.bob.told[-1]
+        assert pair.exchange("image", UDPTL, UDPTL_BACK)
+        pair.after(60.0)  # no audio, and nobody takes that for a dead call
+        assert not pair.call.is_over
+        pair.call.refresh(method="INVITE")
+        pair.after(1.0)
+        assert pair.exchange("image", UDPTL, UDPTL_BACK)
+        pair.alice.mode = pair.bob.mode = "audio"
+        pair.call.refresh(method="INVITE")
+        pair.after(1.0)
+        assert streams(pair.bob.told[-1]) == [("audio", True)]
+        pair.call.hears(pair.answered.phone.tone)
+        pair.hang_up()
+        assert {beside(each) for each in pair.ended} == {"image t38 2/2"}
+
+
+@pytest.mark.parametrize("why", ["the callee has no fax", "the rules forbid it", "it has to be secret"])
+def test_a_fax_from_its_first_invite_on_that_cannot_be_relayed_is_refused(why: str) -> None:
+    takes = TEXT if why == "the callee has no fax" else FAX
+    allowed = ("video",) if why == "the rules forbid it" else KINDS
+    rules = SrtpRules(SrtpPolicy.REQUIRED) if why == "it has to be secret" else SrtpRules()
+    with Pair(FAX, takes, mode="fax", beside=allowed, srtp=rules, is_answered=False) as pair:
+        assert pair.call.status == 488
+        pair.world.run()
+        assert pair.world.leaks() == []
+
+
 def test_a_fax_that_the_other_side_has_no_use_for_is_refused_and_the_audio_is_back() -> None:
     with Pair(FAX, TEXT, mode="audio") as pair:
         pair.alice.mode = "fax"
@@ -186,6 +221,36 @@ def test_each_leg_has_its_own_keys_for_the_video() -> None:
         assert pair.b.heard == [FRAME]
         opened = Session(Policy(ours, Policy.SSRC_ANY_INBOUND, 0, profile)).unprotect(pair.a.heard[0])
         assert opened == OTHER and ours not in pair.bob.told[0].encode()
+        pair.hang_up()
+
+
+def test_the_keys_of_a_video_may_come_of_a_handshake_on_its_own_port() -> None:
+    context = DtlsContext()
+    print_ = context.fingerprint.hex(":").upper()
+    video = H264.replace("RTP/AVPF", "UDP/TLS/RTP/SAVPF")
+    with Pair(f"{video}a=fingerprint:sha-256 {print_}\r\na=setup:actpass\r\na=rtcp-mux\r\n", H264) as pair:
+        answer = pair.alice.told[-1]
+        ours = parse_fingerprint(re.findall(r"a=fingerprint:(.*)", answer[answer.index("m=video") :])[0])
+        assert "UDP/TLS/RTP/SAVPF" in answer and "a=setup:active" in answer
+        phone = DtlsAssociation(context, "server", frozenset({(ours.algorithm, ours.digest)}))
+        port, keys = pair.towards(pair.alice, "video"), None
+        for _ in range(20):
+            flights, pair.a.heard = pair.a.heard, []
+            for datagram in flights:
+                step = phone.receive(datagram)
+                keys = keys or step.keys
+                for flight in step.flights:
+                    pair.a.says(port, flight)
+            pair.after(0.5)
+        assert keys is not None
+        send = Session(Policy(keys.send, Policy.SSRC_ANY_OUTBOUND, 0, keys.suite.profile))
+        receive = Session(Policy(keys.receive, Policy.SSRC_ANY_INBOUND, 0, keys.suite.profile))
+        pair.a.heard = []
+        pair.a.says(port, FRAME)
+        pair.a.says(port, send.protect(FRAME))
+        pair.b.says(pair.towards(pair.bob, "video"), OTHER)
+        pair.after(0.5)
+        assert pair.b.heard == [FRAME] and [receive.unprotect(each) for each in pair.a.heard] == [OTHER]
         pair.hang_up()
 
 
@@ -230,5 +295,24 @@ def test_after_a_transfer_the_audio_goes_on_without_the_video() -> None:
         pair.a.says(pair.towards(pair.alice, "video"), FRAME)
         pair.after(0.2)
         assert pair.b.heard == []
+        pair.call.hears(carol.tone)
+        pair.hang_up()
+
+
+def test_after_a_transfer_the_next_offer_asks_the_new_party_for_the_video_once() -> None:
+    with Pair(VIDEO, H264) as pair:
+        carol = pair.world.phone("sip:c@example.com", password=PASSWORD).register(refresh=False)
+        carol.answers()
+        pair.after(0.5)
+        pair.answered.refer("sip:c@example.com")
+        pair.after(3.0)
+        for _ in range(2):
+            pair.call.refresh(method="INVITE")
+            pair.after(1.0)
+            assert streams(pair.alice.told[-1]) == [("audio", True), ("video", False)]
+        asked = [
+            rung for rung in pair.world.network.ladder if rung.destination == carol.address and b"m=video" in rung.data
+        ]
+        assert len({rung.data for rung in asked if rung.data.startswith(b"INVITE")}) == 1
         pair.call.hears(carol.tone)
         pair.hang_up()
