@@ -20,7 +20,7 @@ REPORTS = ("AddressSanitizer", "runtime error:")
 @as_root
 @pytest.mark.slow
 def test_calls_with_media_bring_no_report_of_a_sanitizer(tmp_path: Path, soak: bool) -> None:
-    """CHURN_MINUTES (5) of 10 calls a second."""
+    """CHURN_MINUTES (5) of CHURN_RATE (10) calls a second."""
     if not soak:
         pytest.skip("builds the native modules anew: `make soak`")
     sanitized.build()
@@ -34,7 +34,8 @@ def test_calls_with_media_bring_no_report_of_a_sanitizer(tmp_path: Path, soak: b
         loaded = Path(f"/proc/{server.process.pid}/maps").read_text()
         assert f"{sanitized.LIBRARY}/media/_engine" in loaded and "libasan" in loaded
         churn = Churn(tmp_path, server)
-        answered = churn.round(10.0, 60 * float(os.environ.get("CHURN_MINUTES") or 5))
+        rate, minutes = float(os.environ.get("CHURN_RATE") or 10), float(os.environ.get("CHURN_MINUTES") or 5)
+        answered = churn.round(rate, 60 * minutes)
         churn.close()
         wait_until(lambda: nothing_open(server), 10, "every port and SRTP context is given back")
         check_media(server)
