@@ -208,7 +208,6 @@ cdef extern from "port.h" nogil:
         VP_EVENT_PLAYED
         VP_EVENT_KEYED
         VP_EVENT_SPEAKING
-        VP_PRODUCED
         VP_FLIGHT_MAX
         VP_DROP_SRTP_SEND
     ctypedef struct vp_flight:
@@ -249,14 +248,24 @@ cdef extern from "port.h" nogil:
         uint64_t now
         uint64_t wallclock
     bint vp_read_source(const vp_port *port, vp_address *source)
+
+
+cdef extern from "receive.h" nogil:
     vp_port *vp_port_receive(
         vp_port *port, vp_context *context, uint8_t *packet, size_t *size, const vp_address *source)
     void vp_port_receive_rtcp(
         vp_port *port, vp_context *context, uint8_t *packet, size_t length, const vp_address *source)
+
+
+cdef extern from "report.h" nogil:
     size_t vp_port_due_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination)
     size_t vp_port_last_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination)
     void vp_port_sweep(vp_port *port, vp_context *context)
-    bint vp_port_rtcp_destination(const vp_port *port, vp_address *destination)
+
+
+cdef extern from "produce.h" nogil:
+    enum:
+        VP_PRODUCED
     bint vp_port_produces(const vp_port *port)
     size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t *packet)
     size_t vp_port_produce_audio(vp_port *port, const vp_context *context, uint8_t *packet)
@@ -362,7 +371,8 @@ cdef extern from "command.h" nogil:
 
 cdef extern from "carry.h" nogil:
     vp_port *vp_carry_receive(
-        vp_port *port, vp_context *context, uint8_t *packet, size_t *size, const vp_address *source, int *rtcp)
+        vp_port *port, vp_context *context, uint8_t *packet, size_t *size, const vp_address *source, int *rtcp,
+        vp_address *to)
 
 
 cdef extern from "socket.h" nogil:

@@ -9,7 +9,8 @@
 #ifndef VP_CARRY_H
 #define VP_CARRY_H
 
-#include "port.h"
+#include "receive.h"
+#include "report.h"
 
 /* Packets that a port takes in VP_RATE_WINDOW: a key frame of 1 MB at once, or some 80 Mbit/s. */
 enum { VP_CARRY_LIMIT = 800 };
@@ -52,7 +53,7 @@ static inline vp_port *vp_carry_next(vp_port *port) {
 }
 
 static inline vp_port *vp_carry_rtcp(
-    vp_port *port, vp_context *context, uint8_t *packet, size_t *length, const vp_address *source
+    vp_port *port, vp_context *context, uint8_t *packet, size_t *length, const vp_address *source, vp_address *to
 ) {
     if (!vp_port_rtcp_admits(port, source)) {
         vp_count_drop(port, VP_DROP_RTCP_FOREIGN);
@@ -67,8 +68,9 @@ static inline vp_port *vp_carry_rtcp(
     port->rtcp_source = *source;
     VP_ADD(port->counters.rtcp_in, 1);
     vp_port *out = vp_carry_next(port);
-    if (out)
-        VP_ADD(out->counters.rtcp_out, 1);
+    if (!out || !vp_port_rtcp_destination(out, to))
+        return NULL;
+    VP_ADD(out->counters.rtcp_out, 1);
     return out;
 }
 
@@ -100,9 +102,10 @@ static inline vp_port *vp_carry_media(
 }
 
 /* Takes a datagram of either socket. Returns the port that must send it, in the clear, with its length in `size`, and in
- * `rtcp` whether as RTCP; or NULL. Whatever the bytes are, they are carried on or counted as dropped. */
+ * `rtcp` whether as RTCP, then with its destination in `to`; or NULL. Whatever the bytes are, they are carried on or
+ * counted as dropped. */
 static inline vp_port *vp_carry_receive(
-    vp_port *port, vp_context *context, uint8_t *packet, size_t *size, const vp_address *source, int *rtcp
+    vp_port *port, vp_context *context, uint8_t *packet, size_t *size, const vp_address *source, int *rtcp, vp_address *to
 ) {
     bool is_rtp = port->carries == VP_CARRIES_RTP;
     vp_kind kind = vp_kind_of(packet, *size);
@@ -115,7 +118,9 @@ static inline vp_port *vp_carry_receive(
         return NULL;
     }
     *rtcp |= is_rtp && vp_is_rtcp(packet, *size);
-    return (*rtcp ? vp_carry_rtcp : vp_carry_media)(port, context, packet, size, source);
+    if (*rtcp)
+        return vp_carry_rtcp(port, context, packet, size, source, to);
+    return vp_carry_media(port, context, packet, size, source);
 }
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef VP_COMMAND_H
 #define VP_COMMAND_H
 
-#include "port.h"
+#include "produce.h"
 
 typedef enum {
     VP_COMMAND_OPEN,

@@ -18,6 +18,9 @@
 
 #include "carry.h"
 #include "command.h"
+#include "produce.h"
+#include "receive.h"
+#include "report.h"
 #include "socket.h"
 
 enum {
@@ -303,11 +306,11 @@ static inline void vp_worker_carry(
     vp_worker *worker, vp_port *port, uint8_t *packet, size_t length, const vp_address *source, int rtcp
 ) {
     vp_address to;
-    vp_port *out = vp_carry_receive(port, &worker->context, packet, &length, source, &rtcp);
-    if (out && !rtcp)
-        vp_worker_forward(port, out, packet, length);
-    else if (out && vp_port_rtcp_destination(out, &to))
+    vp_port *out = vp_carry_receive(port, &worker->context, packet, &length, source, &rtcp, &to);
+    if (out && rtcp)
         vp_worker_send_rtcp(out, packet, length, &to);
+    else if (out)
+        vp_worker_forward(port, out, packet, length);
 }
 
 /* One datagram: epoll is level-triggered, and one packet per socket and wake is what calls give. */

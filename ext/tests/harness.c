@@ -353,10 +353,8 @@ static void feed_one(vp_worker *worker, uint64_t *forwarded) {
     vp_address_parse(&source, draw() % 4 ? "10.0.0.1" : "10.0.0.9", (uint16_t)(4000 + slot + (draw() % 9 == 0)));
     int is_rtcp = rtcp && draw() % 2;
     if (port->carries) {
-        vp_port *out = vp_carry_receive(port, &worker->context, packet, &length, &source, &is_rtcp);
-        if (is_rtcp && out)
-            out = vp_port_rtcp_destination(out, &source) ? out : NULL;
-        forward(out, packet, length, forwarded);
+        vp_address to;
+        forward(vp_carry_receive(port, &worker->context, packet, &length, &source, &is_rtcp, &to), packet, length, forwarded);
     } else if (is_rtcp)
         vp_port_receive_rtcp(port, &worker->context, packet, length, &source);
     else
