@@ -7,9 +7,9 @@ import logging
 
 import pytest
 
-from pbx.daemon import StopSignals
 from pbx.event_log import EventLog, log_event
 from pbx.logs import LineFormatter, RateLimit
+from pbx.running import StopSignals
 from pbx.status import LAG_INTERVAL_S, LoopLag, prefixed, registration_row, store_figures
 from pbx.store.base import StoreHealth
 from sipcore.flow import Address, Flow
