@@ -67,7 +67,7 @@ a second one ends at once; exit status 0 |
 
 def render() -> str:
     """The page, without its first line."""
-    from pbx.cli import build_parser
+    from pbx.cli_parser import build_parser
 
     parser = build_parser()
     lines = ["# The `voipat` command", "", f"`{_usage(parser)}`", ""]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pbx import cli, config
+from pbx import cli, cli_parser, config
 from pbx.cdr import CdrWriter, LegAnswered, LegEnded, LegMedia, LegStarted
 from pbx.control import Arguments, Command, ControlError, ControlServer
 from pbx.output import Row
@@ -271,7 +271,7 @@ def test_the_cdr_tables_have_a_line_per_call_or_leg(store: Path, capsys: pytest.
     ],
 )
 def test_a_time_is_a_moment_or_an_age(text: str, seconds: float) -> None:
-    assert cli.moment(text, datetime.fromtimestamp(WALLCLOCK, UTC)) == seconds
+    assert cli_parser.moment(text, datetime.fromtimestamp(WALLCLOCK, UTC)) == seconds
 
 
 def test_a_bug_is_one_line_with_a_trace(
