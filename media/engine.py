@@ -12,19 +12,9 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pylibsrtp import Policy, Session
-
 from media._engine import (
     CARRIES_DATAGRAMS,
     CARRIES_RTP,
-    CRYPTO_AWAITED,
-    CRYPTO_OFF,
-    CRYPTO_ON,
-    EVENT_DIGIT,
-    EVENT_KEYED,
-    EVENT_LATCHED,
-    EVENT_PLAYED,
-    EVENT_SPEAKING,
     KEY_OFF_MIN,
     KEY_ON_MAX,
     KEYS_MAX,
@@ -32,42 +22,29 @@ from media._engine import (
     EncodedAudio,
 )
 from media.codecs import Format
-from media.errors import CryptoError, NoPortsLeftError
+from media.errors import NoPortsLeftError
 from media.events import (
-    PLAYED_REASONS,
-    DigitReceived,
-    DigitsSent,
+    DIGITS,
     FlightReceived,
     MediaEvent,
-    MediaTimeout,
-    PlaybackFinished,
-    SourceLatched,
-    SpeakingChanged,
+    event_of,
 )
 from media.keys import (
-    AES_CM_80,
     SrtpKeys,
-    library_functions,
-    policy_address,
-    receive_session,
-    send_policy,
-    session_address,
 )
 from media.mixer import Mixer
 from media.opus import maybe_opus
 from media.plugins import PLUGINS, plugin_functions
-from media.port import Port, PortNumbers
+from media.port import Pair, Port, PortNumbers
 from media.recorder import BATCH_SECONDS, Channels, OnFinished, OpenFile, Recorder, Recording, make_tape
+from media.securing import Securing
 from media.stats import AudioStats, IntakeStats, Lateness, PortStats, port_stats
 from media.tap import TAP_FRAMES, DropPolicy, Speaking, Tap, TapSide
-
-Pair = tuple[str, int]
 
 # A payload type, and what its octets become: one of TRANSLATIONS, in the order of vp_translation.
 Translated = tuple[int, str]
 TRANSLATIONS = ("nothing", "to_alaw", "to_ulaw")
 
-DIGITS = "0123456789*#ABCD"
 MAX_DIGITS = KEYS_MAX  # of one `send_digits`
 
 # DSCP of telephony (RFC 4594 §4.1): expedited forwarding.
@@ -92,16 +69,6 @@ class ManualClock:
 
     now: float = 0.0
     wallclock: float = 0.0
-
-
-@dataclass(slots=True)
-class _Secured:
-    """The SRTP of a port: its keys, the sessions that they are in, and what these were made of."""
-
-    keys: SrtpKeys
-    sender: Session
-    receiver: Session
-    policy: Policy
 
 
 class Engine:
@@ -130,9 +97,6 @@ class Engine:
         self._numbers: dict[str, PortNumbers] = {}
         self._ports: dict[int, Port] = {}
         self._leaving: dict[int, Port] = {}  # closed on the manual clock, their last packets not taken yet
-        self._ssrcs: dict[int, int] = {}
-        self._secured: dict[int, _Secured] = {}
-        self._carrying: set[int] = set()
         self._recorder = Recorder(threaded=clock is None)
         self._recorded = 0.0
         self._opened = 0
@@ -140,8 +104,7 @@ class Engine:
         self._numbered = 0  # playbacks and runs of digits, so that their events name them
         capacity = min(_SLOTS, 2 * (high - low + 1))
         self._core = Core(capacity, workers, clock is not None, media_timeout, EVENT_RING)
-        self._core.use_srtp(library_functions())
-        self._check_srtp()
+        self._securing = Securing(self._core)
         self._threads = [] if clock else [self._start_worker(index) for index in range(workers)]
         self._set_time()
         opus = maybe_opus()
@@ -161,19 +124,6 @@ class Engine:
         thread = threading.Thread(target=self._core.run, args=(index,), name=f"voipat-media-{index}", daemon=True)
         thread.start()
         return thread
-
-    def _check_srtp(self) -> None:
-        """One packet through libsrtp's addresses, so that a library that has changed is found before a call is."""
-        material = bytes(range(AES_CM_80.material))
-        keys = SrtpKeys(AES_CM_80, material, material)
-        packet = bytes((0x80, 0, 0, 1, *bytes(4), 0, 0, 0, 1, *range(20)))
-        sender, receiver = Session(send_policy(keys, 1)), receive_session(keys)
-        try:
-            sealed, opened = self._core.try_srtp(session_address(sender), session_address(receiver), packet)
-        except ValueError as error:
-            raise CryptoError(str(error)) from None
-        if opened != packet or receive_session(keys).unprotect(sealed) != packet:
-            raise CryptoError("libsrtp does not give back what it was given")
 
     # Ports
 
@@ -195,7 +145,7 @@ class Engine:
         number, handle = self._open(bind, ssrc & 0xFFFFFFFF, sequence & 0xFFFF, timestamp & 0xFFFFFFFF)
         port = Port(handle, bind, number, number + 1)
         self._ports[handle] = port
-        self._ssrcs[handle] = ssrc & 0xFFFFFFFF
+        self._securing.opened(port, ssrc & 0xFFFFFFFF)
         window = LATCH_WINDOW if latch and remote else 0.0  # with no address signalled yet nobody has a claim
         try:
             self.set_remote(port, remote, remote_rtcp=remote_rtcp, latch_window=window)
@@ -263,9 +213,8 @@ class Engine:
     def close_port(self, port: Port) -> None:
         """Close it; its numbers rest for two seconds. Raises: StaleHandleError."""
         self._core.close(port.id)
-        del self._ports[port.id], self._ssrcs[port.id]
-        self._secured.pop(port.id, None)
-        self._carrying.discard(port.id)
+        del self._ports[port.id]
+        self._securing.closed(port)
         if self._clock:
             self._leaving[port.id] = port
         self._settle_recordings()
@@ -318,7 +267,7 @@ class Engine:
         Raises: StaleHandleError.
         """
         self._core.carry(port.id, CARRIES_RTP if rtp else CARRIES_DATAGRAMS)
-        self._carrying.add(port.id)
+        self._securing.carries(port)
 
     # SRTP
 
@@ -330,53 +279,15 @@ class Engine:
         that the far side starts anew (its address changed with its key, RFC 4568 §7.1.4). `source`: who has
         proven to be the far side by a handshake. Raises: CryptoError, StaleHandleError.
         """
-        before = self._secured.get(port.id)
-        if before is not None and before.keys == keys and not fresh:
-            return
-        # What is carried keeps the numbers of its streams, whatever these are.
-        policy = send_policy(keys, None if port.id in self._carrying else self._ssrcs[port.id])
-        sender, receiver, update, continues = self._sessions(port, before, keys, policy, fresh)
-        secured = _Secured(keys, sender, receiver, policy)
-        suite = keys.suite
-        self._core.set_crypto(
-            port.id,
-            CRYPTO_ON,
-            session_address(sender),
-            session_address(receiver),
-            policy_address(policy) if update else 0,
-            self._core.peer_ssrc(port.id),
-            (keys.mki_length, suite.tail, suite.rtcp_tail),
-            source is not None,
-            continues,
-            source,
-            secured,
-        )
-        self._secured[port.id] = secured
-
-    def _sessions(
-        self, port: Port, before: _Secured | None, keys: SrtpKeys, policy: Policy, fresh: bool
-    ) -> tuple[Session, Session, bool, bool]:
-        """Sender, receiver; whether the sender gets the policy put in, whether the receiver takes over from another."""
-        if before is None:
-            return Session(policy), receive_session(keys), False, False
-        same = before.keys.suite == keys.suite and before.keys.mki_length == keys.mki_length
-        update = before.keys.send != keys.send or not same
-        if same and before.keys.receive == keys.receive and not fresh:
-            return before.sender, before.receiver, update, False
-        # Both generations are tried on each packet while they overlap: their layout must be one.
-        continues = same and not fresh
-        ssrc = self._core.peer_ssrc(port.id) if continues else 0
-        return before.sender, receive_session(keys, ssrc), update, continues
+        self._securing.secure(port, keys, source=source, fresh=fresh)
 
     def await_keys(self, port: Port, *, dtls: bool) -> None:
         """Drop everything until `secure`; with `dtls`, handshakes come up as FlightReceived."""
-        self._secured.pop(port.id, None)
-        self._core.set_crypto(port.id, CRYPTO_AWAITED, 0, 0, 0, 0, (0, 0, 0), dtls, False, None, None)
+        self._securing.await_keys(port, dtls=dtls)
 
     def unsecure(self, port: Port) -> None:
         """Plain RTP again."""
-        self._secured.pop(port.id, None)
-        self._core.set_crypto(port.id, CRYPTO_OFF, 0, 0, 0, 0, (0, 0, 0), False, False, None, None)
+        self._securing.unsecure(port)
 
     def send_flight(self, port: Port, data: bytes, destination: Pair) -> None:
         """A datagram of a handshake, from the port's RTP socket."""
@@ -579,33 +490,12 @@ class Engine:
         if self._core.arm():
             raw += self._core.drain()
             flights += self._core.drain_flights()
-        found = [event for item in raw if (event := self._event(*item)) is not None]
-        return [*found, *self._flights(flights)]
-
-    def _flights(self, raw: list[tuple[int, bytes, Pair]]) -> list[MediaEvent]:
-        return [
-            FlightReceived(port, data, source)
-            for handle, data, source in raw
-            if (port := self._ports.get(handle)) is not None
-        ]
-
-    def _event(
-        self, kind: int, handle: int, value: int, duration: int, detail: int, address: Pair | None
-    ) -> MediaEvent | None:
-        port = self._ports.get(handle)
-        if port is None:
-            return None  # closed since
-        if kind == EVENT_DIGIT:
-            return DigitReceived(port, DIGITS[value], duration / 1000)
-        if kind == EVENT_LATCHED and address is not None:
-            return SourceLatched(port, address)
-        if kind == EVENT_PLAYED:
-            return PlaybackFinished(port, value, PLAYED_REASONS[detail - 1], duration)
-        if kind == EVENT_SPEAKING:
-            return SpeakingChanged(port, bool(value))
-        if kind == EVENT_KEYED:
-            return DigitsSent(port, value)
-        return MediaTimeout(port)
+        # Of a port that was closed since nothing is told.
+        found: list[MediaEvent] = [event_of(port, each) for each in raw if (port := self._ports.get(each[1]))]
+        for handle, data, source in flights:
+            if port := self._ports.get(handle):
+                found.append(FlightReceived(port, data, source))
+        return found
 
     def stats(self, port: Port) -> PortStats:
         """What the port has counted until now. Raises: StaleHandleError."""
@@ -655,7 +545,7 @@ class Engine:
         self._core.release()
         self._threads.clear()
         self._ports.clear()
-        self._secured.clear()
+        self._securing.clear()
 
     # Manual clock
 

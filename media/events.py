@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from media.port import Port
+from media._engine import EVENT_DIGIT, EVENT_KEYED, EVENT_LATCHED, EVENT_PLAYED, EVENT_SPEAKING
+from media.port import Pair, Port
+
+# By the number of their telephone-event.
+DIGITS: Final = "0123456789*#ABCD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +82,19 @@ class FlightReceived:
 MediaEvent = (
     FlightReceived | MediaTimeout | SourceLatched | DigitReceived | PlaybackFinished | DigitsSent | SpeakingChanged
 )
+
+
+def event_of(port: Port, raw: tuple[int, int, int, int, int, Pair | None]) -> MediaEvent:
+    """What an entry of the engine's ring says of a port."""
+    kind, _, value, duration, detail, address = raw
+    if kind == EVENT_DIGIT:
+        return DigitReceived(port, DIGITS[value], duration / 1000)
+    if kind == EVENT_LATCHED and address is not None:
+        return SourceLatched(port, address)
+    if kind == EVENT_PLAYED:
+        return PlaybackFinished(port, value, PLAYED_REASONS[detail - 1], duration)
+    if kind == EVENT_SPEAKING:
+        return SpeakingChanged(port, bool(value))
+    if kind == EVENT_KEYED:
+        return DigitsSent(port, value)
+    return MediaTimeout(port)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+# A host and its UDP port.
+Pair = tuple[str, int]
+
 # A number rests for so long after its call: late packets of that call must not reach the next one.
 REST_SECONDS = 2.0
 

@@ -15,8 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from media import CodecMissingError, DigitReceived, DigitsSent, EncodedAudio, PlaybackFinished, PromptError
-from media.engine import DIGITS, MAX_DIGITS
-from media.events import MediaEvent, PlayedReason
+from media.engine import MAX_DIGITS
+from media.events import DIGITS, MediaEvent, PlayedReason
 from media.prompts import Source, items_of
 from media.tones import Tone, key_tone, pause
 from voipat.music import Music

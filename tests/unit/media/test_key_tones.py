@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from media import DigitReceived, EncodedAudio, PlaybackFinished, Port
 from media._dsp import ulaw_encode
 from media.codecs import PCMU, Format
-from media.engine import DIGITS
+from media.events import DIGITS
 from media.resample import resample
 from media.tones import key_tone
 from media.wav import read_file, read_wav

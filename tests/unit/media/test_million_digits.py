@@ -10,7 +10,7 @@ import pytest
 from media_bench import Bench
 
 from media import DigitReceived, Port
-from media.engine import DIGITS
+from media.events import DIGITS
 
 ALICE = ("192.0.2.1", 4000)
 COUNT = 1_000_000
