@@ -35,8 +35,10 @@ def reload(server: Server) -> str:
     return ""
 
 
-def test_no_call_fails_while_the_configuration_is_reloaded(tmp_path: Path, soak: bool) -> None:
-    rate, reloads = (SOAK_RATE, SOAK_RELOADS) if soak else (RATE, RELOADS)
+def test_no_call_fails_while_the_configuration_is_reloaded(tmp_path: Path, soak: bool, soak_scale: float) -> None:
+    rate, reloads = RATE, RELOADS
+    if soak:
+        rate, reloads = round(SOAK_RATE * soak_scale), round(SOAK_RELOADS * soak_scale)
     config = tmp_path / "office.toml"
     config.write_text(OFFICE.read_text())
     server = Server(tmp_path / "server", config=config)
@@ -62,5 +64,6 @@ def test_no_call_fails_while_the_configuration_is_reloaded(tmp_path: Path, soak:
         assert caller.failed() == 0 and caller.successful() > rate
         wait_until(lambda: server.stats()["calls"] == 0, 10, "every call has ended")
         assert {row["disposition"] for row in server.rows("cdr", "--limit", "100000")} == {"answered"}
+        print(f"{reloads} reloads, {caller.successful()} calls at {rate}/s, {caller.failed()} failed")
     finally:
         server.close()

@@ -1,0 +1,214 @@
+"""kill -9 while messages are spoken and calls are recorded: no sound loses more than its last second, all of it plays,
+the lamps are right at once.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.rig.processes import free_port, wait_until
+from bench.rig.server import OFFICE, Server
+from pbx import control
+from pbx.store.database import DATABASE_FILE
+from tests.faults.phone_by_hand import PhoneByHand
+from tests.interop.baresip import Baresip
+from tests.interop.tones import Samples, dominant_frequency
+
+# Callers leave their messages in one mailbox each, where nobody is registered, and call one recorded extension each.
+MAILBOXES = {"1006": "1001", "1007": "1002"}
+RECORDED = {"1009": "1005", "1010": "1008"}
+TONES = {user: 1000.0 + 150 * place for place, user in enumerate([*MAILBOXES, *RECORDED, *RECORDED.values()])}
+LAST_SECOND_S = 1.0
+# From the first byte of a file to its first sample.
+START_S = 0.5
+# Less than a second of voice is no message.
+SHORTEST_S = 1.0
+ROUNDS, SOAK_ROUNDS = 1, 100
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A sound that began after `earliest`, and whose file was there at `latest`."""
+
+    earliest: float
+    latest: float
+
+    def fits(self, seconds: float, killed: float) -> bool:
+        """Whether it can be what was said until the kill, but for the last second."""
+        return self.least(killed) <= seconds <= killed - self.earliest
+
+    def least(self, killed: float) -> float:
+        return killed - self.latest - START_S - LAST_SECOND_S
+
+
+class Office:
+    """The example, with two extensions whose calls are recorded from the first word, and its phones."""
+
+    def __init__(self, directory: Path) -> None:
+        rule = 'extensions = ["1005"]\nannouncement = "record-notice"\n'
+        assert rule in OFFICE.read_text()
+        config = directory / "office.toml"
+        config.write_text(OFFICE.read_text().replace(rule, 'extensions = ["1005", "1008"]\n'))
+        self.server = Server(directory / "server", config=config)
+        self.phones = {
+            user: Baresip(
+                directory / user, user=user, password=f"pass-{user}", server=self.server.address,
+                port=free_port(run=5), frequency=TONES[user],
+            )
+            for user in TONES
+        }  # fmt: skip
+        for phone in self.phones.values():
+            phone.wait_registered()
+
+    def close(self) -> None:
+        for phone in self.phones.values():
+            phone.close()
+        self.server.close()
+
+    def speak(self) -> dict[str, Begun]:
+        """Every caller's sound, as soon as all are under way."""
+        for phone in self.phones.values():
+            phone.seen("")
+            phone.events.clear()
+            for dump in phone.directory.glob("dump-*.wav"):
+                dump.unlink()
+        for user, target in (MAILBOXES | RECORDED).items():
+            self.phones[user].dial(target)
+        begun = {}
+        for caller, callee in RECORDED.items():
+            self.phones[callee].wait_for("CALL_INCOMING")
+            begun[caller] = self._begins("recordings", lambda callee=callee: self.phones[callee].command("accept"))
+        for caller in MAILBOXES:
+            self.phones[caller].wait_for("CALL_ESTABLISHED")
+            wait_until(lambda caller=caller: is_heard(self.phones[caller]), 10, f"{caller} hears the greeting")
+            begun[caller] = self._begins("voicemail", lambda caller=caller: self.phones[caller].command("sndcode", "#"))
+        return begun
+
+    def _begins(self, folder: str, act: Callable[[], None]) -> Begun:
+        """`act` makes one more file in that folder."""
+        before, earliest = self.files(folder), time.monotonic()
+        act()
+        wait_until(lambda: self.files(folder) - before, 10, f"there is a new file in {folder}")
+        return Begun(earliest, time.monotonic())
+
+    def kill(self) -> float:
+        """When the daemon died; the phones hang up."""
+        self.server.kill()
+        killed = time.monotonic()
+        for phone in self.phones.values():
+            phone.command("hangup")
+        return killed
+
+    def files(self, folder: str) -> set[Path]:
+        return set((self.server.data / folder).rglob("*.sealed"))
+
+    def lamp(self, mailbox: str) -> int:
+        """New messages, as the phone is told when it registers."""
+        with PhoneByHand("127.0.0.1", ("127.0.0.1", self.server.port), mailbox, f"pass-{mailbox}") as phone:
+            phone.register()
+            told = phone.told("Voice-Message:")
+            phone.register(expires=0)
+        return int(told.split("/")[0])
+
+    def messages(self) -> dict[str, dict[str, Any]]:
+        """By mailbox."""
+        return {str(row["mailbox"]): dict(row) for row in self._ask("voicemail", {"action": "list"})}
+
+    def recordings(self) -> dict[str, dict[str, Any]]:
+        """By who was recorded."""
+        return {str(row["owner"]): dict(row) for row in self._ask("recordings", {"do": "list"})}
+
+    def take_message(self, message_id: str) -> Samples:
+        """Its sound; it is deleted."""
+        return self._take("voicemail", "action", message_id)
+
+    def take_recording(self, recording_id: str) -> Samples:
+        """The sound of both channels, one after the other in each sample; it is deleted."""
+        return self._take("recordings", "do", recording_id)
+
+    def _take(self, command: str, key: str, its_id: str) -> Samples:
+        rows = self._ask(command, {key: "export", "id": its_id})
+        sound = b"".join(b64decode(str(row["wav"])) for row in rows)
+        self._ask(command, {key: "delete", "id": its_id})
+        return np.frombuffer(sound[44:], "<i2")
+
+    def _ask(self, command: str, arguments: dict[str, object]) -> list[Any]:
+        return list(control.request(self.server.data, command, arguments))
+
+
+def is_heard(phone: Baresip) -> bool:
+    """Whether anything was heard in this call."""
+    return bool(list(phone.directory.glob("dump-*-dec.wav"))) and bool(np.any(np.abs(phone.heard()) > 500))
+
+
+def is_tone(samples: Samples, user: str) -> bool:
+    """Whether it is that phone's, as far as can be told."""
+    return len(samples) < 2400 or abs(dominant_frequency(samples) - TONES[user]) < 20
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    with closing(Office(tmp_path)) as made:
+        yield made
+
+
+def assert_messages(office: Office, begun: dict[str, Begun], killed: float) -> int:
+    """What was kept, and is removed."""
+    rows = office.messages()
+    for caller, mailbox in MAILBOXES.items():
+        message = rows.get(mailbox)
+        assert office.lamp(mailbox) == (message is not None)
+        if message is None:
+            assert begun[caller].least(killed) < SHORTEST_S, f"{caller} spoke from {begun[caller]} to {killed}"
+            continue
+        assert begun[caller].fits(message["seconds"], killed), f"{message}: {begun[caller]} to {killed}"
+        assert is_tone(office.take_message(message["id"]), caller)
+    return len(rows)
+
+
+def assert_recordings(office: Office, begun: dict[str, Begun], killed: float) -> int:
+    """What was kept, and is removed."""
+    rows = office.recordings()
+    for caller, callee in RECORDED.items():
+        row = rows.get(callee)
+        if row is None or row["state"] == "failed":
+            assert begun[caller].least(killed) <= 0, f"{callee} was recorded from {begun[caller]} to {killed}: {row}"
+            if row is not None:
+                office.take_recording(row["id"])
+            continue
+        assert row["state"] == "partial" and row["caller"] == caller
+        assert begun[caller].fits(row["seconds"], killed), f"{row}: {begun[caller]} to {killed}"
+        both = office.take_recording(row["id"]).reshape(-1, 2)
+        assert abs(len(both) / 8000 - row["seconds"]) < 0.1
+        assert is_tone(both[:, 0], callee) and is_tone(both[:, 1], caller)
+    return len(rows)
+
+
+def test_messages_and_recordings_outlive_kill_9(office: Office, soak: bool, soak_scale: float) -> None:
+    moments = random.Random(5)
+    messages = recordings = 0
+    for number in range(round(SOAK_ROUNDS * soak_scale) if soak else ROUNDS):
+        begun = office.speak()
+        time.sleep(moments.uniform(0.0, 4.0) if soak else 2.5)
+        killed = office.kill()
+        office.server.start()
+        messages += assert_messages(office, begun, killed)
+        recordings += assert_recordings(office, begun, killed)
+        left = office.files("voicemail") | office.files("recordings")
+        assert not left, f"round {number}: {left}"
+        print(f"round {number}: {messages} messages, {recordings} recordings were kept", flush=True)
+    assert messages and recordings
+    office.server.close()
+    with sqlite3.connect(office.server.data / DATABASE_FILE) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
