@@ -8,6 +8,9 @@ meanwhile, so that repetitions take part.
 
 Two steps at different nodes can not see each other, so that of orders which differ in such steps only, one is tried:
 after a step was tried, it sleeps in the branches next to it until one that depends on it was taken (sleep sets).
+
+Where that leaves hundreds of thousands, `overtakings` bounds how often a message arrives before one that was sent
+earlier (delay-bounded exploration): every order within that is tried, whenever the deeds are done.
 """
 
 from __future__ import annotations
@@ -88,6 +91,7 @@ def explore(
     *,
     losses: int = 0,
     pauses: int = 0,
+    overtakings: int | None = None,
     drawn: int | None = None,
     most: int | None = None,
     seed: int = 1,
@@ -97,7 +101,7 @@ def explore(
     path: list[_Fork] = []
     chance = None if drawn is None else Random(seed)
     while drawn is None or explored.orders < drawn:
-        race = _Race(path, losses, pauses, chance)
+        race = _Race(path, losses, pauses, chance, overtakings)
         try:
             race.run(scenario, make_office)
             explored.orders += 1
@@ -129,7 +133,10 @@ def _next_order(path: list[_Fork]) -> bool:
 
 
 class _Race:
-    def __init__(self, path: list[_Fork], losses: int, pauses: int, chance: Random | None) -> None:
+    def __init__(
+        self, path: list[_Fork], losses: int, pauses: int, chance: Random | None, overtakings: int | None
+    ) -> None:
+        self._overtakings = overtakings
         self._chance = chance
         self._path = path
         self._losses = losses
@@ -181,6 +188,8 @@ class _Race:
 
     def _possible(self) -> list[Step]:
         arrivals = [Step(name.split(" ")[2], name) for name in self._waiting]
+        if self._overtakings is not None:
+            del arrivals[self._overtakings + 1 :]
         firsts: dict[str, Step] = {}
         for deed in self._deeds:
             firsts.setdefault(deed.node, Step(deed.node, f"{deed.node} {deed.name}"))
@@ -197,7 +206,8 @@ class _Race:
             assert path[turn].taken in steps, "a run repeats exactly"
             return path[turn].taken
         asleep: set[Step] = set()
-        if turn:
+        # Sleep sets may keep the one of two equal orders that is out of bounds.
+        if turn and self._overtakings is None:
             last = path[turn - 1]
             asleep = {each for each in last.asleep if not each.depends_on(last.taken)}
         awake = [step for step in steps if step not in asleep]
@@ -219,6 +229,8 @@ class _Race:
             self._losses -= 1
             del self._waiting[step.name]
         elif step.name in self._waiting:
+            if self._overtakings is not None:
+                self._overtakings -= list(self._waiting).index(step.name)
             office.world.network.deliver(self._waiting.pop(step.name))
         else:
             deed = next(each for each in self._deeds if each.node == step.node)
