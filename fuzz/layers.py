@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from fuzz import endpoint, hostile, parameters, rtp, sdp_mutations, secure, sip_mutations, sound, stream
+from fuzz import codecs, endpoint, hostile, parameters, rtp, sdp_mutations, secure, sip_mutations, sound, stream
 from fuzz.finding import Finding
 
 MIXTURES: Final = 20_000
@@ -94,7 +94,7 @@ MEDIA: Final = Campaign(
         Layer(
             "fuzz.rtp",
             "RTP and RTCP",
-            0.45,
+            0.40,
             ("taken", "dropped not_rtp", "dropped rtcp_junk", "dropped foreign", "DigitReceived", "rtp sent"),
             rtp.tried,
         ),
@@ -120,6 +120,13 @@ MEDIA: Final = Campaign(
             0.10,
             ("refused", "plain", "handshake", "keys"),
             parameters.tried,
+        ),
+        Layer(
+            "fuzz.codecs",
+            "payloads of G.711, L16, G.722, G.729, Opus",
+            0.05,
+            ("G729 refused", "G729 decoded", "opus refused", "opus decoded", "G722 refused", "G722 decoded"),
+            codecs.tried,
         ),
         Layer(
             "fuzz.sound",

@@ -18,10 +18,16 @@ TARGETS = {
     "fuzz.secure": 100_000,
     "fuzz.parameters": 100_000,
     "fuzz.sound": 400_000,
+    "fuzz.codecs": 100_000,
     "fuzz.hostile": 10_000,
 }
 
-NATIVE = ("fuzz.endpoint", "fuzz.rtp", "fuzz.secure")  # also on the sanitizer build: they go through our native modules
+NATIVE = (
+    "fuzz.endpoint",
+    "fuzz.rtp",
+    "fuzz.secure",
+    "fuzz.codecs",
+)  # also on the sanitizer build: they go through our native modules
 
 
 def run(command: list[str], **environment: str) -> int:
