@@ -19,10 +19,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from sipcore.aio.driver import Driver
+from sipcore.aio.entropy import SystemEntropy
 from sipcore.aio.tcp import TcpLimits, TcpTransport, open_tcp
 from sipcore.aio.tls import TlsContexts, TlsIdentities, TlsSource
 from sipcore.endpoint import Endpoint
-from sipcore.entropy import SystemEntropy
 from sipcore.flow import Address
 from tests.certificates import Authority
 

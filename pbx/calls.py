@@ -28,7 +28,7 @@ from pbx.routing import route
 from pbx.tenant_state import LiveState
 from pbx.tenants import TenantConfig
 from pbx.trunk_config import TrunkConfig
-from sipcore.entropy import SystemEntropy
+from sipcore.aio.entropy import SystemEntropy
 from sipcore.uri import Uri
 from voipat import App, Call, Placed, Rejected, TrunkIdentity, reasons
 from voipat.connected import Connected

@@ -39,8 +39,8 @@ from pbx.voicemail.mailboxes import Mailboxes
 from pbx.voicemail.opening import open_mailboxes
 from pbx.voicemail.outbox import Outbox
 from pbx.voicemail.smtp import conversation
+from sipcore.aio.entropy import SystemEntropy
 from sipcore.aio.tcp import TcpLimits
-from sipcore.entropy import SystemEntropy
 from sipcore.guard import Guard, GuardPolicy
 from sipcore.session_timer import SessionPolicy
 from sipcore.strangers import StrangerPolicy

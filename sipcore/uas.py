@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState
-from sipcore.errors import LocalProtocolError, ParseError
+from sipcore.errors import LocalProtocolError
 from sipcore.events import (
     AckReceived,
     AckTimedOut,
     CancelReceived,
-    MessageDropped,
     PrackTimedOut,
     ProvisionalAcknowledged,
     RequestReceived,
     TransactionId,
 )
-from sipcore.fields import Via
 from sipcore.flow import Flow
 from sipcore.invite_usage import (
     UnacknowledgedSuccess,
@@ -31,8 +28,9 @@ from sipcore.message import Request
 from sipcore.names import METHODS
 from sipcore.outputs import Output, Transmit
 from sipcore.reliable import MAX_HELD, OPTION, Held, Provisionals, rack_of, takes_reliable, wants_reliable
-from sipcore.routing import reconnect_flow, response_flow, stamped_via
-from sipcore.state import Answer, Drop, EndpointState, Refuse, Relay, has_header
+from sipcore.responding import ResponseWriter
+from sipcore.routing import reconnect_flow, response_flow
+from sipcore.state import Answer, Drop, EndpointState, Refuse, Relay
 from sipcore.transaction import Action, HeaderPairs, Input, State, Transaction
 from sipcore.transaction.invite_server import INVITE_SERVER
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
@@ -50,23 +48,19 @@ _OTHER_METHODS: Final = tuple(sorted(METHODS - {"ACK", "CANCEL", "INVITE"}))
 # What is within a subscription only, so that its failure says nothing of a call in the same dialog.
 SUBSCRIPTION_METHODS: Final = frozenset({"SUBSCRIBE", "NOTIFY"})
 
-# A datagram of a stranger is answered by so many times its bytes at the most.
-MAX_AMPLIFICATION: Final = 3
-
 # RFC 3261 §16.3: requests about the hop itself are answered, whatever is left of Max-Forwards.
 _ANSWERED_AT_ZERO: Final = frozenset({"OPTIONS", "REGISTER"})
 
 
-class UserAgentServer:
+class UserAgentServer(ResponseWriter):
     """Receives requests and sends responses."""
 
-    __slots__ = ("_secret", "_state", "proxy")
+    __slots__ = ("proxy",)
 
     def __init__(self, state: EndpointState) -> None:
-        self._state = state
+        super().__init__(state)
         # Set by the endpoint, whose proxy is made of this.
         self.proxy: ProxyCore | None = None
-        self._secret = state.entropy.bytes(32)
 
     # What comes in
 
@@ -88,11 +82,6 @@ class UserAgentServer:
         else:
             self._receive_new(key, request, flow, now, out)
         return None
-
-    def _stamp(self, request: Request, via: Via, flow: Flow) -> None:
-        stamped = stamped_via(request.headers.get_all("Via")[0], via, flow)
-        if stamped is not None:
-            request.stamp_via(stamped)
 
     def _receive_ack(
         self, transaction: Transaction | None, request: Request, flow: Flow, now: float, out: list[Output]
@@ -477,34 +466,6 @@ class UserAgentServer:
         if pending is not None and pending.request is not None:
             self.reject(pending, 487, now, out)
 
-    def _fill(
-        self,
-        transaction: Transaction,
-        request: Request,
-        status: int,
-        reason: str | None,
-        headers: HeaderPairs,
-        body: bytes,
-    ) -> None:
-        if self._state.server:
-            headers = [*headers, ("Server", self._state.server)]
-        to_tag = transaction.local_tag if status > 100 else None
-        if status == 100 and "Timestamp" in request.headers:
-            # RFC 3261 §8.2.6.1: "MUST be copied into this 100 (Trying) response".
-            headers = [*headers, ("Timestamp", request.headers.get("Timestamp") or "")]
-        transaction.data = request.response_bytes(status, reason, to_tag, headers, body)
-
-    def _with_dialog_headers(self, transaction: Transaction, request: Request, headers: HeaderPairs) -> HeaderPairs:
-        if request.method not in TARGET_REFRESH or transaction.flow is None:
-            return headers
-        added = list(headers)
-        if not has_header(headers, "contact"):
-            added.append(("Contact", self._state.contact(transaction.flow, request)))
-        if not request.to.tag and "Record-Route" in request.headers:
-            # RFC 3261 §12.1.1: all of them, in order, in the response that creates the dialog.
-            added += [("Record-Route", value) for value in request.headers.get_all("Record-Route")]
-        return added
-
     def _apply_to_dialog(
         self,
         dialog: Dialog,
@@ -614,87 +575,3 @@ class UserAgentServer:
         """RFC 3261 §18.2.2: the response will go over a new connection to the address of the Via."""
         if transaction.request is not None:
             self._state.transactions.move(transaction, reconnect_flow(transaction.request.via, flow))
-
-    # Without state
-
-    def refuse_stateless(
-        self,
-        request: Request,
-        flow: Flow,
-        status: int,
-        out: list[Output],
-        reason: str | None = None,
-        headers: HeaderPairs = (),
-    ) -> None:
-        """RFC 3261 §8.2.7: the same response to every copy, and nothing kept."""
-        self._send_stateless(request, flow, status, reason, headers, self._stateless_tag(request), out)
-
-    def refuse_malformed(
-        self, request: Request, flow: Flow, status: int, reason: str, now: float, out: list[Output]
-    ) -> None:
-        """Answer a request that could be read in part; with a broken Via the answer goes where it came from."""
-        if not self._answers_stray(request, flow, now, out):
-            return
-        via = _readable_via(request)
-        if via is not None:
-            self._stamp(request, via, flow)
-            flow = response_flow(via, flow, symmetric=self._state.symmetric)
-        self._transmit_stateless(request, flow, status, reason, (), self._stateless_tag(request), out)
-
-    def _answers_stray(self, request: Request, flow: Flow, now: float, out: list[Output]) -> bool:
-        asked = self._state.answers_stray
-        if asked is None or asked(request, flow, now):
-            return True
-        self.drop("strays_unanswered", flow, out)
-        return False
-
-    def drop(self, reason: str, flow: Flow, out: list[Output]) -> None:
-        """Count a message that gets no reaction."""
-        self._state.counters[reason] += 1
-        out.append(MessageDropped(reason, flow))
-
-    def _send_stateless(
-        self,
-        request: Request,
-        flow: Flow,
-        status: int,
-        reason: str | None,
-        headers: HeaderPairs,
-        to_tag: str,
-        out: list[Output],
-    ) -> None:
-        flow = response_flow(request.via, flow, symmetric=self._state.symmetric)
-        self._transmit_stateless(request, flow, status, reason, headers, to_tag, out)
-
-    def _transmit_stateless(
-        self,
-        request: Request,
-        flow: Flow,
-        status: int,
-        reason: str | None,
-        headers: HeaderPairs,
-        to_tag: str,
-        out: list[Output],
-    ) -> None:
-        if self._state.server:
-            headers = [*headers, ("Server", self._state.server)]
-        data = request.response_bytes(status, reason, to_tag, headers, b"")
-        if not flow.reliable and len(data) > MAX_AMPLIFICATION * self._state.received_bytes:
-            # Its source may be forged, and who lives there is not to be flooded by us.
-            self._state.counters["answers_too_long"] += 1
-            return
-        out.append(Transmit(data, flow))
-
-    def _stateless_tag(self, request: Request) -> str:
-        # The fields whole: they are in a malformed request too, which is answered like any other.
-        headers = request.headers
-        named = f"{headers.get('Call-ID')}\n{headers.get('From')}\n{headers.get('Via')}"
-        return blake2b(named.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=8).hexdigest()
-
-
-def _readable_via(request: Request) -> Via | None:
-    """The top Via; None when it is broken."""
-    try:
-        return request.via
-    except ParseError:
-        return None

@@ -19,13 +19,14 @@ from typing import Final, Protocol, Self
 
 from media import Engine
 from sipcore.aio.driver import Driver
+from sipcore.aio.entropy import SystemEntropy
 from sipcore.aio.load_meter import LoadMeter
 from sipcore.aio.resolver import Resolver
 from sipcore.aio.udp import UdpTransport
 from sipcore.auth import DigestServer
 from sipcore.beside import KINDS
 from sipcore.endpoint import Endpoint
-from sipcore.entropy import Entropy, SystemEntropy
+from sipcore.entropy import Entropy
 from sipcore.events import RequestReceived, ResponseReceived
 from sipcore.flow import Address, Flow
 from sipcore.guard import Guard
@@ -49,7 +50,7 @@ from voipat.handling import Handling
 from voipat.intake import Intake, ReplacesPolicy
 from voipat.listeners import Listeners, MachineNetwork
 from voipat.location import Binding
-from voipat.media_plane import LegRules, MediaPlane
+from voipat.media_plane import LegRules, MediaPlane, parse_media
 from voipat.media_watch import MediaWatch
 from voipat.messages import Message, MessageHandler, Messages, text_message
 from voipat.network import NamingNetwork, Network, SocketNetwork
@@ -162,7 +163,7 @@ class App:
         comfort_noise: bool | Callable[[Call], bool] = False,
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
-        self._media_address, self._media_range = _parse_media(media)
+        self._media_address, self._media_range = parse_media(media)
         self._engine, self._owns_engine = engine, engine is None
         self._entropy, self._wallclock = entropy or SystemEntropy(), wallclock or system_wallclock
         self._network: Network = network or SocketNetwork()
@@ -593,12 +594,3 @@ class App:
 
     def _advertise(self, flow: Flow) -> Address:
         return Address(self._advertising.towards(flow.remote.host, flow.local.host), flow.local.port)
-
-
-def _parse_media(text: str) -> tuple[str, tuple[int, int]]:
-    """ "ADDRESS:LOW-HIGH". Raises: ValueError."""
-    address, _, ports = text.rpartition(":")
-    low, dash, high = ports.partition("-")
-    if not address or not dash or not low.isdigit() or not high.isdigit():
-        raise ValueError(f"{text}: media is ADDRESS:LOW-HIGH")
-    return address.strip("[]"), (int(low), int(high))

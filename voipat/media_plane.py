@@ -36,6 +36,15 @@ _LOOPBACK: Final = "127.0.0.1"
 _NOTHING_ADVERTISED: Final = Advertising(None)
 
 
+def parse_media(text: str) -> tuple[str, tuple[int, int]]:
+    """ "ADDRESS:LOW-HIGH". Raises: ValueError."""
+    address, _, ports = text.rpartition(":")
+    low, dash, high = ports.partition("-")
+    if not address or not dash or not low.isdigit() or not high.isdigit():
+        raise ValueError(f"{text}: media is ADDRESS:LOW-HIGH")
+    return address.strip("[]"), (int(low), int(high))
+
+
 def _per_leg(rule: T | Callable[[Call], T]) -> Callable[[Call], T]:
     """A rule for every leg, or one that is asked leg by leg."""
     return rule if callable(rule) else lambda call: rule

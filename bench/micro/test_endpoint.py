@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Protocol, TypeVar
 
+from sipcore.aio.entropy import SystemEntropy
 from sipcore.endpoint import Admit, Endpoint, Refuse, Verdict
-from sipcore.entropy import SystemEntropy
 from sipcore.events import RequestReceived, ResponseReceived
 from sipcore.flow import Address, Flow
 from sipcore.message import Request

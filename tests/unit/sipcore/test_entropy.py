@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sipcore.entropy import Entropy, SeededEntropy, SystemEntropy
+from sipcore.aio.entropy import SystemEntropy
+from sipcore.entropy import Entropy, SeededEntropy
 
 
 @pytest.mark.parametrize("entropy", [SystemEntropy(), SeededEntropy(7)], ids=["system", "seeded"])
