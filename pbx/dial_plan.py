@@ -103,6 +103,8 @@ def warnings_of(tenant: TenantConfig) -> Iterator[str]:
                     name, by = (getattr(each, "name", "") or getattr(each, key) for each in (one, other))
                     yield f"{tenant.domain}: {kind} {name!r} is never reached, {kind} {by!r} takes all its numbers"
                     break
+    if tenant.plan.routes and not tenant.plan.emergency.numbers:
+        yield f"{tenant.domain}: there are routes out and no emergency.numbers: nobody can call for help"
     plan = DialPlan(tenant)
     for route in tenant.plan.routes:
         if route.pattern in tenant.extensions or route.pattern in plan.by_number or route.pattern in plan.by_code:

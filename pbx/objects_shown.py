@@ -23,7 +23,7 @@ from pbx.trunk_text import plain_trunk
 
 USAGE: Final = 2
 NOT_THERE: Final = 3
-KIND_NAMES: Final = ("tenant", "extension", *KINDS, "trunk", *SINGLES)
+KIND_NAMES: Final = ("tenant", "extension", "features", *KINDS, "trunk", *SINGLES)
 _HIDDEN: Final = "(set)"
 
 
@@ -127,6 +127,8 @@ def _of_kind(
         for number, extension in tenant.extensions.items():
             values = _public(extension, plain_extension(extension, tenant, secrets=False), every=every)
             yield f"{domain}/{number}", {**values, **effective(state.tenant(domain), extension)}
+    elif kind == "features":
+        yield f"{domain}/features", _public(tenant.features, {}, every=every)
     elif kind == "trunk":
         for trunk in tenant.trunks:
             values = plain_trunk(trunk)

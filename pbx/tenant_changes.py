@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pbx.objects.features import FeaturesConfig
 from pbx.objects.media import media_values
 from pbx.objects.plan import KINDS, SINGLES
 from pbx.tenants import TenantConfig
@@ -39,8 +40,10 @@ def objects_of(tenant: TenantConfig) -> dict[str, object]:
     """Every object of the tenant by its key."""
     domain, plan = tenant.domain, tenant.plan
     objects: dict[str, object] = {
-        domain: (tenant.digest, tenant.features, tenant.trace, tenant.tls, plan.settings, media_values(tenant))
+        domain: (tenant.digest, tenant.trace, tenant.tls, plan.settings, media_values(tenant))
     }
+    if tenant.features != FeaturesConfig():
+        objects[f"{domain}/features"] = tenant.features
     objects |= {f"{domain}/{number}": one for number, one in tenant.extensions.items()}
     for kind, (_, key) in KINDS.items():
         seen: Counter[str] = Counter()

@@ -20,7 +20,9 @@ from pbx.control import ControlError
 from pbx.directory import Directory
 from pbx.export import toml_of
 from pbx.object_commands import object_rows
+from pbx.objects.features import WITH_NUMBER
 from pbx.objects_shown import KIND_NAMES, diff, list_rows, with_key
+from pbx.services_shown import desk_rows, log_out
 from pbx.tenants import TenantConfig
 from pbx.trace import trace_rows
 from pbx.voicemail.operator import voicemail_rows
@@ -31,7 +33,30 @@ from voipat import MediaError
 from voipat.testing import PhoneCall
 
 SHOP = "shop.test"
-FIRST = EXAMPLE[EXAMPLE.index("[[tenant]]") : EXAMPLE.index("# A second tenant")]
+# The kinds that the example has none of.
+MORE = """
+[[tenant.announcement]]
+number = "830"
+prompt = "welcome"
+
+[[tenant.program]]
+number = "840"
+file = "/etc/voipat/hello.py"
+
+[[tenant.class]]
+name = "staff"
+
+[tenant.screening]
+anonymous = "reject"
+
+[tenant.limits]
+max_calls = 100
+
+[tenant.monitoring]
+announcement = "none"
+
+"""
+FIRST = EXAMPLE[EXAMPLE.index("[[tenant]]") : EXAMPLE.index("# A second tenant")] + MORE
 # The same objects again; a trunk is known by its address, and a DID has one owner.
 SECOND = (
     FIRST.replace(DOMAIN, SHOP)
@@ -39,7 +64,7 @@ SECOND = (
     .replace("127.0.0.1:5090", "127.0.0.1:5091")
     .replace("+120255501", "+131055501")
 )
-TEXT = EXAMPLE[: EXAMPLE.index("# A second tenant")] + SECOND
+TEXT = EXAMPLE[: EXAMPLE.index("# A second tenant")] + MORE + SECOND
 
 
 @contextmanager
@@ -53,13 +78,15 @@ def office_events(office: VoicemailOffice) -> list[object]:
     return [event for event in office.told if getattr(event, "tenant", SHOP) == DOMAIN]
 
 
-NUMBERS = (
-    *("1001", "1002", "1010", "500", "600", "610", "700", "701", "800", "801"),
-    *("*43", "*97", "*98", "*721002", "*73", "*78", "*79", "*8", "**1002", "92025550123", "112", "911"),
-)
+def numbers() -> list[str]:
+    """Everything that can be dialled in the other tenant: each object, each code, with a number and without."""
+    tenant = config.parse(TEXT, environ={}).tenants[0]
+    codes = [code + "1002" if name in WITH_NUMBER else code for name, code in tenant.features.dialled.items()]
+    objects = [number for number, kind in tenant.plan.numbers() if kind != "park slot"]
+    return ["1001", "1002", "1010", *objects, "801", *codes, "92025550123", *tenant.plan.emergency.numbers]
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", numbers())
 def test_sip_every_number_of_the_other_is_nobody(number: str, tmp_path: Path) -> None:
     with two(tmp_path) as office:
         victim, ringing, asker = office.phone(1002), office.phone(1003), office.phone(1003, SHOP)
@@ -152,7 +179,22 @@ CHANGES = [
     ("did", "did/+13105550101", "target", "1002"),
     ("route", "route/outside", "strip", "0"),
     ("recording", "recording/1005", "announcement", "other"),
+    ("page", "page/820", "answer_s", "2"),
+    ("announcement", "announcement/830", "times", "2"),
+    ("program", "program/840", "function", "other"),
+    ("class", "class/staff", "premium", "true"),
+    ("trunk", "trunk/carrier", "max_calls", "3"),
+    ("emergency", "emergency", "caller_id", "+13105550100"),
+    ("screening", "screening", "own_numbers", "reject"),
+    ("limits", "limits", "international", "true"),
+    ("monitoring", "monitoring", "announcement", "record-notice"),
+    ("hot_desking", "hot_desking", "log_out_at", "21:00"),
+    ("features", "features", "dnd_on", "*77"),
 ]
+
+
+def test_every_kind_has_its_change() -> None:
+    assert {each[0] for each in CHANGES} == set(KIND_NAMES) - {"tenant"}
 
 
 @pytest.mark.parametrize(("kind", "name", "key", "value"), CHANGES, ids=[each[0] for each in CHANGES])
@@ -230,6 +272,20 @@ def test_a_message_of_the_other_is_none(verb: str, tmp_path: Path) -> None:
 
         office.world.loop.run_until_complete(ask())
         assert office.messages("1002") == [message] and office.boxes.messages(SHOP, "1001") == []
+
+
+def test_a_desk_of_the_other_is_none(tmp_path: Path) -> None:
+    with two(tmp_path) as office:
+        ours, theirs = office.phone(1007), office.phone(1007, SHOP)
+        ours.dial("*111003").presses("1357#", after=1.0).waits(3.0).hangs_up()
+        office.world.run(until=office.world.now + 8.0)
+        desk = office.board.desk
+        assert list(desk_rows(desk, SHOP)) == [] and log_out(desk, f"{SHOP}/1007") is None
+        refused = theirs.dial("*12")
+        office.phone(1006, SHOP).dial("1003").waits(3.0).hangs_up()
+        office.run()
+        assert refused.status == 480 and ours.received == []
+        assert [row["person"] for row in desk_rows(desk, DOMAIN)] == ["1003"]
 
 
 def test_the_directory_of_one_knows_nothing_of_the_other(tmp_path: Path) -> None:

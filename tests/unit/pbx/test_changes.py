@@ -38,10 +38,11 @@ def test_extensions_tenants_and_server_keys_are_told_apart() -> None:
 
 
 def test_a_tenants_own_setting_does_not_count_as_a_change_of_its_extensions() -> None:
-    after = OFFICE.replace("[tenant.extensions]", '[tenant.features]\necho = "*43"\n[tenant.extensions]')
+    coded = '[tenant.features]\necho = "*43"\n[tenant.extensions]'
+    after = OFFICE.replace("[tenant.extensions]", f'language = "de"\n{coded}', 1)
     assert row(OFFICE, after) == {
         "applied": True,
-        "added": [],
+        "added": ["office.test/features"],
         "changed": ["office.test"],
         "removed": [],
         "needs_restart": [],
