@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from media_bench import Bench, rtp
 from pylibsrtp import Policy, Session
@@ -113,6 +115,35 @@ def test_a_packet_cut_short_is_dropped(bench: Bench, length: int) -> None:
     assert bench.sent() == []
     assert sum(bench.drops(port).values()) == 2 - (length >= 22)  # a whole SRTCP packet
     assert bench.engine.stats(port).rtcp.packets_in == (length >= 22)
+
+
+def spoiled(packet: bytes, old: list[bytes], draw: random.Random) -> bytes:
+    """With one bit flipped, sent before, or cut."""
+    kind = draw.randrange(3)
+    if kind == 1 and old:
+        return draw.choice(old)
+    if kind == 2:
+        return packet[: draw.randrange(41)]
+    changed = bytearray(packet)
+    changed[draw.randrange(len(packet))] ^= 1 << draw.randrange(8)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
+def test_ten_thousand_bad_packets_from_the_phones_own_address_cost_no_audio(bench: Bench, suite: Suite) -> None:
+    keys, draw = keys_of(suite), random.Random(5)
+    port, phone = echoing(bench, keys), Phone(keys)
+    old: list[bytes] = []
+    for number in range(1, 501):
+        packet = phone.seal(plain(number))
+        for _ in range(20):
+            bench.engine.feed(port, spoiled(packet, old, draw), PHONE)
+        bench.engine.feed(port, packet, PHONE)
+        bench.wait(0.02)
+        old.append(packet)
+    assert len(bench.sent()) == 500
+    assert sum(bench.drops(port).values()) == 10_000
+    assert bench.engine.stats(port).packets_in == 500
 
 
 def test_a_stranger_costs_no_cryptography_once_the_source_is_known(bench: Bench) -> None:
