@@ -19,6 +19,7 @@ from typing import Final
 
 from pbx import cdr_export, control, output, recording_cli, voicemail_cli
 from pbx.basics import data_directory
+from pbx.capacity import command as capacity_command
 from pbx.cli_parser import DEFAULT_CDR_ROWS, build_parser, version_number
 from pbx.control import ControlError, NotRunningError
 from pbx.errors import ConfigError, DataDirectoryError, PbxError
@@ -479,4 +480,5 @@ RUNS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "export": _export,
     "recordings": _recordings,
     "audit": _audit,
+    "capacity": capacity_command.run,
 }

@@ -10,6 +10,7 @@ from typing import Final
 
 from pbx import cdr_export, recording_cli, voicemail_cli
 from pbx.basics import DISPOSITIONS
+from pbx.capacity import command as capacity_command
 
 DEFAULT_CDR_ROWS: Final = 100
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -37,6 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
     voicemail = _asking(commands, "voicemail", "the messages of mailboxes: list, show, export, delete")
     voicemail_cli.add_arguments(voicemail)
     _add_recordings(commands)
+    capacity = _command(commands, "capacity", "measure this machine: how many calls, what an office needs")
+    capacity_command.add_arguments(capacity)
     return parser
 
 

@@ -13,6 +13,11 @@ from posix.unistd cimport close, read, usleep
 
 from kernel cimport *
 
+cdef extern from "<pthread.h>" nogil:
+    ctypedef unsigned long pthread_t
+    pthread_t pthread_self()
+    int pthread_setname_np(pthread_t thread, const char *name)
+
 import os
 
 from media.errors import CodecMissingError, EngineClosedError, EngineStalledError, StaleHandleError

@@ -81,6 +81,7 @@ cdef class _Table:
         """The body of worker thread `index`; returns after `stop`."""
         if index >= self.worker_count or self.manual:
             raise ValueError(f"no worker {index}")
+        pthread_setname_np(pthread_self(), b"voipat-media")  # what top(1) and `voipat capacity` call it
         with nogil:
             vp_worker_run(&self.workers[index])
 
