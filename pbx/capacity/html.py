@@ -60,7 +60,8 @@ def page(costs: Costs, demand: Demand, needs: Needs, fits: Mapping[str, Room]) -
         "<h2>What the machine carries</h2>",
         f'<p class="soft">One daemon, a core planned to {TARGET:.0%}; each line by itself.</p>',
         _table(("what", "how many", "what is full then"), _rooms(fits)),
-        f'<div class="plots">{"".join(plots(costs, demand, needs))}</div>',
+        "<h2>How it grows</h2>",
+        f'<div class="plots">{"".join(plots(costs, demand, needs, fits))}</div>',
         "<h2>What it costs</h2>",
         _table(("what", "CPU", "±", "of which"), report.cost_rows(costs)),
         *_small_print(costs),
@@ -72,8 +73,8 @@ def page(costs: Costs, demand: Demand, needs: Needs, fits: Mapping[str, Room]) -
     )
 
 
-def plots(costs: Costs, demand: Demand, needs: Needs) -> list[str]:
-    """Set-up time and CPU over load, CPU of the kinds, CPU and memory over calls."""
+def plots(costs: Costs, demand: Demand, needs: Needs, fits: Mapping[str, Room]) -> list[str]:
+    """Set-up time and CPU over load, CPU of the kinds, CPU and memory over calls up to what fits."""
     curve = costs.curve
     times = [
         Line("median", [(point.rate, point.p50_ms) for point in curve]),
@@ -85,18 +86,22 @@ def plots(costs: Costs, demand: Demand, needs: Needs) -> list[str]:
         for kind in MEDIA_KINDS
         if kind.name in costs.costs
     ]
-    most = max(2 * needs.calls, 10)
-    counts = [most * step // STEPS for step in range(STEPS + 1)]
+    counts = _steps(max(2 * needs.calls, 10))
     planned = [(count, report.stage_shares(costs, demand, count)) for count in counts]
     cpu = [Line(stage, [(count, 100 * used[stage]) for count, used in planned]) for stage in STAGES]
-    memory = [Line("daemon", [(count, memory_kb(demand, count, costs) / 1024) for count in counts])]
+    held = _steps(max(fits["relay"].count if "relay" in fits else 0, needs.calls, 10))
+    memory = [Line("daemon", [(count, memory_kb(demand, count, costs) / 1024) for count in held])]
     return [
         line_plot("Set-up time over load", "calls set up a second", "milliseconds (log)", times, log=True),
         bar_plot("CPU by stage as calls are set up", "calls set up a second", "% of one core", stages),
-        bar_plot("CPU of a call by what is done with its media", "kind of call", "ms of CPU a second", kinds),
+        bar_plot("CPU of calls with media, by kind", "kind of call", "ms of CPU a second", kinds),
         line_plot("CPU for these people, by stage", "calls at one time", "% of one core", cpu),
         line_plot("Memory for these people", "calls at one time", "MB resident", memory),
     ]
+
+
+def _steps(most: int) -> list[int]:
+    return [most * step // STEPS for step in range(STEPS + 1)]
 
 
 def _tiles(needs: Needs) -> str:

@@ -42,6 +42,7 @@ from voipat.load.fleet import Part
 ROUNDS: Final = ((300, 5), (100, 3), (60, 2), (0, 1))
 LEAST_STEP_S: Final = 0.3
 SETTLE_S: Final = 0.4
+FIRST_RATE, FIRST_CALLS = 15.0, 20
 SETUP_SHARE, SETUP_MOST = 0.3, 100.0  # of the core, and calls a second
 REGISTER_RATE: Final = 400.0
 MIXED_CALLS, MIXED_REGISTRATIONS = 0.15, 0.05  # of a core, in the check
@@ -157,8 +158,8 @@ class Measurement:
             if self.samples["first call"]:
                 return
             self._progress("calls")
-            self._calls("first call", 10.0)
-        raise RigError("calls at 10 a second do not succeed")
+            self._calls("first call", FIRST_RATE, FIRST_CALLS)
+        raise RigError(f"calls at {FIRST_RATE:.0f} a second do not succeed")
 
     def start_calls(self, rate: float, count: int) -> int:
         """Calls between extensions; the number of their plan."""
@@ -356,9 +357,9 @@ class Measurement:
         self.proofs.append(proof)
         return proof
 
-    def _calls(self, name: str, rate: float) -> Point | None:
-        """Calls at that rate; None when the generator was the limit."""
-        count = self._count(rate)
+    def _calls(self, name: str, rate: float, least: int = 0) -> Point | None:
+        """Calls at that rate, at least so many; None when the generator was the limit."""
+        count = max(self._count(rate), least)
         plan = Plan("call", rate, count, users=(0, self._users), targets=(CALLEE,))
         kept, begun, before = len(self.samples[name]), time.monotonic(), self._rig.usage()
         counts = self._sample(name, plan)

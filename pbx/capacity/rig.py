@@ -126,7 +126,6 @@ options_s = 0
 [[tenant.recording]]
 name = "taped"
 extensions = ["{TAPED_CALLEE}"]
-announcement = ""
 [[tenant.did]]
 number = "{TRUNK_NUMBER}"
 target = "{CALLEE}"
