@@ -1,7 +1,7 @@
-"""`make bench`: every figure of the README, written to bench/RESULTS.md with the machine and the commands.
+"""`make bench`: every cell of the speed tables, written to bench/RESULTS.md with the machine and the commands.
 
-With SCENARIO or PEER only those pairs of `bench.peers` are run and printed, and nothing is written. FULL=1 also
-searches the knees.
+With SCENARIO or PEER only these scenarios of `bench/cells/cells.toml` are run and printed, and nothing is written.
+FULL=1 searches their knees as well. What fails is reported with its reason, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -9,118 +9,69 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
+
+from bench.cells.catalogue import Scenario, scenarios
+from bench.report import Outcome, machine, report, table
+from bench.rig.figures import Figure
 
 HERE = Path(__file__).resolve().parent
-# command → title; each prints one JSON object a line: name, unit, value, runs, note
-PARTS = {
-    "bench.message": "SIP messages",
-    "bench.signalling": "Signalling",
-    "bench.setup": "Call set-up",
-    "bench.tls": "TLS",
-    "bench.store": "Store",
-    "bench.relay": "Media",
-    "bench.play": "Prompts",
-    "bench.peers": "Other servers, in turns",
-}
+LONGEST_S, LONGEST_FULL_S = 400, 1800
 
 
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "unknown"
-
-
-def run(module: str, *arguments: str) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False, timeout=1800)
-    if done.returncode != 0:
-        raise RuntimeError(f"{module} failed:\n{done.stderr[-3000:]}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-
-def number(value: float) -> str:
-    """Three digits that count, without an exponent."""
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def table(figures: list[dict[str, Any]]) -> list[str]:
-    lines = ["| work | value | runs | note |", "| --- | --- | --- | --- |"]
-    for figure in figures:
-        runs = ", ".join(map(number, figure["runs"]))
-        value = "–" if figure["value"] is None else f"{number(figure['value'])} {figure['unit']}"
-        lines.append(f"| {figure['name']} | {value} | {runs} | {figure['note']} |")
-    return lines
-
-
-def machine() -> str:
-    return (
-        f"{processor()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, "
-        f"commit {commit()}."
-    )
-
-
-def pairs(scenario: str, peer: str) -> None:
-    """Only what was asked for, to the terminal."""
-    arguments = [part for part in (scenario, peer and f"--peer={peer}") if part]
-    figures = run("bench.peers", *arguments)
-    print("\n".join([machine(), "", *table(figures)]))
+def run(scenario: Scenario, arguments: list[str], longest_s: float) -> Outcome:
+    """In a process group of its own, so that what it started ends with it."""
+    command = [sys.executable, "-m", "bench.cells", scenario.name, *arguments]
+    with subprocess.Popen(
+        command, cwd=HERE.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        try:
+            output, errors = child.communicate(timeout=longest_s)
+            fault = "" if child.returncode == 0 else (errors.strip().splitlines() or ["no reason given"])[-1]
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            output, _ = child.communicate()
+            fault = f"not over within {longest_s:.0f} s"
+    figures = [Figure(**json.loads(line)) for line in output.splitlines() if line.startswith("{")]
+    return Outcome(" ".join(["python", *command[1:]]), figures, fault)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=list(PARTS), help="modules to run, all by default")
-    parser.add_argument("--scenario", default="", help="one scenario of bench.peers")
-    parser.add_argument("--peer", default="", help="one peer of bench.peers")
+    parser.add_argument("--scenario", default="", help="one scenario, or several with commas between")
+    parser.add_argument("--peer", default="", help="only beside this one")
     parser.add_argument("--full", action="store_true", help="search the knees as well")
+    parser.add_argument("--rounds", type=int, help="fewer or more than the scenarios say")
+    parser.add_argument("--seconds", type=float, help="of each load")
+    parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
     options = parser.parse_args()
-    if options.scenario or options.peer:
-        pairs(options.scenario, options.peer)
-        return
-    lines = [
-        "# Measured figures",
-        "",
-        "Written by `make bench`. CPU is that of the measured process, not of the generator; loopback, shipped",
-        "configuration, server on one core and generator on the other. The machine is shared and noisy: compare",
-        "figures of one run. A figure marked INVALID was limited by its generator.",
-        "",
-        machine(),
-    ]
-    failed: list[str] = []
-    for module in options.parts:
-        print(f"{module} …", flush=True)
-        arguments = ["--full"] if options.full and module == "bench.setup" else []
-        try:
-            figures = run(module, *arguments)
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
-            failed.append(module)
-            figures = []
-            print(error, file=sys.stderr)
-        command = " ".join(["python -m", module, *arguments])
-        lines += [
-            "",
-            f"## {PARTS.get(module, module)}",
-            "",
-            f"`{command}`",
-            "",
-            *(table(figures) if figures else ["FAILED: no figures."]),
-        ]
-    (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
-    if failed:
-        raise SystemExit(f"failed: {', '.join(failed)}")
+    known = scenarios()
+    named = [name for name in options.scenario.split(",") if name]
+    if unknown := set(named) - set(known):
+        parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    chosen = [known[name] for name in named] if named else _with_peer(known, options.peer)
+    arguments = [f"--{key}={getattr(options, key)}" for key in ("peer", "rounds", "seconds") if getattr(options, key)]
+    arguments += ["--full"] if options.full else []
+    begun, outcomes = time.monotonic(), {}
+    for scenario in chosen:
+        print(f"{scenario.name}: {scenario.title} …", flush=True)
+        outcomes[scenario.name] = run(scenario, arguments, LONGEST_FULL_S if options.full else LONGEST_S)
+        print("\n".join([outcomes[scenario.name].fault, *table(outcomes[scenario.name].figures), ""]), flush=True)
+    if named or options.peer:
+        print(machine())
+    else:
+        options.output.write_text(report(known, outcomes, (time.monotonic() - begun) / 60))
+        print(f"written: {options.output}, {(time.monotonic() - begun) / 60:.1f} minutes")
+    failed = [name for name, outcome in outcomes.items() if outcome.fault]
+    raise SystemExit(f"failed: {', '.join(failed)}" if failed else 0)
+
+
+def _with_peer(known: dict[str, Scenario], peer: str) -> list[Scenario]:
+    return [one for one in known.values() if not peer or any(name.startswith(peer) for name in one.peers)]
 
 
 if __name__ == "__main__":

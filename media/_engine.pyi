@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from media.stats import RawIntake, RawStats
 
-RawFormat = tuple[int, int, int, int, int, tuple[int, int, int, bool, bool]]
+RawFormat = tuple[int, int, int, int, int, tuple[int, int, int, bool, bool, bool]]
 
 EVENT_TIMEOUT: int
 EVENT_LATCHED: int

@@ -1,8 +1,9 @@
 /* Phones that send stamped RTP and count what comes back: loss and latency end to end, not by the relay's own counters.
  *
- * usage: phones SECONDS [FIRST] < STREAMS  a line a phone: "LOCAL_PORT TARGET_PORT", all on 127.0.0.1
+ * usage: phones SECONDS [FIRST [TALKERS SOUND]] < STREAMS  a line a phone: "LOCAL_PORT TARGET_PORT", all on 127.0.0.1
  * 50 packets a second of 160 octets each; the streams are spread evenly over the 20 ms. FIRST is the number of the first
- * packet, to go on where an earlier run ended. The payload carries a magic, the time of sending and a number.
+ * packet, to go on where an earlier run ended. The payload carries a magic, the time of sending and a number; with
+ * TALKERS so many phones send the G.711 of the file SOUND instead, each from another place of it, the others silence.
  * Prints {"sent", "received", "lost", "late_send_ms", "cpu_s", "kernel_drops", "latency_us": {"p50", "p99", "max"},
  * "streams": {"received", "missing", "late", "longest_gap_ms"}}; kernel_drops are packets that arrived and found a phone's
  * buffer full. "streams" is of any RTP that came, stamped or not: numbers that were skipped, packets that came more than
@@ -22,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_PHONES = 20000, PAYLOAD = 160, PACKET = 12 + PAYLOAD, HISTOGRAM_US = 1000000, LATE_MS = 60 };
+enum { MAX_PHONES = 20000, PAYLOAD = 160, PACKET = 12 + PAYLOAD, HISTOGRAM_US = 1000000, LATE_MS = 60, SOUND_FRAMES = 3000 };
 
 static const uint64_t MAGIC = 0x5650524c4f414432ULL, INTERVAL = 20000000ULL, GRACE = 500000000ULL;
 
@@ -41,6 +42,9 @@ typedef struct {
 static phone phones[MAX_PHONES];
 static uint32_t phone_count, histogram[HISTOGRAM_US];
 static uint64_t sent, received, latest_send, first, heard, missing, late, longest_gap;
+static uint8_t sound[SOUND_FRAMES * PAYLOAD], silence[PAYLOAD];
+static uint64_t frames;
+static int talkers = -1;
 static volatile int stopping;
 
 static uint64_t now(void) {
@@ -107,8 +111,21 @@ static void send_one(phone *one, uint32_t index, uint64_t round) {
     memcpy(packet + 2, &sequence, 2);
     memcpy(packet + 4, &timestamp, 4);
     memcpy(packet + 8, &ssrc, 4);
-    memcpy(packet + 12, &mark, sizeof mark);
+    if (talkers < 0)
+        memcpy(packet + 12, &mark, sizeof mark);
+    else
+        memcpy(packet + 12, (int)index < talkers ? sound + (round + index * 7) % frames * PAYLOAD : silence, PAYLOAD);
     sent += sendto(one->fd, packet, sizeof packet, MSG_DONTWAIT, (struct sockaddr *)&one->target, sizeof one->target) > 0;
+}
+
+static void read_sound(const char *path) {
+    FILE *file = fopen(path, "rb");
+    frames = file ? fread(sound, PAYLOAD, SOUND_FRAMES, file) : 0;
+    if (!frames) {
+        fprintf(stderr, "no sound: %s\n", path);
+        exit(1);
+    }
+    fclose(file);
 }
 
 static void send_all(double seconds) {
@@ -164,6 +181,11 @@ int main(int count, char **words) {
     if (count < 2)
         return 2;
     first = count > 2 ? strtoull(words[2], NULL, 10) : 0;
+    if (count > 4) {
+        talkers = atoi(words[3]);
+        read_sound(words[4]);
+        memset(silence, 0xff, sizeof silence);
+    }
     setrlimit(RLIMIT_NOFILE, &files);
     local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     while (phone_count < MAX_PHONES && scanf("%d %d", &port, &target) == 2) {

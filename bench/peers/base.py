@@ -69,6 +69,9 @@ class SipContender(Contender):
     """A registrar and what connects calls; domain office.test, extensions 10000 … with password pass-NUMBER."""
 
     port: int = 0
+    # What a load dials for the phone that answers, and where it must call from: "" and 0 where there is no difference.
+    dialled: str = ""
+    caller_port: int = 0
 
     @property
     def address(self) -> str:
@@ -77,15 +80,22 @@ class SipContender(Contender):
     def kernel_drops(self) -> int:
         return usage.kernel_drops(self.port)
 
+    def media_drops(self) -> int:
+        """Of its media sockets, where it has any."""
+        return 0
+
 
 class MediaContender(Contender):
-    """A relay whose sessions are opened by its own control protocol."""
+    """A media server whose sessions are opened by its own control protocol."""
+
+    mode: ClassVar[str] = ""  # of its sessions, whatever the scenario asks for
 
     @abstractmethod
     def open_sessions(self, count: int, phones_from: int, mode: str = "rtp") -> list[int]:
         """The port that phone `phones_from + index` sends to, two phones a session, G.711 both ways.
 
         `mode` "srtp": the server hands each packet to itself over AES_CM_128_HMAC_SHA1_80, so that it relays it twice.
+        "opus": likewise as Opus, so that it transcodes it twice. What else there is, is voipat's own.
         """
 
     @abstractmethod

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import ClassVar
 
+from bench.peers import dial_plan
 from bench.peers.base import MediaContender, SipContender
-from bench.rig import usage
-from bench.rig.extensions import many_extensions
+from bench.rig import sound, usage
+from bench.rig.extensions import CALLEE, many_extensions
 from bench.rig.processes import Process, free_port, wait_until
 from bench.rig.server import REPOSITORY, VOIPAT, Server
 
 LOW, HIGH = 20000, 25999
+
+PROGRAM = """\
+async def play(call):
+    await call.answer()
+    await call.play("{prompt}", loop=True)
+
+
+async def ask(call):
+    await call.answer()
+    await call.ask("{question}", digits=1, timeout=5.0)
+    await call.hangup()
+"""
 
 
 def own_version() -> str:
@@ -25,6 +39,18 @@ def own_version() -> str:
     return f"{done.stdout.splitlines()[0].strip()} {commit}".strip()
 
 
+def office(directory: Path) -> list[str]:
+    """The numbers of `bench.peers.dial_plan`, their prompts and the program that plays them, as configuration."""
+    for name, seconds in (("prompt", dial_plan.PROMPT_SECONDS), ("question", dial_plan.QUESTION_SECONDS)):
+        (directory / f"{name}.wav").write_bytes(sound.wav(seconds))
+    program = directory / "answers.py"
+    program.write_text(PROGRAM.format(prompt=directory / "prompt.wav", question=directory / "question.wav"))
+    lines = []
+    for number, function in ((dial_plan.PLAY, "play"), (dial_plan.IVR, "ask")):
+        lines += ["[[tenant.program]]", f'number = "{number}"', f'file = "{program}"', f'function = "{function}"', ""]
+    return [*lines, "[[tenant.conference]]", f'number = "{dial_plan.ROOM}"', "announce = false", ""]
+
+
 class VoipatServer(SipContender):
     """`voipat serve`: CDRs, guard and counters on, media anchored."""
 
@@ -33,11 +59,29 @@ class VoipatServer(SipContender):
 
     def start(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.server = Server(directory, config=many_extensions(directory))
+        settings = {"server.media": f"127.0.0.1:{LOW}-{HIGH}"}
+        self.server = Server(directory, config=many_extensions(directory, *self.settings(directory)), **settings)
         self.process, self.port = self.server.process, self.server.port
+
+    def settings(self, directory: Path) -> list[str]:
+        return office(directory)
+
+    def media_drops(self) -> int:
+        return usage.kernel_drops(LOW, HIGH)
 
     def version(self) -> str:
         return own_version()
+
+
+class VoipatOfTrunk(VoipatServer):
+    """The same, called by a carrier, who is known by its address: an INVITE without digest."""
+
+    dialled = "+12025550101"
+
+    def settings(self, directory: Path) -> list[str]:
+        self.caller_port = free_port()
+        trunk = ["[[tenant.trunk]]", 'name = "carrier"', f'host = "127.0.0.1:{self.caller_port}"', "options_s = 0", ""]
+        return [*trunk, "[[tenant.did]]", f'number = "{self.dialled}"', f'target = "{CALLEE}"', ""]
 
 
 class VoipatProxy(SipContender):
@@ -80,7 +124,10 @@ class VoipatEngine(MediaContender):
     def start(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "bench.peers.engine_host", str(LOW), str(HIGH)]
-        self.child = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        self.child = subprocess.Popen(
+            command, cwd=directory, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self._answer()
 
     @property
@@ -114,3 +161,15 @@ class VoipatEngine(MediaContender):
 
     def version(self) -> str:
         return own_version()
+
+
+class VoipatRecorder(VoipatEngine):
+    """The same; each call is recorded too."""
+
+    mode = "record"
+
+
+class VoipatRoom(VoipatEngine):
+    """The same; all sessions are one conference."""
+
+    mode = "room"

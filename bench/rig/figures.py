@@ -19,18 +19,20 @@ class Figure:
     value: float | None
     runs: list[float]
     note: str
+    who: str = ""  # the server, or the servers of a ratio or a difference
+    what: str = ""  # of its trials: "" is the cost
 
     def print(self) -> None:
         print(json.dumps(asdict(self)), flush=True)
 
 
-def median(name: str, unit: str, runs: Sequence[float], note: str) -> Figure:
+def median(name: str, unit: str, runs: Sequence[float], note: str, *, who: str = "", what: str = "") -> Figure:
     rounded = [round(run, 4) for run in runs]
-    return Figure(name, unit, round(statistics.median(rounded), 4), rounded, note)
+    return Figure(name, unit, round(statistics.median(rounded), 4), rounded, note, who, what)
 
 
-def missing(name: str, why: str) -> Figure:
-    return Figure(name, "", None, [], why)
+def missing(name: str, why: str, *, who: str = "") -> Figure:
+    return Figure(name, "", None, [], why, who)
 
 
 def evidence(proofs: Sequence[Proof]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,15 +99,17 @@ def drive(
     answering_port: int = 0,
     settle: Callable[[], object] = lambda: None,
     timed: bool = False,
+    port: int = 0,
+    extra: Sequence[str] = (),
 ) -> Load:
     """`count` units at `rate` a second whatever becomes of them; `settle` waits until the server is at rest again.
 
-    `timed` reads the set-up times of calls, at the price of a line of log for each message.
+    `timed` reads the set-up times of calls, at the price of a line of log for each message. `port`: the generator's.
     """
     address = target.address or f"127.0.0.1:{answering_port}"
-    port, before, server_drops = free_port(), target.cpu_seconds(), target.kernel_drops()
+    port, before, server_drops = port or free_port(), target.cpu_seconds(), target.kernel_drops()
     log = directory / f"setup-{port}.log"
-    extra = ["-trace_shortmsg", "-shortmessage_file", str(log)] if timed else []
+    log_times = ["-trace_shortmsg", "-shortmessage_file", str(log)] if timed else []
     with usage.pinned(usage.cores()[1]):
         load = Sipp(
             directory,
@@ -119,7 +121,7 @@ def drive(
             calls=count,
             hold_ms=hold_ms,
             limit=20_000,
-            extra=["-buff_size", "4194304", *extra],
+            extra=["-buff_size", "4194304", *log_times, *extra],
         )
     pids = [load.process.pid] + ([answering.process.pid] if answering else [])
     watch = usage.Watch(pids, [port] + ([answering_port] if answering else []))
@@ -175,9 +177,14 @@ class Callee:
         self.sipp.close()
 
 
+def callers_of(number: str, count: int, *, media_from: int = 6000, step: int = 0) -> list[list[str | int]]:
+    """What sipp calls a number with: so many users of ours, each with its password and its media port."""
+    return [[user, credentials(user), number, media_from + step * i] for i, user in enumerate(users(count))]
+
+
 def callers(count: int, callee: Callee) -> list[list[str | int]]:
-    """What sipp calls with: so many users of ours, each with its password, to this phone."""
-    return [[user, credentials(user), callee.user, 6000] for user in users(count)]
+    """The same to this phone."""
+    return callers_of(callee.user, count)
 
 
 def calls(
@@ -190,13 +197,18 @@ def calls(
     hold_ms: int = 200,
     settle: Callable[[], object] = lambda: None,
     scenario: str = "call",
+    number: str = "",
+    port: int = 0,
 ) -> Load:
-    """Digest INVITE, 180, 200, ACK, BYE to one phone; without a server straight to it and without digest."""
+    """Digest INVITE, 180, 200, ACK, BYE to one phone; without a server straight to it and without digest.
+
+    `number` is what is dialled, where that is not the phone's own; `port` is the callers'.
+    """
     return drive(
         directory,
         scenario if target.address else "call_open",
         target=target,
-        rows=callers(200, callee),
+        rows=callers_of(number or callee.user, 200),
         rate=rate,
         count=count,
         hold_ms=hold_ms,
@@ -204,4 +216,5 @@ def calls(
         answering_port=callee.port,
         settle=settle,
         timed=True,
+        port=port,
     )

@@ -119,6 +119,7 @@ cdef int fill_formats(vp_format *formats, object described, const Libraries *lib
         formats[count].settings.bitrate, formats[count].settings.complexity = settings[0], settings[1]
         formats[count].settings.loss_percent = settings[2]
         formats[count].settings.fec, formats[count].settings.dtx = settings[3], settings[4]
+        formats[count].settings.music = settings[5]
         count += 1
     return count
 

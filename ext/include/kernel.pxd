@@ -87,6 +87,7 @@ cdef extern from "opus.h" nogil:
         uint8_t loss_percent
         bint fec
         bint dtx
+        bint music
 
 
 cdef extern from "plugin.h" nogil:

@@ -19,6 +19,7 @@ typedef struct {
 
 enum {
     VP_OPUS_VOIP = 2048,
+    VP_OPUS_AUDIO = 2049,
     VP_OPUS_SET_BITRATE = 4002,
     VP_OPUS_SET_COMPLEXITY = 4010,
     VP_OPUS_SET_FEC = 4012,
@@ -32,12 +33,13 @@ typedef struct {
     uint32_t bitrate; /* bits a second; 0: chosen by libopus */
     uint8_t complexity, loss_percent;
     bool fec, dtx;
+    bool music; /* not tuned for speech */
 } vp_opus_settings;
 
 /* NULL when memory is short or the rate is none of Opus. */
 static inline void *vp_opus_encoder(const vp_opus *opus, uint32_t rate, const vp_opus_settings *settings) {
     int error = 0;
-    void *encoder = opus->encoder_create((int32_t)rate, 1, VP_OPUS_VOIP, &error);
+    void *encoder = opus->encoder_create((int32_t)rate, 1, settings->music ? VP_OPUS_AUDIO : VP_OPUS_VOIP, &error);
     if (!encoder || error)
         return NULL;
     if (settings->bitrate)

@@ -165,7 +165,7 @@ static void attach(vp_worker *worker, uint32_t slot) {
 
 /* A libopus that is none: it writes every sample and octet that the real one may. */
 static void *opus_encoder(int32_t rate, int channels, int application, int *error) {
-    *error = rate < 8000 || channels != 1 || application != VP_OPUS_VOIP;
+    *error = rate < 8000 || channels != 1 || (application != VP_OPUS_VOIP && application != VP_OPUS_AUDIO);
     return malloc(1);
 }
 

@@ -1,0 +1,36 @@
+"""The servers by the names that `bench/cells/cells.toml` gives them."""
+
+from __future__ import annotations
+
+from bench.peers.asterisk import Asterisk, OpenAsterisk
+from bench.peers.bare import BareRelay, BareSender
+from bench.peers.base import Contender
+from bench.peers.kamailio import Kamailio, KamailioOpenProxy, KamailioProxy
+from bench.peers.ours import (
+    VoipatEngine,
+    VoipatOfTrunk,
+    VoipatOpenProxy,
+    VoipatProxy,
+    VoipatRecorder,
+    VoipatRoom,
+    VoipatServer,
+)
+from bench.peers.rtpengine import Rtpengine
+
+CONTENDERS: dict[str, type[Contender]] = {
+    "voipat": VoipatServer,
+    "voipat-trunk": VoipatOfTrunk,
+    "voipat-proxy": VoipatProxy,
+    "voipat-open-proxy": VoipatOpenProxy,
+    "voipat-engine": VoipatEngine,
+    "voipat-recorder": VoipatRecorder,
+    "voipat-room": VoipatRoom,
+    "bare-relay": BareRelay,
+    "bare-sender": BareSender,
+    "asterisk": Asterisk,
+    "asterisk-open": OpenAsterisk,
+    "kamailio": Kamailio,
+    "kamailio-proxy": KamailioProxy,
+    "kamailio-open-proxy": KamailioOpenProxy,
+    "rtpengine": Rtpengine,
+}
