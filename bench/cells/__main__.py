@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from bench.cells.catalogue import Scenario, scenarios
-from bench.cells.compare import measure
+from bench.cells.compare import knees, measure
 from bench.peers.registry import CONTENDERS
 
 
@@ -22,6 +22,9 @@ def run(scenario: Scenario, options: argparse.Namespace) -> None:
         return
     for figure in measure(scenario, options.peer, options.rounds or scenario.rounds, options.seconds):
         figure.print()
+    if options.full:
+        for figure in knees(scenario, options.seconds):
+            figure.print()
 
 
 def check_peer(peer: str, chosen: list[Scenario], parser: argparse.ArgumentParser) -> list[Scenario]:
@@ -41,6 +44,7 @@ def main() -> None:
     parser.add_argument("--peer", default="", help="default: every peer of the scenario")
     parser.add_argument("--rounds", type=int, help="default: what the scenario says")
     parser.add_argument("--seconds", type=float, help="of each load; default: what the scenario says")
+    parser.add_argument("--full", action="store_true", help="search our knees as well")
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -52,7 +52,8 @@ class Scenario:
     module: str = ""
     unit: str = ""
     load: float = 0
-    seconds: float = 4.0
+    load_unit: str = ""
+    seconds: float = 3.0
     rounds: int = 3
     ours: str = ""
     peers: tuple[str, ...] = ()
@@ -62,6 +63,7 @@ class Scenario:
 
     def __post_init__(self) -> None:
         assert bool(self.run) != bool(self.module), f"{self.name}: either run or module"
+        assert not self.knee or self.load_unit, f"{self.name}: a knee has a load_unit"
 
 
 def _scenario(name: str, table: Mapping[str, Any]) -> Scenario:

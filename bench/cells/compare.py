@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.cells import media, pbx, sip
+from bench.cells import knee, media, pbx, sip
 from bench.cells.catalogue import Scenario, Target
 from bench.cells.trial import Plan, Trial, Work
 from bench.peers.base import Contender
@@ -61,6 +61,23 @@ def measure(scenario: Scenario, only: str, rounds: int, seconds: float | None) -
         figures += figures_of(scenario, one)
     figures += compared(scenario, measured)
     return figures
+
+
+def knees(scenario: Scenario, seconds: float | None) -> list[Figure]:
+    """The highest load of our server at which every gate holds."""
+
+    def attempt(load: float) -> str:
+        try:
+            return knee.fault(work_of(scenario, load=load, seconds=seconds).trial(CONTENDERS[scenario.ours]))
+        except FAILURES as error:
+            return str(error).strip().replace("\n", " ")[-200:]
+
+    if not scenario.knee:
+        return []
+    found = knee.search(scenario.knee, attempt)
+    limit = f"not {found.bad:.0f}: {found.why}" if found.bad else "nothing failed up to the most that is tried"
+    name = f"knee of {scenario.name}: the highest load with every gate passed"
+    return [median(name, scenario.load_unit, [found.good], limit, who=scenario.ours, what="knee")]
 
 
 def in_turns(

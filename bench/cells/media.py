@@ -10,7 +10,8 @@ from typing import Any
 from bench.cells.trial import Plan, Trial
 from bench.peers.base import Contender, MediaContender
 from bench.rig import usage
-from bench.rig.media import Phones, Sink
+from bench.rig.media import SHARED, Phones, Sink
+from media.quality import quality
 
 PHONES_FROM = 26000  # outside the media range of the servers, and below the range that the kernel gives to anyone
 TICKS = 50  # a second
@@ -19,10 +20,16 @@ PROBES = 200  # calls that tell what load that is
 
 
 def phones(
-    contender: MediaContender, targets: list[int], seconds: float, *, first: int = 0, talkers: int | None = None
+    contender: MediaContender,
+    targets: list[int],
+    seconds: float,
+    *,
+    first: int = 0,
+    talkers: int | None = None,
+    shared: int = 1,
 ) -> tuple[dict[str, Any], usage.Proof]:
-    """One phone per target; what they counted."""
-    streams = [(PHONES_FROM + index, target) for index, target in enumerate(targets)]
+    """One phone per target, so many on a socket; what they counted."""
+    streams = [(PHONES_FROM + index // shared, target) for index, target in enumerate(targets)]
     return Phones(streams, seconds, first=first, talkers=talkers, drops=contender.kernel_drops).end()
 
 
@@ -56,6 +63,8 @@ def relay(
     beside = {"memory per call/kB": session_kb}
     if not is_speech:
         beside |= {"phone to phone, p50/µs": latency["p50"], "phone to phone, p99/µs": latency["p99"]}
+        heard = quality("PCMU", loss=lost / max(counted["sent"], 1), jitter_ms=0.0, round_trip_ms=latency["p99"] / 500)
+        beside["quality/MOS"] = heard.mos
     return Trial(cpu / max(units, 1) * 1e6, int(lost), 0.0, proof, beside)
 
 
@@ -102,14 +111,15 @@ def busy(contender: Contender, directory: Path, plan: Plan) -> Trial:
     So many of `plan.load` calls as make that share; the phones straight to each other are what it is added to.
     """
     assert isinstance(contender, MediaContender)
-    targets = contender.open_sessions(int(plan.load), PHONES_FROM, contender.mode or "rtp")
+    targets = contender.open_sessions(int(plan.load), PHONES_FROM, "crowd")
     chosen = PROBES
     for seconds in (1.0, 2.0, 2.0):
-        _, share, _ = _shared(contender, targets[: 2 * chosen], seconds)
-        chosen = min(int(chosen * SHARE / share), int(plan.load))
-    counted, share, proof = _shared(contender, targets[: 2 * chosen], plan.seconds)
-    straight = [PHONES_FROM + (index ^ 1) for index in range(2 * chosen)]
-    direct, _ = phones(contender, straight, 2.0)
+        _, share, _ = _crowd(contender, targets[: 2 * chosen], seconds)
+        chosen = max(SHARED, min(int(chosen * SHARE / share) // SHARED * SHARED, int(plan.load)))
+    counted, share, proof = _crowd(contender, targets[: 2 * chosen], plan.seconds)
+    # Each socket sends to the next one.
+    straight = [PHONES_FROM + (index // SHARED ^ 1) for index in range(2 * chosen)]
+    direct, _ = phones(contender, straight, 2.0, shared=SHARED)
     added = {part: (counted["latency_us"][part] - direct["latency_us"][part]) / 1e3 for part in ("p50", "p99")}
     beside = {
         "added latency, p50/ms": max(added["p50"], 0.0),
@@ -120,10 +130,10 @@ def busy(contender: Contender, directory: Path, plan: Plan) -> Trial:
     return Trial(max(added["p99"], 0.0), int(counted["lost"]), 0.0, proof, beside)
 
 
-def _shared(contender: MediaContender, targets: list[int], seconds: float) -> tuple[dict[str, Any], float, usage.Proof]:
+def _crowd(contender: MediaContender, targets: list[int], seconds: float) -> tuple[dict[str, Any], float, usage.Proof]:
     """What the phones counted, and the share of a core while they sent."""
     cpu = contender.cpu_seconds()
-    counted, proof = phones(contender, targets, seconds)
+    counted, proof = phones(contender, targets, seconds, shared=SHARED)
     return counted, (contender.cpu_seconds() - cpu) / seconds, proof
 
 

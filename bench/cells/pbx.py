@@ -12,6 +12,8 @@ from bench.cells.trial import Plan, Trial
 from bench.peers import dial_plan
 from bench.peers.base import Contender, SipContender
 from bench.rig import ladders, load, usage
+from bench.rig.extensions import users
+from bench.rig.lamps import Watchers
 from bench.rig.media import Phones
 from bench.rig.processes import free_port, wait_until
 from bench.rig.sipp import Sipp
@@ -96,4 +98,52 @@ def ivr(contender: Contender, directory: Path, plan: Plan) -> Trial:
     return trial_of(done, 1e3, {}, MESSAGES["call"])
 
 
-DRIVERS = {"play": play, "room": room, "ivr": ivr}
+def standing(contender: Contender, directory: Path, plan: Plan) -> Trial:
+    """Memory of a call that is up, its media ports open, at a server that was just started."""
+    assert isinstance(contender, SipContender)
+    callee, count = load.Callee(directory, target_of(contender)), int(plan.load)
+    try:
+        empty = contender.pss_kb()
+        with calls_up(contender, directory, callee.user, count):
+            time.sleep(1.0)
+            call_kb = (contender.pss_kb() - empty) / count
+    finally:
+        callee.close()
+    return Trial(call_kb, 0, 0.0, usage.Proof(0.0, 1.0, 0))
+
+
+def restart(contender: Contender, directory: Path, plan: Plan) -> Trial:
+    """Seconds from the command to a server that takes calls, with everything in its store already; idle memory then."""
+    contender.stop()
+    with usage.pinned(usage.cores()[0]):
+        begun = time.monotonic()
+        contender.start(directory / contender.name)
+        ready_s = time.monotonic() - begun
+    cpu = contender.cpu_seconds()
+    time.sleep(plan.seconds)
+    beside = {"resident memory, idle/MB": contender.pss_kb() / 1024, "CPU until it is ready/s": cpu}
+    return Trial(ready_s, 0, 0.0, usage.Proof(0.0, 1.0, 0), beside)
+
+
+def lamps(contender: Contender, directory: Path, plan: Plan) -> Trial:
+    """`plan.load` phones watch an extension, which is called twice a second: CPU of each NOTIFY, the calls included."""
+    assert isinstance(contender, SipContender)
+    target, callee = target_of(contender), load.Callee(directory, target_of(contender))
+    try:
+        with Watchers(contender.port, callee.user, users(int(plan.load))) as watchers:
+            before, cpu = watchers.count(), contender.cpu_seconds()
+            count = int(2 * plan.seconds)
+            done = load.calls(
+                directory, target, callee, rate=2, count=count, hold_ms=1000, settle=lambda: time.sleep(2.0)
+            )
+            after, cpu = watchers.count(), contender.cpu_seconds() - cpu
+    finally:
+        callee.close()
+    notified = after["notified"] - before["notified"]
+    share = (after["cpu_s"] - before["cpu_s"]) / plan.seconds
+    proof = usage.Proof(share, done.proof.punctual, done.proof.drops, done.proof.server_drops)
+    beside = {"NOTIFYs of a call and watcher/NOTIFYs": notified / plan.load / max(done.successful, 1)}
+    return Trial(cpu / max(notified, 1) * 1e6, done.failed, 0.0, proof, beside)
+
+
+DRIVERS = {"play": play, "room": room, "ivr": ivr, "standing": standing, "restart": restart, "lamps": lamps}

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.cells.trial import Plan, Trial
 from bench.peers.base import Contender, SipContender
 from bench.rig import load
-from bench.rig.extensions import EXTENSIONS
+from bench.rig.extensions import EXTENSIONS, users
 
 MESSAGES = {"register": 4, "call": 13, "options": 2}  # of one unit, both ways, at all phones
 
@@ -56,9 +56,71 @@ def call(contender: Contender, directory: Path, plan: Plan, *, scenario: str = "
     return trial_of(done, 1e3, beside, MESSAGES["call"])
 
 
+def options(contender: Contender, directory: Path, plan: Plan) -> Trial:
+    """Whether the server is there."""
+    assert isinstance(contender, SipContender)
+    count, rows = int(plan.load * plan.seconds), [[user] for user in users(200)]
+    load.drive(directory, "ask", target=target_of(contender), rows=rows, rate=500, count=500)
+    done = load.drive(directory, "ask", target=target_of(contender), rows=rows, rate=plan.load, count=count)
+    return trial_of(done, 1e6, {}, MESSAGES["options"])
+
+
+def sustained(contender: Contender, directory: Path, plan: Plan) -> Trial:
+    """Whether the server holds the gates at `plan.load` calls a second; the next rates up, or down, until that changes.
+
+    The cost is the p99 of what the server adds to the set-up at `plan.load`: the same phones straight to each other are
+    what it is added to.
+    """
+    assert isinstance(contender, SipContender)
+    callee = load.Callee(directory, target_of(contender))
+    try:
+        at = partial(_at_rate, contender, directory, callee)
+        at(50, 2.0)
+        first = at(plan.load, plan.seconds)
+        tried = {plan.load: first}
+        steps = HIGHER if _holds(first) else LOWER
+        for step in steps:
+            tried[plan.load * step] = at(plan.load * step, plan.seconds)
+            if _holds(tried[plan.load * step]) != _holds(first):
+                break
+    finally:
+        callee.close()
+    held = max((rate for rate, (done, added) in tried.items() if _holds((done, added))), default=0.0)
+    done, added = first
+    beside = {"sustained rate/cps": held, "core at that rate/%": done.cost() * plan.load * 100}
+    return Trial(added, done.failed, _repeated(done), done.proof, beside)
+
+
+HIGHER, LOWER = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0), (0.75, 0.5, 0.25)
+ADDED_MS, REPEATED = 20.0, 0.001
+
+
+def _at_rate(
+    contender: SipContender, directory: Path, callee: load.Callee, rate: float, seconds: float
+) -> tuple[load.Load, float]:
+    """A run through the server, and what that added at p99."""
+    count = int(rate * seconds)
+    through = load.calls(
+        directory, target_of(contender), callee, rate=rate, count=count, settle=lambda: time.sleep(1.0)
+    )
+    straight = load.calls(directory, load.nothing(), callee, rate=rate, count=count)
+    return through, through.percentile(0.99) - straight.percentile(0.99)
+
+
+def _repeated(done: load.Load) -> float:
+    return done.retransmitted / max(MESSAGES["call"] * (done.successful + done.failed), 1)
+
+
+def _holds(measured: tuple[load.Load, float]) -> bool:
+    done, added = measured
+    return not done.failed and not done.proof.faults() and _repeated(done) < REPEATED and added <= ADDED_MS
+
+
 DRIVERS = {
     "register": register,
     "call": call,
     "call_open": partial(call, scenario="call_open"),
     "call_proxied": partial(call, scenario="call_proxied"),
+    "options": options,
+    "sustained": sustained,
 }

@@ -14,7 +14,7 @@ from typing import ClassVar
 from bench.peers import dial_plan
 from bench.peers.base import SipContender
 from bench.rig import sound, usage
-from bench.rig.extensions import CALLEE, users
+from bench.rig.extensions import CALLEE, MANY, users
 from bench.rig.processes import PeerMissing, Process, free_port, program, wait_until
 
 CHROOT = Path(__file__).resolve().parents[2] / "build" / "peers" / "asterisk"
@@ -24,7 +24,8 @@ CALLERS = 200  # endpoints that may call: as many as the loads use
 MODULES = """
 res_sorcery_config res_sorcery_memory res_sorcery_astdb res_pjproject res_statsd res_crypto res_timing_timerfd
 res_pjsip res_pjsip_pubsub res_pjsip_session res_pjsip_sdp_rtp res_pjsip_registrar res_pjsip_authenticator_digest
-res_pjsip_outbound_authenticator_digest res_pjsip_endpoint_identifier_user res_pjsip_endpoint_identifier_ip
+res_pjsip_outbound_authenticator_digest res_pjsip_outbound_publish
+res_pjsip_endpoint_identifier_user res_pjsip_endpoint_identifier_ip
 res_pjsip_endpoint_identifier_anonymous res_pjsip_caller_id res_pjsip_nat res_pjsip_dtmf_info res_pjsip_exten_state
 res_pjsip_dialog_info_body_generator res_pjsip_pidf_body_generator res_rtp_asterisk res_musiconhold chan_pjsip
 bridge_simple bridge_native_rtp bridge_softmix bridge_holding codec_ulaw codec_alaw codec_resample format_pcm
@@ -74,8 +75,7 @@ exten => {ivr},1,Answer()
  same => n,Hangup()
 exten => {room},1,Answer()
  same => n,ConfBridge(one,room,party)
-exten => {lamp},1,Echo()
-exten => {lamp},hint,Custom:lamp
+exten => {callee},hint,PJSIP/{callee}
 """,
 }
 
@@ -155,7 +155,7 @@ class Asterisk(SipContender):
             "play": dial_plan.PLAY,
             "ivr": dial_plan.IVR,
             "room": dial_plan.ROOM,
-            "lamp": dial_plan.LAMP,
+            "callee": CALLEE,
         }
         for name, text in FILES.items():
             (self.home / name).write_text(text.format(**values))
@@ -191,7 +191,7 @@ class Asterisk(SipContender):
             "-rx",
             line,
         ]
-        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
 
     def stop(self) -> None:
         if self.process is not None:
@@ -206,6 +206,13 @@ class Asterisk(SipContender):
             raise PeerMissing("Asterisk is missing: run `make peer-asterisk`")
         command = [program("chroot"), str(CHROOT), "/usr/sbin/asterisk", "-V"]
         return " ".join(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[:2])
+
+
+class AsteriskOfMany(Asterisk):
+    """With 10,000 endpoints, each with its login and its place."""
+
+    def phones(self) -> list[str]:
+        return users(MANY)
 
 
 class OpenAsterisk(Asterisk):

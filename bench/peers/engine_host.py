@@ -1,9 +1,9 @@
 """The media engine in a process of its own: reads "COUNT PHONES_FROM MODE", opens sessions, prints the ports as JSON.
 
-"rtp": A ─ voipat ─ B. "srtp": A ─ RTP ─ voipat ═ SRTP ═ voipat ─ RTP ─ B, so that each packet is relayed twice: it is
-sealed once and opened once. "opus": likewise with Opus in the middle, at the settings that rtpengine has. "record": as
-"rtp", and each call is recorded, sealed, below the working directory. "room": each phone is a party of one conference.
-"play": each phone, on every second port, hears one prompt.
+"rtp": A ─ voipat ─ B. "crowd": likewise, SHARED phones on a port. "srtp": A ─ RTP ─ voipat ═ SRTP ═ voipat ─ RTP ─ B:
+each packet is relayed twice, sealed once and opened once. "opus": likewise with Opus in the middle, at the
+settings that rtpengine has. "record": as "rtp", and each call is recorded, sealed, below the working directory. "room":
+each phone is a party of one conference. "play": each phone, on every second port, hears one prompt.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from bench.rig.media import SHARED
 from bench.rig.sound import speech
 from media import EncodedAudio, Engine, Port, SrtpKeys
 from media.codecs import OPUS, PCMU, Format, OpusSettings
@@ -40,11 +42,11 @@ def relay(engine: Engine, one: Port, other: Port) -> None:
     engine.connect(one, other, a_to_b={ULAW: ULAW, EVENTS: EVENTS}, b_to_a={ULAW: ULAW, EVENTS: EVENTS})
 
 
-def open_calls(engine: Engine, count: int, phones_from: int) -> list[Port]:
+def open_calls(engine: Engine, count: int, phones_from: int, *, shared: int = 1) -> list[Port]:
     """Ports in pairs, each pair relayed, every rule on."""
     ports = []
     for index in range(2 * count):
-        ports.append(open_port(engine, index, phones_from + index))
+        ports.append(open_port(engine, index, phones_from + index // shared))
         if index % 2:
             relay(engine, ports[-2], ports[-1])
     return ports
@@ -127,6 +129,7 @@ def open_prompts(engine: Engine, count: int, phones_from: int) -> list[Port]:
 
 OPEN: dict[str, Callable[[Engine, int, int], list[Port]]] = {
     "rtp": open_calls,
+    "crowd": partial(open_calls, shared=SHARED),
     "srtp": lambda engine, count, phones_from: open_chains(engine, count, phones_from, sealed),
     "opus": lambda engine, count, phones_from: open_chains(engine, count, phones_from, transcoded),
     "record": open_recorded_calls,

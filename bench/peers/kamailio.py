@@ -36,6 +36,7 @@ modparam("usrloc", "hash_size", 14)
 modparam("registrar", "max_expires", 6000)
 request_route {{
   if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
+  if (is_method("OPTIONS")) {{ sl_send_reply("200", "OK"); exit; }}
   if (is_method("REGISTER")) {{
     if (!pv_www_authenticate("$td", "pass-$au", "0")) {{ www_challenge("$td", "0"); exit; }}
     consume_credentials();

@@ -12,7 +12,7 @@ from typing import ClassVar
 from bench.peers import dial_plan
 from bench.peers.base import MediaContender, SipContender
 from bench.rig import sound, usage
-from bench.rig.extensions import CALLEE, many_extensions
+from bench.rig.extensions import CALLEE, EXTENSIONS, MANY, many_extensions
 from bench.rig.processes import Process, free_port, wait_until
 from bench.rig.server import REPOSITORY, VOIPAT, Server
 
@@ -56,11 +56,13 @@ class VoipatServer(SipContender):
 
     name: ClassVar[str] = "voipat"
     server: Server | None = None
+    extensions: ClassVar[int] = EXTENSIONS
 
     def start(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         settings = {"server.media": f"127.0.0.1:{LOW}-{HIGH}"}
-        self.server = Server(directory, config=many_extensions(directory, *self.settings(directory)), **settings)
+        config = many_extensions(directory, *self.settings(directory), count=self.extensions)
+        self.server = Server(directory, config=config, **settings)
         self.process, self.port = self.server.process, self.server.port
 
     def settings(self, directory: Path) -> list[str]:
@@ -71,6 +73,12 @@ class VoipatServer(SipContender):
 
     def version(self) -> str:
         return own_version()
+
+
+class VoipatOfMany(VoipatServer):
+    """With 10,000 extensions in its store from the second start on."""
+
+    extensions = MANY
 
 
 class VoipatOfTrunk(VoipatServer):

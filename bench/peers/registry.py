@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bench.peers.asterisk import Asterisk, OpenAsterisk
+from bench.peers.asterisk import Asterisk, AsteriskOfMany, OpenAsterisk
 from bench.peers.bare import BareRelay, BareSender
 from bench.peers.base import Contender
 from bench.peers.kamailio import Kamailio, KamailioOpenProxy, KamailioProxy
 from bench.peers.ours import (
     VoipatEngine,
+    VoipatOfMany,
     VoipatOfTrunk,
     VoipatOpenProxy,
     VoipatProxy,
@@ -19,6 +20,7 @@ from bench.peers.rtpengine import Rtpengine
 
 CONTENDERS: dict[str, type[Contender]] = {
     "voipat": VoipatServer,
+    "voipat-10000": VoipatOfMany,
     "voipat-trunk": VoipatOfTrunk,
     "voipat-proxy": VoipatProxy,
     "voipat-open-proxy": VoipatOpenProxy,
@@ -28,6 +30,7 @@ CONTENDERS: dict[str, type[Contender]] = {
     "bare-relay": BareRelay,
     "bare-sender": BareSender,
     "asterisk": Asterisk,
+    "asterisk-10000": AsteriskOfMany,
     "asterisk-open": OpenAsterisk,
     "kamailio": Kamailio,
     "kamailio-proxy": KamailioProxy,

@@ -7,15 +7,16 @@ from pathlib import Path
 from bench.rig.server import OFFICE
 
 EXTENSIONS = 5000
+MANY = 10_000
 FIRST = 10000
 CALLEE = str(FIRST + EXTENSIONS)  # who is called has one contact, so it is not among those that load registers
 
 
-def many_extensions(directory: Path, *settings: str) -> Path:
+def many_extensions(directory: Path, *settings: str, count: int = EXTENSIONS) -> Path:
     """The example's server section with 5,000 extensions and the one that is called; `settings` are the tenant's."""
     head = OFFICE.read_text().split("[[tenant]]", 1)[0]
     lines = [head, "[[tenant]]", 'domain = "office.test"', 'digest = ["MD5"]', *settings, ""]
-    for number in range(FIRST, FIRST + EXTENSIONS + 1):
+    for number in range(FIRST, FIRST + count + 1):
         lines += ["[[tenant.extension]]", f'number = "{number}"', f'password = "pass-{number}"', ""]
     path = directory / "bench.toml"
     path.write_text("\n".join(lines))

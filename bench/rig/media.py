@@ -12,6 +12,7 @@ from bench.rig import usage
 from bench.rig.sound import speech
 
 NATIVE = Path(__file__).resolve().parents[1] / "native"
+SHARED = 64  # phones on one socket, where a generator must do more than the server
 BUILD = Path(__file__).resolve().parents[2] / "build" / "bench"
 
 

@@ -19,6 +19,7 @@ enum {
     VP_FADED = 480,        /* silent from here on */
     VP_HISTORY = VP_PITCH_SPAN + VP_PITCH_MAX,
     VP_SCALE_MAX = VP_PCM_RATE_MAX / 8000,
+    VP_LANES = 8,
 };
 
 typedef struct {
@@ -43,35 +44,52 @@ static inline void vp_conceal_remember(vp_conceal *conceal, const int16_t *sampl
     memcpy(conceal->history + all - count, samples, count * sizeof *samples);
 }
 
-/* How alike `span` samples here and `lag` samples later are: 0 to 1, 0 when they are opposed. Every `step`th is looked at. */
-static inline float vp_likeness(const int16_t *here, const int16_t *there, uint32_t span, uint32_t step) {
-    float cross = 0, first = 1, second = 1;
-    for (uint32_t i = 0; i < span; i += step) {
-        float a = here[i], b = there[i];
-        cross += a * b;
-        first += a * a;
-        second += b * b;
-    }
-    return cross > 0 ? cross * cross / (first * second) : 0;
+/* Every `step`th of the samples, so that `count` are left. */
+static inline void vp_thin_out(float *thin, const int16_t *samples, uint32_t count, uint32_t step) {
+    for (uint32_t i = 0; i < count; i++)
+        thin[i] = samples[i * step];
 }
 
-/* The lag, in samples, at which the last `span` samples before `end` are most like those before them: coarse at 8 kHz,
- * then to the sample. `likeness` is the best one's. */
-static inline uint32_t vp_pitch_before(const int16_t *end, uint32_t span, uint32_t scale, float *likeness) {
-    uint32_t best = VP_PITCH_MAX * scale;
-    *likeness = -1;
-    for (uint32_t lag = VP_PITCH_MIN * scale; lag <= VP_PITCH_MAX * scale; lag += scale) {
-        float found = vp_likeness(end - span, end - span - lag, span, scale);
-        if (found > *likeness) {
-            *likeness = found;
-            best = lag;
+/* `count` is a multiple of VP_LANES: sums of their own, which the compiler may keep in one register. */
+static inline float vp_dot(const float *one, const float *other, uint32_t count) {
+    float sums[VP_LANES] = {0}, sum = 0;
+    for (uint32_t i = 0; i < count; i += VP_LANES)
+        for (uint32_t lane = 0; lane < VP_LANES; lane++)
+            sums[lane] += one[i + lane] * other[i + lane];
+    for (uint32_t lane = 0; lane < VP_LANES; lane++)
+        sum += sums[lane];
+    return sum;
+}
+
+/* How alike `span` samples of the power `power` here and others there are: 0 to 1, 0 when they are opposed. */
+static inline float vp_likeness(const float *here, const float *there, uint32_t span, float power) {
+    float cross = vp_dot(here, there, span);
+    return cross > 0 ? cross * cross / ((power + 1) * (vp_dot(there, there, span) + 1)) : 0;
+}
+
+/* The lag, in samples, at which the last VP_PITCH_SPAN × scale samples before `end` are most like those before them: coarse at
+ * 8 kHz, then to the sample. */
+static inline uint32_t vp_pitch_before(const int16_t *end, uint32_t scale) {
+    float thin[VP_HISTORY], between[VP_PITCH_SPAN], likeness = -1;
+    const float *here = thin + VP_PITCH_MAX;
+    uint32_t coarse = VP_PITCH_MAX, best;
+    vp_thin_out(thin, end - VP_HISTORY * scale, VP_HISTORY, scale);
+    float power = vp_dot(here, here, VP_PITCH_SPAN);
+    for (uint32_t lag = VP_PITCH_MIN; lag <= VP_PITCH_MAX; lag++) {
+        float found = vp_likeness(here, here - lag, VP_PITCH_SPAN, power);
+        if (found > likeness) {
+            likeness = found;
+            coarse = lag;
         }
     }
-    uint32_t low = best - scale + 1, high = best + scale - 1;
-    for (uint32_t lag = scale > 1 ? low : high + 1; lag <= high; lag++) {
-        float found = vp_likeness(end - span, end - span - lag, span, scale);
-        if (lag >= VP_PITCH_MIN * scale && lag <= VP_PITCH_MAX * scale && found > *likeness) {
-            *likeness = found;
+    best = coarse * scale;
+    for (uint32_t lag = coarse * scale - scale + 1; lag < coarse * scale + scale; lag++) {
+        if (lag < VP_PITCH_MIN * scale || lag > VP_PITCH_MAX * scale || lag % scale == 0)
+            continue;
+        vp_thin_out(between, end - VP_PITCH_SPAN * scale - lag, VP_PITCH_SPAN, scale);
+        float found = vp_likeness(here, between, VP_PITCH_SPAN, power);
+        if (found > likeness) {
+            likeness = found;
             best = lag;
         }
     }
@@ -80,9 +98,8 @@ static inline uint32_t vp_pitch_before(const int16_t *end, uint32_t span, uint32
 
 /* The last period, its end faded into what came before its start: it can be repeated without a step. */
 static inline void vp_conceal_begin(vp_conceal *conceal) {
-    float likeness;
     const int16_t *end = conceal->history + vp_history(conceal);
-    conceal->lag = vp_pitch_before(end, VP_PITCH_SPAN * conceal->scale, conceal->scale, &likeness);
+    conceal->lag = vp_pitch_before(end, conceal->scale);
     uint32_t lag = conceal->lag, join = lag / 4;
     memcpy(conceal->period, end - lag, lag * sizeof *end);
     vp_crossfade(conceal->period + lag - join, end - join, end - lag - join, join);
@@ -130,9 +147,9 @@ enum { VP_STRETCH_SPAN = 2 * VP_PITCH_MAX + 80 };
 /* The period after which the sound of `count` samples repeats; 0 when it does not, so that leaving one out would be heard.
  * Of what is quiet, any period may be left out. In `haste` the longest that will do is taken, and not the best. */
 static inline uint32_t vp_stretch_period(const int16_t *samples, uint32_t count, uint32_t scale, bool haste) {
-    enum { SPAN = 80, QUIET = 50 * 50 };
-    float likeness = -1;
-    uint32_t best = 0, longest = VP_PITCH_MAX * scale;
+    enum { SPAN = 80, QUIET = 50 * 50, REACH = SPAN + VP_PITCH_MAX };
+    float here[SPAN], there[REACH], likeness = -1;
+    uint32_t best = 0, longest = VP_PITCH_MAX * scale, step = scale > 1 ? scale / 2 : 1;
     if (count < (VP_PITCH_MIN * 2 + SPAN) * scale)
         return 0;
     if (longest > count / 2)
@@ -141,11 +158,18 @@ static inline uint32_t vp_stretch_period(const int16_t *samples, uint32_t count,
         longest = count - SPAN * scale;
     if (vp_power(samples, count < VP_STRETCH_SPAN * scale ? count : VP_STRETCH_SPAN * scale) < QUIET)
         return VP_PITCH_MIN * 2 * scale <= longest ? VP_PITCH_MIN * 2 * scale : 0;
-    for (uint32_t lag = VP_PITCH_MIN * scale; lag <= longest; lag += scale > 2 ? scale / 2 : 1) {
-        float found = vp_likeness(samples, samples + lag, SPAN * scale, scale);
-        if (found > likeness || (haste && found > VP_ALIKE)) {
-            likeness = found;
-            best = lag;
+    vp_thin_out(here, samples, SPAN, scale);
+    float power = vp_dot(here, here, SPAN);
+    for (uint32_t phase = 0; phase < scale; phase += step) {
+        uint32_t lags = longest >= phase ? (longest - phase) / scale : 0;
+        vp_thin_out(there, samples + phase, lags + SPAN < REACH ? lags + SPAN : REACH, scale);
+        for (uint32_t lag = VP_PITCH_MIN; lag <= lags; lag++) {
+            float found = vp_likeness(here, there + lag, SPAN, power);
+            uint32_t at = lag * scale + phase;
+            if (haste && likeness > VP_ALIKE ? found > VP_ALIKE && at > best : found > likeness) {
+                likeness = found;
+                best = at;
+            }
         }
     }
     return likeness > VP_ALIKE ? best : 0;
