@@ -11,6 +11,7 @@ import re
 import socket
 import struct
 import subprocess
+import time
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from bench.rig.processes import Process, program, wait_until
-from tests.interop.tones import toned_seconds
+from tests.interop.tones import dominant_frequency, toned_seconds
 
 MODULES = "/usr/lib/baresip/modules"
 RATE = 8000
+# From one key to the next.
+KEY_S = 0.25
 
 CONFIG = """\
 poll_method epoll
@@ -250,11 +253,33 @@ class Baresip:
         self._marked = 0
         self._marked = len(self.heard())
 
+    def unmark(self) -> None:
+        """`heard` begins where the call does."""
+        self._marked = 0
+
     def heard(self) -> np.ndarray[Any, np.dtype[np.int16]]:
         """What came from the network, decoded, of the last call."""
         files = sorted(self.directory.glob("dump-*-dec.wav"))
         assert files, f"{self.user} recorded nothing: {self.process.output()}"
         return read_wav(files[-1])[self._marked :]
+
+    def press(self, digits: str) -> None:
+        """As fast as a finger does."""
+        for digit in digits:
+            self.command("sndcode", digit)
+            time.sleep(KEY_S)
+
+    def hears(self, hertz: float) -> bool:
+        """Whether the last half second that it heard was that tone."""
+        if not list(self.directory.glob("dump-*-dec.wav")):
+            return False
+        last = self.heard()[-RATE // 2 :]
+        return len(last) == RATE // 2 and abs(dominant_frequency(last) - hertz) < 10
+
+    def forget(self) -> None:
+        """What it heard before: recordings are named by the second, and a next one within it would have that name."""
+        for dump in self.directory.glob("dump-*.wav"):
+            dump.unlink()
 
     def wait_heard(self, seconds: float) -> None:
         """Until so much of a tone was heard in this call: a slow machine takes longer for it."""

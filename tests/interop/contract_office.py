@@ -196,9 +196,7 @@ class _Line:
         phone.seen("")
         self._since = len(phone.events)
         self._digits = phone.digits()
-        # Named by the second: a second call within it would take the first one's name.
-        for dump in phone.directory.glob("dump-*.wav"):
-            dump.unlink()
+        phone.forget()
 
     def dial(self, dials: Dials, uri: str) -> None:
         time.sleep(dials.at)
@@ -215,9 +213,7 @@ class _Line:
     def _go_on(self, presses: tuple[tuple[float, str], ...], stays: float | None) -> None:
         for delay, keys in presses:
             time.sleep(delay)
-            for key in keys:
-                self._phone.command("sndcode", key)
-                time.sleep(0.2)
+            self._phone.press(keys)
         if stays is not None:
             time.sleep(stays)
             self._phone.command("hangup")

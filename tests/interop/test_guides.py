@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -96,7 +95,7 @@ def test_the_first_office_and_its_cdrs(newcomer: Newcomer) -> None:
         two.wait_for("CALL_INCOMING")
         two.command("accept")
         one.wait_for("CALL_ESTABLISHED")
-        time.sleep(1.0)
+        one.wait_heard(0.5)
         one.command("hangup")
         two.wait_for("CALL_CLOSED")
         newcomer.type_all(look + ask + change)
@@ -106,7 +105,7 @@ def test_the_first_office_and_its_cdrs(newcomer: Newcomer) -> None:
             newcomer.config.read_text() + "\n" + number.replace("/etc/voipat/hello.py", str(hello))
         )
         newcomer.type_all(last)
-        time.sleep(1.1)  # the phone's recording is named by the second
+        one.forget()
         one.command("dial", "sip:750@office.example")
         one.wait_for("CALL_CLOSED", count=2, timeout=15)
     assert [name for _, name in heard_prompts(one.heard())] == ["goodbye"]

@@ -30,12 +30,6 @@ def phones(stack: ExitStack, directory: Path, server: Server, *users: str) -> li
     return found
 
 
-def press(phone: Baresip, digits: str) -> None:
-    for digit in digits:
-        phone.command("sndcode", digit)
-        time.sleep(0.3)
-
-
 def talk(caller: Baresip, callee: Baresip) -> None:
     caller.command("dial", f"sip:{callee.user}@office.test")
     callee.wait_for("CALL_INCOMING")
@@ -43,27 +37,26 @@ def talk(caller: Baresip, callee: Baresip) -> None:
     caller.wait_for("CALL_ESTABLISHED")
 
 
-def hears(phone: Baresip, hertz: float) -> bool:
-    """Whether the last half second that it heard was that tone."""
-    if not list(phone.directory.glob("dump-*-dec.wav")):
-        return False
-    last = phone.heard()[-4000:]
-    return bool(len(last)) and abs(dominant_frequency(last) - hertz) < 10
+def speak(listener: Baresip, seconds: float) -> None:
+    """Until it has heard so much more."""
+    listener.mark()
+    wait_until(lambda: len(listener.heard()) >= 8000 * seconds, seconds + 8, f"{listener.user} hears {seconds} s")
+    listener.unmark()
 
 
 def test_a_blind_transfer_by_code(tmp_path: Path, server: Server) -> None:
     with ExitStack() as stack:
         one, five, three = phones(stack, tmp_path, server, "1001", "1005", "1003")
         talk(one, five)
-        time.sleep(2.5)  # 1005 is recorded: the announcement
-        press(one, "##")
-        time.sleep(2.0)
-        press(one, "1003")
+        wait_until(lambda: five.hears(700.0), 8, "1005 hears 1001, after the announcement")
+        one.press("##")
+        wait_until(lambda: not five.hears(700.0), 8, "1005 hears music")
+        one.press("1003")
         three.wait_for("CALL_INCOMING")
         three.command("accept")
         one.wait_for("CALL_CLOSED")
-        wait_until(lambda: hears(five, 1300.0), 8, "1005 hears 1003")
-        wait_until(lambda: hears(three, 1000.0), 8, "1003 hears 1005")
+        wait_until(lambda: five.hears(1300.0), 8, "1005 hears 1003")
+        wait_until(lambda: three.hears(1000.0), 8, "1003 hears 1005")
         three.command("hangup")
         five.wait_for("CALL_CLOSED")
 
@@ -72,15 +65,15 @@ def test_an_attended_transfer_by_code(tmp_path: Path, server: Server) -> None:
     with ExitStack() as stack:
         one, five, three = phones(stack, tmp_path, server, "1001", "1005", "1003")
         talk(five, one)
-        time.sleep(2.5)
-        press(one, "*2")
-        time.sleep(2.0)
-        press(one, "1003")
+        wait_until(lambda: five.hears(700.0), 8, "1005 hears 1001, after the announcement")
+        one.press("*2")
+        wait_until(lambda: not five.hears(700.0), 8, "1005 hears music")
+        one.press("1003")
         three.wait_for("CALL_INCOMING")
         three.command("accept")
-        wait_until(lambda: hears(three, 700.0), 8, "1003 hears 1001")
+        wait_until(lambda: three.hears(700.0), 8, "1003 hears 1001")
         one.command("hangup")
-        wait_until(lambda: hears(five, 1300.0), 8, "1005 hears 1003")
+        wait_until(lambda: five.hears(1300.0), 8, "1005 hears 1003")
         five.command("hangup")
         three.wait_for("CALL_CLOSED")
 
@@ -89,7 +82,8 @@ def test_calls_of_1005_are_recorded_and_exported(tmp_path: Path, server: Server)
     with ExitStack() as stack:
         one, five = phones(stack, tmp_path, server, "1001", "1005")
         talk(one, five)
-        time.sleep(5.0)
+        wait_until(lambda: five.hears(700.0), 8, "1005 hears 1001, after the announcement")
+        speak(five, 2.0)
         one.command("hangup")
         five.wait_for("CALL_CLOSED")
         (row,) = wait_until(lambda: [r for r in server.rows("recordings", "list") if r["state"] == "kept"], 5, "kept")
@@ -113,11 +107,12 @@ def test_a_recording_on_demand(tmp_path: Path, server: Server) -> None:
     with ExitStack() as stack:
         one, three = phones(stack, tmp_path, server, "1001", "1003")
         talk(one, three)
-        time.sleep(1.0)
-        press(one, "*1")
-        time.sleep(4.0)
-        press(one, "*1")
+        began = time.monotonic()
+        one.press("*1")
+        wait_until(lambda: server.rows("recordings", "list"), 8, "it is recorded, after the announcement")
+        speak(three, 1.5)
+        one.press("*1")
         (row,) = wait_until(lambda: [r for r in server.rows("recordings", "list") if r["state"] == "kept"], 8, "kept")
-        assert (row["owner"], row["rule"]) == ("1001", "on demand") and 1.0 < row["seconds"] < 5.0
+        assert (row["owner"], row["rule"]) == ("1001", "on demand") and 1.0 < row["seconds"] < time.monotonic() - began
         one.command("hangup")
         three.wait_for("CALL_CLOSED")

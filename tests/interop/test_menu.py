@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -73,10 +72,8 @@ def test_keys_of_a_real_phone_stop_the_prompt_and_are_the_answer(tmp_path: Path,
     with closing(phone(tmp_path, address[0])) as alice:
         alice.command("dial", f"sip:main@{address[0]}")
         alice.wait_for("CALL_ESTABLISHED")
-        time.sleep(2)
-        for key in "258":
-            alice.command("sndcode", key)
-            time.sleep(0.3)
+        alice.wait_heard(1.5)
+        alice.press("258")
         wait_until(lambda: "answer 258" in address[1].output(), 10, f"the answer; {address[1].output()}")
         alice.wait_for("CALL_CLOSED", timeout=10)
     heard = alice.heard()

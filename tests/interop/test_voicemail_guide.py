@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import subprocess
-import time
 from contextlib import closing
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -66,9 +65,11 @@ def test_a_message_arrives_by_email_and_the_commands_of_the_guide_find_it(tmp_pa
             six.wait_registered()
             six.command("dial", "sip:1002@office.test")
             six.wait_for("CALL_ESTABLISHED")
-            time.sleep(1.0)
-            six.command("sndcode", "#")
-            time.sleep(3.0)
+            wait_until(
+                lambda: list(six.directory.glob("dump-*-dec.wav")) and any(six.heard()), 8, "the greeting is heard"
+            )
+            six.press("#")
+            wait_until(lambda: spoken(server) >= 2.0, 10, "a message of two seconds")
             six.command("hangup")
             six.wait_for("CALL_CLOSED")
         letter = wait_until(lambda: inbox.letters[-1] if inbox.letters else None, 15, "the e-mail is there")
@@ -87,6 +88,11 @@ def test_a_message_arrives_by_email_and_the_commands_of_the_guide_find_it(tmp_pa
     finally:
         server.close()
         controller.stop()
+
+
+def spoken(server: Server) -> float:
+    """About how many seconds of the message are on the disk."""
+    return sum(path.stat().st_size for path in (server.data / "voicemail").rglob("*.sealed")) / 16_000
 
 
 def run(server: Server, line: str, directory: Path) -> None:
