@@ -37,6 +37,10 @@ def talk(caller: Baresip, callee: Baresip) -> None:
     caller.wait_for("CALL_ESTABLISHED")
 
 
+def wait_announced(server: Server) -> None:
+    wait_until(lambda: server.rows("recordings", "list"), 8, "it is recorded, after the announcement")
+
+
 def speak(listener: Baresip, seconds: float) -> None:
     """Until it has heard so much more."""
     listener.mark()
@@ -48,7 +52,7 @@ def test_a_blind_transfer_by_code(tmp_path: Path, server: Server) -> None:
     with ExitStack() as stack:
         one, five, three = phones(stack, tmp_path, server, "1001", "1005", "1003")
         talk(one, five)
-        wait_until(lambda: five.hears(700.0), 8, "1005 hears 1001, after the announcement")
+        wait_announced(server)
         one.press("##")
         wait_until(lambda: not five.hears(700.0), 8, "1005 hears music")
         one.press("1003")
@@ -65,7 +69,7 @@ def test_an_attended_transfer_by_code(tmp_path: Path, server: Server) -> None:
     with ExitStack() as stack:
         one, five, three = phones(stack, tmp_path, server, "1001", "1005", "1003")
         talk(five, one)
-        wait_until(lambda: five.hears(700.0), 8, "1005 hears 1001, after the announcement")
+        wait_announced(server)
         one.press("*2")
         wait_until(lambda: not five.hears(700.0), 8, "1005 hears music")
         one.press("1003")
@@ -82,7 +86,7 @@ def test_calls_of_1005_are_recorded_and_exported(tmp_path: Path, server: Server)
     with ExitStack() as stack:
         one, five = phones(stack, tmp_path, server, "1001", "1005")
         talk(one, five)
-        wait_until(lambda: five.hears(700.0), 8, "1005 hears 1001, after the announcement")
+        wait_announced(server)
         speak(five, 2.0)
         one.command("hangup")
         five.wait_for("CALL_CLOSED")
@@ -109,7 +113,7 @@ def test_a_recording_on_demand(tmp_path: Path, server: Server) -> None:
         talk(one, three)
         began = time.monotonic()
         one.press("*1")
-        wait_until(lambda: server.rows("recordings", "list"), 8, "it is recorded, after the announcement")
+        wait_announced(server)
         speak(three, 1.5)
         one.press("*1")
         (row,) = wait_until(lambda: [r for r in server.rows("recordings", "list") if r["state"] == "kept"], 8, "kept")

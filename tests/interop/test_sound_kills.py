@@ -49,7 +49,9 @@ class Begun:
         return self.least(killed) <= seconds <= killed - self.earliest
 
     def least(self, killed: float) -> float:
-        return killed - self.latest - START_S - LAST_SECOND_S
+        """A machine that is late with the file is late with the sound too."""
+        late = self.latest - self.earliest
+        return killed - self.latest - late - START_S - LAST_SECOND_S
 
 
 class Office:
