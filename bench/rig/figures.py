@@ -44,5 +44,6 @@ def evidence(proofs: Sequence[Proof]) -> str:
         sum(proof.drops for proof in proofs),
         sum(proof.server_drops for proof in proofs),
         max(proof.late_ms for proof in proofs),
+        proofs[0].busiest,
     )
     return f"INVALID: {', '.join(faults)}" if faults else worst.text()

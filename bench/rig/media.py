@@ -13,6 +13,8 @@ from bench.rig.sound import speech
 
 NATIVE = Path(__file__).resolve().parents[1] / "native"
 SHARED = 64  # phones on one socket, where a generator must do more than the server
+# Of its core for a crowd: that no packet was late and none dropped says more, and the kernel stamps what arrives.
+BUSIEST_CROWD = 0.95
 BUILD = Path(__file__).resolve().parents[2] / "build" / "bench"
 
 
@@ -61,6 +63,8 @@ class Phones:
         drops: Callable[[], int] = lambda: 0,
     ) -> None:
         self._due = seconds * 50 * len(streams)
+        is_crowd = len({local for local, _ in streams}) < len(streams)
+        self._busiest = BUSIEST_CROWD if is_crowd else usage.BUSIEST
         self._seconds = seconds
         self._drops, self._before = drops, drops()
         command = [str(build("phones")), str(seconds), str(first)]
@@ -85,6 +89,7 @@ class Phones:
             counted["kernel_drops"],
             self._drops() - self._before,
             counted["late_send_ms"],
+            self._busiest,
         )
         return counted, proof
 
