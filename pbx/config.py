@@ -22,6 +22,7 @@ from pbx.config_table import (
     Raw,
     Report,
     Table,
+    absolute_path,
     flag,
     integer,
     ip_address,
@@ -393,14 +394,7 @@ def _read_log(table: Table) -> LogConfig:
 
 
 def _directory(value: object) -> str:
-    allowed = "an absolute directory such as '/var/lib/voipat' or '~/voipat'"
-    try:
-        path = Path(text_of(value)).expanduser()
-    except (ValueError, RuntimeError):  # RuntimeError: the home of a user that does not exist
-        raise ValueError(allowed) from None
-    if not path.is_absolute() or not str(path).isprintable():
-        raise ValueError(allowed)
-    return str(path)
+    return absolute_path(value, "an absolute directory such as '/var/lib/voipat' or '~/voipat'")
 
 
 def _check_default_tenant(server: ServerConfig, tenants: Iterable[TenantConfig], table: Table) -> None:

@@ -12,6 +12,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pbx.toml_positions import KeyPath, key_lines
@@ -256,6 +257,17 @@ def seconds(low: float, high: float) -> Converter[float]:
         return float(number)
 
     return convert
+
+
+def absolute_path(value: object, allowed: str) -> str:
+    """A path; `~` is understood. Raises: ValueError(allowed)."""
+    try:
+        path = Path(text_of(value)).expanduser()
+    except (ValueError, RuntimeError):  # RuntimeError: the home of a user that does not exist
+        raise ValueError(allowed) from None
+    if not path.is_absolute() or not str(path).isprintable():
+        raise ValueError(allowed)
+    return str(path)
 
 
 def flag(value: object) -> bool:

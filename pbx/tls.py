@@ -16,7 +16,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from pbx.config_table import Problem, Table, text_of
+from pbx.config_table import Problem, Table, absolute_path
 from pbx.errors import ConfigError
 from sipcore.aio.tls import Certificate, TlsContexts, TlsIdentities, TlsSource, check_pair
 
@@ -91,14 +91,7 @@ def is_among(url: str, listed: Iterable[str]) -> bool:
 
 def file_path(value: object) -> str:
     """The absolute path of a file; `~` is understood. Raises: ValueError, with what is allowed."""
-    allowed = "the absolute path of a PEM file such as '/etc/voipat/office.pem'"
-    try:
-        path = Path(text_of(value)).expanduser()
-    except (ValueError, RuntimeError):  # RuntimeError: the home of a user that does not exist
-        raise ValueError(allowed) from None
-    if not path.is_absolute() or not str(path).isprintable():
-        raise ValueError(allowed)
-    return str(path)
+    return absolute_path(value, "the absolute path of a PEM file such as '/etc/voipat/office.pem'")
 
 
 def read_pair(table: Table) -> PairConfig:

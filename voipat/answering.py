@@ -20,6 +20,7 @@ from voipat.leg_audio import with_events, with_own
 from voipat.legs import InboundLeg
 from voipat.outcomes import reason_of_negotiation
 from voipat.parties import CallState
+from voipat.waiting import wake
 
 if TYPE_CHECKING:
     import asyncio
@@ -175,8 +176,8 @@ def take_late_answer(call: Call, request: Request) -> None:
         return
     call.media.read_answer(body)
     join_media(call)
-    if answering.acknowledged is not None and not answering.acknowledged.done():
-        answering.acknowledged.set_result(None)
+    if answering.acknowledged is not None:
+        wake(answering.acknowledged)
 
 
 def join_media(call: Call) -> None:

@@ -12,13 +12,12 @@ from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from sipcore.errors import ParseError
-from sipcore.uri import Uri, escape_user
-from voipat import reasons
+from sipcore.uri import Uri
 from voipat.consulting import Consultation, transfer_blind
-from voipat.errors import CallOutcome, Rejected
+from voipat.errors import CallOutcome
 from voipat.holding import is_apart, play_on_hold, stop_music
 from voipat.key_codes import DEFAULT_GAP_S, Codes, CodeWatch
+from voipat.parties import called_by
 
 if TYPE_CHECKING:
     from media.prompts import Source
@@ -100,7 +99,7 @@ class Bridge:
 
         `by` may hang up before. Raises: Rejected when the target does not take it, and both are joined as before.
         """
-        await transfer_blind(self, by, _uri_of(by, target))
+        await transfer_blind(self, by, called_by(target, by.tenant or by.to.host))
 
     async def consult(self, by: Call, target: str | Uri) -> None:
         """Let `by` talk with a target while the other one waits; to be used within `apart`.
@@ -108,7 +107,7 @@ class Bridge:
         Returns when `by` comes back, by pressing * or because the target hung up. When `by` hangs up instead, the other
         one has the target. Raises: Rejected when the target does not take the call.
         """
-        await Consultation(self, by, _uri_of(by, target)).run()
+        await Consultation(self, by, called_by(target, by.tenant or by.to.host)).run()
 
     # For the modules of this package
 
@@ -226,13 +225,3 @@ class Bridge:
         for found in (self.consultation, ended.consulting):
             if found is not None:
                 found.ended()
-
-
-def _uri_of(call: Call, target: str | Uri) -> Uri:
-    if isinstance(target, Uri):
-        return target
-    host = call.tenant or call.to.host
-    try:
-        return Uri.parse(target) if ":" in target else Uri("sip", escape_user(target), host)
-    except ParseError as error:
-        raise Rejected(reasons.BAD_TARGET) from error

@@ -21,7 +21,7 @@ from sipcore.events import RequestFailed, RequestReceived, ResponseReceived
 from sipcore.fields import NameAddr
 from sipcore.message import Request
 from sipcore.reason import is_completed_elsewhere
-from sipcore.uri import Uri, escape_user
+from sipcore.uri import Uri
 from voipat import events, monitoring, reasons, waiting
 from voipat.answering import check_media, description, progress, wait_for_ack
 from voipat.call_facts import CallFacts
@@ -37,7 +37,7 @@ from voipat.media_leg import MediaLeg
 from voipat.messages import send_in_call
 from voipat.monitoring import Monitor, MonitorMode
 from voipat.music import Music
-from voipat.parties import CallState, Parties
+from voipat.parties import CallState, Parties, address_of
 from voipat.playback import DEFAULT_ANSWER_S, DEFAULT_BETWEEN_S, CallAudio, Digits
 from voipat.reasons import Reason
 from voipat.redirecting import redirect
@@ -130,7 +130,7 @@ class Call(CallFacts):
         The CDR, limits and rights stay those of the caller; a trunk takes only numbers that it allows.
         Raises: ValueError for no address.
         """
-        self.shown_as = NameAddr(self._uri_of(number), name)
+        self.shown_as = NameAddr(self._address_of(number), name)
 
     async def set_connected(self, target: str | Uri, *, name: str | None = None) -> None:
         """Tell the peer whom it talks with from now on: a number of the tenant, or a URI; `name` is for its display.
@@ -139,13 +139,11 @@ class Call(CallFacts):
         not be told, as a trunk that is not trusted, is not. Raises: ValueError for no address, HungUp, Cancelled.
         """
         self.raise_if_ended()
-        set_connected(self, Connected(NameAddr(self._uri_of(target), name)))
+        set_connected(self, Connected(NameAddr(self._address_of(target), name)))
 
-    def _uri_of(self, target: str | Uri) -> Uri:
-        if isinstance(target, Uri):
-            return target
+    def _address_of(self, target: str | Uri) -> Uri:
         try:
-            return Uri.parse(target if ":" in target else f"sip:{escape_user(target)}@{self.tenant or self.to.host}")
+            return address_of(target, self.tenant or self.to.host)
         except ParseError as error:
             raise ValueError(f"{target!r} is nobody's address") from error
 

@@ -22,6 +22,7 @@ from voipat.parties import CallState, Parties, Role, user_of
 from voipat.reasons import Reason
 from voipat.security import SrtpRules
 from voipat.switch import Switch
+from voipat.waiting import wake
 
 if TYPE_CHECKING:
     from voipat.bridge import Bridge
@@ -341,8 +342,7 @@ class CallFacts:
         """The call is over: whoever waits goes on; with `unwind` so does a handler that waits for something else."""
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            wake(waiter)
         task = self.task
         if unwind and not waiters and task is not None and task is not asyncio.current_task(self.switch.loop):
             # It waits for something that is no verb of the call: hang-up unwinds it from there too.

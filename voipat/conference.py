@@ -21,6 +21,7 @@ from sipcore.offer_answer import NegotiatedAudio
 from voipat import events, reasons
 from voipat.errors import Rejected
 from voipat.reasons import Reason
+from voipat.waiting import wake
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -128,8 +129,7 @@ class Member:
         self._is_in = self._speaking = False
         self._room.remove(self, why)
         for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            wake(waiter)
 
     def _put(self) -> None:
         if self._is_in:

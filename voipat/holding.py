@@ -16,6 +16,7 @@ from sipcore.sdp import Direction
 from voipat import reasons
 from voipat.changes import Message
 from voipat.errors import CallOutcome, Rejected
+from voipat.waiting import wake
 
 if TYPE_CHECKING:
     import asyncio
@@ -106,5 +107,4 @@ class _Offer:
     def done(self, status: int) -> None:
         """The answer takes effect."""
         self.status = status
-        if not self._waiter.done():
-            self._waiter.set_result(None)
+        wake(self._waiter)

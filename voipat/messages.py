@@ -7,17 +7,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sipcore.errors import LocalProtocolError, ParseError
+from sipcore.errors import LocalProtocolError
 from sipcore.events import RequestFailed, RequestReceived, ResponseReceived
 from sipcore.fields import NameAddr
 from sipcore.message import Request
-from sipcore.uri import Uri, escape_user, unescape
+from sipcore.uri import Uri, escape_user
 from voipat import reasons
 from voipat.accounts import Identity
 from voipat.asking import ask
 from voipat.dialing import target_of
 from voipat.exchange import Exchange
 from voipat.location import Binding
+from voipat.parties import name_of
 from voipat.reasons import Reason
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Messages:
             refuse(self._exchange, event, refusal)
             return
         kind = event.request.headers.get("Content-Type") or "text/plain"
-        message = Message(identity.tenant, identity.user, _user_of(to), kind, event.request.body)
+        message = Message(identity.tenant, identity.user, name_of(to), kind, event.request.body)
         self._under_way += 1
         self._spawn(self._carry(message, event))
 
@@ -227,10 +228,3 @@ class _Relayed:
     def on_failure(self, event: RequestFailed) -> None:
         """It says nothing."""
         refuse(self._exchange, self._event, reasons.MESSAGE_NOT_TAKEN)
-
-
-def _user_of(uri: Uri) -> str:
-    try:
-        return unescape(uri.user or "")
-    except ParseError:
-        return uri.user or ""

@@ -12,12 +12,11 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Final
 
-from sipcore.errors import ParseError
-from sipcore.uri import Uri, escape_user
+from sipcore.uri import Uri
 from voipat import reasons
 from voipat.errors import CallOutcome, Cancelled, Rejected, Transferred
 from voipat.legs import OutboundLeg
-from voipat.parties import Parties
+from voipat.parties import Parties, called_by
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -105,7 +104,7 @@ def originate(
     """As `App.call`."""
     from voipat.call import Call
 
-    uri = _uri_of(target, tenant)
+    uri = called_by(target, tenant)
     name = uri.user or uri.host if uri.host == tenant else str(uri)
     identifier = switch.entropy.token(8)
     parties = Parties(identifier, identifier, tenant, caller, name)
@@ -117,12 +116,3 @@ def originate(
     found = Origination(first, uri, admit, timeout, caller)
     switch.spawn(found.run())
     return found
-
-
-def _uri_of(target: str | Uri, tenant: str) -> Uri:
-    if isinstance(target, Uri):
-        return target
-    try:
-        return Uri.parse(target) if ":" in target else Uri("sip", escape_user(target), tenant)
-    except ParseError as error:
-        raise Rejected(reasons.BAD_TARGET) from error

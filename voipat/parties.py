@@ -5,9 +5,10 @@ from __future__ import annotations
 from enum import Enum
 
 from sipcore.errors import ParseError
-from sipcore.uri import Uri, unescape
+from sipcore.uri import Uri, escape_user, unescape
 from sipcore.values import value_object
-from voipat import events
+from voipat import events, reasons
+from voipat.errors import Rejected
 
 
 class CallState(Enum):
@@ -46,9 +47,29 @@ class Role:
     transferred_by: str | None = None
 
 
+def name_of(uri: Uri) -> str:
+    """The user part, unescaped; "" for none."""
+    try:
+        return unescape(uri.user or "")
+    except ParseError:
+        return uri.user or ""
+
+
 def user_of(uri: Uri) -> str:
     """The user part, unescaped; the host of a URI without one."""
+    return name_of(uri) or uri.host
+
+
+def address_of(target: str | Uri, domain: str) -> Uri:
+    """A URI, or a number in this domain. Raises: ParseError."""
+    if isinstance(target, Uri):
+        return target
+    return Uri.parse(target if ":" in target else f"sip:{escape_user(target)}@{domain}")
+
+
+def called_by(target: str | Uri, domain: str) -> Uri:
+    """Whom to call. Raises: Rejected for what is no address."""
     try:
-        return unescape(uri.user) if uri.user else uri.host
-    except ParseError:
-        return uri.user or uri.host
+        return address_of(target, domain)
+    except ParseError as error:
+        raise Rejected(reasons.BAD_TARGET) from error

@@ -20,6 +20,7 @@ from media.events import DIGITS, MediaEvent, PlayedReason
 from media.prompts import Source, items_of
 from media.tones import Tone, key_tone, pause
 from voipat.music import Music
+from voipat.waiting import wake
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -101,8 +102,7 @@ class CallAudio:
                 return
         self._waiting.append(digit)
         for listener in self._listeners:
-            if not listener.done():
-                listener.set_result(None)
+            wake(listener)
 
     def _pass_on(self, digit: str) -> None:
         """To the other side of the bridge, where it hears of keys in another way than its peer tells them."""
@@ -141,8 +141,7 @@ class CallAudio:
         if waiter is None:
             return
         self._reasons[number] = reason
-        if not waiter.done():
-            waiter.set_result(None)
+        wake(waiter)
 
     # Verbs
 
@@ -209,7 +208,7 @@ class CallAudio:
             call.media.hear_keys()
         waiter = call.new_waiter()
         self._listeners.add(waiter)
-        timer = None if deadline is None else call.switch.loop.call_at(deadline, _wake, waiter)
+        timer = None if deadline is None else call.switch.loop.call_at(deadline, wake, waiter)
         try:
             await call.wait(waiter)
         finally:
@@ -299,11 +298,6 @@ class Digits:
         digit = await self._audio.next_digit(None)
         assert digit is not None, "without a time limit there is a digit"
         return digit
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 def _check_digits(digits: str) -> None:

@@ -18,12 +18,13 @@ from sipcore.events import DialogId, RequestFailed, RequestReceived, ResponseRec
 from sipcore.fields import NameAddr
 from sipcore.message import Request
 from sipcore.subscription import EventField
-from sipcore.uri import Uri, escape_user, unescape
+from sipcore.uri import Uri, escape_user
 from voipat import reasons
 from voipat.accounts import Identity
 from voipat.dialing import target_of
 from voipat.exchange import Exchange
 from voipat.location import Binding
+from voipat.parties import name_of
 from voipat.reasons import Reason
 from voipat.watching import Headers, Watch
 
@@ -153,7 +154,7 @@ class Subscriptions:
         if notifier is None:
             exchange.refuse(event, reasons.UNKNOWN_PACKAGE, (("Allow-Events", self.packages),))
             return
-        resource = Resource(self._domain_of(event) or "", _user_of(event.request.uri))
+        resource = Resource(self._domain_of(event) or "", name_of(event.request.uri))
         wanted = notifier.default_expires if expires is None else min(expires, notifier.max_expires)
         refusal = self._refusal(event.request, notifier, resource, identity, wanted)
         if refusal is not None:
@@ -374,10 +375,3 @@ class _Unheard:
 
     def on_failure(self, event: RequestFailed) -> None:
         """Nothing to do."""
-
-
-def _user_of(uri: Uri) -> str:
-    try:
-        return unescape(uri.user or "")
-    except ParseError:
-        return uri.user or ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ from media.recording_file import RecordingFile, WavWriter
 from media.sealed import Format
 from media.tap import FRAME_SECONDS, AudioFrame, DropPolicy, Speaking, Tap, TapSide
 from voipat import events
+from voipat.waiting import wake
 
 if TYPE_CHECKING:
     from voipat.call import Call
@@ -120,7 +122,7 @@ class CallRecording:
         call = self._call
         call.raise_if_ended()
         waiter = call.new_waiter()
-        self._over.add_done_callback(lambda _: _wake(waiter))
+        self._over.add_done_callback(partial(wake, waiter))
         await call.wait(waiter)
         return self._over.result()
 
@@ -315,13 +317,8 @@ async def pause(call: Call, seconds: float) -> None:
     """Sleep, unless the call ends. Raises: HungUp."""
     call.raise_if_ended()
     waiter = call.new_waiter()
-    timer = call.switch.loop.call_later(seconds, _wake, waiter)
+    timer = call.switch.loop.call_later(seconds, wake, waiter)
     try:
         await call.wait(waiter)
     finally:
         timer.cancel()
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

@@ -18,6 +18,7 @@ from sipcore.uri import Uri
 from voipat import events, reasons
 from voipat.auth_gate import ALLOW
 from voipat.errors import CallOutcome, Rejected
+from voipat.parties import called_by
 from voipat.reasons import Reason
 from voipat.renegotiation import renegotiate
 from voipat.watching import Headers, Watch
@@ -359,7 +360,7 @@ async def transfer(call: Call, target: str | Uri | Call, *, how: str, timeout: f
             return
         await call.bridge(target)
         return
-    uri = target if isinstance(target, Uri) else _uri_of(call, target)
+    uri = called_by(target, call.tenant or call.to.host)
     if how == "refer" and await _refer(call, ReferTo(uri), timeout):
         return
     call.take_role(uri, by=call)
@@ -367,13 +368,6 @@ async def transfer(call: Call, target: str | Uri | Call, *, how: str, timeout: f
     if handler is None:
         raise Rejected(reasons.UNKNOWN_NUMBER)
     await handler(call)
-
-
-def _uri_of(call: Call, target: str) -> Uri:
-    try:
-        return Uri.parse(target if ":" in target else f"sip:{target}@{call.tenant or call.to.host}")
-    except ParseError as error:
-        raise Rejected(reasons.BAD_TARGET) from error
 
 
 def _attended(other: Call) -> ReferTo:

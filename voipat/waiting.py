@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voipat import events, reasons
@@ -14,23 +15,25 @@ if TYPE_CHECKING:
     from voipat.call import Call
 
 
+def wake(waiter: asyncio.Future[None], _: object = None) -> None:
+    """Let it go on, unless it does already."""
+    if not waiter.done():
+        waiter.set_result(None)
+
+
 async def until(call: Call, event: asyncio.Future[Any], timeout: float) -> bool:
     """As `Call.until`."""
     call.raise_if_ended()
     waiter = call.new_waiter()
-
-    def wake(_: object = None) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    event.add_done_callback(wake)
-    timer = call.switch.loop.call_later(timeout, wake)
+    wakes = partial(wake, waiter)
+    event.add_done_callback(wakes)
+    timer = call.switch.loop.call_later(timeout, wakes)
     try:
         if not event.done():
             await waiter
     finally:
         timer.cancel()
-        event.remove_done_callback(wake)
+        event.remove_done_callback(wakes)
         call.no_longer_wakes(waiter)
     call.raise_if_ended()
     return event.done()
