@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-CONTINUED: Final = 1
 FIRST: Final = 2
 LAST: Final = 4
 

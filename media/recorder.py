@@ -77,7 +77,6 @@ class Recording:
         self._file: RecordingFile | None = None
         self._frames = self._missing = 0
         self._notes: list[str] = []
-        self._stopped = False
         self.is_paused = False
         self.result: RecordingResult | None = None
         self._batch = np.empty(_BATCH_FRAMES * tape.samples, np.int16)

@@ -25,7 +25,6 @@ from sipcore.uri import Uri
 PARAMETER: Final = "vp"
 _DIGEST_OCTETS: Final = 9
 _NOT_NEEDED: Final = "-"
-_TRANSPORTS: Final = frozenset({"UDP", "TCP", "TLS", "WS", "WSS"})
 
 
 class Routed(NamedTuple):

@@ -33,7 +33,6 @@ MAX_MKI: Final = 128
 MAX_LIFETIME: Final = 1 << 48
 
 _CRYPTO: Final = re.compile(r"([0-9]{1,9})[ \t]+([!-~]+)[ \t]+([!-~]+)((?:[ \t]+[!-~]+)*)[ \t]*")
-_TOKENS: Final = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`{|}~-]+")
 # RFC 8122 §5; MD2, MD5 and SHA-1 prove nothing any more.
 _HASHES: Final = {"sha-256": 32, "sha-384": 48, "sha-512": 64, "sha-224": 28}
 # Session parameters of RFC 4568 §6.3 that change nothing for a receiver of ours, or that we can honour.

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from voipat.media_leg import MediaLeg
 
 MonitorMode = Literal["listen", "whisper", "barge"]
-MODES: Final[tuple[MonitorMode, ...]] = ("listen", "whisper", "barge")
 
 RATE: Final = 8000
 FRAME: Final = 160

@@ -46,9 +46,6 @@ class ProxiedCalls:
         self._switch = switch
         self._calls: OrderedDict[str, _Passing] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._calls)
-
     def started(self, event: RelayReceived, identity: Identity | None) -> str:
         """An INVITE that starts a call; the call's id, for the trace."""
         switch, request = self._switch, event.request

@@ -122,11 +122,6 @@ class Proxy:
         self._switch = switch
         self._calls = ProxiedCalls(switch)
 
-    @property
-    def call_count(self) -> int:
-        """Calls that pass through and whose end was not seen yet."""
-        return 0 if self._calls is None else len(self._calls)
-
     # Events of the endpoint
 
     def on_event(self, event: RelayReceived | RelayEnded | RelayedInDialog) -> None:

@@ -18,7 +18,6 @@ from pbx.objects.shape import option, options
 from pbx.objects.words import DAY, HOURS, NAME, ZONE, code_or_none
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-DAY_MINUTES: Final = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
