@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from pbx.decisions import ToConference
@@ -20,6 +21,8 @@ LOCK: Final = "9"
 
 def meet(app: App) -> Flow:
     """The flow of `ToConference`."""
+    # How many of each room are in it now, by tenant and number.
+    moderators: Counter[tuple[str, str]] = Counter()
 
     async def run(visit: Visit, target: ToConference) -> None:
         """Raises: CallOutcome."""
@@ -31,9 +34,28 @@ def meet(app: App) -> Flow:
             member = await conference.join(call)
             if config.announce:
                 await conference.announce(_words(call, "conference/has-joined"))
-            await _stay(call, conference, member, is_moderator=is_moderator)
+            if not is_moderator:
+                await _stay(call, conference, member, is_moderator=False)
+                return
+            key = visit.tenant.domain, config.number
+            moderators[key] += 1
+            try:
+                await _stay(call, conference, member, is_moderator=True)
+            finally:
+                moderators[key] -= 1
+                if not moderators[key]:
+                    del moderators[key]
+                    if config.ends_with_moderator:
+                        await _end(conference)
 
     return run
+
+
+async def _end(conference: Conference) -> None:
+    """The last moderator has left."""
+    for member in conference.members:
+        if member.is_in:
+            await member.kick()
 
 
 async def _may_enter(call: Call, config: RoomConfig) -> bool:

@@ -77,12 +77,16 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Conference:
-    """A room; with a PIN only who knows it comes in, with `moderator_pin` as its moderator."""
+    """A room; with a PIN only who knows it comes in, with `moderator_pin` as its moderator.
+
+    `ends_with_moderator`: when the last moderator leaves, so do all.
+    """
 
     number: str = option(NUMBER)
     name: str = option(TEXT, "")
     pin: str = option(PIN, "", secret=True)
     moderator_pin: str = option(PIN, "", secret=True)
+    ends_with_moderator: bool = option(flag, False)
     max_parties: int = option(integer(2, 500), 100)
     announce: bool = option(flag, True)
 

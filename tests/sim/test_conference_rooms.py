@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.plan_office import PlanOffice
+from tests.sim.plan_office import EXAMPLE, PlanOffice
 
 
 def test_two_who_dial_the_open_room_hear_each_other(seed: int) -> None:
@@ -35,3 +35,19 @@ def test_three_wrong_pins_are_the_end(seed: int, keys: str) -> None:
         office.run()
         assert call.was_answered and call.ended_by != phone.name
         assert [end[2] for end in office.ends] == ["VP-3312"]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_the_last_moderator_ends_the_room_where_it_is_said_so(seed: int, ends: bool) -> None:
+    """B23. The first of two moderators who leaves ends nothing."""
+    key = f'moderator_pin = "9999"\nends_with_moderator = {"true" if ends else "false"}'
+    with PlanOffice(EXAMPLE.replace('moderator_pin = "9999"', key), seed=seed) as office:
+        first, second, guest = (office.phone(number).dial("701") for number in (1001, 1002, 1003))
+        first.waits(2.0).presses("9999#").waits(8.0).hangs_up()
+        second.waits(2.0).presses("9999#").waits(18.0).hangs_up()
+        guest.waits(2.0).presses("1234#").waits(30.0).hangs_up()
+        office.world.run(until=office.world.now + 16.0)
+        assert first.is_over and not guest.is_over
+        office.world.run(until=office.world.now + 10.0)
+        assert second.is_over and guest.is_over is ends
+        office.run()
