@@ -16,6 +16,7 @@ Every request is sent to the registrar's name: where that leads is looked up ane
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
@@ -182,26 +183,13 @@ class Registration:
         return self._request()
 
     def _accept(self, response: Response, now: float) -> None:
-        granted = self._granted(response)
+        granted = float(granted_seconds(response, self._is_ours, self._asked))
         self.state = RegistrationState.REGISTERED
         self._refusals = self._failures = 0
         self.expires_at = now + granted
         self.due = now + _refresh_after(granted, self._entropy)
         # RFC 3608 §5.1: each 200 says it anew; without the header there is none.
         self.service_route = tuple(response.headers.get_all("Service-Route")[:MAX_SERVICE_ROUTES])
-
-    def _granted(self, response: Response) -> float:
-        """RFC 3261 §10.2.4: what our own Contact says, then Expires, then what was asked for."""
-        found: int | None = None
-        try:
-            for contact in response.contacts:
-                text = contact.params.get("expires") or ""
-                if self._is_ours(contact.uri) and text.isascii() and text.isdigit():
-                    found = int(text[:10])
-            found = response.expires if found is None else found
-        except ParseError:
-            pass
-        return float(min(self._asked if found is None else found, LONGEST_EXPIRES))
 
     def _is_ours(self, uri: Uri) -> bool:
         return "bnc" in uri.params if self.account.bulk else uri.user == self.account.contact_user
@@ -278,3 +266,17 @@ def _refresh_after(granted: float, entropy: Entropy) -> float:
     """Well before the end: a tenth is left, at least half of a short one, and not everybody at one moment."""
     share = 0.5 if granted < 120.0 else 0.9
     return max(granted * share * entropy.uniform(0.9, 1.0), LEAST_REFRESH_S)
+
+
+def granted_seconds(response: Response, is_ours: Callable[[Uri], bool], asked: int) -> int:
+    """RFC 3261 §10.2.4: what our own Contact says, then Expires, then what was asked for."""
+    found: int | None = None
+    try:
+        for contact in response.contacts:
+            text = contact.params.get("expires") or ""
+            if is_ours(contact.uri) and text.isascii() and text.isdigit():
+                found = int(text[:10])
+        found = response.expires if found is None else found
+    except ParseError:
+        pass
+    return min(asked if found is None else found, LONGEST_EXPIRES)

@@ -32,6 +32,7 @@ from sipcore.flow import Address, Flow
 from sipcore.message import Request, Response
 from sipcore.outputs import Output
 from sipcore.refer import SIPFRAG, refer_to_of, sipfrag
+from sipcore.registration import granted_seconds
 from sipcore.sdp_security import LocalSecurity
 from sipcore.transaction import HeaderPairs
 from sipcore.uri import Uri
@@ -366,7 +367,7 @@ class Phone:
                 return
             self.is_registered = response.status == 200 and expires > 0
             if self.is_registered:
-                then(_granted(response, self.contact, expires))
+                then(granted_seconds(response, self.contact.equivalent, expires))
 
         send(None)
 
@@ -597,11 +598,3 @@ class Phone:
         for call in list(self.calls):
             call._end("world")
         await self.driver.close()
-
-
-def _granted(response: Response, contact: Uri, asked: int) -> int:
-    """The seconds that the registrar granted to our binding (RFC 3261 §10.2.4)."""
-    for binding in response.contacts:
-        if binding.uri.equivalent(contact):
-            return int(binding.params.get("expires") or response.expires or asked)
-    return response.expires or asked
