@@ -177,7 +177,7 @@ def test_memory_and_descriptors_stay_flat_under_churn(churn: Churn, soak: bool) 
         pytest.skip("long: `make churn` or `make soak`")
     minutes, rate = float(os.environ.get("CHURN_MINUTES") or 60), float(os.environ.get("CHURN_RATE") or 100)
     rounds, seconds = max(1, round(minutes * 60 / ROUND_S)), min(ROUND_S, minutes * 60)
-    churn.round(rate, min(seconds, 120.0))  # as large a peak as the later ones: the allocator keeps it
+    churn.round(rate, seconds)  # as large a peak as the later ones: the allocator keeps it
     before, answered = at_rest(churn.server), 0
     after = before
     for number in range(rounds):
