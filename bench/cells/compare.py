@@ -134,10 +134,10 @@ def compared(scenario: Scenario, measured: Sequence[Measured]) -> list[Figure]:
 def against(scenario: Scenario, ours: Measured, peer: Measured, what: str, how: str) -> Figure:
     pairs = list(zip(ours.runs(what), peer.runs(what), strict=True))
     runs = [mine / other if how == "ratio" else mine - other for mine, other in pairs]
-    cheaper = "voipat" if statistics.median(mine - other for mine, other in pairs) < 0 else peer.version
+    cheaper = ours.version if statistics.median(mine - other for mine, other in pairs) < 0 else peer.version
     faults = sorted({fault for one in (ours, peer) for trial in one.trials for fault in trial.proof.faults()})
     valid = f"INVALID: {', '.join(faults)}; " if faults else ""
-    name = f"voipat {'/' if how == 'ratio' else '−'} {peer.version}: {what or scenario.title}"
+    name = f"{ours.version} {'/' if how == 'ratio' else '−'} {peer.version}: {what or scenario.title}"
     unit = "×" if how == "ratio" else scenario.unit
     who = key_of(scenario.ours, peer.name, how)
     return median(name, unit, runs, f"{valid}{cheaper} costs less; {scenario.remark}".rstrip("; "), who=who, what=what)

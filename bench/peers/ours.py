@@ -168,7 +168,7 @@ class VoipatEngine(MediaContender):
         return usage.kernel_drops(LOW, HIGH)
 
     def version(self) -> str:
-        return own_version()
+        return f"{own_version()} {self.mode or 'relay'}"
 
 
 class VoipatRecorder(VoipatEngine):
