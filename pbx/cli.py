@@ -116,8 +116,12 @@ def _check(options: argparse.Namespace) -> int:
     for warning in (*secrecy, *plans, *mail_warnings(server.mail, tenants)):
         print(f"warning: {output.printable(warning)}", file=sys.stderr)
     extensions = sum(len(tenant.extensions) for tenant in checked.tenants)
-    print(f"{options.file}: ok, {len(checked.tenants)} tenants, {extensions} extensions")
+    print(f"{options.file}: ok, {_counted(len(checked.tenants), 'tenant')}, {_counted(extensions, 'extension')}")
     return OK
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _version(_: argparse.Namespace) -> int:

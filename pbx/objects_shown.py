@@ -47,7 +47,10 @@ def show_row(tenants: Sequence[TenantConfig], state: LiveState, name: str) -> Ro
             for found, values in _of_kind(one, kind, state, every=True):
                 if found == name:
                     return {"object": found, **values}
-    raise ControlError(f"there is no object {name}", exit_status=NOT_THERE)
+    raise ControlError(
+        f"there is no object {name}; `voipat list` prints names: TENANT, TENANT/EXTENSION or TENANT/KIND/NAME",
+        exit_status=NOT_THERE,
+    )
 
 
 def set_state(tenants: Sequence[TenantConfig], state: LiveState, name: str, key: str, value: str | None) -> Row:

@@ -99,7 +99,7 @@ def store(tmp_path: Path) -> Path:
 
 def test_check_accepts_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", str(office(tmp_path))]) == 0
-    assert capsys.readouterr().out.endswith("office.toml: ok, 1 tenants, 1 extensions\n")
+    assert capsys.readouterr().out.endswith("office.toml: ok, 1 tenant, 1 extension\n")
 
 
 def test_check_names_file_line_key_and_reason_and_exits_with_2(
