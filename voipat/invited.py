@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Final
 
+from media import MediaError
 from sipcore.errors import NegotiationError, ParseError
 from sipcore.events import DialogId, RequestFailed, ResponseReceived
 from sipcore.reason import q850_cause
@@ -19,6 +21,8 @@ from voipat.redirecting import contacts_of
 
 if TYPE_CHECKING:
     from voipat.call import Call
+
+logger: Final = logging.getLogger("voipat")
 
 
 def receive_response(call: Call, leg: OutboundLeg, event: ResponseReceived) -> None:
@@ -108,4 +112,7 @@ def _read_answer(call: Call, body: bytes) -> Reason | None:
         return reasons.BAD_DESCRIPTION
     except NegotiationError as error:
         return reason_of_negotiation(error)
+    except MediaError as error:
+        logger.error("the engine does not take the answer of %s: %s", call.id, error)
+        return reasons.INTERNAL_ERROR
     return None
