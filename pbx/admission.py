@@ -6,9 +6,7 @@ places of a call are taken together or none: a call that the last limit refuses 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -34,42 +32,54 @@ class Limit:
     refusal: Reason
 
 
+class Places:
+    """The places of one call, for as long as the `with` block."""
+
+    __slots__ = ("_counts", "_limits")
+
+    def __init__(self, counts: dict[Key, int], limits: tuple[Limit, ...]) -> None:
+        self._counts = counts
+        self._limits = limits
+
+    def __enter__(self) -> None:
+        counts = self._counts
+        for limit in self._limits:
+            if limit.most is not None and counts.get(limit.key, 0) >= limit.most:
+                raise Rejected(limit.refusal)
+        for limit in self._limits:
+            counts[limit.key] = counts.get(limit.key, 0) + 1
+
+    def __exit__(self, *exception: object) -> None:
+        counts = self._counts
+        for limit in self._limits:
+            counts[limit.key] -= 1
+            if not counts[limit.key]:
+                del counts[limit.key]
+
+
 class Admission:
     """Counts the calls that are up. `max_calls` 0 is no limit."""
 
     def __init__(self, max_calls: int = 0) -> None:
         self.max_calls: Final = max_calls
-        self._counts: Counter[Key] = Counter()
+        self._counts: dict[Key, int] = {}
 
     @property
     def calls(self) -> int:
         """How many calls are up."""
-        return self._counts[SERVER]
+        return self._counts.get(SERVER, 0)
 
     def calls_of(self, tenant: str, extension: str) -> int:
         """How many calls an extension takes part in."""
-        return self._counts[tenant, "extension", extension]
+        return self._counts.get((tenant, "extension", extension), 0)
 
     def calls_of_tenant(self, tenant: str) -> int:
         """How many calls a tenant has."""
-        return self._counts[(tenant,)]
+        return self._counts.get((tenant,), 0)
 
-    @contextmanager
-    def places(self, *limits: Limit) -> Iterator[None]:
-        """One place under each of the limits, or none at all. Raises: Rejected by the first that is full."""
-        counts = self._counts
-        for limit in limits:
-            if limit.most is not None and counts[limit.key] >= limit.most:
-                raise Rejected(limit.refusal)
-        for limit in limits:
-            counts[limit.key] += 1
-        try:
-            yield
-        finally:
-            for limit in limits:
-                counts[limit.key] -= 1
-                if not counts[limit.key]:
-                    del counts[limit.key]
+    def places(self, *limits: Limit) -> Places:
+        """One place under each of the limits, or none at all; entering raises Rejected by the first that is full."""
+        return Places(self._counts, limits)
 
     def call(self) -> AbstractContextManager[None]:
         """One call of the server. Raises: Rejected."""

@@ -119,13 +119,13 @@ class Switchboard:
 
     def on_connected(self, leg: Call, other: Call) -> Connected | None:
         """Whom the peer of a leg is told to talk with now."""
-        directory = self._directory.current
-        if not directory.serves(leg.tenant):
+        tenant = self._directory.current.maybe_tenant(leg.tenant)
+        if tenant is None:
             return None
         trunk = None if self._trunks is None else self._trunks.of_leg(leg)
         if trunk is None and (leg.gateway is not None or isinstance(leg.identity, TrunkIdentity)):
             return None
-        return connected_with(directory.tenant(leg.tenant), trunk, other)
+        return connected_with(tenant, trunk, other)
 
     def on_redirect(self, leg: Call, contacts: Sequence[Uri]) -> list[Placed]:
         """The extensions that a 3xx of an extension's phone leads to; the flows do the rest, or nobody does."""
@@ -153,9 +153,11 @@ class Switchboard:
         with self._places(call, directory, caller, free=isinstance(target, ToTrunks) and target.emergency):
             yield
 
-    @contextmanager
-    def _places(self, call: Call, directory: Directory, caller: str, *, free: bool) -> Iterator[None]:
-        """The call's place under the limits of server, tenant, trunk and caller; an emergency call is only counted."""
+    def _places(self, call: Call, directory: Directory, caller: str, *, free: bool) -> AbstractContextManager[None]:
+        """The call's place under the limits of server, tenant, trunk and caller; an emergency call is only counted.
+
+        Raises: Rejected.
+        """
         tenant = directory.tenant(call.tenant)
         # Who is transferred has its place already: that of the call that it is transferred out of.
         unlimited = free or call.transferred_by is not None
@@ -163,12 +165,16 @@ class Switchboard:
         rate = tenant.plan.limits.calls_per_second
         if not free and rate is not None and not self._pace.take(tenant.domain, rate, call.started):
             raise Rejected(reasons.TENANT_RATE)
+        places = self.admission.places(*limits)
         if self._trunks is None or not isinstance(call.identity, TrunkIdentity):
-            with self.admission.places(*limits):
-                yield
-            return
-        with self._trunks.inbound(call), self.admission.places(*limits):
-            yield
+            return places
+        return _both(self._trunks.inbound(call), places)
+
+
+@contextmanager
+def _both(first: AbstractContextManager[None], second: AbstractContextManager[None]) -> Iterator[None]:
+    with first, second:
+        yield
 
 
 def _asked(call: Call) -> tuple[Source, str, str | None]:

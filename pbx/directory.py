@@ -6,7 +6,7 @@ Nothing here waits for the disk (architecture, principle 7). A domain is compare
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -50,6 +50,9 @@ class Directory:
 
     def media_of_extension(self, domain: str, number: str) -> LegMedia:
         """How the media of a phone is to be; of who is no extension, as the tenant says."""
+        found = self._media.get(("extension", domain, number))
+        if found is not None:
+            return found
         tenant = self._tenants.get(domain)
         extension = None if tenant is None else tenant.extensions.get(number)
         return self._resolved(("extension", domain, "" if extension is None else number), extension, tenant)
@@ -94,6 +97,10 @@ class Directory:
         found = (tenant.plan.emergency for tenant in self._tenants.values())
         return frozenset(access + number for one in found for number in one.numbers for access in ("", *one.access))
 
+    def maybe_tenant(self, domain: str) -> TenantConfig | None:
+        """The tenant that serves `domain`, if one does."""
+        return self._tenants.get(domain) or self._tenants.get(domain.lower())
+
     def serves(self, domain: str) -> bool:
         """Whether `domain` is one of ours."""
         return domain in self._tenants or domain.lower() in self._tenants
@@ -129,19 +136,22 @@ class Directory:
 class LiveDirectory:
     """The snapshot in force: `voipat.Accounts` of the daemon. Calls under way keep what they took from `current`."""
 
-    __slots__ = ("current",)
+    __slots__ = ("current", "digest", "domain", "ha1")
 
     def __init__(self, directory: Directory) -> None:
+        self._take(directory)
+
+    def _take(self, directory: Directory) -> None:
         self.current = directory
+        # The snapshot's own, which each request asks several times.
+        self.domain: Callable[[str], str | None] = directory.domain
+        self.ha1: Callable[[str, str, str], str | None] = directory.ha1
+        self.digest: Callable[[str, str | None], tuple[str, ...]] = directory.digest
 
     @property
     def default_domain(self) -> str | None:
         """The tenant that requests to one of our own addresses belong to."""
         return self.current.default_tenant
-
-    def domain(self, host: str) -> str | None:
-        """The canonical name when `host` is one of our domains."""
-        return self.current.domain(host)
 
     def srtp(self, call: Call) -> SrtpRules:
         """How secret the media of this leg is to be."""
@@ -171,13 +181,6 @@ class LiveDirectory:
 
     def swap(self, directory: Directory) -> Directory:
         """Put `directory` in force at once; returns the one before."""
-        before, self.current = self.current, directory
+        before = self.current
+        self._take(directory)
         return before
-
-    def ha1(self, domain: str, username: str, algorithm: str) -> str | None:
-        """As `Directory.ha1`, of the snapshot in force."""
-        return self.current.ha1(domain, username, algorithm)
-
-    def digest(self, domain: str, username: str | None = None) -> tuple[str, ...]:
-        """As `Directory.digest`, of the snapshot in force."""
-        return self.current.digest(domain, username)

@@ -45,16 +45,16 @@ class EventLog:
         self._wallclock = wallclock
 
     def __call__(self, event: Event) -> None:
-        if _is_said(event) and not self._limit.refuses(_cause(event), self._wallclock()):
+        kind = type(event)
+        is_detail = event.is_refresh if isinstance(event, Registered) else kind in _DETAILS
+        if is_detail and not logger.isEnabledFor(logging.DEBUG):
+            return
+        if not self._limit.refuses(kind.__name__, self._wallclock()):
             log_event(event)
 
 
-def _is_said(event: Event) -> bool:
-    """What comes with every call and every refresh is for debugging only."""
-    is_detail = (
-        event.is_refresh if isinstance(event, Registered) else isinstance(event, (CallRinging, ConferenceSpeaking))
-    )
-    return not is_detail or logger.isEnabledFor(logging.DEBUG)
+# What comes with every call is for debugging only, and so is every refresh.
+_DETAILS: Final = frozenset((CallRinging, ConferenceSpeaking))
 
 
 def log_event(event: Event) -> None:

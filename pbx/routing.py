@@ -84,9 +84,9 @@ def route(
 
     Another tenant's domain is as unknown as any other (security.md H12).
     """
-    if not directory.serves(tenant) or (host is not None and host.lower() != tenant):
+    found = directory.maybe_tenant(tenant)
+    if found is None or (host is not None and host.lower() != tenant):
         return Decision(NoRoute(reasons.UNKNOWN_NUMBER), (Step("domain", False, "is not the caller's"),))
-    found = directory.tenant(tenant)
     routing = _Routing(found, directory.plan(tenant), state, source, at)
     if isinstance(source, OnBehalf):
         routing.hops = source.hops

@@ -138,7 +138,7 @@ class DigestServer:
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
         head = f'Digest realm="{_quote(realm)}", nonce="{self._new_nonce(realm, now, source)}", algorithm='
         tail = ', qop="auth", stale=true' if stale else ', qop="auth"'
-        return tuple((name, head + _HASHES[algorithm.lower()][0] + tail) for algorithm in algorithms)
+        return tuple([(name, head + _HASHES[algorithm.lower()][0] + tail) for algorithm in algorithms])
 
     def verify(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 Entry = TypeVar("Entry")
@@ -44,6 +44,8 @@ class Recent(Generic[Key, Entry]):
         self._size = size
         # Not a dict: there the first entry is found by walking over all that were deleted before it.
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        # An entry that is only looked at, and stays as old as it is.
+        self.peek: Final = self._entries.get
 
     def get(self, key: Key) -> Entry | None:
         entry = self._entries.get(key)
@@ -52,10 +54,12 @@ class Recent(Generic[Key, Entry]):
         return entry
 
     def put(self, key: Key, entry: Entry) -> Entry:
-        if key not in self._entries and len(self._entries) >= self._size:
-            self._entries.popitem(last=False)
-        self._entries[key] = entry
-        self._entries.move_to_end(key)
+        entries = self._entries
+        if key in entries:
+            entries.move_to_end(key)
+        elif len(entries) >= self._size:
+            entries.popitem(last=False)
+        entries[key] = entry
         return entry
 
     def remove(self, key: Key) -> None:

@@ -184,6 +184,11 @@ class Endpoint:
         """When `handle_timeout` is due; None when nothing waits."""
         return self._state.deadlines.next_timeout()
 
+    @property
+    def soonest_timeout(self) -> float:
+        """A moment before which `handle_timeout` is certainly not due; infinity for never. Cheaper than the above."""
+        return self._state.deadlines.soonest
+
     # Verbs of the transaction user
 
     def respond(

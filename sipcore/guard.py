@@ -83,11 +83,11 @@ class Guard:
         `account`: who has a phone registered there and sends this; each of those has a budget of its own. `is_first`
         is asked about a stranger when not all are answered (`strangers.Rank`).
         """
-        if self._trusts(source):
+        if self._trusted and self._trusts(source):
             return Admission.ADMITTED
-        if self._banned(source, account, now):
+        if self._offenders and self._banned(source, account, now):
             return Admission.BANNED
-        is_known = self.holds_registration(source, now)
+        is_known = bool(account) or self.holds_registration(source, now)
         rank = None if is_known else self._strangers.rank(source, now, is_first)
         if rank is None and not is_known:
             return Admission.UNANSWERED
@@ -106,7 +106,7 @@ class Guard:
 
     def is_banned(self, source: str, account: str, now: float) -> bool:
         """Whether `source`, or only `account` there, is banned."""
-        return self._banned(source, account, now) and not self._trusts(source)
+        return bool(self._offenders) and self._banned(source, account, now) and not self._trusts(source)
 
     def may_guess(self, source: str, account: str, now: float) -> bool:
         """Whether credentials for `account` are looked at. Only wrong ones use up what it is allowed (`failed`)."""
@@ -165,7 +165,7 @@ class Guard:
 
     def succeeded(self, source: str, account: str, now: float) -> None:
         """`account` authenticated from `source`: what the request cost is given back, its mistakes are forgotten."""
-        bucket = self._buckets.get(_own(source, account)) or self._buckets.get(source)
+        bucket = self._buckets.peek(_own(source, account)) or self._buckets.peek(source)
         if bucket is not None:
             bucket.give_back(self._policy.burst)
         if not self.holds_registration(source, now):
@@ -176,11 +176,11 @@ class Guard:
 
     def registered(self, source: str, until: float) -> None:
         """`source` holds a good registration until then; the latest of several counts."""
-        self._registered.put(source, max(until, self._registered.get(source) or until))
+        self._registered.put(source, max(until, self._registered.peek(source) or until))
 
     def holds_registration(self, source: str, now: float) -> bool:
         """Whether a phone is registered at `source`: it is no stranger."""
-        until = self._registered.get(source)
+        until = self._registered.peek(source)
         return until is not None and until > now
 
     def banned(self, now: float) -> list[tuple[str, str, float]]:
@@ -195,20 +195,17 @@ class Guard:
                 self._offenders.remove(key)
 
     def _trusts(self, source: str) -> bool:
-        if not self._trusted:
-            return False
-        known = self._is_trusted.get(source)
+        known = self._is_trusted.get(source) if self._trusted else False
         if known is None:
             address = ip_address(source)
             known = self._is_trusted.put(source, any(address in network for network in self._trusted))
         return known
 
     def _is_known(self, source: str, now: float) -> bool:
-        return self.holds_registration(source, now) or self._trusts(source)
+        until = self._registered.peek(source)
+        return (until is not None and until > now) or (bool(self._trusted) and self._trusts(source))
 
     def _banned(self, source: str, account: str, now: float) -> bool:
-        if not self._offenders:
-            return False
         whole = self._offenders.get(source)
         if whole is not None and whole.until > now and not self.holds_registration(source, now):
             return True

@@ -20,6 +20,9 @@ class Pending(Enum):
     OURS = "ours"
     THEIRS = "theirs"
 
+    # Members are single; that of Enum is written in Python.
+    __hash__ = object.__hash__
+
 
 # What a description does: (pending before, whether we sent it) → pending after.
 TRANSITIONS = {

@@ -41,6 +41,12 @@ CLOCK_RATES: Final = frozenset(
     (1000, 6000, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 90000, 96000, 192000)
 )
 
+# What format lists come to is remembered: phones of a model write the same ones in every call.
+_REMEMBERED: Final = 256
+_DIRECTION: Final = {each.value: Attribute(each.value) for each in Direction}
+
+_FOR_EVER: Final = (Line("t", "0 0"),)
+
 # These accompany a codec and make no stream by themselves.
 _COMPANIONS: Final = frozenset(("telephone-event", "cn", "red"))
 _TIME = re.compile(r"([0-9]{1,4})(?:\.[0-9]{1,6})?\s*")
@@ -275,14 +281,27 @@ def read_answer(
     theirs = answer.media[stream]
     if theirs.port == 0 or theirs.media != "audio":
         raise NegotiationError("the answer rejects the audio stream")
-    pairs = [
-        FormatPair(send=format_, receive=ours)
-        for format_ in _checked_formats(theirs)
-        if (ours := _offered_as(offered.formats, format_)) is not None
-    ]
+    pairs = _pairs_of_answer(offered.formats, _checked_formats(theirs))
     security = read_answer_security(offered.security, before, answer, theirs)
     muxes = is_muxed or (_offers_mux(offered, before) and theirs.attribute("rtcp-mux") is not None)
     return _negotiated(answer, stream, offered, pairs, security, muxes=muxes)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _pairs_of_answer(ours: tuple[RtpFormat, ...], answer: tuple[RtpFormat, ...]) -> tuple[FormatPair, ...]:
+    found = ((each, _offered_as(ours, each)) for each in answer)
+    return tuple(FormatPair(send=each, receive=mine) for each, mine in found if mine is not None)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _pairs_of_offer(ours: tuple[RtpFormat, ...], offer: tuple[RtpFormat, ...]) -> tuple[FormatPair, ...]:
+    """RFC 3264 §6.1: the answer should use the offer's numbers, so that both directions have the same."""
+    pairs: dict[int, FormatPair] = {}
+    for theirs in offer:
+        mine = find_format(ours, theirs)
+        if mine is not None and theirs.payload_type not in pairs:
+            pairs[theirs.payload_type] = FormatPair(theirs, mine.numbered(theirs.payload_type))
+    return tuple(pairs.values())
 
 
 def check_offer(offer: SessionDescription, local: LocalSecurity | None) -> None:
@@ -349,12 +368,7 @@ def _answer(  # both sides, and what the session was before
     if before is not None and security is None:
         raise SecurityError("the stream was secure, and is not to be so any more")
     security = keep_role(security, before, offered_setup(offer, offer.media[stream]))
-    pairs: list[FormatPair] = []
-    for theirs in _checked_formats(offer.media[stream]):
-        ours = find_format(local.formats, theirs)
-        if ours is not None and all(pair.send.payload_type != theirs.payload_type for pair in pairs):
-            # RFC 3264 §6.1: the answer should use the offer's numbers, so that both directions have the same.
-            pairs.append(FormatPair(send=theirs, receive=ours.numbered(theirs.payload_type)))
+    pairs = _pairs_of_offer(local.formats, _checked_formats(offer.media[stream]))
     asks = offer.media[stream]
     # RFC 5761 §5.1.1: what was multiplexed once stays so.
     muxes = is_muxed or asks.attribute("rtcp-mux") is not None
@@ -362,7 +376,7 @@ def _answer(  # both sides, and what the session was before
     streams = [_rejected(each) for each in offer.media]
     streams[stream] = _audio(
         local,
-        [pair.receive for pair in pairs],
+        tuple([pair.receive for pair in pairs]),
         negotiated.direction,
         proto=asks.proto,
         extra=(*answer_attributes(security, local.security), *_rtcp_attributes(asks, muxes=negotiated.rtcp_mux)),
@@ -400,7 +414,7 @@ def _choose_stream(
     return found or next((each for each in served if each[1] is not None), served[0])
 
 
-def _checked_formats(stream: MediaDescription) -> Sequence[RtpFormat]:
+def _checked_formats(stream: MediaDescription) -> tuple[RtpFormat, ...]:
     formats = stream.rtp_formats
     for format_ in formats:
         if format_.clock_rate not in CLOCK_RATES or not 1 <= format_.channels <= 8:
@@ -412,16 +426,13 @@ def _negotiated(
     theirs: SessionDescription,
     index: int,
     local: LocalMedia,
-    pairs: Sequence[FormatPair],
+    pairs: tuple[FormatPair, ...],
     security: Security | None,
     *,
     muxes: bool,
 ) -> NegotiatedAudio:
     stream = theirs.media[index]
-    codecs = [pair for pair in pairs if _is_codec(pair.send)]
-    if not codecs:
-        raise NegotiationError("no codec in common")
-    companions = [pair for pair in pairs if pair.send.name.lower() in ("cn", "red")]
+    formats, telephone_event = _sorted(pairs)
     remote = stream_address(theirs, stream)
     direction = theirs.direction_of(stream)
     if _is_unspecified(remote.host):
@@ -429,8 +440,8 @@ def _negotiated(
     return NegotiatedAudio(
         remote=remote,
         remote_rtcp=stream_rtcp(stream, remote),
-        formats=(*codecs, *companions),
-        telephone_event=_telephone_event(pairs, codecs[0].send.clock_rate),
+        formats=formats,
+        telephone_event=telephone_event,
         direction=local.direction.limited_to(direction.reversed),
         held=not direction.receives,
         ptime=_ptime(stream, local.ptime),
@@ -438,6 +449,16 @@ def _negotiated(
         security=security,
         rtcp_mux=muxes,
     )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _sorted(pairs: tuple[FormatPair, ...]) -> tuple[tuple[FormatPair, ...], FormatPair | None]:
+    """Codecs with what accompanies them behind, and the telephone-event. Raises: NegotiationError."""
+    codecs = [pair for pair in pairs if _is_codec(pair.send)]
+    if not codecs:
+        raise NegotiationError("no codec in common")
+    companions = [pair for pair in pairs if pair.send.name.lower() in ("cn", "red")]
+    return (*codecs, *companions), _telephone_event(pairs, codecs[0].send.clock_rate)
 
 
 def _is_codec(format_: RtpFormat) -> bool:
@@ -487,7 +508,12 @@ def stream_rtcp(stream: MediaDescription, remote: Address) -> Address:
 
 def _ptime(stream: MediaDescription, own: int) -> int:
     """The packet time to send with. ptime and maxptime are the wish and the limit of the side that writes them."""
-    wish, limit = _time(stream, "ptime"), _time(stream, "maxptime")
+    wish = limit = None
+    for name, value in stream.attributes:
+        if name == "ptime" and wish is None:
+            wish = _time(name, value)
+        elif name == "maxptime" and limit is None:
+            limit = _time(name, value)
     if wish is not None and wish not in PTIME_MS:
         raise NegotiationError("ptime outside 10-120 ms")
     if limit is not None and limit < PTIME_MS[0]:
@@ -496,11 +522,8 @@ def _ptime(stream: MediaDescription, own: int) -> int:
     return chosen if limit is None else min(chosen, limit)
 
 
-def _time(stream: MediaDescription, name: str) -> int | None:
-    value = stream.attribute(name)
-    if value is None:
-        return None
-    match = _TIME.fullmatch(value)
+def _time(name: str, value: str | None) -> int:
+    match = _TIME.fullmatch(value or "")
     if match is None:
         raise NegotiationError(f"{name} is no number of milliseconds")
     return int(match[1])
@@ -515,7 +538,7 @@ def _describe(
         connection=local.address,
         attributes=(),
         media=tuple(streams),
-        lines=(Line("t", "0 0"),),
+        lines=_FOR_EVER,
     )
 
 
@@ -541,17 +564,24 @@ def _rtcp_attributes(offered: MediaDescription, *, muxes: bool) -> tuple[Attribu
 
 def _audio(
     local: LocalMedia,
-    formats: Sequence[RtpFormat],
+    formats: tuple[RtpFormat, ...],
     direction: Direction,
     *,
     proto: str,
     extra: tuple[Attribute, ...],
 ) -> MediaDescription:
+    numbers, described = _described(formats, local.ptime)
+    return MediaDescription(
+        "audio", local.port, proto, numbers, attributes=(*described, *extra, _DIRECTION[direction.value])
+    )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _described(formats: tuple[RtpFormat, ...], ptime: int) -> tuple[tuple[str, ...], tuple[Attribute, ...]]:
+    """The numbers of the formats, and what they are."""
     attributes = [Attribute("rtpmap", f"{each.payload_type} {each.rtpmap}") for each in formats]
     attributes += [Attribute("fmtp", f"{each.payload_type} {each.fmtp}") for each in formats if each.fmtp]
-    attributes += [Attribute("ptime", str(local.ptime)), *extra, Attribute(direction.value)]
-    numbers = tuple(str(each.payload_type) for each in formats)
-    return MediaDescription("audio", local.port, proto, numbers, attributes=tuple(attributes))
+    return tuple(str(each.payload_type) for each in formats), (*attributes, Attribute("ptime", str(ptime)))
 
 
 def _rejected(stream: MediaDescription) -> MediaDescription:

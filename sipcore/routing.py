@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sipcore.fields import Via
@@ -72,6 +73,7 @@ def new_flow(hop: NextHop, local: Address, remote: Address) -> Flow:
     return Flow(hop.transport, local, remote)
 
 
+@lru_cache(maxsize=1024)  # the phones and gateways of an hour
 def is_ip_literal(host: str) -> bool:
     """True for an IPv4 or an IPv6 address; no look-up is needed, and none may be made."""
     if ":" in host:

@@ -35,13 +35,13 @@ class Direction(Enum):
     RECVONLY = "recvonly"
     INACTIVE = "inactive"
 
-    @property
-    def sends(self) -> bool:
-        return self is Direction.SENDRECV or self is Direction.SENDONLY
+    # Attributes, not properties: a call asks for them thirty times.
+    sends: bool
+    receives: bool
 
-    @property
-    def receives(self) -> bool:
-        return self is Direction.SENDRECV or self is Direction.RECVONLY
+    def __init__(self, word: str) -> None:
+        self.sends = word in ("sendrecv", "sendonly")
+        self.receives = word in ("sendrecv", "recvonly")
 
     @property
     def reversed(self) -> Direction:
@@ -54,6 +54,8 @@ class Direction(Enum):
         return Direction.of(sends=self.sends, receives=False)
 
     def limited_to(self, other: Direction) -> Direction:
+        if self is Direction.SENDRECV:
+            return other
         return Direction.of(sends=self.sends and other.sends, receives=self.receives and other.receives)
 
     @staticmethod
@@ -68,11 +70,14 @@ class Direction(Enum):
 _REMEMBERED: Final = 128
 _REMEMBERED_LINES: Final = 32
 
+# Attributes that descriptions share, and of how many characters at most.
+_SHARED: Final = 1024
+_SHORT: Final = 64
+
 _DIRECTIONS: Final = {direction.value: direction for direction in Direction}
 
 
-@value_object(frozen=True, slots=True)
-class RtpFormat:
+class RtpFormat(NamedTuple):
     """One payload type and what it carries."""
 
     payload_type: int
@@ -224,7 +229,7 @@ def parse_sdp(body: bytes) -> SessionDescription:
         name=session.name,
         connection=session.connection,
         attributes=tuple(session.attributes),
-        media=tuple(_parse_media(section) for section in sections[1:]),
+        media=tuple([_parse_media(section) for section in sections[1:]]),
         lines=tuple(session.lines),
     )
 
@@ -290,8 +295,7 @@ class _Section:
         first = lines[0][0]
         for type_, value in lines[1:]:
             if type_ == "a":
-                name, colon, text = value.partition(":")
-                self.attributes.append(Attribute(name, text if colon else None))
+                self.attributes.append(_attribute(value) if len(value) <= _SHORT else _parse_attribute(value))
             elif type_ == "c" and self.connection is None:
                 self.connection = _parse_connection(value)
             elif type_ == "o" and first == "v" and self.origin is None:
@@ -302,6 +306,15 @@ class _Section:
                 self.lines.append(Line(type_, value))
         if len(self.lines) > 1:
             self.lines.sort(key=_after_connection)
+
+
+def _parse_attribute(value: str) -> Attribute:
+    name, colon, text = value.partition(":")
+    return Attribute(name, text if colon else None)
+
+
+# All calls of a model of phone have these in common, and share them; keys and candidates are longer.
+_attribute = lru_cache(maxsize=_SHARED)(_parse_attribute)
 
 
 def _parse_connection(value: str) -> str:
@@ -388,7 +401,10 @@ def _with_fmtp(format_: RtpFormat, fmtp: str) -> RtpFormat:
 
 
 def _direction(attributes: tuple[Attribute, ...]) -> Direction | None:
-    return next((_DIRECTIONS[name] for name, value in attributes if name in _DIRECTIONS), None)
+    for name, _ in attributes:
+        if name in _DIRECTIONS:
+            return _DIRECTIONS[name]
+    return None
 
 
 def _after_connection(line: Line) -> bool:
@@ -398,10 +414,8 @@ def _after_connection(line: Line) -> bool:
 def _format_section(
     out: list[str], connection: str | None, lines: tuple[Line, ...], attributes: tuple[Attribute, ...]
 ) -> None:
-    before = [f"{type_}={value}" for type_, value in lines if type_ in _BEFORE_CONNECTION]
-    out += before
+    out += [f"{type_}={value}" for type_, value in lines if type_ in _BEFORE_CONNECTION] if lines else ()
     if connection is not None:
         out.append(f"c={connection_text(connection)}")
-    if len(before) < len(lines):
-        out += [f"{type_}={value}" for type_, value in lines if type_ not in _BEFORE_CONNECTION]
+    out += [f"{type_}={value}" for type_, value in lines if type_ not in _BEFORE_CONNECTION] if lines else ()
     out += [f"a={name}" if value is None else f"a={name}:{value}" for name, value in attributes]

@@ -70,7 +70,7 @@ class Deadlines:
     of a call (7 µs a pop with 50,000 entries); a list costs an append, and its dead entries nothing.
     """
 
-    __slots__ = ("_buckets", "_count", "_far", "_heap", "_horizon")
+    __slots__ = ("_buckets", "_count", "_far", "_heap", "_horizon", "soonest")
 
     def __init__(self) -> None:
         self._heap: list[Entry] = []
@@ -79,6 +79,8 @@ class Deadlines:
         # The newest bucket that went into the heap: what is due until its end goes there at once.
         self._horizon = -1
         self._count = 0
+        # No deadline is nearer: what `next_timeout` last found, or what was noted since.
+        self.soonest = inf
 
     def schedule(self, owner: DeadlineOwner) -> None:
         """Note the owner's deadline when it is nearer than the one noted before."""
@@ -86,6 +88,8 @@ class Deadlines:
         if deadline >= owner.scheduled:
             return
         owner.scheduled = deadline
+        if deadline < self.soonest:
+            self.soonest = deadline
         self._count += 1
         entry = (deadline, self._count, owner)
         bucket = int(deadline * _BUCKETS_PER_SECOND)
@@ -99,6 +103,11 @@ class Deadlines:
 
     def next_timeout(self) -> float | None:
         """The earliest deadline of all."""
+        found = self._earliest()
+        self.soonest = inf if found is None else found
+        return found
+
+    def _earliest(self) -> float | None:
         heap = self._heap
         while True:
             while heap:
@@ -115,7 +124,7 @@ class Deadlines:
     def due(self, now: float) -> Iterator[DeadlineOwner]:
         """The owners whose deadline has come, each once per deadline, in the order of their deadlines."""
         heap = self._heap
-        while (deadline := self.next_timeout()) is not None and deadline <= now:
+        while (deadline := self._earliest()) is not None and deadline <= now:
             _, _, owner = heappop(heap)
             owner.scheduled = inf
             yield owner

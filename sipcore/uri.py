@@ -35,6 +35,8 @@ def unescape(text: str) -> str:
 
 def escape_user(text: str) -> str:
     """`a b` → `a%20b`: what may not stand bare in the user part of a URI (RFC 3261 §25.1) is escaped."""
+    if text.isalnum() and text.isascii():
+        return text
     data = text.encode("utf-8", "surrogateescape")
     return "".join(chr(byte) if byte in _BARE else f"%{byte:02X}" for byte in data)
 

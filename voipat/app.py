@@ -203,7 +203,7 @@ class App:
             DigestServer(self._entropy.bytes(32), self._entropy),
             guard=self._guard,
             public=self._routes.is_public,
-            publish=self.publish,
+            publish=self._announcer.publish,
             own_hosts=self._own_hosts,
         )
         self.overload = self.gate.overload = Overload(self._entropy)
@@ -397,7 +397,7 @@ class App:
         if self._proxy is not None:
             self._proxy.attach(self._switch)
         self.gate.draining = False
-        self._registrations.start(loop, self._wallclock, self.publish, self._entropy)
+        self._registrations.start(loop, self._wallclock, self._announcer.publish, self._entropy)
         await self._handling.open()
         try:
             await self._open_listeners(driver)
@@ -447,7 +447,7 @@ class App:
             ),
             entropy=self._entropy,
             wallclock=self._wallclock,
-            publish=self.publish,
+            publish=self._announcer.publish,
             lookup=self._registrations.phones_of,
             is_reachable=self._registrations.is_reachable,
             domain_of=self.gate.domain_of,

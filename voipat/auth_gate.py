@@ -38,6 +38,7 @@ _REALM: Final = re.compile(rb'realm="([!#-~]{1,255})"')
 
 # New requests that no call of ours needs.
 _BEGINNINGS: Final = (b"INVITE ", b"OPTIONS ", b"SUBSCRIBE ", b"MESSAGE ", b"PUBLISH ")
+_NEW: Final = (b"REGISTER ", *_BEGINNINGS)
 
 # What scanners of SIPVicious and its like write into User-Agent when nobody changed it, in lower case.
 SCANNERS: Final = (
@@ -124,7 +125,7 @@ class Gate:
 
         Reading a request costs five times what receiving it does: in a flood that is what there is no time for.
         """
-        if self.guard is None or flow.reliable or not is_new(data):
+        if not data.startswith(_NEW) or self.guard is None or flow.transport != "UDP" or not is_new(data):
             return False
         return self.guard.ignores(flow.remote.host, now, lambda: self._is_plain(data, flow))
 
@@ -173,11 +174,12 @@ class Gate:
         """What is clear before anybody's password is looked at; None: go on."""
         if self.drops_scanners and is_scanner(request):
             return _SCANNER
-        trunk, admission = self._from_trunk(request, flow), Admission.ADMITTED
+        trunk = self._from_trunk(request, flow) if request.method == "INVITE" else None
+        admission = Admission.ADMITTED
         if trunk is None and self.guard is not None:
             admission = self._admission(self.guard, request, flow, now)
-            if (refusal := self._limited(admission, flow)) is not None:
-                return refusal
+            if admission is not Admission.ADMITTED and admission is not Admission.FIRST:
+                return self._limited(admission, flow)
         if self.overload is not None and self.overload.is_shedding and admission is not Admission.FIRST:
             shed = self._shed(self.overload, request, flow, now, is_trunk=trunk is not None)
             if shed is not None:
@@ -186,7 +188,7 @@ class Gate:
 
     def _from_trunk(self, request: Request, flow: Flow) -> TrunkIdentity | None:
         """A call from a trunk: known by where it comes from, never by what it says (H11)."""
-        if request.method != "INVITE" or self.draining or request.uri.scheme not in SCHEMES:
+        if self.draining or request.uri.scheme not in SCHEMES:
             return None
         return self.trunk_of(flow, request)
 
@@ -194,8 +196,9 @@ class Gate:
         source, account = flow.remote.host, ""
         if guard.holds_registration(source, now):
             claimed = _claimed(request)
-            if self._is_registered(claimed, flow):
-                account = f"{claimed.user}@{self.domain_of(claimed, flow)}"
+            domain = self.domain_of(claimed, flow)
+            if self.is_registered(claimed, domain, source):
+                account = f"{claimed.user}@{domain}"
         return guard.admit(source, now, account=account, is_first=lambda: self._may_not_be_lost(request, flow, now))
 
     def _may_not_be_lost(self, request: Request, flow: Flow, now: float) -> bool:
@@ -293,11 +296,12 @@ class Gate:
         if domain is None or self._accounts is None:
             return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)
         try:
-            user = unescape(uri.user or "")
+            user = uri.user or ""
+            user = unescape(user) if "%" in user else user
         except ParseError:
             user = ""
-        accounts, source, guard = self._accounts, flow.remote.host, self.guard
-        if guard is not None and guard.is_banned(source, f"{user}@{domain}", now):
+        accounts, source, guard, account = self._accounts, flow.remote.host, self.guard, f"{user}@{domain}"
+        if guard is not None and guard.is_banned(source, account, now):
             return _BANNED
         is_limited = False
 
@@ -319,7 +323,7 @@ class Gate:
         )
         if type(verdict) is Verified:
             if guard is not None:
-                guard.succeeded(source, f"{user}@{domain}", now)
+                guard.succeeded(source, account, now)
             if verdict.username != user:
                 return self._refuse(request, flow, reasons.FOREIGN_IDENTITY)
             return Admit(Identity(domain, user))
@@ -343,12 +347,12 @@ class Gate:
         account = f"{username}@{domain}"
         self._publish(events.RequestRefused(request.method, source, account, 401, reason.id, request.call_id))
 
-    def _limited(self, admission: Admission, flow: Flow) -> Verdict | None:
+    def _limited(self, admission: Admission, flow: Flow) -> Verdict:
         if admission is Admission.BANNED:
             return _BANNED
         if admission is Admission.UNANSWERED and not flow.reliable:
             return _UNANSWERED
-        return self._too_many(flow) if admission in (Admission.LIMITED, Admission.UNANSWERED) else None
+        return self._too_many(flow)
 
     def _too_many(self, flow: Flow) -> Refuse:
         return Refuse(

@@ -53,6 +53,8 @@ DEFAULT_RING_S: Final = 30.0
 class Call(CallFacts):
     """A call as its handler sees it. Made by the App, or by `dial`."""
 
+    __slots__ = ("_playback", "changes", "prompts", "session")
+
     def __init__(
         self, switch: Switch, leg: InboundLeg | OutboundLeg, parties: Parties, *, to: Uri, caller: Uri
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from media.prompts import Source
 from sipcore.fields import NameAddr
@@ -36,16 +36,20 @@ if TYPE_CHECKING:
 class CallFacts:
     """What a handler reads of its call, and what the modules of this package keep of it."""
 
+    # Places of their own for what every call has: a dict of so many keys takes three times that.
+    __slots__ = (
+        *("_answered_now", "_attempted", "_attempts", "_parties", "_started_now", "_waiters"),
+        *("acquaintance", "aftermath", "answered", "answering", "bridge_", "direction", "display_name", "ended"),
+        *("fork", "hangup_by", "id", "identity", "leg", "linked_id", "media", "music", "offer", "on_hold", "outcome"),
+        *("own_number", "refers", "role", "seat", "started", "state", "switch", "task", "tenant"),
+        *("variables", "was_acknowledged"),
+        "__dict__",
+    )
+
     # What few calls have is said here, and takes room only in these.
 
-    display_name: str | None = None
-    identity: Identity | None = None
-    # The user whose phone it came from, where another one sits at it (`voipat.seats`).
-    seat = ""
     # Who those that it dials are told that calls, where that is not the caller itself.
     shown_as: NameAddr | None = None
-    # What its peer hears while it is held, by us or by the other side of a bridge; None: that is passed on instead.
-    on_hold: Source | Music | None = None
     # What this leg's media must be, its only codecs (() are all), the streams beside the audio, and whether its pauses
     # are comfort noise, where that is not for the App to say.
     srtp: SrtpRules | None = None
@@ -59,7 +63,6 @@ class CallFacts:
     origin: Call | None = None
     # Whether a re-INVITE of ours is on its way that makes up for what the 183 said.
     agrees = False
-    was_acknowledged = False
     was_referred = False  # a REFER came in this dialog, whatever became of it
     # While it is away from a bridge to talk with a target.
     consulting: Consultation | None = None
@@ -70,10 +73,7 @@ class CallFacts:
     # While somebody transfers this call; a REFER of ours.
     transfer_: Transfer | None = None
     referral_: Referral | None = None
-    music: asyncio.Task[None] | None = None
     recordings = 0  # begun until now
-    # Why a handler that just returns hangs up: the other side of the last bridge did.
-    aftermath: tuple[str, Reason] | None = None
 
     def __init__(
         self, switch: Switch, leg: InboundLeg | OutboundLeg, parties: Parties, *, to: Uri, caller: Uri
@@ -82,10 +82,26 @@ class CallFacts:
         self.switch: Final = switch
         self.leg: Final = leg
         self._parties = parties
+        self.id: Final = parties.id
         # The id of the call's first leg: its own for a call that came in, until it is one with another (`switch.join`).
         self.linked_id = parties.linked_id
+        # The domain that the caller belongs to, "" for a stranger; the user whose phone this leg goes to.
+        self.tenant: Final = parties.tenant
+        is_inbound = isinstance(leg, InboundLeg)
+        self.direction: Final = "inbound" if is_inbound else "outbound"
+        self.own_number: Final = parties.caller if is_inbound else parties.callee
         # Who calls whom, as handlers see it: a transfer changes it, never the CDR's parties.
         self.role = Role(to, caller, parties.caller, parties.callee)
+        self.display_name: str | None = None
+        self.identity: Identity | None = None
+        # The user whose phone it came from, where another one sits at it (`voipat.seats`).
+        self.seat = ""
+        # What its peer hears while it is held, by us or by the other side of a bridge; None: that is passed on instead.
+        self.on_hold: Source | Music | None = None
+        self.music: asyncio.Task[None] | None = None
+        self.was_acknowledged = False
+        # Why a handler that just returns hangs up: the other side of the last bridge did.
+        self.aftermath: tuple[str, Reason] | None = None
         # What flows tell each other of the call.
         self.variables: Final[dict[str, str]] = {}
         self.state = CallState.TRYING
@@ -97,26 +113,18 @@ class CallFacts:
         self.media: MediaLeg | None = None
         self.offer: SessionDescription | None = None
         self.answering: Final = Answering()
-        self.acquaintance: Final = Acquaintance(parties.callee if isinstance(leg, InboundLeg) else parties.caller)
+        self.acquaintance: Final = Acquaintance(parties.callee if is_inbound else parties.caller)
         self.bridge_: Bridge | None = None
         self.fork: Fork | None = None
-        self.task: asyncio.Task[None] | None = None
+        # What its handler runs in.
+        self.task: asyncio.Task[Any] | None = None
         # The subscriptions of those who transferred its peer.
         self.refers: list[Progress] = []
         self._started_now = switch.loop.time()
         self._answered_now: float | None = None
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: list[asyncio.Future[None]] = []
         self._attempts: list[Call] = []
         self._attempted = 0
-
-    @property
-    def id(self) -> str:
-        return self._parties.id
-
-    @property
-    def tenant(self) -> str:
-        """The domain that the caller belongs to, "" for a stranger."""
-        return self._parties.tenant
 
     @property
     def to(self) -> Uri:
@@ -136,11 +144,6 @@ class CallFacts:
         return self.role.callee
 
     @property
-    def own_number(self) -> str:
-        """The user whose phone this leg goes to."""
-        return self._parties.caller if self.direction == "inbound" else self._parties.callee
-
-    @property
     def transferred_by(self) -> str | None:
         """The user who transferred the call to its present target; None for a call that nobody transferred."""
         return self.role.transferred_by
@@ -153,10 +156,6 @@ class CallFacts:
         if isinstance(self.leg, OutboundLeg):
             return self.leg.flow is not None
         return self.identity is not None and not isinstance(self.identity, TrunkIdentity)
-
-    @property
-    def direction(self) -> str:
-        return "inbound" if isinstance(self.leg, InboundLeg) else "outbound"
 
     @property
     def call_id(self) -> str:
@@ -173,7 +172,7 @@ class CallFacts:
 
     def note(self, text: str, *values: object) -> None:
         """Put a decision into the call's trace: `text` with places for `values`, as %-formatting has them."""
-        self.switch.recorder.note(self._parties.id, text, *values)
+        self.switch.recorder.note(self.id, text, *values)
 
     def note_route(self, target: str) -> None:
         """Say in the trace, in the events and so in the CDR where the call is sent."""
@@ -319,7 +318,7 @@ class CallFacts:
     def new_waiter(self) -> asyncio.Future[None]:
         """A future that is done at the latest when the call ends."""
         waiter: asyncio.Future[None] = self.switch.loop.create_future()
-        self._waiters.add(waiter)
+        self._waiters.append(waiter)
         return waiter
 
     async def wait(self, waiter: asyncio.Future[None]) -> None:
@@ -327,20 +326,21 @@ class CallFacts:
         try:
             await waiter
         finally:
-            self._waiters.discard(waiter)
+            self.no_longer_wakes(waiter)
         self.raise_if_ended()
 
     def wakes(self, waiter: asyncio.Future[None]) -> None:
         """The end of this call wakes the waiter too."""
-        self._waiters.add(waiter)
+        self._waiters.append(waiter)
 
     def no_longer_wakes(self, waiter: asyncio.Future[None]) -> None:
         """It has no use for it."""
-        self._waiters.discard(waiter)
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
 
     def wake(self, *, unwind: bool) -> None:
         """The call is over: whoever waits goes on; with `unwind` so does a handler that waits for something else."""
-        waiters, self._waiters = self._waiters, set()
+        waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             wake(waiter)
         task = self.task

@@ -7,7 +7,6 @@ What cannot go now waits: for a change that is under way here until that is over
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from sipcore.errors import LocalProtocolError, NegotiationError, ParseError
@@ -55,10 +54,12 @@ class Change(Protocol):
 class Changes:
     """The changes of one leg."""
 
+    __slots__ = ("_sent", "_timer", "_tries", "_user", "_waiting")
+
     def __init__(self, call: Call) -> None:
         # Let go of at the end, so that an ended call is in no cycle.
         self._user: Call | None = call
-        self._waiting: deque[Change] = deque()
+        self._waiting: list[Change] = []
         self._sent: Change | None = None
         self._tries = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -91,7 +92,7 @@ class Changes:
         if self._timer is not None:
             self._timer.cancel()
         self._user = self._timer = self._sent = None
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, []
         for change in waiting:
             change.done(481)
 
@@ -137,7 +138,7 @@ class Changes:
 
     def _finish(self, status: int) -> None:
         self._tries = 0
-        self._waiting.popleft().done(status)
+        self._waiting.pop(0).done(status)
 
     def _pause(self, call: Call, seconds: float) -> None:
         self._timer = call.switch.loop.call_later(seconds, self._again)

@@ -149,7 +149,7 @@ class Fork:
         self._refusals: list[tuple[Reason, str]] = []
         # Contacts of 3xx to be tried when this one fails, what was tried at all, and how many of them by 3xx.
         self._next: dict[Call, tuple[DialTarget | Placed, ...]] = {}
-        self._tried: set[tuple[str, Flow | None]] = set()
+        self._tried: list[tuple[str, Flow | None]] = []
         self._followed = 0
         # What the targets of 3xx take for as long as a phone of theirs has the call.
         self._places: dict[Call, ExitStack] = {}
@@ -314,7 +314,7 @@ class Fork:
 
     def _try(self, target: Target) -> Call | None:
         """Send one INVITE; the attempt, if it is under way."""
-        self._tried.add(_key(target))
+        self._tried.append(_key(target))
         try:
             attempt = _place(self._caller, target, self)
         except Rejected as refused:
@@ -349,7 +349,7 @@ def _key(target: Target) -> tuple[str, Flow | None]:
 
 async def ring(caller: Call, fork: Fork, timeout: float) -> Call:
     """Ring all targets of a fork until one answers. Raises: Rejected, NoAnswer, Redirected, HungUp, Cancelled."""
-    timer = caller.switch.loop.call_later(timeout, fork.expire)
+    timer = caller.switch.alarms.call_later(timeout, fork.expire)
     waiter = caller.new_waiter()
     try:
         fork.start(waiter)

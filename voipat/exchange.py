@@ -89,18 +89,14 @@ class Exchange:
         self.invites: Final[dict[TransactionId, Cancellable]] = {}
         self._on_request = on_request
         self._recorder = recorder
-        self._driver: Driver | None = None
+        # The driver that sends for us; there is none before the start of the App.
+        self.driver: Driver
         # Whose affair proxied requests are; set by the App that has a proxy.
         self.on_relayed: Callable[[RelayReceived | RelayEnded | RelayedInDialog], None] | None = None
 
     def attach(self, driver: Driver) -> None:
-        """The driver that sends for us."""
-        self._driver = driver
-
-    @property
-    def driver(self) -> Driver:
-        assert self._driver is not None, "an exchange works between the start and the end of its App"
-        return self._driver
+        """Send by this driver."""
+        self.driver = driver
 
     def now(self) -> float:
         return self.driver.now()

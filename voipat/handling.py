@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from voipat import reasons
 from voipat.errors import CallOutcome, Rejected
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from voipat.exchange import Exchange
     from voipat.reasons import Reason
     from voipat.switch import Handler
+
+T = TypeVar("T")
 
 logger: Final = logging.getLogger("voipat")
 
@@ -54,9 +56,9 @@ class Handling:
     def begin(self, call: Call, handler: Handler | None) -> None:
         """Let a handler have a call; without one it is refused."""
         self.calls[call.id] = call
-        self.spawn(self._serve(call, handler))
+        call.task = self.spawn(self.run(call, handler))
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Work that is part of a call."""
         self.idle.clear()
         return self._group.create_task(coroutine)
@@ -64,10 +66,6 @@ class Handling:
     def spawn_beside(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Work that a drain does not wait for."""
         return self._group.create_task(coroutine)
-
-    async def _serve(self, call: Call, handler: Handler | None) -> None:
-        call.task = asyncio.current_task()
-        await self.run(call, handler)
 
     async def run(self, call: Call, handler: Handler | None) -> CallOutcome | None:
         """The boundary of one call: whatever its handler does ends here; a call that is another's by now stays up."""

@@ -83,7 +83,8 @@ def _on_early_end(call: Call, leg: OutboundLeg, dialog: DialogId | None) -> None
     """199: one of the phones that a proxy rings has refused (RFC 6228); whom it still rings is heard again."""
     if dialog is None:
         return
-    leg.early.discard(dialog)
+    if dialog in leg.early:
+        leg.early.remove(dialog)
     before = leg.answers.ended(dialog)
     if before and leg.authority.always and _read_answer(call, before) is None and call.fork is not None:
         call.fork.progressed(call, 183, has_media=True)

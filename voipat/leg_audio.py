@@ -21,6 +21,8 @@ FRAME_RATES: Final = (8000, 16000, 48000)
 COMFORT_NOISE: Final = RtpFormat(13, "CN", 8000)
 
 _DYNAMIC: Final = range(96, 128)
+# Format lists whose combination is remembered: phones of a model write the same ones in every call.
+_REMEMBERED: Final = 256
 _PREFERRED: Final = {"opus": 111, "telephone-event/8000": 101, "telephone-event/48000": 110}
 
 
@@ -93,6 +95,11 @@ def with_own(formats: Sequence[RtpFormat], own: Sequence[RtpFormat]) -> tuple[Rt
     What the other side takes of the first is relayed; of the others, transcoded. Nothing is added when we could not
     decode any of the first.
     """
+    return _with_own(tuple(formats), tuple(own))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _with_own(formats: tuple[RtpFormat, ...], own: tuple[RtpFormat, ...]) -> tuple[RtpFormat, ...]:
     if not any((codec := codec_of(each)) is not None and codec.is_available for each in formats):
         return tuple(formats)
     kept, used = list(formats), {each.payload_type for each in formats}
@@ -109,6 +116,11 @@ def with_own(formats: Sequence[RtpFormat], own: Sequence[RtpFormat]) -> tuple[Rt
 
 def with_events(formats: Sequence[RtpFormat], own: Sequence[RtpFormat]) -> tuple[RtpFormat, ...]:
     """The formats of one side and, where it has no telephone-events, ours: its keys are pressed anew for it."""
+    return _with_events(tuple(formats), tuple(own))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _with_events(formats: tuple[RtpFormat, ...], own: tuple[RtpFormat, ...]) -> tuple[RtpFormat, ...]:
     if any(each.name.lower() == "telephone-event" for each in formats):
         return tuple(formats)
     used = {each.payload_type for each in formats}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from media import PortStats
+from sipcore.offer_answer import FormatPair
 from voipat.events import MediaFigures
 
 if TYPE_CHECKING:
@@ -34,12 +36,17 @@ def media_figures(stats: PortStats, codec: str | None, *, crypto: str | None, be
 
 def payload_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
     """Payload type that we receive from `source` → the one that `target`'s peer wants."""
-    found: dict[int, int] = {}
-    for pair in source.passed_pairs():
-        match = next((other for other in target.pairs() if other.send.matches(pair.receive)), None)
+    return dict(_payload_map(source.passed_pairs(), target.pairs))
+
+
+@lru_cache(maxsize=256)  # phones of a model write the same formats in every call
+def _payload_map(source: tuple[FormatPair, ...], target: tuple[FormatPair, ...]) -> tuple[tuple[int, int], ...]:
+    found = []
+    for pair in source:
+        match = next((other for other in target if other.send.matches(pair.receive)), None)
         if match is not None:
-            found[pair.receive.payload_type] = match.send.payload_type
-    return found
+            found.append((pair.receive.payload_type, match.send.payload_type))
+    return tuple(found)
 
 
 def event_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
@@ -51,7 +58,7 @@ def event_map(source: MediaLeg, target: MediaLeg) -> dict[int, int]:
 
 def shares_codec(source: MediaLeg, payload_map: Mapping[int, int]) -> bool:
     """Whether what `source` sends first of all is passed on as it is."""
-    pairs = source.pairs()
+    pairs = source.pairs
     return bool(pairs) and pairs[0].receive.payload_type in payload_map
 
 
@@ -64,7 +71,7 @@ class Translation(NamedTuple):
 
 def translation(source: MediaLeg, target: MediaLeg) -> Translation | None:
     """Between the two laws of G.711, octet by octet in the relay."""
-    mine, theirs = source.pairs(), target.pairs()
+    mine, theirs = source.pairs, target.pairs
     if not mine or not theirs or {source.codec, target.codec} != {"PCMU", "PCMA"}:
         return None
     number = mine[0].receive.payload_type

@@ -60,6 +60,8 @@ class InboundLeg:
     def accept(self, user: DialogUser, body: bytes, session: tuple[tuple[str, str], ...] = ()) -> None:
         """200 with our description, without one when all is agreed on by then."""
         self.is_final = True
+        # A call may be up for hours, and hardly anybody asks for its INVITE again.
+        self.request.let_go()
         exchange = self._exchange
         exchange.dialogs[self.dialog] = user
         described = (SDP,) if body else ()
@@ -110,7 +112,7 @@ class OutboundLeg:
         self.call_id = ""
         self.dialog: DialogId | None = None
         # Those that provisional responses made, for who picks the call up (RFC 3891).
-        self.early: set[DialogId] = set()
+        self.early: list[DialogId] = []
         self.answers: Final = EarlyAnswers()
         self.authority = EarlyAuthority()
         self._transaction: TransactionId | None = None
@@ -165,7 +167,7 @@ class OutboundLeg:
     def open_early(self, user: DialogUser, dialog: DialogId) -> None:
         """A provisional response made this dialog; `user` hears of requests within it until the answer."""
         if dialog not in self.early:
-            self.early.add(dialog)
+            self.early.append(dialog)
             self._exchange.dialogs[dialog] = user
 
     def confirm(self, user: DialogUser, dialog: DialogId) -> None:

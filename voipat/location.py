@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sipcore.flow import Address, Flow
@@ -35,11 +35,12 @@ class Binding:
     instance: str = ""
     reg_id: str = ""
     path: tuple[str, ...] = ()
+    # Tells it from the AOR's others: the instance and its flow's number, otherwise the contact.
+    key: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """Tells it from the AOR's others: the instance and its flow's number, otherwise the contact."""
-        return f"{self.instance};{self.reg_id}" if self.instance else self.contact
+    def __post_init__(self) -> None:
+        key = f"{self.instance};{self.reg_id}" if self.instance else self.contact
+        object.__setattr__(self, "key", key)
 
     @property
     def received(self) -> str:

@@ -79,6 +79,9 @@ class MediaLeg:
         # Told why there is no secure media: the call cannot go on.
         self.on_insecure: Callable[[str], None] | None = None
         self.negotiated: NegotiatedAudio | None = None
+        # Of what was negotiated: the formats, the telephone-event last, and the name of the codec in use.
+        self.pairs: tuple[FormatPair, ...] = ()
+        self.codec: str | None = None
         # What we want by ourselves: sendonly while we hold the peer.
         self.own_direction = Direction.SENDRECV
         self.audio: Final = LegAudio(plane.engine, port, comfort_noise=COMFORT_NOISE in self.codecs.own)
@@ -225,12 +228,7 @@ class MediaLeg:
     @property
     def formats(self) -> tuple[RtpFormat, ...]:
         """What the peer takes, under its numbers, the codec in use first."""
-        return tuple(pair.send for pair in self.pairs())
-
-    @property
-    def codec(self) -> str | None:
-        """The codec in use, by name."""
-        return None if self.negotiated is None else self.negotiated.formats[0].send.name
+        return tuple([pair.send for pair in self.pairs])
 
     @property
     def expects_media(self) -> bool:
@@ -452,16 +450,9 @@ class MediaLeg:
         wanted = direction.limited_to(self.own_direction)
         return LocalMedia(self._address, self.port.rtp_port, tuple(formats), wanted, security=self._security)
 
-    def pairs(self) -> tuple[FormatPair, ...]:
-        """What was negotiated, the telephone-event last."""
-        found = self.negotiated
-        if found is None:
-            return ()
-        return found.formats if found.telephone_event is None else (*found.formats, found.telephone_event)
-
     def passed_pairs(self) -> tuple[FormatPair, ...]:
         """What goes through a bridge as it comes."""
-        return self.negotiated.formats if self.keeps_keys and self.negotiated is not None else self.pairs()
+        return self.negotiated.formats if self.keeps_keys and self.negotiated is not None else self.pairs
 
     def _apply(self, negotiated: NegotiatedAudio, *, anew: bool = False) -> None:
         if not self._is_open:
@@ -473,13 +464,15 @@ class MediaLeg:
             # A refresh: the stream goes on as it is (RFC 4028 §7.4).
             return
         digits = negotiated.telephone_event
+        self.pairs = negotiated.formats if digits is None else (*negotiated.formats, digits)
+        self.codec = negotiated.formats[0].send.name
         # RFC 3264 §8.4: c=0.0.0.0 is hold in the manner of RFC 2543, and no place to send to.
         is_nowhere = negotiated.remote.host in UNSPECIFIED
         self._engine.set_remote(
             self.port,
             None if is_nowhere else negotiated.remote,
             remote_rtcp=None if is_nowhere else negotiated.remote_rtcp,
-            payload_types=[pair.receive.payload_type for pair in self.pairs()],
+            payload_types=[pair.receive.payload_type for pair in self.pairs],
             telephone_event=None if digits is None else digits.receive.payload_type,
             event_rate=None if digits is None else digits.receive.clock_rate,
             clock_rate=negotiated.formats[0].receive.clock_rate,

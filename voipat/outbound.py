@@ -17,7 +17,7 @@ from voipat.reasons import Reason
 
 def has_option(request: Request, option: str) -> bool:
     """Whether the client supports this extension (RFC 3261 §20.37)."""
-    return any(value.strip().lower() == option for value in request.headers.get_all("Supported"))
+    return request.headers.has_element("Supported", option)
 
 
 def outbound_of(request: Request) -> tuple[bool, Reason | None]:

@@ -57,7 +57,8 @@ def name_of(uri: Uri) -> str:
 
 def user_of(uri: Uri) -> str:
     """The user part, unescaped; the host of a URI without one."""
-    return name_of(uri) or uri.host
+    user = uri.user
+    return user if user and "%" not in user else name_of(uri) or uri.host
 
 
 def address_of(target: str | Uri, domain: str) -> Uri:

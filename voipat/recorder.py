@@ -240,7 +240,7 @@ class Recorder:
         start = data.find(_CALL_ID) + len(_CALL_ID)
         # Not found, it is a piece of the first line, which is nobody's Call-ID.
         trace = self._by_call_id.get(data[start : data.find(b"\r", start)])
-        if trace is None:
+        if trace is None and (start < len(_CALL_ID) or data[start] <= 32 or data.startswith(b"INVITE ")):
             trace = self._missed(start, data, flow, now)
         self._last = trace
         if trace is None or trace.is_muted:
@@ -263,8 +263,14 @@ class Recorder:
     def note(self, leg: str, text: str, *values: object) -> None:
         """A decision about the call with this leg: `text` with places for `values`, as %-formatting has them."""
         trace = self._by_leg.get(leg)
-        if trace is not None:
-            self._decide(trace, (text, values))
+        if trace is None or trace.is_muted:
+            return
+        entries = trace._entries
+        entries += (self._now(), None, None, (text, values))
+        trace.size += ENTRY_COST
+        self._size += ENTRY_COST
+        if trace.size > self._max_bytes or len(entries) > self._max_places:
+            self._shorten(trace)
 
     def on_event(self, event: events.Event) -> None:
         """Name the traces, join the legs, and see when a call has ended."""

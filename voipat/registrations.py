@@ -86,7 +86,13 @@ class Registrations:
 
     def is_registered(self, user: Uri, tenant: str | None, host: str) -> bool:
         """Whether a user of a tenant has a phone at this host."""
-        return any(each.flow.remote.host == host for each in self.lookup(tenant or "", user_of(user)))
+        registrar = self.registrar
+        if registrar is None or tenant is None:
+            return False
+        for each in registrar.lookup(tenant, user_of(user)):  # noqa: SIM110  # nearly always one
+            if each.flow.remote.host == host:
+                return True
+        return False
 
     def is_reachable(self, binding: Binding) -> bool | None:
         """Whether the phone answers; None when nobody asks it."""

@@ -4,7 +4,7 @@ the end. Each leg of a bridge has its own, so that a refresh concerns one side o
 
 from __future__ import annotations
 
-import asyncio
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from sipcore.errors import LocalProtocolError, NegotiationError, ParseError
@@ -24,6 +24,7 @@ from sipcore.session_timer import (
     session_expires,
 )
 from voipat import reasons
+from voipat.alarms import Alarm
 from voipat.auth_gate import ALLOW
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ def glare_pause(call: Call) -> float:
 class SessionRefresh:
     """The timer of one leg. It does nothing before the leg is answered."""
 
+    __slots__ = (
+        *("_alarm", "_end_at", "_raised", "_refresh_at", "_user", "policy", "takes_from_change", "takes_update"),
+        "terms",
+    )
+
     def __init__(self, call: Call, policy: SessionPolicy) -> None:
         # Let go of at the end, so that an ended call is in no cycle.
         self._user: Call | None = call
@@ -56,8 +62,8 @@ class SessionRefresh:
         # What the peer takes, as its last message said: UPDATE, and another From in our requests.
         self.takes_update = False
         self.takes_from_change = False
-        self._timers: list[asyncio.TimerHandle] = []
-        self._end_at = 0.0
+        self._alarm: Alarm | None = None
+        self._refresh_at = self._end_at = inf
 
     # What goes into messages
 
@@ -100,9 +106,9 @@ class SessionRefresh:
         self._user = None
 
     def _stop(self) -> None:
-        timers, self._timers = self._timers, []
-        for timer in timers:
-            timer.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     # Time
 
@@ -123,21 +129,35 @@ class SessionRefresh:
     def _arm(self, terms: SessionTerms | None) -> None:
         if self._user is None:
             return
-        self._stop()
         self.terms = terms
         if terms is None:
+            self._stop()
             return
-        loop = self._call.switch.loop
-        self._end_at = loop.time() + terms.end_after
-        self._timers.append(loop.call_later(terms.end_after, self._expire))
-        if terms.we_refresh:
-            self._timers.append(loop.call_later(terms.refresh_after, self._refresh))
+        now = self._user.switch.loop.time()
+        self._end_at = now + terms.end_after
+        self._refresh_at = now + terms.refresh_after if terms.we_refresh else inf
+        self._wait()
+
+    def _wait(self) -> None:
+        """For the refresh or the end, whichever is next."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._call.switch.alarms.call_at(min(self._refresh_at, self._end_at), self._due)
+
+    def _due(self) -> None:
+        if self._refresh_at >= self._end_at:
+            self._expire()
+            return
+        self._refresh_at = inf
+        self._wait()
+        self._refresh()
 
     def _expire(self) -> None:
         self._call.end("server", reasons.SESSION_EXPIRED)
 
     def _again(self, seconds: float) -> None:
-        self._timers.append(self._call.switch.loop.call_later(seconds, self._refresh))
+        self._refresh_at = self._call.switch.loop.time() + seconds
+        self._wait()
 
     def _refresh(self) -> None:
         call = self._call

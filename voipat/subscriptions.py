@@ -78,8 +78,9 @@ class Notifier:
 
     def changed(self, resource: Resource) -> None:
         """Tell everybody who watches the resource."""
-        if self.table is not None:
-            self.table.changed(self, resource)
+        table = self.table
+        if table is not None and (self.unsolicited or (self.package, resource) in table.watched):
+            table.changed(self, resource)
 
 
 Key = tuple[Identity, str, str, Resource]
@@ -97,7 +98,7 @@ class Subscriptions:
         self._lookup = lookup
         self._notifiers: dict[str, Notifier] = {}
         self._by_key: dict[Key, Subscription] = {}
-        self._by_resource: dict[tuple[str, Resource], set[Subscription]] = {}
+        self.watched: dict[tuple[str, Resource], set[Subscription]] = {}
         self._by_watcher: Counter[Identity] = Counter()
         self._queue: deque[Watch] = deque()
         self._tokens = float(NOTIFY_BURST)
@@ -180,7 +181,7 @@ class Subscriptions:
             return reasons.UNACCEPTABLE_STATE
         if len(self._by_key) >= MAX_SUBSCRIPTIONS:
             return reasons.TOO_MANY_SUBSCRIPTIONS
-        of_resource = len(self._by_resource.get((notifier.package, resource), ()))
+        of_resource = len(self.watched.get((notifier.package, resource), ()))
         if self._by_watcher[identity] >= MAX_OF_WATCHER or of_resource >= MAX_OF_RESOURCE:
             return reasons.TOO_MANY_SUBSCRIPTIONS
         return None
@@ -194,7 +195,7 @@ class Subscriptions:
         assert event.dialog is not None and self._loop is not None, "looked at before"
         subscription = Subscription(self, key, notifier, event.dialog, field, self._loop)
         self._by_key[key] = subscription
-        self._by_resource.setdefault((notifier.package, key[3]), set()).add(subscription)
+        self.watched.setdefault((notifier.package, key[3]), set()).add(subscription)
         self._by_watcher[key[0]] += 1
         self.exchange.dialogs[event.dialog] = subscription
         self.exchange.respond(event.transaction, 200, (("Expires", str(expires)),))
@@ -206,10 +207,10 @@ class Subscriptions:
         self.exchange.dialogs.pop(subscription.watch.dialog, None)
         if self._by_key.get(key) is subscription:
             del self._by_key[key]
-        watching = self._by_resource.get((key[2], key[3]), set())
+        watching = self.watched.get((key[2], key[3]), set())
         watching.discard(subscription)
         if not watching:
-            self._by_resource.pop((key[2], key[3]), None)
+            self.watched.pop((key[2], key[3]), None)
         self._by_watcher[key[0]] -= 1
         if self._by_watcher[key[0]] <= 0:
             del self._by_watcher[key[0]]
@@ -225,7 +226,7 @@ class Subscriptions:
         """Tell the watchers of a resource; nothing before the start and after the end."""
         if self._exchange is None:
             return
-        for subscription in tuple(self._by_resource.get((notifier.package, resource), ())):
+        for subscription in tuple(self.watched.get((notifier.package, resource), ())):
             subscription.watch.changed()
         if notifier.unsolicited:
             self._owe(notifier, resource)
@@ -251,7 +252,7 @@ class Subscriptions:
                     self._tell(notifier, resource, state, binding)
 
     def _tell(self, notifier: Notifier, resource: Resource, state: Document | bytes, binding: Binding) -> None:
-        watchers = self._by_resource.get((notifier.package, resource), ())
+        watchers = self.watched.get((notifier.package, resource), ())
         if any(each.key[1] == binding.contact for each in watchers):
             return
         target = target_of(binding)

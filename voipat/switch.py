@@ -12,6 +12,7 @@ from sipcore.entropy import Entropy
 from sipcore.flow import Flow
 from sipcore.session_timer import SessionPolicy
 from sipcore.uri import Uri
+from voipat.alarms import Alarms
 from voipat.events import Event
 from voipat.exchange import Exchange
 from voipat.location import Binding
@@ -66,6 +67,10 @@ class Switch:
     rooms: dict[tuple[str, str], Room] = field(default_factory=dict)  # by tenant and name
     counters: Counter[str] = field(default_factory=Counter)
     session: SessionPolicy = field(default_factory=SessionPolicy)
+    alarms: Alarms = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alarms = Alarms(self.loop)
 
     def join(self, joined: str, linked_id: str) -> None:
         """Two calls became one (transfer, pickup, park): every leg of the call `joined` is one of the other now."""

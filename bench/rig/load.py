@@ -101,10 +101,12 @@ def drive(
     timed: bool = False,
     port: int = 0,
     extra: Sequence[str] = (),
+    host: str = "127.0.0.1",
 ) -> Load:
     """`count` units at `rate` a second whatever becomes of them; `settle` waits until the server is at rest again.
 
-    `timed` reads the set-up times of calls, at the price of a line of log for each message. `port`: the generator's.
+    `timed` reads the set-up times of calls, at the price of a line of log for each message. They come from `host`, and
+    from its `port` where one is named.
     """
     address = target.address or f"127.0.0.1:{answering_port}"
     port, before, server_drops = port or free_port(), target.cpu_seconds(), target.kernel_drops()
@@ -122,6 +124,7 @@ def drive(
             hold_ms=hold_ms,
             limit=20_000,
             extra=["-buff_size", "4194304", *log_times, *extra],
+            host=host,
         )
     pids = [load.process.pid] + ([answering.process.pid] if answering else [])
     watch = usage.Watch(pids, [port] + ([answering_port] if answering else []))
@@ -199,6 +202,7 @@ def calls(
     scenario: str = "call",
     number: str = "",
     port: int = 0,
+    host: str = "127.0.0.1",
 ) -> Load:
     """Digest INVITE, 180, 200, ACK, BYE to one phone; without a server straight to it and without digest.
 
@@ -217,4 +221,5 @@ def calls(
         settle=settle,
         timed=True,
         port=port,
+        host=host,
     )

@@ -65,6 +65,16 @@ def waited_seconds(pid: int) -> float:
     return waited / 1e9
 
 
+def core_busy_seconds(core: int, stat: Path = Path("/proc/stat")) -> float:
+    """How long this core was at work so far, for whomever, the hypervisor's other guests included."""
+    for line in stat.read_text().splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, *interrupts = (int(field) for field in fields[:8])
+            return (user + nice + system + sum(interrupts)) / TICK
+    raise AssertionError(f"no core {core} in {stat}")
+
+
 def pss_kb(pid: int) -> int:
     """Resident memory of the tree, shared pages counted once."""
     total = 0

@@ -162,6 +162,21 @@ cdef class Headers:
         out.end = trim_space(out.p, out.start, out.end)
         return owner
 
+    cdef void let_go(self):
+        """Of the text of lines that are in the source, and of room that was not used."""
+        cdef Py_ssize_t i
+        cdef Line* fitting
+        for i in range(self._count):
+            if self._lines[i].start >= 0:
+                Py_XDECREF(self._lines[i].name)
+                Py_XDECREF(self._lines[i].text)
+                self._lines[i].name = self._lines[i].text = NULL
+        if 0 < self._count < self._capacity:
+            fitting = <Line*>PyMem_Realloc(self._lines, self._count * sizeof(Line))
+            if fitting != NULL:
+                self._lines = fitting
+                self._capacity = self._count
+
     cdef Py_ssize_t find_line(self, Py_ssize_t i, int index, str lowered) except -2:
         """The next line of this name from `i` on; -1 when there is none."""
         while i < self._count:
@@ -249,6 +264,28 @@ cdef class Headers:
                     values.append(text_of(at.p, start, stop))
             i = self.find_line(i + 1, index, None)
         return values
+
+    def has_element(self, str name not None, str element not None):
+        """Whether one of `get_all` is this element, in whatever case."""
+        cdef int index = index_of(name)
+        cdef Py_ssize_t i, start, stop
+        cdef Span at, wanted
+        element = element.lower()
+        if index == UNKNOWN or not IS_LIST[index]:
+            return element in [value.lower() for value in self.lines(name)]
+        asked = pin(element, &wanted)
+        i = self.find_line(0, index, None)
+        while i >= 0:
+            owner = self.span_of(&self._lines[i], &at)
+            while at.start < at.end:
+                stop = element_end(at.p, at.start, at.end)
+                start = skip_space(at.p, at.start, stop)
+                at.start = stop + 1
+                stop = trim_space(at.p, start, stop)
+                if stop > start and same_lower(at.p, start, stop, <const char*>wanted.p, wanted.end):
+                    return True
+            i = self.find_line(i + 1, index, None)
+        return False
 
     def add(self, str name not None, str value not None):
         """A new line after the others. Raises LocalProtocolError for text that would not stay on its line."""

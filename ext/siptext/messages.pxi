@@ -167,6 +167,11 @@ cdef class Message:
             return None
         return self.headers.value_of(&self.headers._lines[i]).partition(";")[0].strip().lower()
 
+    def let_go(self):
+        """Keep the bytes only: what was parsed of them, a few kB, is parsed again when somebody asks for it."""
+        self._fields = None
+        self.headers.let_go()
+
     cdef str start_line(self):
         raise TypeError("a message is a Request or a Response")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from pbx.decisions import Decision, ToExtension, ToMailbox
 from pbx.flows.visit import Visit
 from pbx.moved import moved_to
@@ -51,13 +49,13 @@ def _elsewhere(visit: Visit, extension: ExtensionConfig, moved: Redirected) -> D
 
 async def _ring(visit: Visit, extension: ExtensionConfig) -> None:
     call = visit.call
-    with ExitStack() as place:
-        place.enter_context(visit.desk.admission.callee(call.tenant, extension))
+    with visit.desk.admission.callee(call.tenant, extension):
         b_leg: Call = await call.dial(extension.number, timeout=extension.ring_s)
-        if b_leg.own_number != extension.number:
-            # Another one has the call: who picked it up has a place, who was reached by a 3xx has taken one.
-            place.close()
-            place.enter_context(b_leg.take_place())
+        if b_leg.own_number == extension.number:
+            await call.bridge(b_leg)
+            return
+    # Another one has the call: who picked it up has a place, who was reached by a 3xx has taken one.
+    with b_leg.take_place():
         await call.bridge(b_leg)
 
 

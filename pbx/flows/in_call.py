@@ -47,9 +47,10 @@ def _give_music(desk: Desk, directory: Directory, bridge: Bridge) -> None:
 
 
 def _music_of(desk: Desk, directory: Directory, domain: str) -> Music | None:
-    if not directory.serves(domain):
+    tenant = directory.maybe_tenant(domain)
+    if tenant is None:
         return None
-    settings = directory.tenant(domain).plan.settings
+    settings = tenant.plan.settings
     return None if not settings.music else desk.musics.of(desk.prompts.find(settings.music, settings.language))
 
 

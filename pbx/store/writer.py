@@ -76,7 +76,9 @@ class Writer:
         self._database = database
         self._max_pending = max_pending
         self._alarm = alarm
-        self._changed = threading.Condition(threading.Lock())
+        # Put by itself too: entering the condition is Python, entering the lock is not.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._pending: Pending = {}
         self._jobs: deque[Callable[[], None]] = deque()
         self._count = 0
@@ -93,7 +95,7 @@ class Writer:
 
     def put(self, table: str, key: Key, row: Row | RowMaker | None) -> bool:
         """Write `row` under `key` (None removes it); False when the table's queue is full, which is counted."""
-        with self._changed:
+        with self._lock:
             rows = self._pending.get(table)
             if rows is None:
                 rows = self._pending[table] = {}

@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Final, Protocol, runtime_checkable
 
 from sipcore.errors import SipError
@@ -65,6 +66,8 @@ class SansIoEndpoint(Protocol):
     def resolved(self, query: int, answers: Sequence[Address | Target], now: float) -> list[Output]: ...
     def handle_timeout(self, now: float) -> list[Output]: ...
     def next_timeout(self) -> float | None: ...
+    @property
+    def soonest_timeout(self) -> float: ...
     def respond(self, transaction: TransactionId, status: int, now: float) -> list[Output]: ...
 
 
@@ -94,10 +97,13 @@ class Driver:
         self._resolve = resolve
         self._transports: dict[tuple[str, Address], Transport] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._armed_at = 0.0
+        # When the timer fires; infinity without one.
+        self._armed_at = inf
         # How many `execute` are under way, one within the other: a listener's answer is executed at once.
         self._depth = 0
         self.loop: Final = loop
+        # Monotonic seconds, as every verb of the endpoint wants them.
+        self.now: Final = loop.time
         self.counters: Final[Counter[str]] = Counter()
         self.observer: Observer | None = None
         # Whether a message is dropped unread: neither the endpoint nor the observer is told of it.
@@ -106,10 +112,6 @@ class Driver:
     @property
     def transports(self) -> tuple[Transport, ...]:
         return tuple(self._transports.values())
-
-    def now(self) -> float:
-        """Monotonic seconds, as every verb of the endpoint wants them."""
-        return self.loop.time()
 
     def add_transport(self, transport: Transport) -> None:
         """Send through this transport what has its name and local address."""
@@ -179,7 +181,8 @@ class Driver:
                     self._tell(output)
         finally:
             self._depth -= 1
-        if not self._depth:
+        # Nearly always the timer is early enough, and looking for the next deadline is not.
+        if not self._depth and self._endpoint.soonest_timeout < self._armed_at:
             self._rearm()
 
     async def close(self) -> None:
@@ -189,7 +192,7 @@ class Driver:
         self._transports.clear()
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._armed_at = None, inf
 
     def _transmit(self, output: Transmit) -> None:
         flow = output.flow
@@ -236,11 +239,9 @@ class Driver:
         A timer that fires too early costs one call; cancelling and making one per message costs more than that.
         """
         deadline = self._endpoint.next_timeout()
-        if deadline is None:
+        if deadline is None or self._armed_at <= deadline:
             return
         if self._timer is not None:
-            if self._armed_at <= deadline:
-                return
             self._timer.cancel()
         self._arm(deadline)
 
@@ -249,9 +250,9 @@ class Driver:
         self._timer = self.loop.call_at(deadline, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
         # uvloop rounds to milliseconds and may fire half of one early: the deadline counts as reached.
         now = max(self.loop.time(), self._armed_at)
+        self._timer, self._armed_at = None, inf
         deadline = self._endpoint.next_timeout()
         if deadline is None or deadline > now:
             self._rearm()

@@ -175,3 +175,11 @@ def test_each_change_counts_a_version() -> None:
         change()
         assert headers.version not in seen
         seen.add(headers.version)
+
+
+def test_an_element_of_a_list_is_found_in_whatever_case_and_place() -> None:
+    headers = Headers([("Supported", "timer, 100rel"), ("k", " GRUU ,,"), ("X-List", "One"), ("Subject", "a, b")])
+    found = [name for name in ("TIMER", "100rel", "gruu", "one", "100re", "") if headers.has_element("Supported", name)]
+    assert found == ["TIMER", "100rel", "gruu"]
+    assert headers.has_element("X-List", "one") and not headers.has_element("Subject", "b")
+    assert not headers.has_element("Require", "timer")

@@ -283,3 +283,14 @@ def test_a_tag_without_a_value_is_not_joined_by_another() -> None:
         request.response_bytes(480, "x", "t1", (), b""),
     ):
         assert parse_message(written).headers.get("To") == "Bob <sip:bob@biloxi.com>;tag;x=1"
+
+
+def test_what_was_parsed_is_let_go_of_and_read_again() -> None:
+    request = invite()
+    request.headers.add("X-Ours", "1")
+    before = (request.via, request.to, request.contacts, request.headers.items(), request.to_bytes())
+    request.let_go()
+    assert request.via is not before[0]
+    assert (request.via, request.to, request.contacts, request.headers.items(), request.to_bytes()) == before
+    request.headers.add("X-Later", "2")
+    assert request.headers.items()[-2:] == [("X-Ours", "1"), ("X-Later", "2")]

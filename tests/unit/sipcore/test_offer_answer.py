@@ -26,7 +26,7 @@ PCMU = RtpFormat(0, "PCMU", 8000)
 PCMA = RtpFormat(8, "PCMA", 8000)
 G722 = RtpFormat(9, "G722", 8000)
 EVENT = RtpFormat(101, "telephone-event", 8000, 1, "0-16")
-OURS = LocalMedia("203.0.113.5", 20000, (PCMA, PCMU, replace(EVENT, payload_type=96, fmtp="0-15")))
+OURS = LocalMedia("203.0.113.5", 20000, (PCMA, PCMU, EVENT._replace(payload_type=96, fmtp="0-15")))
 
 
 def sdp(*lines: str, host: str = "192.0.2.1") -> SessionDescription:
@@ -57,7 +57,7 @@ def test_the_answer_keeps_the_offers_order_and_numbers() -> None:
         remote=Address("192.0.2.1", 40000),
         remote_rtcp=Address("192.0.2.1", 40001),
         formats=(FormatPair(PCMU, PCMU), FormatPair(PCMA, PCMA)),
-        telephone_event=FormatPair(EVENT, replace(EVENT, fmtp="0-15")),
+        telephone_event=FormatPair(EVENT, EVENT._replace(fmtp="0-15")),
         direction=Direction.SENDRECV,
         held=False,
         ptime=20,
@@ -65,7 +65,7 @@ def test_the_answer_keeps_the_offers_order_and_numbers() -> None:
 
 
 def test_each_side_sends_with_the_others_number() -> None:
-    offered = replace(OURS, formats=(RtpFormat(97, "opus", 48000, 2), replace(EVENT, payload_type=96)))
+    offered = replace(OURS, formats=(RtpFormat(97, "opus", 48000, 2), EVENT._replace(payload_type=96)))
     theirs = sdp("m=audio 4000 RTP/AVP 111 100", "a=rtpmap:111 OPUS/48000/2", "a=rtpmap:100 telephone-event/8000")
     negotiated = read_answer(offered, theirs)
     assert [(pair.send.payload_type, pair.receive.payload_type) for pair in negotiated.formats] == [(111, 97)]

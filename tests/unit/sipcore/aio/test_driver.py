@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -90,6 +91,10 @@ class Script:
 
     def next_timeout(self) -> float | None:
         return self.deadline
+
+    @property
+    def soonest_timeout(self) -> float:
+        return inf if self.deadline is None else self.deadline
 
 
 class Wire:

@@ -66,6 +66,10 @@ class Playback:
     def next_timeout(self) -> float | None:
         return None
 
+    @property
+    def soonest_timeout(self) -> float:
+        return float("inf")
+
 
 def run(loop: Loop, scenario: Callable[[], Awaitable[None]]) -> None:
     async def limited() -> None:
