@@ -2,7 +2,8 @@
 
 The whole daemon runs (store, CDRs, recorder, guard), but datagrams are handed over in memory, so that two states of
 the code can be compared in turns on a noisy machine (take the fastest round); `--profile` prints where the time goes.
-The real figures are those of `bench.signalling`.
+`--count` says how many functions a unit calls, and `--hold` what a call that is up takes: both are the same on a busy
+machine. The real figures are those of `bench.signalling`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import hashlib
 import pstats
 import re
 import signal
+import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from types import CodeType, FrameType
+from typing import Any, Final
 
 import uvloop
 
@@ -27,6 +31,7 @@ from bench.rig.extensions import CALLEE, many_extensions, users
 from bench.rig.processes import free_port
 from pbx import config
 from pbx.daemon import Daemon
+from pbx.limits import resident_kb
 from pbx.logs import LogSession
 from sipcore.flow import Address, Flow
 
@@ -58,7 +63,7 @@ class Phones:
     """A caller and a callee at the daemon's transport; `busy` is the thread's time inside the daemon."""
 
     def __init__(self, daemon: Daemon, port: int) -> None:
-        self._driver = daemon._app.driver
+        self._driver = daemon._parts.app.driver
         self.local = Address("127.0.0.1", port)
         self.caller = Flow("UDP", self.local, Address("127.0.0.1", 7001))
         self.callee = Flow("UDP", self.local, Address("127.0.0.1", 7002))
@@ -112,6 +117,13 @@ class Phones:
         await self.next(b"SIP/2.0 200", flow)
 
     async def call(self, user: str) -> None:
+        target, to = await self.hold(user)
+        self.give(self.head("BYE", target, user, to, 3, ""), self.caller)
+        bye = await self.next(b"BYE", self.callee)
+        self.answer(bye, "200 OK", b"")
+
+    async def hold(self, user: str) -> tuple[str, str]:
+        """A call that is up: the target and the To of what follows."""
         self.number += 1
         uri, to = f"sip:{CALLEE}@office.test", f"<sip:{CALLEE}@office.test>"
         contact = f"Contact: <sip:{user}@127.0.0.1:7001;transport=UDP>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS\r\n"
@@ -130,9 +142,7 @@ class Phones:
         target = found[1].decode()
         self.give(self.head("ACK", target, user, tagged(answered), 2, ""), self.caller)
         await self.next(b"ACK", self.callee)
-        self.give(self.head("BYE", target, user, tagged(answered), 3, ""), self.caller)
-        bye = await self.next(b"BYE", self.callee)
-        self.answer(bye, "200 OK", b"")
+        return target, tagged(answered)
 
     def answer(self, request: bytes, status: str, body: bytes) -> None:
         to = tagged(request)
@@ -164,10 +174,64 @@ async def paced(unit: Callable[[str], Awaitable[None]], names: list[str], count:
             await asyncio.sleep(0.001)  # others of the process, as they would get between two datagrams
 
 
+class Calls:
+    """How often each function is called. What is written to the log hangs on the machine's speed and is left out."""
+
+    _ELSEWHERE: Final = ("/bench/", "/re/", "/logging/", "/pbx/logs.py", "/pbx/output.py")
+
+    def __init__(self) -> None:
+        self.python: Counter[CodeType] = Counter()
+        self.native = 0
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            self.python[frame.f_code] += 1
+        elif event == "c_call":
+            self.native += 1
+
+    def print(self, name: str, count: int, lines: int) -> None:
+        found = {code: n for code, n in self.python.items() if not any(x in code.co_filename for x in self._ELSEWHERE)}
+        print(
+            f"{name}: {sum(found.values()) / count:.0f} calls of Python, {self.native / count:.0f} native", flush=True
+        )
+        for code, n in sorted(found.items(), key=lambda each: -each[1])[:lines]:
+            print(f"{n / count:8.1f} {code.co_qualname} {code.co_filename}:{code.co_firstlineno}")
+
+
+async def count_calls(phones: Phones, names: list[str], options: argparse.Namespace) -> None:
+    async def register(user: str) -> None:
+        await phones.register(user, phones.caller)
+
+    for name, unit in (("REGISTER", register), ("call", phones.call)):
+        await paced(unit, names, 100, options.rate)
+        calls = Calls()
+        sys.setprofile(calls)
+        await paced(unit, names, 200, options.rate)
+        sys.setprofile(None)
+        calls.print(name, 200, options.lines)
+
+
+async def weigh_calls(phones: Phones, names: list[str], count: int) -> None:
+    async def hold(user: str) -> None:
+        await phones.hold(user)
+
+    await paced(phones.call, names, 20, 0)
+    await paced(hold, names, 20, 0)
+    before = resident_kb()
+    await paced(hold, names, count, 100)
+    print(f"a call that is up: {(resident_kb() - before) / count:.1f} kB, {count} of them", flush=True)
+
+
 async def measure(daemon: Daemon, port: int, options: argparse.Namespace) -> None:
     phones = Phones(daemon, port)
     await phones.register(CALLEE, phones.callee)
     names = users(200)
+    if options.count:
+        await count_calls(phones, names, options)
+        return
+    if options.hold:
+        await weigh_calls(phones, names, options.hold)
+        return
 
     async def register(user: str) -> None:
         await phones.register(user, phones.caller)
@@ -200,6 +264,8 @@ async def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--lines", type=int, default=60)
+    parser.add_argument("--count", action="store_true")
+    parser.add_argument("--hold", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="voipat-bench-") as directory:
         port = free_port()
