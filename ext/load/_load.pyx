@@ -292,15 +292,19 @@ cdef class Choir:
     def __dealloc__(self):
         free(self.choir.streams)
 
-    def add(self, object sock, Audio audio not None, *, uint8_t payload_type, uint32_t ssrc, size_t seal=0, size_t open=0,
-            object owned=None):
-        """A stream on a socket that is bound and connected; `seal` and `open` are sessions of libsrtp that `owned` owns."""
+    def add(self, object sock, Audio audio not None, *, uint8_t payload_type, uint32_t ssrc, uint16_t sequence=0,
+            uint32_t timestamp=0, size_t seal=0, size_t open=0, object owned=None):
+        """A stream on a socket that is bound and connected; `seal` and `open` are sessions of libsrtp that `owned` owns.
+
+        `sequence` and `timestamp` are those of its first packet: a call that was silent for a while goes on.
+        """
         cdef ld_stream *stream
         if self.choir.count == self.room or ((seal or open) and self.choir.protect is NULL):
             raise ValueError("no room for a stream, or no libsrtp")
         stream = &self.choir.streams[self.choir.count]
         stream.fd, stream.payload_type, stream.audio, stream.ssrc = sock.fileno(), payload_type, &audio.audio, ssrc
         stream.seal, stream.open = <void *>seal, <void *>open
+        stream.sequence, stream.timestamp = sequence, timestamp
         self.choir.count += 1
         self.owned.append((sock, audio, owned))
 
@@ -317,6 +321,14 @@ cdef class Choir:
     def stop(self, int step):
         """1: nothing more is sent; 2: nothing more is received."""
         self.choir.stopping = step
+
+    def positions(self):
+        """Of each stream, in the order in which they were added: (sequence, timestamp) of its next packet."""
+        cdef uint32_t index
+        return [
+            (self.choir.streams[index].sequence, self.choir.streams[index].timestamp)
+            for index in range(self.choir.count)
+        ]
 
     def counts(self):
         """So far; may be asked while it runs."""

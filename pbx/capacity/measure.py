@@ -48,8 +48,8 @@ REGISTER_RATE: Final = 400.0
 MIXED_CALLS, MIXED_REGISTRATIONS = 0.15, 0.05  # of a core, in the check
 TRIES: Final = 5
 SHED_S: Final = 1.0  # what was refused is asked again after so long
-# Parts of the rate at which calls alone would fill the core, by what one costs when it is idle.
-RAMP: Final = (0.15, 0.35, 0.55, 0.75, 0.95)
+# Parts of the rate at which calls alone would fill the core, by what one costs when it is idle; it costs less later.
+RAMP: Final = (0.2, 0.5, 0.9, 1.4, 2.0)
 BUSY: Final = 0.85
 PASSIVE: Final = (RELAY, SRTP, OPUS, G722)
 TOGETHER: Final = "all kinds"
@@ -86,14 +86,14 @@ class Measurement:
         """`users`: how many phones register, of those that the rig knows."""
         self._rig, self._generator, self._users = rig, rig.generator, users
         self.rounds = next(rounds for least, rounds in ROUNDS if seconds >= least)
-        overhead, steps = 28 + 10 * self.rounds, 12 + 16 * self.rounds
+        overhead, steps = 36 + 10 * self.rounds, 12 + 16 * self.rounds
         self._step_s = max((seconds - overhead) / steps, LEAST_STEP_S)
         self._progress = progress
         self._quiet = Usage()  # a second of the daemon with nothing to do
         self._up: dict[str, Held] = {}
-        self._silent: dict[str, Usage] = {}  # a second of one call whose phones send nothing
+        self._calm = Usage()  # a second with calls up whose phones send nothing
+        self._held: dict[str, int] = {}  # calls of each kind, when all are up
         self._kept_alive = 0.0  # share of a core, for all the phones
-        self._recorded = (0, 0.0)  # octets of recordings, and when
         self.samples: dict[str, list[Sample]] = defaultdict(list)
         self.media: dict[str, list[MediaCounts]] = defaultdict(list)
         self.points: list[Point] = []
@@ -109,8 +109,7 @@ class Measurement:
         for _ in range(self.rounds):
             self.signalling()
         self.hold()
-        for _ in range(self.rounds):
-            self.with_media()
+        self.with_media()
         self.mixed(costs())
         self.end()
 
@@ -166,29 +165,38 @@ class Measurement:
         return self._generator.start(Plan("call", rate, count, users=(0, self._users), targets=(CALLEE,)))
 
     def hold(self) -> None:
-        """Calls that stay up until the end: what one takes of memory, and what it costs when its phones are silent."""
+        """Calls that are passed on, up until the end: what one takes of memory, what all take when they are silent."""
         before = self._rig.resident_kb()
         for kind in PASSIVE:
             if kind in self.kinds:
                 self._hold(kind)
-                self._silent[kind.name] = Usage()  # nothing is to be done for it
         self.call_kb = max(self._rig.resident_kb() - before, 0) / sum(held.calls for held in self._up.values())
-        quiet = self._rest(self._step_s)
-        self._recorded = self._rig.recordings_octets(), time.monotonic()
-        for kind in ACTIVE:
-            self._hold(kind)
-            held = self._rest(self._step_s)
-            self._silent[kind.name] = _per_call(held - quiet, self._up[kind.name].calls)
-            quiet = held
+        self._calm = self._rest(2 * self._step_s)
 
     def with_media(self) -> None:
-        """One round: each kind of call with its media, while all others are silent."""
-        quiet = self._rest(self._step_s)
-        for kind in self.kinds:
-            self._progress(kind.title)
-            self._sing(kind.name, [kind], quiet)
-        self._progress("all kinds at once")
-        self._sing(TOGETHER, self.kinds, quiet)
+        """Each kind of call with its media, then all at once. Who makes media without its phones is up only then."""
+        for _ in range(self.rounds):
+            for kind in PASSIVE:
+                if kind in self.kinds:
+                    self._sing(kind.name, [kind])
+        for kind in ACTIVE:
+            octets, begun = self._rig.recordings_octets(), time.monotonic()
+            self._hold(kind)
+            for _ in range(self.rounds):
+                self._sing(kind.name, [kind])
+            if kind is RECORD:
+                grown, elapsed = self._rig.recordings_octets() - octets, time.monotonic() - begun
+                self.recording_octets_s = grown / elapsed / self._up[kind.name].calls
+            self._let_go(kind)
+        self.hold_all()
+        for _ in range(self.rounds):
+            self._sing(TOGETHER, self.kinds)
+
+    def hold_all(self) -> None:
+        """The other kinds too."""
+        for kind in ACTIVE:
+            self._hold(kind)
+        self._held = {name: held.calls for name, held in self._up.items()}
 
     def mixed(self, costs: Costs) -> None:
         """Everything at once, against what the costs foretell of it; again when the generator was the limit."""
@@ -230,16 +238,16 @@ class Measurement:
 
     def end(self) -> None:
         """Hangs up."""
-        octets, begun = self._recorded
-        grown, elapsed = self._rig.recordings_octets() - octets, time.monotonic() - begun
-        self.recording_octets_s = grown / elapsed / self._up[RECORD.name].calls
         self._progress("calls are ended")
-        for held in self._up.values():
-            for plan in held.plans:
-                self._generator.hang_up(plan, rate=self._setup_rate)
-        for held in self._up.values():
-            for plan in held.plans:
-                self._generator.wait(plan, timeout=held.calls / self._setup_rate + 12)
+        for kind in self.kinds:
+            if kind.name in self._up:
+                self._let_go(kind)
+
+    def _let_go(self, kind: MediaKind) -> None:
+        held = self._up.pop(kind.name)
+        for plan in held.plans:
+            self._generator.hang_up(plan, rate=self._setup_rate)
+            self._generator.wait(plan, timeout=held.calls / self._setup_rate + 12)
 
     def median(self, name: str) -> float:
         """CPU of a unit. Raises: RigError."""
@@ -263,8 +271,9 @@ class Measurement:
             **{kind.name: kind.title for kind in MEDIA_KINDS},
         }
         cold, cold_media = self.cold, self.cold_media
+        media = {kind.name for kind in MEDIA_KINDS}
         return {
-            name: _cost(title, self.samples[name], cold if name in SIGNALLING else cold_media, self._silent.get(name))
+            name: _cost(title, self.samples[name], cold if name in SIGNALLING else cold_media, per_second=name in media)
             for name, title in titles.items()
             if self.samples.get(name)
         }
@@ -283,7 +292,7 @@ class Measurement:
         alone = [
             (
                 statistics.median(sample.load for sample in self.samples[kind.name]),
-                self._up[kind.name].calls * self.median(kind.name),
+                self._held[kind.name] * self.median(kind.name),
             )
             for kind in self.kinds
             if self.samples[kind.name]
@@ -418,8 +427,9 @@ class Measurement:
                 parts.append(Part(profile=kind.answered, codec=profile.codec, srtp=profile.srtp, stamped=kind.stamped))
         return parts
 
-    def _sing(self, name: str, kinds: Sequence[MediaKind], quiet: Usage) -> None:
-        """A sample of these kinds; of one kind it is of one call and second, of several of all calls."""
+    def _sing(self, name: str, kinds: Sequence[MediaKind]) -> None:
+        """A sample of these kinds: of one kind it is of one call and second, of several of all calls."""
+        self._progress(kinds[0].title if len(kinds) == 1 else "all kinds at once")
         self._generator.sing(self._parts(kinds))
         time.sleep(SETTLE_S)
         mark, begun, before = self._generator.mark(), time.monotonic(), self._rig.usage()
@@ -430,7 +440,7 @@ class Measurement:
         if proof.faults():
             return
         calls = self._up[name].calls if name != TOGETHER else 1
-        sample = _sample(spent, quiet, elapsed, calls * elapsed, elapsed, proof)
+        sample = _sample(spent, self._calm, elapsed, calls * elapsed, elapsed, proof)
         if name != TOGETHER:
             self.media[name].append(counted)
         self.samples[name].append(sample)
@@ -447,31 +457,22 @@ def _sample(spent: Usage, quiet: Usage, elapsed: float, units: float, seconds: f
     return Sample(stages, min(spent.total / seconds, 1.0), proof, spent.waited / elapsed)
 
 
-def _per_call(spent: Usage, calls: int) -> Usage:
-    parts = (spent.signalling, spent.media, spent.disk)
-    return Usage(*(max(part, 0) / calls for part in parts))
-
-
 def _told(counts: Counts) -> str:
     found = [f"{count} × {status}" for status, count in sorted(counts.statuses.items())]
     return ", ".join([*found, f"{counts.timed_out} without an answer"])
 
 
-def _cost(title: str, samples: list[Sample], cold: float, silent: Usage | None) -> Cost:
-    """As it is on a core that is half busy, whatever it was when it was measured: so that runs can be compared.
-
-    `silent`: what a second of the call costs when its phones send nothing; with it or without, None is no media.
-    """
+def _cost(title: str, samples: list[Sample], cold: float, *, per_second: bool) -> Cost:
+    """As it is on a core that is half busy, whatever it was when it was measured: so that runs can be compared."""
     warm = [warmth(cold, sample.load) for sample in samples]
-    added = silent or Usage()
 
     def middle(stage: str) -> float:
         found = (getattr(sample.stages, stage) / own for sample, own in zip(samples, warm, strict=True))
-        return float(statistics.median(found)) + float(getattr(added, stage))
+        return float(statistics.median(found))
 
     stages = {stage: middle(stage) for stage in STAGES}
-    runs = tuple(sample.cost / own + added.total for sample, own in zip(samples, warm, strict=True))
-    return Cost(title, sum(stages.values()), runs, stages, per_second=silent is not None)
+    runs = tuple(sample.cost / own for sample, own in zip(samples, warm, strict=True))
+    return Cost(title, sum(stages.values()), runs, stages, per_second=per_second)
 
 
 def _quality_of(name: str) -> Callable[[MediaCounts], Quality]:

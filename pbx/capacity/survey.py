@@ -59,6 +59,7 @@ def check(
             measurement.prepare()
             measurement.first_calls()
             measurement.hold()
+            measurement.hold_all()
             measurement.mixed(costs)
             measurement.end()
         except (RigError, GeneratorError) as error:

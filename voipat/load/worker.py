@@ -15,7 +15,9 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pylibsrtp import Session
@@ -60,6 +62,7 @@ class Worker:
             self._agent.set_profile(number, said, profile.rings)
         self._accounts: dict[tuple[object, ...], tuple[int, int]] = {}
         self._singing: Singing | None = None
+        self._lines: dict[int, Line] = {}
 
     def run_until(self, has_command: Callable[[float], bool]) -> None:
         """Sends and answers until there is a command."""
@@ -183,7 +186,7 @@ class Worker:
                 self._agent.media(part.plan) if part.plan is not None else self._agent.answered_media(part.profile or 0)
             )
         ]
-        self._singing = Singing(self._fleet.host, media)
+        self._singing = Singing(self._fleet.host, media, self._lines)
         return len(media)
 
     def _hush(self) -> Any:
@@ -194,27 +197,56 @@ class Worker:
         return singing.end()
 
 
-class Singing:
-    """RTP of these calls, in two threads, until `end`."""
+@dataclass(slots=True)
+class Line:
+    """The stream of one of our ports: it goes on where it was when its call is sent from again (RFC 3550 §5.1).
 
-    def __init__(self, host: str, media: list[tuple[Part, tuple[int, str, int, int, str]]]) -> None:
+    A sequence that began anew would be a replay to SRTP, and late to a jitter buffer.
+    """
+
+    key: str
+    srtp: tuple[Session, Session] | None
+    sequence: int = 0
+    timestamp: int = 0
+    stopped: float = 0.0
+
+    def resume(self, step: int, now: float) -> None:
+        """The timestamp ran on meanwhile."""
+        silent = round((now - self.stopped) * 50) if self.stopped else 0
+        self.timestamp = (self.timestamp + silent * step) & 0xFFFFFFFF
+
+
+class Singing:
+    """RTP of these calls, in two threads, until `end`; `lines` has what was sent from their ports before."""
+
+    def __init__(
+        self, host: str, media: list[tuple[Part, tuple[int, str, int, int, str]]], lines: dict[int, Line]
+    ) -> None:
         needs_srtp = any(part.srtp for part, _ in media)
         self._choir = _load.Choir(len(media), library_functions()[:2] if needs_srtp else (0, 0))
         self._sockets: list[socket.socket] = []
+        self._lines: list[Line] = []
         audio: dict[tuple[str, bool], _load.Audio] = {}
-        for number, (part, (local, remote_host, remote, payload_type, key)) in enumerate(media):
+        for part, (local, remote_host, remote, payload_type, key) in media:
             key_of = (part.codec, part.stamped)
             if key_of not in audio:
                 audio[key_of] = _load.Audio(payloads(part.codec), step=CODECS[part.codec][2], stamped=part.stamped)
             made = self._open(host, local, (remote_host, remote))
             self._open(host, local + 1, (remote_host, remote + 1))  # RTCP comes, and is not read
-            srtp = _sessions(key) if part.srtp else None
+            line = lines.get(local)
+            if line is None or line.key != key:
+                line = lines[local] = Line(key, _sessions(key) if part.srtp else None)
+            line.resume(CODECS[part.codec][2], time.monotonic())
+            self._lines.append(line)
+            srtp = line.srtp
             addresses = (0, 0) if srtp is None else (session_address(srtp[0]), session_address(srtp[1]))
             self._choir.add(
                 made,
                 audio[key_of],
                 payload_type=payload_type,
-                ssrc=0x10000000 + number,
+                ssrc=0x10000000 + local,
+                sequence=line.sequence,
+                timestamp=line.timestamp,
                 seal=addresses[0],
                 open=addresses[1],
                 owned=srtp,
@@ -236,6 +268,8 @@ class Singing:
         for thread in self._threads:
             thread.join()
         counted = self._choir.counts()
+        for line, (sequence, timestamp) in zip(self._lines, self._choir.positions(), strict=True):
+            line.sequence, line.timestamp, line.stopped = sequence, timestamp, time.monotonic()
         for made in self._sockets:
             made.close()
         return counted

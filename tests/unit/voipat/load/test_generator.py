@@ -61,14 +61,15 @@ def test_media_arrives_with_its_stamps(pair: Pair, profile: int) -> None:
     srtp = profile == SEALED
     plan = calls.start(Plan("call", rate=200, count=6, hold=None, targets=(f"p{profile}",), media=True, srtp=srtp))
     assert calls.wait(plan, timeout=30, held=True).up == 6
-    assert calls.sing([Part(plan=plan, stamped=True, srtp=srtp)]) == 6
-    assert answers.sing([Part(profile=profile, stamped=True, srtp=srtp)]) == 6
-    time.sleep(0.4)
-    sent, heard = calls.hush(), answers.hush()
-    assert sent.sent > 60
-    assert heard.stamped > 30
-    assert (heard.unopened, heard.silent) == (0, 0)
-    assert heard.delay.count == heard.stamped
+    for _ in range(2):  # what goes on after a pause is no replay
+        assert answers.sing([Part(profile=profile, stamped=True, srtp=srtp)]) == 6
+        assert calls.sing([Part(plan=plan, stamped=True, srtp=srtp)]) == 6
+        time.sleep(0.4)
+        sent, heard = calls.hush(), answers.hush()
+        assert sent.sent > 60
+        assert heard.stamped > 30
+        assert (heard.unopened, heard.silent) == (0, 0)
+        assert heard.delay.count == heard.stamped
     calls.hang_up(plan, rate=500)
     assert calls.wait(plan, timeout=30).ok == 6
 

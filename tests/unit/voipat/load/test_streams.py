@@ -1,4 +1,4 @@
-"""The load over TCP and TLS, against the daemon: digest registrations, calls that come on the callee's own connection."""
+"""The load over TCP and TLS, against the daemon: digest registrations, calls on the callee's own connection."""
 
 from __future__ import annotations
 
