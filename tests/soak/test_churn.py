@@ -21,10 +21,13 @@ from tests.interop.test_sipp import call_rows, register
 
 HOLD_MS: Final = 1500
 ROUND_S: Final = 300.0
-# Of calls at 100 a second some meet a moment in which the machine does something else, and are shed.
-LEAST_ANSWERED: Final = 0.99
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="sipp plays files from raw sockets, which only root may open")
+
+
+def spared(calls: int) -> int:
+    """How many may meet a moment in which the machine does something else, and be shed or have no media."""
+    return max(2, calls // 100)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Churn:
         finally:
             for process in (*callers, *refused):
                 process.close()
-        assert answered >= LEAST_ANSWERED * wanted, f"{wanted - answered} of {wanted} calls failed"
+        assert wanted - answered <= spared(wanted), f"{wanted - answered} of {wanted} calls failed"
         return answered
 
     def close(self) -> None:
@@ -147,7 +150,8 @@ def check_media(server: Server) -> None:
     relayed = [row for row in rows if row["callee"] == "1002"]
     assert any(row["a_leg"] and row["a_leg"]["crypto"] for row in relayed)
     heard = [row for row in relayed if all(row[leg] and row[leg]["packets"] for leg in ("a_leg", "b_leg"))]
-    assert len(heard) >= LEAST_ANSWERED * len(relayed), f"{len(relayed) - len(heard)} of {len(relayed)} without media"
+    unheard = len(relayed) - len(heard)
+    assert unheard <= spared(len(relayed)), f"{unheard} of {len(relayed)} without media"
 
 
 @pytest.fixture
