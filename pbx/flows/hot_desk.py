@@ -23,6 +23,8 @@ async def log_in(visit: Visit, target: ToDeskLogin) -> None:
             break
         # Whoever is no extension, or has no PIN, is asked for one as everybody: nobody learns who is.
         given = await call.ask(call.prompts.say(["enter-pin"]), digits=_LONGEST_PIN)
+        if not given:
+            continue  # nobody pressed anything: no try that could lock somebody out
         was_right = desks.log_in(call.tenant, phone, person, given)
         visit.note_audit(person, "desk-logged-in", phone, allowed=was_right)
         if was_right:

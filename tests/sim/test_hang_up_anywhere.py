@@ -47,6 +47,7 @@ CAUSES = {
     "engine fails": {"VP-2005", "VP-2006", "VP-4001"},
 }
 REFUSALS = {
+    "log in at a desk": "VP-3312",
     "forward to nobody": "VP-3002",
     "menu to a group": "VP-3308",
     "ring group": "VP-3308",
