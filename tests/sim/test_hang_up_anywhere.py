@@ -62,6 +62,8 @@ FAILS_FOR_S = 1.0
 # Long enough for every flow to reach its conversation.
 TALK_S = 7.0
 MOST_MOMENTS = 24
+SESSION_S = 1800.0
+UNHEARD = ("conference", "conference with a PIN", "page")
 
 
 @contextmanager
@@ -105,6 +107,13 @@ def leave(call: PhoneCall) -> None:
         call.hang_up() if call.was_answered else call.give_up()
 
 
+def run_out(office: PlanOffice) -> None:
+    """Where nobody has to speak, in a conference or a page, who has vanished is missed when the session expires."""
+    begun = office.world.now
+    while office.board.admission.calls and office.world.now < begun + SESSION_S:
+        office.world.run(until=office.world.now + 100.0)
+
+
 def break_engine(office: PlanOffice) -> None:
     """For a while it takes no commands."""
 
@@ -139,7 +148,9 @@ def ending(how: str, office: PlanOffice, call: PhoneCall, callees: list[Phone]) 
 @pytest.mark.parametrize("how", ENDS)
 @pytest.mark.parametrize("name", FLOWS)
 def test_nothing_is_left_and_each_leg_ends_once(seed: int, name: str, how: str) -> None:
-    for moment in moments(seed, name):
+    # Half an hour each, of music: a few of them do.
+    every = 8 if how == "caller vanishes" and name in UNHEARD else 1
+    for moment in moments(seed, name)[::every]:
         with office_of(seed) as (office, callees):
             call = dialled(office, name)
             office.world.at(office.world.now + moment, ending(how, office, call, callees))
@@ -147,6 +158,7 @@ def test_nothing_is_left_and_each_leg_ends_once(seed: int, name: str, how: str) 
             if how != "caller vanishes":
                 leave(call)
             office.run()
+            run_out(office)
             started = Counter(event.id for event in office.told if isinstance(event, events.CallStarted))
             ended = Counter(event.id for event in office.told if isinstance(event, events.CallEnded))
             assert started == ended and set(ended.values()) == {1}, (moment, started, ended)
