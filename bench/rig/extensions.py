@@ -17,6 +17,7 @@ _TRUNK = f"""
 [[tenant.trunk]]
 name = "carrier"
 host = "{CARRIER}"
+addresses = ["{CARRIER}"]
 options_s = 0
 
 [[tenant.did]]
