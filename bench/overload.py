@@ -131,13 +131,15 @@ def measure(directory: Path, *, factors: Sequence[float] = (1, 2, 3), seconds: f
         try:
 
             def run(rate: float, length: float) -> tuple[load.Load, float, float, float]:
-                waited, busy = usage.waited_seconds(server.process.pid), usage.core_busy_seconds(core)
-                done = load.calls(
-                    directory, target, callee, rate=rate, count=int(rate * length), settle=lambda: _rest(server)
-                )
-                waited = usage.waited_seconds(server.process.pid) - waited
-                others = usage.core_busy_seconds(core) - busy - done.cpu_s
-                return done, length, waited, max(others, 0.0)
+                marks = [_mark(server, core)]
+
+                def settle() -> None:
+                    marks.append(_mark(server, core))
+                    _rest(server)
+
+                done = load.calls(directory, target, callee, rate=rate, count=int(rate * length), settle=settle)
+                (waited, others), (waited_after, others_after) = marks
+                return done, length, waited_after - waited, max(others_after - others, 0.0)
 
             sustained, sustainable = _learn(lambda rate: run(rate, LEARN_SECONDS)[0])
             runs = [Run(each, each * sustainable, *run(each * sustainable, seconds)) for each in factors[:-1]]
@@ -153,6 +155,11 @@ def measure(directory: Path, *, factors: Sequence[float] = (1, 2, 3), seconds: f
     return Result(
         sustained, runs, undisturbed, {name: count for name, count in stats.items() if name.startswith("app_overload")}
     )
+
+
+def _mark(server: Server, core: int) -> tuple[float, float]:
+    """How long the server's threads have waited so far, and how long others have had its core."""
+    return usage.waited_seconds(server.process.pid), usage.core_busy_seconds(core) - server.cpu_seconds()
 
 
 def _learn(run: Callable[[float], load.Load]) -> tuple[load.Load, float]:
