@@ -153,7 +153,7 @@ def test_a_prompt_is_encoded_once_for_each_codec_and_again_when_its_file_changes
     with pytest.raises(PromptMissingError):
         cache.load(items, "PCMU", 20.0)
     with pytest.raises(CodecMissingError):
-        cache.load([Tone(440)], "G729", 0.0)
+        cache.load([Tone(440)], "G723", 0.0)
 
 
 def test_a_wav_at_48_khz_is_as_long_as_it_was(tmp_path: Path) -> None:
