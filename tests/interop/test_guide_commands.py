@@ -18,7 +18,7 @@ from tests.interop.test_in_call import phones, talk
 GUIDES = REPOSITORY / "docs" / "guides"
 TESTS = REPOSITORY / "tests"
 ELSEWHERE = {
-    "capacity.md": "unit/pbx/capacity/test_reports.py",
+    "capacity.md": "unit/pbx/capacity/test_plan_reports.py",
     "cdrs.md": "interop/test_guides.py",
     "first-office.md": "interop/test_guides.py",
     "tls.md": "examples/test_tls_guide.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.rig.processes import wait_until
 from bench.rig.server import VOIPAT, Server
-from tests.interop.test_in_call import hears, phones
+from tests.interop.test_in_call import phones
 
 
 def test_two_phones_are_connected(tmp_path: Path, server: Server) -> None:
@@ -23,8 +23,8 @@ def test_two_phones_are_connected(tmp_path: Path, server: Server) -> None:
         three.command("accept")
         said, _ = asked.communicate(timeout=30)
         assert "1001 rings" in said and "1001 has answered and is led to 1003" in said and asked.returncode == 0
-        wait_until(lambda: hears(one, 1300.0), 20, "1001 hears 1003")
-        wait_until(lambda: hears(three, 700.0), 20, "1003 hears 1001")
+        wait_until(lambda: one.hears(1300.0), 20, "1001 hears 1003")
+        wait_until(lambda: three.hears(700.0), 20, "1003 hears 1001")
         (up,) = server.rows("calls")
         server.cli("hangup", up["id"])
         for each in (one, three):
