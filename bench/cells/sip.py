@@ -87,7 +87,7 @@ def sustained(contender: Contender, directory: Path, plan: Plan) -> Trial:
         callee.close()
     held = max((rate for rate, (done, added) in tried.items() if _holds((done, added))), default=0.0)
     done, added = first
-    beside = {"sustained rate/cps": held, "core at that rate/%": done.cpu_s / plan.seconds * 100}
+    beside = {"sustained rate/cps": held, "core at the rate asked for/%": done.cpu_s / plan.seconds * 100}
     return Trial(added, done.failed, _repeated(done), done.proof, beside)
 
 
