@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.rig import usage
+from bench.rig.counting import CountingChild
 from bench.rig.sound import speech
 
 NATIVE = Path(__file__).resolve().parents[1] / "native"
@@ -94,29 +95,8 @@ class Phones:
         return counted, proof
 
 
-class Sink:
-    """Listeners on every second port from one, on the generator's core: a context manager."""
+class Sink(CountingChild):
+    """Listeners on every second port from one; they count received, missing, largest_gap_ms, cpu_s, kernel_drops."""
 
     def __init__(self, listeners: int, ports_from: int) -> None:
-        with usage.pinned(usage.cores()[1]):
-            self._child = subprocess.Popen(
-                [str(build("sink")), str(listeners), str(ports_from)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-
-    def __enter__(self) -> Sink:
-        assert self._child.stdout is not None and self._child.stdout.readline() == "ready\n", "the listeners failed"
-        return self
-
-    def count(self) -> dict[str, Any]:
-        """received, missing, largest_gap_ms, cpu_s, kernel_drops: since the beginning."""
-        assert self._child.stdin is not None and self._child.stdout is not None
-        self._child.stdin.write("\n")
-        self._child.stdin.flush()
-        return dict(json.loads(self._child.stdout.readline()))
-
-    def __exit__(self, *exception: object) -> None:
-        self._child.kill()
-        self._child.communicate()
+        super().__init__([str(build("sink")), str(listeners), str(ports_from)], "the listeners failed")
