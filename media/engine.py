@@ -37,6 +37,7 @@ from media.opus import maybe_opus
 from media.plugins import PLUGINS, plugin_functions
 from media.port import Pair, Port, PortNumbers
 from media.recorder import BATCH_SECONDS, Channels, OnFinished, OpenFile, Recorder, Recording, make_tape
+from media.scheduling import Scheduling, put_first
 from media.securing import Securing
 from media.stats import AudioStats, IntakeStats, Lateness, PortStats, port_stats
 from media.tap import TAP_FRAMES, DropPolicy, Speaking, Tap, TapSide
@@ -82,8 +83,9 @@ class Engine:
         clock: ManualClock | None = None,
         media_timeout: float = 30.0,
         dscp: int = EXPEDITED_FORWARDING,
+        realtime: bool = True,
     ) -> None:
-        """`port_range` is inclusive; `media_timeout` 0 reports none.
+        """`port_range` is inclusive; `media_timeout` 0 reports none; `realtime`: the workers go first where they may.
 
         Raises: ValueError, OSError (no descriptors), MemoryError.
         """
@@ -94,6 +96,8 @@ class Engine:
         self._clock = clock
         self._dscp = dscp
         self._workers = workers
+        self._realtime = realtime
+        self._scheduling = Scheduling.NORMAL
         self._numbers: dict[str, PortNumbers] = {}
         self._ports: dict[int, Port] = {}
         self._leaving: dict[int, Port] = {}  # closed on the manual clock, their last packets not taken yet
@@ -121,9 +125,14 @@ class Engine:
         self.close()
 
     def _start_worker(self, index: int) -> threading.Thread:
-        thread = threading.Thread(target=self._core.run, args=(index,), name=f"voipat-media-{index}", daemon=True)
+        thread = threading.Thread(target=self._run_worker, args=(index,), name=f"voipat-media-{index}", daemon=True)
         thread.start()
         return thread
+
+    def _run_worker(self, index: int) -> None:
+        if self._realtime:
+            self._scheduling = put_first()
+        self._core.run(index)
 
     # Ports
 
@@ -528,6 +537,16 @@ class Engine:
     def lateness(self) -> Lateness:
         """How late the ticks of 20 ms came, since the start; two snapshots subtracted tell of the time between."""
         return Lateness(tuple(self._core.lateness()))
+
+    @property
+    def workers(self) -> int:
+        """How many threads carry media."""
+        return self._workers
+
+    @property
+    def scheduling(self) -> Scheduling:
+        """How the system lets those threads run."""
+        return self._scheduling
 
     @property
     def cpu_seconds(self) -> tuple[float, ...]:

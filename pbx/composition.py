@@ -86,7 +86,12 @@ class Parts:
         self.cdrs: Final = CdrWriter(store)
         self.recorder: Final = Recorder()
         self.engine: Final = stack.enter_context(
-            Engine(port_range=(server.media.low, server.media.high), media_timeout=server.media_timeout_s)
+            Engine(
+                workers=server.media_workers or max(1, len(os.sched_getaffinity(0)) - 1),
+                port_range=(server.media.low, server.media.high),
+                media_timeout=server.media_timeout_s,
+                realtime=server.media_realtime,
+            )
         )
         self.network: Final = ListeningNetwork(TcpLimits(connections=max(1, capacity.connections)), tls)
         self.guard: Final = _guard_of(server.guard)

@@ -135,6 +135,9 @@ class ServerConfig(MediaKeys):
     prompts: Path | None = None
     drain_s: float = 30.0
     media_timeout_s: float = 30.0
+    # Threads that carry media, 0: one for each core that this process may use, but for the one of signalling.
+    media_workers: int = 0
+    media_realtime: bool = True
     session_expires_s: int = 1800
     min_se_s: int = 90
     trace: bool = True
@@ -257,6 +260,8 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
         "listen",
         "media",
         "media_timeout_s",
+        "media_workers",
+        "media_realtime",
         "session_expires_s",
         "min_se_s",
         "advertised",
@@ -320,6 +325,8 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         prompts=Path(prompts) if (prompts := table.take("prompts", _directory, "")) else None,
         drain_s=table.take("drain_s", seconds(0, 86400), default.drain_s),
         media_timeout_s=table.take("media_timeout_s", seconds(0, 86400), default.media_timeout_s),
+        media_workers=table.take("media_workers", integer(0, 64), default.media_workers),
+        media_realtime=table.take("media_realtime", flag, default.media_realtime),
         session_expires_s=table.take("session_expires_s", _session_expires, default.session_expires_s),
         min_se_s=table.take("min_se_s", _min_se, default.min_se_s),
         trace=table.take("trace", flag, default.trace),

@@ -188,6 +188,8 @@ class Daemon(Answers):
             _say(f"listening on {transport.name.lower()} {transport.local}")
         capacity, server, tenants = self._parts.capacity, self._config.server, self._config.tenants
         _say(f"media on {server.media}, room for {capacity.calls} calls ({capacity.bound_by})")
+        engine = self._parts.engine
+        logger.info("media", extra={"workers": engine.workers, "priority": engine.scheduling.value})
         plans = (text for tenant in tenants for text in warnings_of(tenant))
         mail = mail_warnings(server.mail, tenants)
         for warning in (*self._parts.network.warnings(), *plans, *media_warnings(server, tenants), *mail):

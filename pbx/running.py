@@ -197,6 +197,8 @@ class Answers:
             "tcp_connections": self._parts.network.connections,
             "udp_kernel_drops": self._parts.network.drops,
             "engine_events_lost": self._parts.engine.events_lost,
+            "media_workers": self._parts.engine.workers,
+            "media_priority": self._parts.engine.scheduling.value,
             "engine_late_ticks": self._parts.engine.late_ticks,
             "engine_tick_p99_ms": watch.p99_ms if (watch := app.media_watch) is not None else 0.0,
             "engine_cpu_s": round(sum(self._parts.engine.cpu_seconds), 2),
