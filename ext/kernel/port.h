@@ -111,6 +111,7 @@ struct vp_port {
     bool echo, held, muted, rtcp_mux, connected, timed_out;
     bool speaking;     /* a prompt or digits: nothing is relayed to it meanwhile */
     bool producing;    /* in the worker's list of those that do something at each tick: speak, or have audio */
+    bool waits;        /* its sockets are read at the tick, not when something comes */
     uint8_t carries; /* vp_carries */
     uint8_t translated, translation; /* payload type whose octets are changed on the way, vp_translation */
     uint32_t place;    /* in the list */
@@ -205,6 +206,18 @@ static inline bool vp_port_accepts(const vp_port *port, uint8_t payload_type) {
 /* The peer has another codec, so that its packets are made here: the events of this port are not relayed into them. */
 static inline bool vp_port_is_transcoded(const vp_port *port) {
     return port->peer && port->peer->audio && port->peer->audio->encodes;
+}
+
+/* Nothing that comes to the port goes on at once: it may lie until the next tick, when its samples are wanted. */
+static inline bool vp_port_can_wait(const vp_port *port) {
+    if (port->carries || port->echo || port->srtp.state == VP_CRYPTO_AWAITED)
+        return false;
+    if (port->peer && !vp_port_is_transcoded(port))
+        return false;
+    for (int type = 0; type < 128; type++)
+        if (port->route[type] != VP_NO_ROUTE && type != port->telephone_event)
+            return false;
+    return true;
 }
 
 /* A digit that has ended is pressed anew for a transcoded peer, in its own clock and between its own packets. */

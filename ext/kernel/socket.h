@@ -3,9 +3,11 @@
 #define VP_SOCKET_H
 
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "address.h"
+#include "bytes.h"
 
 /* The caller owns the descriptor. `dscp` is 0..63. */
 static inline int vp_socket_open(const vp_address *local, int dscp) {
@@ -34,6 +36,29 @@ static inline int vp_socket_connect(int fd, const vp_address *remote) {
 static inline int vp_socket_disconnect(int fd) {
     struct sockaddr none = {.sa_family = AF_UNSPEC};
     return connect(fd, &none, sizeof none) < 0 ? -errno : 0;
+}
+
+/* From now on the kernel notes when each datagram came. */
+static inline void vp_socket_stamp(int fd) {
+    int one = 1;
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one);
+}
+
+/* One datagram, its true length as recvfrom tells it, and when it came by the wall clock: 0 where it has no stamp. */
+static inline ssize_t vp_socket_receive_stamped(int fd, uint8_t *packet, size_t size, vp_address *source, uint64_t *arrived) {
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct timespec))];
+    struct iovec part = {packet, size};
+    struct msghdr message = {.msg_name = source, .msg_namelen = sizeof *source, .msg_iov = &part, .msg_iovlen = 1,
+                             .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t received = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC);
+    *arrived = 0;
+    const struct cmsghdr *head = received < 0 ? NULL : CMSG_FIRSTHDR(&message);
+    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_TIMESTAMPNS) {
+        struct timespec time;
+        memcpy(&time, CMSG_DATA(head), sizeof time);
+        *arrived = (uint64_t)time.tv_sec * VP_SECOND + (uint64_t)time.tv_nsec;
+    }
+    return received;
 }
 
 /* `remote` NULL: the socket is connected. An ICMP error of an earlier packet must not cost this one: tried twice. */

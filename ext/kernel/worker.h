@@ -1,6 +1,8 @@
-/* A worker: one thread, one epoll set, the ports that it owns. Runs without Python.
+/* A worker: one thread, two epoll sets, the ports that it owns. Runs without Python.
  *
  *   face ── commands (ring, eventfd) ──▶ worker ── events (ring, engine's eventfd when armed) ──▶ face
+ *   sockets of ports that relay ─────────▶ each packet wakes it
+ *   sockets of ports that only listen ───▶ read at the tick: in a room of 50 a wake for each packet costs more than the rest
  *
  * The face opens sockets and gives them away with OPEN; the worker closes them at CLOSE, and then sets the port's phase
  * to free: before that neither the slot nor the numbers of its sockets are used again. On the manual clock there is no
@@ -29,6 +31,7 @@ enum {
     VP_FLIGHTS = 64, /* datagrams of DTLS that wait for Python, 96 kB a worker; a lost one is sent again by its peer */
     VP_BATCH = 128,
     VP_SWEEP_SHARDS = 8, /* a tick visits one port in eight: 160 ms for a round, which keeps the caches for the packets */
+    VP_DRAINED = 64, /* datagrams of a waiting socket that a tick reads: more than VP_RATE_LIMIT lets pass */
     VP_MAX_WORKERS = 64,
     VP_TICK_BUCKETS = 9, /* of vp_tick_late_us and above */
     VP_LINGER_MS = 2,
@@ -47,7 +50,8 @@ typedef struct {
     uint32_t producing_count;
     uint32_t index;
     uint32_t tick; /* ticks seen; on the manual clock the number of the last one */
-    int epoll_fd, command_fd, timer_fd; /* -1 on the manual clock */
+    int epoll_fd, command_fd, timer_fd; /* -1 on the manual clock, as the next */
+    int waiting_fd; /* the epoll set of ports that wait for the tick */
     int event_fd;                       /* the engine's */
     uint32_t *armed;                    /* the engine's: the consumer sleeps on event_fd */
     bool manual, stopping, ticking, waiting;
@@ -71,7 +75,7 @@ static inline int vp_worker_init(
     int event_fd, uint32_t *armed, uint32_t events
 ) {
     memset(worker, 0, sizeof *worker);
-    worker->epoll_fd = worker->command_fd = worker->timer_fd = -1;
+    worker->epoll_fd = worker->command_fd = worker->timer_fd = worker->waiting_fd = -1;
     worker->index = index;
     worker->ports = ports;
     worker->manual = manual;
@@ -89,11 +93,12 @@ static inline int vp_worker_init(
     if (manual)
         return 0;
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    worker->waiting_fd = epoll_create1(EPOLL_CLOEXEC);
     worker->command_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     worker->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     struct epoll_event commands = {.events = EPOLLIN, .data.u64 = VP_TAG_COMMANDS};
     struct epoll_event tick = {.events = EPOLLIN, .data.u64 = VP_TAG_TICK};
-    if (worker->epoll_fd < 0 || worker->command_fd < 0 || worker->timer_fd < 0
+    if (worker->epoll_fd < 0 || worker->waiting_fd < 0 || worker->command_fd < 0 || worker->timer_fd < 0
         || epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->command_fd, &commands)
         || epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->timer_fd, &tick))
         return -1;
@@ -102,11 +107,11 @@ static inline int vp_worker_init(
 
 static inline void vp_worker_free(vp_worker *worker) {
     VP_ASSERT(worker->owned_count == 0);
-    int fds[] = {worker->epoll_fd, worker->command_fd, worker->timer_fd};
-    for (int i = 0; i < 3; i++)
+    int fds[] = {worker->epoll_fd, worker->waiting_fd, worker->command_fd, worker->timer_fd};
+    for (int i = 0; i < 4; i++)
         if (fds[i] >= 0)
             close(fds[i]);
-    worker->epoll_fd = worker->command_fd = worker->timer_fd = -1;
+    worker->epoll_fd = worker->waiting_fd = worker->command_fd = worker->timer_fd = -1;
     vp_ring_free(&worker->commands);
     vp_ring_free(&worker->events);
     vp_ring_free(&worker->flights);
@@ -143,10 +148,31 @@ static inline void vp_worker_set_ticking(vp_worker *worker) {
 static inline void vp_worker_watch(vp_worker *worker, vp_port *port, int operation) {
     struct epoll_event rtp = {.events = EPOLLIN, .data.u64 = (uint64_t)port->slot << 1};
     struct epoll_event rtcp = {.events = EPOLLIN, .data.u64 = (uint64_t)port->slot << 1 | 1};
+    int set = port->waits ? worker->waiting_fd : worker->epoll_fd;
     if (worker->manual)
         return;
-    epoll_ctl(worker->epoll_fd, operation, port->rtp_fd, &rtp);
-    epoll_ctl(worker->epoll_fd, operation, port->rtcp_fd, &rtcp);
+    epoll_ctl(set, operation, port->rtp_fd, &rtp);
+    epoll_ctl(set, operation, port->rtcp_fd, &rtcp);
+}
+
+static inline void vp_worker_set_waits(vp_worker *worker, vp_port *port, bool waits) {
+    if (worker->manual || waits == port->waits)
+        return;
+    vp_worker_watch(worker, port, EPOLL_CTL_DEL);
+    port->waits = waits;
+    vp_worker_watch(worker, port, EPOLL_CTL_ADD);
+    if (waits) {
+        vp_socket_stamp(port->rtp_fd);
+        vp_socket_stamp(port->rtcp_fd);
+    }
+}
+
+/* After a command: what comes may have to go on at once now, to the port or from it. */
+static inline void vp_worker_hurry(vp_worker *worker, vp_port *port) {
+    vp_port *both[] = {port, port->peer};
+    for (int i = 0; i < 2; i++)
+        if (both[i] && both[i]->waits && !vp_port_can_wait(both[i]))
+            vp_worker_set_waits(worker, both[i], false);
 }
 
 static inline void vp_worker_list(vp_worker *worker, vp_port *port) {
@@ -182,6 +208,7 @@ static inline void vp_worker_disown(vp_worker *worker, vp_port *port) {
     worker->ports[last].position = port->position;
     vp_worker_unlist(worker, port);
     vp_worker_watch(worker, port, EPOLL_CTL_DEL);
+    port->waits = false;
     vp_worker_set_ticking(worker);
 }
 
@@ -266,6 +293,7 @@ static inline bool vp_worker_apply(vp_worker *worker, const vp_command *command)
     default:
         vp_port_apply(port, &worker->ports[command->other], command, &worker->context);
         vp_worker_list(worker, port);
+        vp_worker_hurry(worker, port);
         if (command->kind == VP_COMMAND_REMOTE || command->kind == VP_COMMAND_CRYPTO)
             vp_worker_reconnect(worker, port);
         return true;
@@ -313,6 +341,22 @@ static inline void vp_worker_carry(
         vp_worker_forward(port, out, packet, length);
 }
 
+static inline void vp_worker_take(
+    vp_worker *worker, vp_port *port, uint8_t *packet, size_t length, const vp_address *source, int rtcp
+) {
+    if (length > VP_MAX_PACKET) {
+        vp_count_drop(port, VP_DROP_NOT_RTP);
+    } else if (port->carries) {
+        vp_worker_carry(worker, port, packet, length, source, rtcp);
+    } else if (rtcp) {
+        vp_port_receive_rtcp(port, &worker->context, packet, length, source);
+    } else {
+        vp_port *out = vp_port_receive(port, &worker->context, packet, &length, source);
+        if (out)
+            vp_worker_forward(port, out, packet, length);
+    }
+}
+
 /* One datagram: epoll is level-triggered, and one packet per socket and wake is what calls give. */
 static inline void vp_worker_receive(vp_worker *worker, uint64_t tag) {
     uint8_t packet[VP_MAX_PACKET];
@@ -322,20 +366,8 @@ static inline void vp_worker_receive(vp_worker *worker, uint64_t tag) {
     int fd = tag & 1 ? port->rtcp_fd : port->rtp_fd;
     /* MSG_TRUNC gives the true length: a packet that does not fit is no RTP of ours. */
     ssize_t received = recvfrom(fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC, &source.any, &size);
-    if (received < 0)
-        return;
-    size_t length = (size_t)received;
-    if (length > VP_MAX_PACKET) {
-        vp_count_drop(port, VP_DROP_NOT_RTP);
-    } else if (port->carries) {
-        vp_worker_carry(worker, port, packet, length, &source, tag & 1);
-    } else if (tag & 1) {
-        vp_port_receive_rtcp(port, &worker->context, packet, length, &source);
-    } else {
-        vp_port *out = vp_port_receive(port, &worker->context, packet, &length, &source);
-        if (out)
-            vp_worker_forward(port, out, packet, length);
-    }
+    if (received >= 0)
+        vp_worker_take(worker, port, packet, (size_t)received, &source, tag & 1);
 }
 
 static inline void vp_worker_receive_all(vp_worker *worker, const struct epoll_event *ready, int count) {
@@ -344,10 +376,46 @@ static inline void vp_worker_receive_all(vp_worker *worker, const struct epoll_e
             vp_worker_receive(worker, ready[i].data.u64);
 }
 
+/* When a datagram that was stamped came, on the monotonic clock: no sooner than what the port knows of already, so that
+ * its times never run backwards, whatever happens to the wall clock. */
+static inline uint64_t vp_worker_arrival(const vp_worker *worker, const vp_port *port, uint64_t stamp, uint64_t now) {
+    uint64_t lain = stamp && stamp < worker->context.wallclock ? worker->context.wallclock - stamp : 0;
+    return now - port->silent_since > lain ? now - lain : port->silent_since;
+}
+
+static inline void vp_worker_receive_stamped(vp_worker *worker, uint64_t tag) {
+    uint8_t packet[VP_MAX_PACKET];
+    vp_address source;
+    uint64_t now = worker->context.now, stamp;
+    vp_port *port = &worker->ports[tag >> 1];
+    int fd = tag & 1 ? port->rtcp_fd : port->rtp_fd;
+    ssize_t received = vp_socket_receive_stamped(fd, packet, sizeof packet, &source, &stamp);
+    if (received < 0)
+        return;
+    worker->context.now = vp_worker_arrival(worker, port, stamp, now);
+    vp_worker_take(worker, port, packet, (size_t)received, &source, tag & 1);
+    worker->context.now = now;
+}
+
+/* What came since the last tick for ports that wait. A flood is left for the next one. */
+static inline void vp_worker_receive_waiting(vp_worker *worker) {
+    struct epoll_event ready[VP_BATCH];
+    uint64_t budget = (uint64_t)worker->owned_count * VP_DRAINED;
+    int count;
+    while (budget && (count = epoll_wait(worker->waiting_fd, ready, VP_BATCH, 0)) > 0) {
+        for (int i = 0; i < count; i++)
+            vp_worker_receive_stamped(worker, ready[i].data.u64);
+        budget -= (uint64_t)count < budget ? (uint64_t)count : budget;
+    }
+}
+
 static inline void vp_worker_sweep(vp_worker *worker, vp_port *port) {
     uint8_t packet[VP_RTCP_MAX];
     vp_address to;
     vp_port_sweep(port, &worker->context);
+    /* Not before something came: most ports are connected by then, and were moved in vain. */
+    if (port->stream.active && !port->waits)
+        vp_worker_set_waits(worker, port, vp_port_can_wait(port));
     vp_worker_connect(worker, port);
     vp_worker_send_rtcp(port, packet, vp_port_due_report(port, &worker->context, packet, &to), &to);
 }
@@ -417,6 +485,7 @@ static inline void vp_worker_tick(vp_worker *worker) {
     vp_worker_count_lateness(worker, expired);
     if (expired > 2)
         VP_ADD(worker->late_ticks, 1);
+    vp_worker_receive_waiting(worker);
     vp_worker_produce(worker, expired < UINT32_MAX ? (uint32_t)expired : UINT32_MAX);
     for (uint32_t i = worker->tick++ % VP_SWEEP_SHARDS; i < worker->owned_count; i += VP_SWEEP_SHARDS)
         vp_worker_sweep(worker, &worker->ports[worker->owned[i]]);

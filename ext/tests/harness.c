@@ -491,9 +491,12 @@ static int run_worker(int seconds) {
         attach(&workers[0], 0);
         give(&workers[1], (vp_command){.kind = VP_COMMAND_MOVE, .slot = 1, .other = 0});
         give(&workers[0], (vp_command){.kind = VP_COMMAND_ADOPT, .slot = 1});
-        relay(&workers[0], 0, 1);
-        relay(&workers[0], 1, 0);
+        uint32_t joined = draw() % 2 ? 0 : 12; /* until then its ports may wait for the tick */
         for (uint16_t i = 0; i < 20; i++) {
+            if (i == joined) {
+                relay(&workers[0], 0, 1);
+                relay(&workers[0], 1, 0);
+            }
             uint8_t packet[172] = {0x80, 0};
             vp_address to, source;
             vp_put16(packet + 2, i);
