@@ -7,9 +7,9 @@ places of a call are taken together or none: a call that the last limit refuses 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sipcore.values import value_object
 from voipat import Rejected, reasons
 from voipat.reasons import Reason
 
@@ -20,7 +20,7 @@ Key = tuple[str, ...]
 SERVER: Final[Key] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Limit:
     """So many calls at most under `key` (None: any number), else this refusal.
 

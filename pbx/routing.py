@@ -42,6 +42,7 @@ from pbx.objects.times import opening
 from pbx.prefixes import PrefixTable, spread
 from pbx.tenant_state import TenantState
 from pbx.tenants import ExtensionConfig, TenantConfig
+from sipcore.values import made_in_c
 from voipat import reasons
 
 # A call is forwarded so often at most.
@@ -51,6 +52,7 @@ NO_TABLE: Final = PrefixTable()
 _FOR_EXTENSIONS: Final = (ToFeature, ToPickup, ToIntercom, ToMonitor, ToVoicemail, ToDeskLogin, ToDeskLogout)
 
 
+@made_in_c
 @dataclass(slots=True)
 class _Routing:
     """One number on its way; `steps` grows as rules are tried."""

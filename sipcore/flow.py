@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import field
 from typing import NamedTuple
 
-from sipcore.values import value_object
+from sipcore.values import made_in_c, value_object
 
 
+@made_in_c
 class Address(NamedTuple):
     """An IP literal and a port; never a host name. IPv6 without brackets."""
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from sipcore.entropy import Entropy
 from sipcore.flow import Address
 from sipcore.routing import DEFAULT_PORT, DEFAULT_TLS_PORT, SECURE
+from sipcore.values import made_in_c
 
 # What one name may cost, whatever the zone says.
 MAX_TARGETS: Final = 16
@@ -43,6 +44,7 @@ class Srv(NamedTuple):
     target: str
 
 
+@made_in_c
 class Target(NamedTuple):
     """Where a request may go."""
 

@@ -21,12 +21,14 @@ from sipcore.message import Request
 from sipcore.routing import SECURE, host_port
 from sipcore.state import EndpointState
 from sipcore.uri import Uri
+from sipcore.values import made_in_c
 
 PARAMETER: Final = "vp"
 _DIGEST_OCTETS: Final = 9
 _NOT_NEEDED: Final = "-"
 
 
+@made_in_c
 class Routed(NamedTuple):
     """What our own entries of a route said: the flow to send on, if any; whether a strict router sent the request."""
 

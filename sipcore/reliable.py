@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sipcore.entropy import Entropy
 from sipcore.message import Message, Request, Response
 from sipcore.transaction import HeaderPairs, Transaction
+from sipcore.values import made_in_c
 
 if TYPE_CHECKING:
     from sipcore.dialog import Dialog
@@ -27,6 +28,7 @@ _RACK = re.compile(r"([0-9]{1,10})[ \t]+([0-9]{1,10})[ \t]+([A-Za-z0-9.!%*_+`'~-
 _RSEQ = re.compile(r"[0-9]{1,10}")
 
 
+@made_in_c
 class Held(NamedTuple):
     """A response that waits for the PRACK of the one before it."""
 

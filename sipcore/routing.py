@@ -9,6 +9,7 @@ from sipcore.fields import Via
 from sipcore.flow import Address, Flow, TlsFlow
 from sipcore.message import Request
 from sipcore.uri import Uri
+from sipcore.values import made_in_c
 
 DEFAULT_PORT: Final = 5060
 DEFAULT_TLS_PORT: Final = 5061
@@ -38,6 +39,7 @@ _PRIVATE_PREFIXES: Final = (
 )
 
 
+@made_in_c
 class NextHop(NamedTuple):
     """Where a URI points, before any look-up."""
 

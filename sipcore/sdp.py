@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sipcore.errors import ParseError
-from sipcore.values import value_object
+from sipcore.values import made_in_c, value_object
 
 # A browser with audio, video and data offers 3 streams, some 15 formats in each, and below 100 lines in a section.
 MAX_STREAMS: Final = 16
@@ -146,6 +146,7 @@ class Attribute(NamedTuple):
         return self.name if self.value is None else f"{self.name}:{self.value}"
 
 
+@made_in_c
 class Line(NamedTuple):
     """A line of another type than those with a field of their own."""
 

@@ -12,12 +12,13 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Final, Literal
 
 from sipcore.errors import SecurityError
 from sipcore.sdp import Attribute, MediaDescription, SessionDescription
+from sipcore.values import value_object
 
 PLAIN_PROTOS: Final = ("RTP/AVP", "RTP/AVPF")
 SDES_PROTOS: Final = ("RTP/SAVP", "RTP/SAVPF")
@@ -56,7 +57,7 @@ class Setup(Enum):
     HOLDCONN = "holdconn"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class CryptoSuite:
     """A suite by its name in SDP, and the octets of its master key and salt."""
 
@@ -64,7 +65,7 @@ class CryptoSuite:
     material: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Crypto:
     """One `a=crypto` line with a single key. `mki_length` 0: no MKI."""
 
@@ -80,7 +81,7 @@ class Crypto:
         return f"{self.tag} {self.suite} inline:{key}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Fingerprint:
     """`a=fingerprint`: the hash of a certificate. Compared by value, whatever the case it was written in."""
 
@@ -91,7 +92,7 @@ class Fingerprint:
         return f"{self.algorithm} {self.digest.hex(':').upper()}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class LocalSecurity:
     """What one leg of ours can do. `keys` has a master key and salt for each suite, in order of preference.
 
@@ -118,7 +119,7 @@ class LocalSecurity:
         return self.exchange if can[self.exchange] else other if can[other] else None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Sdes:
     """Keys that both sides have read: ours to send with, theirs to receive with."""
 
@@ -129,7 +130,7 @@ class Sdes:
     tag: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Dtls:
     """A handshake to come, or that of before: who the peer has to be, and which part is ours (None: not now)."""
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from sipcore.message import Message, Request, Response
 from sipcore.reliable import has_option
+from sipcore.values import made_in_c
 
 OPTION: Final = "timer"
 # §4: "The absolute minimum" of Session-Expires, and the default of Min-SE.
@@ -41,6 +42,7 @@ class SessionPolicy:
     min_se: int = SMALLEST_SE
 
 
+@made_in_c
 class SessionTerms(NamedTuple):
     """What is in force: seconds, and whether we refresh."""
 
@@ -58,6 +60,7 @@ class SessionTerms(NamedTuple):
         return self.interval - min(_HURRY_S, self.interval / 3)
 
 
+@made_in_c
 class SessionExpires(NamedTuple):
     """The header: seconds and the refresher parameter."""
 
@@ -65,6 +68,7 @@ class SessionExpires(NamedTuple):
     refresher: str | None
 
 
+@made_in_c
 class Granted(NamedTuple):
     """The UAS takes the request: the terms (None: no timer) and the headers of its 2xx."""
 

@@ -19,6 +19,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from sipcore.flow import Flow
+from sipcore.values import made_in_c
 from voipat import events
 
 _CALL_ID: Final = b"\r\nCall-ID: "
@@ -67,6 +68,7 @@ class Fate(Enum):
     __hash__ = object.__hash__
 
 
+@made_in_c
 class Note(NamedTuple):
     """A decision: `text` with places for `values`, as %-formatting has them. Put together when it is read."""
 
@@ -87,6 +89,7 @@ _OF_A_LEG: Final = (
 )
 
 
+@made_in_c
 class Entry(NamedTuple):
     """A message that came (`sent` False) or went (True) on `flow`, or a decision (`sent` None, no flow)."""
 

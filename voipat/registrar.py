@@ -19,6 +19,7 @@ from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.routing import SECURE
 from sipcore.uri import Uri
+from sipcore.values import made_in_c
 from voipat import events, reasons
 from voipat.accounts import DEFAULT_DIGEST, Accounts, Identity, PasswordAccounts
 from voipat.exchange import Exchange
@@ -56,6 +57,7 @@ class _Refused(Exception):
         self.headers = headers
 
 
+@made_in_c
 @dataclass(slots=True)
 class _Change:
     """What one REGISTER does to an AOR."""

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from sipcore.fields import NameAddr
 from sipcore.uri import Uri, escape_user
+from sipcore.values import made_in_c
 from voipat.accounts import Identity, TrunkIdentity
 
 
@@ -30,6 +31,7 @@ class Seats(Protocol):
         """The user whose phones ring for this one: itself, unless it sits elsewhere."""
 
 
+@made_in_c
 class Caller(NamedTuple):
     """Whose a call or message is, and the user whose phone it came from, "" where it is the same."""
 

@@ -19,6 +19,7 @@ from sipcore.fields import NameAddr
 from sipcore.message import Request
 from sipcore.subscription import EventField
 from sipcore.uri import Uri, escape_user
+from sipcore.values import made_in_c
 from voipat import reasons
 from voipat.accounts import Identity
 from voipat.dialing import target_of
@@ -36,6 +37,7 @@ NOTIFY_RATE: Final = 500.0
 NOTIFY_BURST: Final = 50
 
 
+@made_in_c
 class Resource(NamedTuple):
     """What is watched: a user of a tenant."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from pbx.tenant_changes import TenantChanges
 from pbx.tenants import TenantConfig
-from sipcore.values import value_object
+from sipcore.values import made_in_c, value_object
 
 MAX_QUERY_ROWS: Final = 10_000
 DEFAULT_QUERY_ROWS: Final = 100
@@ -21,6 +21,7 @@ DEFAULT_QUERY_ROWS: Final = 100
 LegName = Literal["a", "b"]
 
 
+@made_in_c
 class BindingRecord(NamedTuple):
     """One contact of one AOR. `key` tells it from the AOR's others; `fields` is JSON-able and the registrar's own."""
 
@@ -81,6 +82,7 @@ class AuditRecord(NamedTuple):
     allowed: bool
 
 
+@made_in_c
 class LegRecord(NamedTuple):
     """The CDR of one leg; open while `ended` is None. Times are wallclock seconds."""
 
