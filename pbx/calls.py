@@ -14,9 +14,11 @@ from pbx.admission import SERVER, Admission, Limit
 from pbx.audit import Audit
 from pbx.decisions import FromExtension, FromTrunk, NoRoute, Source, ToConference, ToExtension, ToPage, ToTrunks
 from pbx.directory import Directory, LiveDirectory
+from pbx.flows.callbacks import Callbacks
 from pbx.flows.in_call import in_call
 from pbx.flows.meet import meet
 from pbx.flows.paging import page
+from pbx.flows.queue import PRIORITY
 from pbx.flows.registry import built_in
 from pbx.flows.visit import Chance, Desk, Flows, RecordingDesk, TrunkDialer, Visit
 from pbx.hot_desks import HotDesks
@@ -89,6 +91,9 @@ class Switchboard:
         app.on_redirect, app.on_connected = self.on_redirect, self.on_connected
         app.admit_calls(self._admitted)
         self.desk.hot_desks.attach(app)
+        self.desk.publish = app.publish
+        self.desk.callbacks = callbacks = Callbacks(self.desk, self._directory, self._places_of_callback)
+        app.add_service(callbacks)
         self.flows.add(ToConference, meet(app))
         self.flows.add(ToPage, page(app))
 
@@ -106,6 +111,8 @@ class Switchboard:
         is_emergency = isinstance(decision.target, ToTrunks) and decision.target.emergency
         with self._places(call, directory, caller, free=is_emergency):
             call.note("admitted as call %d of %s", self.admission.calls, self.admission.max_calls or "any number")
+            if decision.queue_priority:
+                call.variables[PRIORITY] = str(decision.queue_priority)
             if decision.marked:
                 call.note("the caller shows a number of ours and comes from outside")
             if isinstance(decision.target, NoRoute):
@@ -152,6 +159,9 @@ class Switchboard:
             raise Rejected(target.reason)
         with self._places(call, directory, caller, free=isinstance(target, ToTrunks) and target.emergency):
             yield
+
+    def _places_of_callback(self, call: Call) -> AbstractContextManager[None]:
+        return self._places(call, self._directory.current, "", free=False)
 
     def _places(self, call: Call, directory: Directory, caller: str, *, free: bool) -> AbstractContextManager[None]:
         """The call's place under the limits of server, tenant, trunk and caller; an emergency call is only counted.

@@ -252,6 +252,7 @@ class Decision:
     target: Target
     steps: tuple[Step, ...] = ()
     marked: bool = False  # the caller shows a number of ours and came from outside
+    queue_priority: int = 0  # by the number that was called
 
 
 _NUMBERED: Final = {

@@ -22,6 +22,9 @@ from voipat.events import (
     Event,
     MediaInTime,
     MediaLate,
+    QueueEvent,
+    QueueJoined,
+    QueueLeft,
     RecordingEnded,
     RecordingEvent,
     RecordingStarted,
@@ -80,20 +83,27 @@ def log_event(event: Event) -> None:
             logger.warning("phone unreachable", extra={**_where(event), **unanswered})
         case BindingReachable():
             logger.info("phone reachable again", extra={**_where(event), "contact": event.contact})
-        case RecordingStarted():
-            logger.info("recording started", extra={**_ids(event), "path": event.path})
-        case RecordingEnded():
-            facts = {"path": event.path, "seconds": round(event.seconds, 2), "problem": event.problem or None}
-            level = logging.WARNING if event.is_partial else logging.INFO
-            logger.log(level, "recording ended", extra={**_ids(event), **facts})
+        case RecordingStarted() | RecordingEnded():
+            _recording(event)
         case ConferenceJoined() | ConferenceLeft() | ConferenceSpeaking():
             _conference(event)
+        case QueueJoined() | QueueLeft():
+            _queue(event)
         case MediaLate() | MediaInTime():
             _media(event)
         case RequestRefused():
             refused: dict[str, object] = {"account": event.account, "status": event.status, "reason": event.reason}
             source: dict[str, object] = {CAUSE_FIELD: _cause(event), "source": event.source}
             logger.warning("%s refused", event.method, extra={**source, **refused})
+
+
+def _recording(event: RecordingEvent) -> None:
+    if isinstance(event, RecordingStarted):
+        logger.info("recording started", extra={**_ids(event), "path": event.path})
+        return
+    facts = {"path": event.path, "seconds": round(event.seconds, 2), "problem": event.problem or None}
+    level = logging.WARNING if event.is_partial else logging.INFO
+    logger.log(level, "recording ended", extra={**_ids(event), **facts})
 
 
 def _media(event: MediaLate | MediaInTime) -> None:
@@ -136,11 +146,20 @@ def _conference(event: ConferenceEvent) -> None:
             logger.debug("speaks in a conference", extra={**facts, "speaking": event.speaking})
 
 
+def _queue(event: QueueEvent) -> None:
+    facts: dict[str, object] = {**_ids(event), "queue": event.queue}
+    if isinstance(event, QueueJoined):
+        logger.info("waits in a queue", extra={**facts, "waiting": event.waiting, "priority": event.priority})
+    else:
+        left = {"why": event.why, "agent": event.agent or None, "wait_s": round(event.wait_s, 1)}
+        logger.info("waits no more", extra={**facts, **left})
+
+
 def _call(event: CallStarted | CallAnswered | CallEnded, message: str, **fields: object) -> None:
     logger.info(message, extra={**_ids(event), **fields})
 
 
-def _ids(event: CallEvent | RecordingEvent | ConferenceEvent) -> dict[str, object]:
+def _ids(event: CallEvent | RecordingEvent | ConferenceEvent | QueueEvent) -> dict[str, object]:
     ids: dict[str, object] = {CAUSE_FIELD: _cause(event), "tenant": event.tenant, "call": event.id}
     if event.linked_id != event.id:
         ids["linked"] = event.linked_id

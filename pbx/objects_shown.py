@@ -13,9 +13,11 @@ from pbx import config
 from pbx.control import ControlError
 from pbx.export import plain_extension, plain_tenant, toml_of
 from pbx.objects import shape
+from pbx.objects.groups import Queue
 from pbx.objects.people import FORWARDS
 from pbx.objects.plan import KINDS, SINGLES
 from pbx.output import Row
+from pbx.queue_figures import shown_days
 from pbx.tenant_changes import TenantChanges, changes_of, objects_of
 from pbx.tenant_state import SET_BY_HAND, SWITCHES, LiveState, effective
 from pbx.tenants import ExtensionConfig, TenantConfig
@@ -141,7 +143,10 @@ def _of_kind(
     else:
         _, key = KINDS[kind]
         for one in tenant.plan.of_kind(kind):
-            yield f"{domain}/{kind}/{getattr(one, key)}", _public(one, {}, every=every)
+            values = _public(one, {}, every=every)
+            if every and isinstance(one, Queue):
+                values["figures"] = shown_days(state.tenant(domain), one.number)
+            yield f"{domain}/{kind}/{getattr(one, key)}", values
 
 
 def _public(one: Any, values: dict[str, object], *, every: bool) -> dict[str, object]:

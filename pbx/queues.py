@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from pbx.objects.groups import Queue
 from voipat import Call
@@ -26,31 +27,62 @@ class Agent:
     missed: int = 0
 
 
+# Whose agent rings, who is being called back, and who rests between two tries let those behind pass.
+PlaceState = Literal["waiting", "ringing", "calling", "resting"]
+
+
+def _new_future() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
+
+
 @dataclass(eq=False, slots=True)
 class Place:
-    """A caller in a queue."""
+    """Who waits in a queue, at the telephone or (without a call) to be called back; `since` is a wallclock."""
 
-    call: Call
-    woken: asyncio.Future[None]
-    is_ringing: bool = False
+    number: str
+    since: float
+    priority: int = 0
+    call: Call | None = None
+    state: PlaceState = "waiting"
+    wants_callback: bool = False
+    woken: asyncio.Future[None] = field(default_factory=_new_future)
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """Sorts before that of a place whose turn comes later."""
+        return -self.priority, self.since
 
     async def changed(self, timeout: float) -> None:
         """Wait until an agent may have become free. Raises: HungUp."""
-        await self.call.until(self.woken, timeout=timeout)
+        if self.call is None:
+            await asyncio.wait((self.woken,), timeout=timeout)
+        else:
+            await self.call.until(self.woken, timeout=timeout)
         if self.woken.done():
-            self.woken = asyncio.get_running_loop().create_future()
+            self.woken = _new_future()
+
+    def wake(self) -> None:
+        """Let who waits in `changed` look again."""
+        if not self.woken.done():
+            self.woken.set_result(None)
 
 
 @dataclass(slots=True)
 class Line:
-    """The callers of one queue by the time they came, and who was rung last."""
+    """Who waits in one queue, by priority and then the time they came, and who was rung last."""
 
     waiting: list[Place] = field(default_factory=list)
     last_rung: str = ""
+    newest: float = 0.0
+
+    def moment(self, wallclock: float) -> float:
+        """Now, and never before who came before: the wallclock may be set back."""
+        self.newest = max(self.newest, wallclock)
+        return self.newest
 
     def is_next(self, place: Place) -> bool:
         """Whether nobody before this caller still waits for an agent to ring."""
-        return next((each for each in self.waiting if not each.is_ringing), None) is place
+        return next((each for each in self.waiting if each.state == "waiting"), None) is place
 
     def position(self, place: Place) -> int:
         """1 for who is next."""
@@ -73,16 +105,15 @@ class Queues:
         return self._agents.setdefault((tenant, number), Agent())
 
     @contextmanager
-    def place(self, call: Call, queue: Queue) -> Iterator[Place]:
-        """The last place of a queue, until the block ends."""
-        line = self.line(call.tenant, queue)
-        place = Place(call, asyncio.get_running_loop().create_future())
-        line.waiting.append(place)
+    def place(self, tenant: str, queue: Queue, place: Place) -> Iterator[Place]:
+        """A place in a queue, behind all of its rank, until the block ends."""
+        line = self.line(tenant, queue)
+        insort(line.waiting, place, key=lambda each: each.rank)
         try:
             yield place
         finally:
             line.waiting.remove(place)
-            self.wake(call.tenant)
+            self.wake(tenant)
 
     @contextmanager
     def reserved(self, tenant: str, number: str) -> Iterator[Agent]:
@@ -99,8 +130,7 @@ class Queues:
         """An agent may be free: let the callers of the tenant look."""
         for (domain, _), line in self._lines.items():
             for place in line.waiting if domain == tenant else ():
-                if not place.woken.done():
-                    place.woken.set_result(None)
+                place.wake()
 
 
 def in_order(queue: Queue, free: Sequence[str], agents: Sequence[Agent], last_rung: str, chance: float) -> list[str]:

@@ -64,6 +64,7 @@ class _Routing:
     at: float
     steps: list[Step] = field(default_factory=list)
     hops: int = 0
+    queue_priority: int = 0
 
     def took(self, rule: str, why: str) -> None:
         self.steps.append(Step(rule, True, why))
@@ -97,7 +98,20 @@ def route(
         target, marked = _from_trunk(routing, number, source)
     else:
         target = _dialled(routing, number)
-    return Decision(target, tuple(routing.steps), marked)
+    return Decision(target, tuple(routing.steps), marked, routing.queue_priority)
+
+
+def call_back(
+    directory: Directory, tenant: str, number: str, at: float, *, state: TenantState = _NOBODY
+) -> ToExtension | ToTrunks | None:
+    """The way back to a caller of the tenant, an extension or a number outside; None when there is none."""
+    found = directory.maybe_tenant(tenant)
+    if found is None or not number:
+        return None
+    routing = _Routing(found, directory.plan(tenant), state, OnBehalf(), at)
+    extension = found.extensions.get(number)
+    target = _outside(routing, _e164(routing, number)) if extension is None else ToExtension(extension)
+    return target if isinstance(target, ToExtension | ToTrunks) else None
 
 
 def on_cause(
@@ -363,6 +377,7 @@ def _from_trunk(routing: _Routing, number: str, source: FromTrunk) -> tuple[Targ
             routing.passed(f"did {did.number}", why)
             continue
         routing.took(f"did {did.number}", did.target)
+        routing.queue_priority = did.queue_priority
         return _did_target(routing, did), marked
     if not routing.plan.dids:
         routing.passed("dids", "there is none")

@@ -110,7 +110,9 @@ class Answers:
 
     def queues(self, tenant: str | None, number: str | None) -> Iterable[Row]:
         """The queues, or the callers and agents of one."""
-        return queue_rows(self._parts.board.desk, self._parts.directory.current.tenants, tenant, number)
+        return queue_rows(
+            self._parts.board.desk, self._parts.directory.current.tenants, tenant, number, now=self._wallclock()
+        )
 
     def parked(self, tenant: str | None) -> Iterable[Row]:
         """The calls that wait in a park."""

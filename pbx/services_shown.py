@@ -9,6 +9,7 @@ from pbx.audit import OPERATOR
 from pbx.flows.visit import Desk
 from pbx.hot_desks import Seat
 from pbx.output import Row, rfc3339
+from pbx.queue_figures import day_of, figures_of
 from pbx.tenant_state import QUEUE_PAUSED
 from pbx.tenants import TenantConfig
 from voipat import App
@@ -34,22 +35,30 @@ def conference_rows(app: App, tenant: str | None, room: str | None) -> Iterator[
 
 
 def queue_rows(
-    desk: Desk, tenants: Mapping[str, TenantConfig], tenant: str | None, number: str | None
+    desk: Desk, tenants: Mapping[str, TenantConfig], tenant: str | None, number: str | None, *, now: float
 ) -> Iterator[Row]:
-    """One row per queue; of one queue, one row per caller, the next one first, and one per agent."""
+    """One row per queue, with the figures of the day; of one queue, one per caller, the next one first, and per agent.
+
+    `now` is a wallclock.
+    """
     for domain, config in tenants.items():
         for queue in config.plan.queues if tenant in (None, domain) else ():
             waiting = desk.queues.line(domain, queue).waiting
             if number is None:
                 free = sum(_agent_state(desk, domain, each) == "free" for each in queue.agents)
                 row = {"tenant": domain, "queue": queue.number, "waiting": len(waiting)}
-                yield {**row, "agents": len(queue.agents), "free": free}
+                day = day_of(now, config.plan.settings.time_zone)
+                figures = figures_of(desk.state.tenant(domain), queue.number, day)
+                yield {**row, "agents": len(queue.agents), "free": free, **figures.shown}
             elif number == queue.number:
-                for place, each in enumerate(waiting, start=1):
-                    state = "ringing" if each.is_ringing else "waiting"
-                    yield _queue_row(domain, queue.number, "caller", each.call.own_number, state, place=place)
+                for number_in_line, each in enumerate(waiting, start=1):
+                    kind = "callback" if each.call is None else "caller"
+                    row = _queue_row(domain, queue.number, kind, each.number, each.state)
+                    waited_s = round(max(0.0, now - each.since), 1)
+                    yield {**row, "place": number_in_line, "priority": each.priority, "waited_s": waited_s}
                 for agent in queue.agents:
-                    yield _queue_row(domain, queue.number, "agent", agent, _agent_state(desk, domain, agent))
+                    row = _queue_row(domain, queue.number, "agent", agent, _agent_state(desk, domain, agent))
+                    yield {**row, "place": None, "priority": None, "waited_s": None}
 
 
 def parked_rows(desk: Desk, tenant: str | None) -> Iterator[Row]:
@@ -86,8 +95,8 @@ def _desk_row(seat: Seat) -> Row:
     return {"tenant": seat.tenant, "desk": seat.phone, "person": seat.person, "since": since}
 
 
-def _queue_row(domain: str, queue: str, kind: str, number: str, state: str, *, place: int | None = None) -> Row:
-    return {"tenant": domain, "queue": queue, "kind": kind, "number": number, "state": state, "place": place}
+def _queue_row(domain: str, queue: str, kind: str, number: str, state: str) -> dict[str, object]:
+    return {"tenant": domain, "queue": queue, "kind": kind, "number": number, "state": state}
 
 
 def _agent_state(desk: Desk, domain: str, number: str) -> str:

@@ -15,7 +15,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from time import time as system_wallclock  # noqa: TID251  # the default of embedders; everything else passes its own
 from types import MappingProxyType, TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from media import Engine
 from sipcore.aio.driver import Driver
@@ -54,7 +54,7 @@ from voipat.media_plane import LegRules, MediaPlane, parse_media
 from voipat.media_watch import MediaWatch
 from voipat.messages import Message, MessageHandler, Messages, text_message
 from voipat.network import NamingNetwork, Network, SocketNetwork
-from voipat.originating import Admit, Origination, originate
+from voipat.originating import Admit, Origination, Reach, originate, ringing
 from voipat.overload import Overload
 from voipat.parties import user_of
 from voipat.presence import Presence
@@ -67,20 +67,12 @@ from voipat.registrations import Registrations
 from voipat.routes import Routes
 from voipat.seats import Seats
 from voipat.security import SrtpRules
-from voipat.serving import serve_until_signalled
+from voipat.serving import Service, serve_until_signalled
 from voipat.speech import PromptSet
 from voipat.subscriptions import Notifier, Resource, Subscriptions
 from voipat.switch import BridgeHandler, Handler, ReferPolicy, Switch
 
 logger: Final = logging.getLogger("voipat")
-
-
-class Service(Protocol):
-    """What lives beside the calls: started when the App can send, stopped while it still can."""
-
-    async def start(self, app: App) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 # RFC 3327, RFC 5626, RFC 5627: what a Require of a REGISTER may name.
@@ -343,9 +335,18 @@ class App:
         waiting, or `hang_up` of what this returns, ends it. Raises: Rejected for a target that is no URI; when awaited
         Rejected and NoAnswer, when no phone of the user takes the call; ValueError before the start of the App.
         """
+        return self.originate(caller, target, tenant=tenant, reach=ringing(caller, timeout, self._admit))
+
+    def originate(
+        self, caller: str, target: str | Uri, *, tenant: str, reach: Reach, then: Handler | None = None
+    ) -> Origination:
+        """As `call`, for any caller: `reach(first)` dials for the call `first` and returns the one that was answered.
+
+        `then` takes that call in place of the target's handler.
+        """
         if self._switch is None or self.gate.draining:
             raise ValueError("calls are made between the start and the end of the App")
-        return originate(self._switch, caller, target, tenant=tenant, timeout=timeout, admit=self._admit)
+        return originate(self._switch, caller, target, tenant=tenant, reach=reach, then=then)
 
     def admit_calls(self, admit: Admit) -> None:
         """Let `admit(call, caller)` hold the places of a call that nobody dialled, from before it rings to its answer.

@@ -13,6 +13,7 @@ from sipcore.values import value_object
 LegName = Literal["a", "b"]
 # Out of a conference: by itself, or with the end of its call, or thrown out.
 LeftWhy = Literal["left", "ended", "kicked"]
+QueueLeftWhy = Literal["answered", "abandoned", "elsewhere", "callback"]
 
 
 @value_object(frozen=True, slots=True)
@@ -269,6 +270,36 @@ class ConferenceSpeaking:
 
 
 @value_object(frozen=True, slots=True)
+class QueueJoined:
+    """A caller waits in a queue, where `waiting` do now; `priority` is the caller's."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    queue: str
+    waiting: int
+    priority: int
+    joined: float
+
+
+@value_object(frozen=True, slots=True)
+class QueueLeft:
+    """Who waited for `wait_s` waits no more: `agent` answered, or the caller left, went on elsewhere, or is to be
+
+    called back.
+    """
+
+    id: str
+    linked_id: str
+    tenant: str
+    queue: str
+    why: QueueLeftWhy
+    agent: str
+    wait_s: float
+    left: float
+
+
+@value_object(frozen=True, slots=True)
 class MediaLate:
     """The media engine's ticks of 20 ms come so late that it is heard; new calls are refused meanwhile."""
 
@@ -285,10 +316,12 @@ class MediaInTime:
 RecordingEvent = RecordingStarted | RecordingEnded
 CallEvent = CallStarted | CallRinging | CallAnswered | CallRouted | CallEnded | CallTransferred | CallTaken
 ConferenceEvent = ConferenceJoined | ConferenceLeft | ConferenceSpeaking
+QueueEvent = QueueJoined | QueueLeft
 Event = (
     CallEvent
     | RecordingEvent
     | ConferenceEvent
+    | QueueEvent
     | Registered
     | Unregistered
     | BindingUnreachable

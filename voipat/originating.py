@@ -1,4 +1,4 @@
-"""A call that nobody dialled: the phones of one user ring, and who answers is led on as if he had dialled the other.
+"""A call that nobody dialled: one party is reached, and who answers is led on as if he had dialled the other.
 
     V (a call without a phone) ── dial ──▶ A's phones ── answered ──▶ handler of the target, for A's call ──▶ B
 
@@ -8,8 +8,8 @@ V is the first leg of it all, and the owner of A's: it is listed, hung up, and h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
 from sipcore.uri import Uri
@@ -20,20 +20,21 @@ from voipat.parties import Parties, called_by
 
 if TYPE_CHECKING:
     from voipat.call import Call
-    from voipat.switch import Switch
+    from voipat.switch import Handler, Switch
 
+# The answered call of the first party, dialled for the call without a phone.
+Reach = Callable[["Call"], Awaitable["Call"]]
 Admit = Callable[["Call", str], AbstractContextManager[None]]
 
 
 class Origination:
     """`call = await app.call("1001", "1002")`: the call of who answered; who stops waiting has hung up."""
 
-    def __init__(self, first: Call, target: Uri, admit: Admit | None, timeout: float, caller: str) -> None:
+    def __init__(self, first: Call, target: Uri, reach: Reach, then: Handler | None) -> None:
         self._first: Final = first
         self._target = target
-        self._admit = admit
-        self._timeout = timeout
-        self._caller = caller
+        self._reach = reach
+        self._then = then
         self._answered: asyncio.Future[Call] = first.switch.loop.create_future()
 
     @property
@@ -67,22 +68,20 @@ class Origination:
             self._answered.exception()
 
     async def _lead(self, first: Call) -> None:
-        with ExitStack() as places:
-            if self._admit is not None:
-                places.enter_context(self._admit(first, self._caller))
-            call = await first.dial(self._caller, timeout=self._timeout)
-            call.origin = first
-            call.take_role(self._target, by=call)
-            handler = first.switch.handler_of(call)
-            if handler is None:
-                raise Rejected(reasons.UNKNOWN_NUMBER)
-            self._answered.set_result(call)
+        call = await self._reach(first)
         # What the handler takes for the call comes in place of what was taken until now: nothing is awaited between.
+        call.origin = first
+        call.take_role(self._target, by=call)
+        handler = self._then or first.switch.handler_of(call)
+        if handler is None:
+            raise Rejected(reasons.UNKNOWN_NUMBER)
+        self._answered.set_result(call)
         outcome: CallOutcome | None = None
         try:
             await handler(call)
-        except Transferred:
+        except Transferred as moved:
             # It goes on in the hands of another.
+            outcome = moved
             first.release(call)
             raise
         except CallOutcome as raised:
@@ -94,14 +93,27 @@ class Origination:
             if not isinstance(outcome, Rejected) and not (call.attempted and first.answered is None):
                 # A service took it, as soon as the phone was answered.
                 first.joined(call)
-            if call in first.attempts:
+            # Its own end has taken it off the first already, and leaves those that it dialled to us.
+            if not isinstance(outcome, Transferred) and (call in first.attempts or call.outcome is not None):
                 call.settle(outcome)
 
 
+def ringing(caller: str, timeout: float, admit: Admit | None) -> Reach:
+    """Reach a user at his phones; `admit` holds the places of the call until one of them answers."""
+
+    async def reach(first: Call) -> Call:
+        if admit is None:
+            return await first.dial(caller, timeout=timeout)
+        with admit(first, caller):
+            return await first.dial(caller, timeout=timeout)
+
+    return reach
+
+
 def originate(
-    switch: Switch, caller: str, target: str | Uri, *, tenant: str, timeout: float, admit: Admit | None
+    switch: Switch, caller: str, target: str | Uri, *, tenant: str, reach: Reach, then: Handler | None = None
 ) -> Origination:
-    """As `App.call`."""
+    """As `App.originate`."""
     from voipat.call import Call
 
     uri = called_by(target, tenant)
@@ -113,6 +125,6 @@ def originate(
     first.take_part(shown=name)
     first.publish_start(identifier)
     switch.calls[identifier] = first
-    found = Origination(first, uri, admit, timeout, caller)
+    found = Origination(first, uri, reach, then)
     switch.spawn(found.run())
     return found

@@ -1,13 +1,21 @@
-"""How an App runs as a process: until a signal ends it."""
+"""How an App runs as a process, until a signal ends it; and what runs beside it."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from voipat.app import App
+
+
+class Service(Protocol):
+    """What lives beside the calls: started when the App can send, stopped while it still can."""
+
+    async def start(self, app: App) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 async def serve_until_signalled(app: App) -> None:

@@ -12,19 +12,25 @@ from pbx.decisions import Decision, HangUp, NoRoute, OnBehalf, Target, describe
 from pbx.directory import Directory
 from pbx.hot_desks import HotDesks
 from pbx.music import Musics
+from pbx.objects.groups import Queue
 from pbx.parking import Parking
 from pbx.prompts import Prompt, Prompts
-from pbx.queues import Queues
+from pbx.queues import Place, Queues
 from pbx.routing import MAX_HOPS, target_of
 from pbx.tenant_state import LiveState, TenantState
 from pbx.tenants import TenantConfig
 from voipat import Call, Music, RecordingStore, Rejected, reasons
+from voipat.events import Event
 from voipat.speech import LANGUAGES
 
 # A caller who presses keys goes on for as long as he likes, but not for ever.
 MAX_KEYS: Final = 200
 
 Flow = Callable[["Visit", Any], Awaitable[None]]
+
+
+def _nobody_hears(event: Event) -> None:
+    """Until the desk is that of an App."""
 
 
 class TrunkDialer(Protocol):
@@ -42,6 +48,14 @@ class RecordingDesk(Protocol):
         self, tenant: str, *, linked_id: str, leg: str, owner: str, rule: str, caller: str, callee: str
     ) -> RecordingStore:
         """What the next recording of a call is written into."""
+        ...
+
+
+class CallbackDesk(Protocol):
+    """Who calls those back that leave a queue and keep their place."""
+
+    def promise(self, tenant: str, queue: Queue, place: Place) -> Callable[[], None]:
+        """Keep the place of a caller who is still at the telephone; what this returns is called when he is not."""
         ...
 
 
@@ -81,6 +95,9 @@ class Desk:
     audit: Audit | None = None
     parking: Parking = field(default_factory=Parking)
     queues: Queues = field(default_factory=Queues)
+    callbacks: CallbackDesk | None = None
+    # Where flows tell what happens.
+    publish: Callable[[Event], None] = _nobody_hears
     musics: Musics = field(default_factory=Musics)
     # Who of a rollover group was rung last, by tenant and group.
     last_rung: dict[tuple[str, str], str] = field(default_factory=dict)

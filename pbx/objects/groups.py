@@ -57,7 +57,11 @@ class RingGroup:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Callers wait with music until an agent is free; `pause_after` calls missed in a row pause an agent, 0 never."""
+    """Callers wait with music until an agent is free; `pause_after` calls missed in a row pause an agent, 0 never.
+
+    With `callback` who waits may press 1, hang up, and is called back in turn: `callback_tries` times at most, with
+    `callback_retry_s` between two, for `callback_for_s` from the beginning. An answer within `sla_s` counts as in time.
+    """
 
     number: str = option(NUMBER)
     name: str = option(TEXT, "")
@@ -72,6 +76,11 @@ class Queue:
     announce_position: bool = option(flag, False)
     announce_every_s: float = option(seconds(5, 3600), 30.0)
     join_empty: bool = option(flag, True)
+    sla_s: float = option(seconds(1, 3600), 20.0)
+    callback: bool = option(flag, False)
+    callback_tries: int = option(integer(1, 10), 3)
+    callback_retry_s: float = option(seconds(10, 86_400), 300.0)
+    callback_for_s: float = option(seconds(60, 604_800), 14_400.0)
     otherwise: str = option(TARGET, "hangup")
 
 

@@ -18,7 +18,10 @@ _ACCESS = text_like(r"[0-9*#]{1,4}", "digits dialled before a number, such as '9
 
 @dataclass(frozen=True, slots=True)
 class Did:
-    """Where calls to a number of ours go that come in by a trunk; `closed` outside `times`."""
+    """Where calls to a number of ours go that come in by a trunk; `closed` outside `times`.
+
+    In queues those of a higher `queue_priority` come first.
+    """
 
     number: str = option(PATTERN)
     target: str = option(TARGET)
@@ -27,6 +30,7 @@ class Did:
     trunk: str = option(NAME, "")
     callers: tuple[str, ...] = options(PATTERN)
     priority: int = option(integer(-1000, 1000), 0)
+    queue_priority: int = option(integer(0, 100), 0)
     name: str = option(TEXT, "")
 
 

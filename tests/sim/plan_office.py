@@ -22,9 +22,12 @@ DOMAIN = "office.test"
 
 
 class PlanOffice:
-    """`carrier` is the other side of the trunk, `ends` how first legs ended."""
+    """`carrier` is the other side of the trunk and calls as `outside`; `ends` is how first legs ended."""
 
-    def __init__(self, text: str = EXAMPLE, *, seed: int = 1, state: LiveState | None = None) -> None:
+    def __init__(
+        self, text: str = EXAMPLE, *, seed: int = 1, state: LiveState | None = None, outside: str = "carrier"
+    ) -> None:
+        self._outside = outside
         loaded = config.parse(text, environ={})
         tenants = [replace(tenant, trunks=tuple(map(_played, tenant.trunks))) for tenant in loaded.tenants]
         self.directory = LiveDirectory(Directory(tenants, default_tenant=DOMAIN, media=loaded.server))
@@ -39,7 +42,7 @@ class PlanOffice:
     def __enter__(self) -> PlanOffice:
         self.world.__enter__()
         # Hosts are given in order: the first is the trunk's.
-        self.carrier = self.world.phone("sip:carrier@carrier.test", password="", name="carrier")
+        self.carrier = self.world.phone(f"sip:{self._outside}@carrier.test", password="", name="carrier")
         return self
 
     def __exit__(self, *exception: object) -> None:

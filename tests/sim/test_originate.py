@@ -70,6 +70,18 @@ def test_both_talk_and_the_cdr_is_that_of_one_call(seed: int) -> None:
         assert {leg.linked_id for leg in legs} == {found.id} and len(legs) == 3
 
 
+@pytest.mark.parametrize("who", [0, 1])
+def test_whoever_hangs_up_the_other_one_is_hung_up_too(seed: int, who: int) -> None:
+    with PlanOffice(seed=seed) as office:
+        phones = [office.phone(number).answers(after=1.0) for number in (1006, 1007)]
+        place(office, "1006", "1007")
+        office.world.run(until=office.world.now + 5.0)
+        phones[who].received[0].hang_up()
+        office.world.run(until=office.world.now + 1.0)
+        assert [phone.received[0].is_over for phone in phones] == [True, True]
+        office.run()
+
+
 def test_a_service_is_called_too(seed: int) -> None:
     with PlanOffice(seed=seed) as office:
         office.phone(1006).answers(after=0.5)

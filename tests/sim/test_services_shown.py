@@ -28,13 +28,13 @@ def test_a_queue_its_callers_and_agents(seed: int) -> None:
         office.state.tenant(DOMAIN).set("1005", "queue.paused", "on")
         call = office.phone(1006).dial("610")
         office.world.run(until=office.world.now + 3.0)
-        (queue,) = queue_rows(office.board.desk, tenants, None, None)
+        (queue,) = queue_rows(office.board.desk, tenants, None, None, now=office.world.wallclock())
         assert (queue["queue"], queue["waiting"], queue["agents"]) == ("610", 1, 2)
-        rows = list(queue_rows(office.board.desk, tenants, DOMAIN, "610"))
+        rows = list(queue_rows(office.board.desk, tenants, DOMAIN, "610", now=office.world.wallclock()))
         assert [(row["kind"], row["number"], row["state"], row["place"]) for row in rows] == [
             ("caller", "1006", "ringing", 1), ("agent", "1004", "busy", None), ("agent", "1005", "paused", None),
         ]  # fmt: skip
-        assert agent.received and list(queue_rows(office.board.desk, tenants, "shop.test", None)) == []
+        assert agent.received and list(queue_rows(office.board.desk, tenants, "shop.test", None, now=0.0)) == []
         call.hang_up()
         office.run()
 

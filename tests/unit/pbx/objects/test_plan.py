@@ -53,6 +53,14 @@ def test_the_store_gives_back_what_it_got_and_keeps_no_pin_in_the_clear(tmp_path
         (PHONES + '[[tenant.menu]]\nnumber = "1001"\n',
          "x.toml:6: tenant.a.test.menu: the number '1001' is also an extension"),
         (
+            PHONES + '[[tenant.queue]]\nnumber = "610"\ncallback_tries = 11\n',
+            "x.toml:8: tenant.a.test.queue.610.callback_tries: 11 is not allowed, give a whole number from 1 to 10",
+        ),
+        (
+            PHONES + '[[tenant.did]]\nnumber = "+12025550100"\ntarget = "1001"\nqueue_priority = 101\n',
+            "x.toml:9: tenant.a.test.did.+12025550100.queue_priority: 101 is not allowed, give a whole number from 0 to 100",
+        ),
+        (
             PHONES + '[[tenant.ring_group]]\nnumber = "600"\nmembers = ["1001", "1009"]\n',
             "x.toml:8: tenant.a.test.ring_group.600.members[1]: '1009' leads nowhere: no such number in this tenant",
         ),
