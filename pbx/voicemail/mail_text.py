@@ -28,8 +28,9 @@ class Wording:
     unknown: str = "an unknown number"
     text: str = "{caller} left a message of {length} in mailbox {mailbox} on {date} at {time}."
     attached: str = "It is attached."
-    too_large: str = "It is too long to be attached. Call your mailbox to hear it."
-    kept: str = "Call your mailbox to hear it."
+    too_large: str = "It is too long to be attached."
+    kept: str = "To hear it, dial {code} at your telephone."
+    kept_without_code: str = "Call your mailbox to hear it."
     deleted: str = "It is only in this e-mail: the mailbox does not keep it."
     day: str = "%Y-%m-%d"
 
@@ -42,8 +43,9 @@ WORDINGS: Final[Mapping[str, Wording]] = MappingProxyType(
             unknown="einer unbekannten Nummer",
             text="Nachricht von {caller}, {length}, im Postfach {mailbox}, {date} um {time} Uhr.",
             attached="Sie ist angehängt.",
-            too_large="Sie ist zu lang für einen Anhang. Bitte rufen Sie Ihr Postfach an.",
-            kept="Bitte rufen Sie Ihr Postfach an, um sie zu hören.",
+            too_large="Sie ist zu lang für einen Anhang.",
+            kept="Um sie zu hören, wählen Sie {code} an Ihrem Telefon.",
+            kept_without_code="Bitte rufen Sie Ihr Postfach an, um sie zu hören.",
             deleted="Sie ist nur in dieser E-Mail: das Postfach behält sie nicht.",
             day="%d.%m.%Y",
         ),
@@ -52,8 +54,9 @@ WORDINGS: Final[Mapping[str, Wording]] = MappingProxyType(
             unknown="un número desconocido",
             text="{caller} dejó un mensaje de {length} en el buzón {mailbox} el {date} a las {time}.",
             attached="Va adjunto.",
-            too_large="Es demasiado largo para adjuntarlo. Llame a su buzón para escucharlo.",
-            kept="Llame a su buzón para escucharlo.",
+            too_large="Es demasiado largo para adjuntarlo.",
+            kept="Para escucharlo, marque {code} en su teléfono.",
+            kept_without_code="Llame a su buzón para escucharlo.",
             deleted="Solo está en este correo: el buzón no lo conserva.",
             day="%d/%m/%Y",
         ),
@@ -62,8 +65,9 @@ WORDINGS: Final[Mapping[str, Wording]] = MappingProxyType(
             unknown="un numéro inconnu",
             text="{caller} a laissé un message de {length} dans la boîte {mailbox} le {date} à {time}.",
             attached="Il est joint.",
-            too_large="Il est trop long pour être joint. Appelez votre messagerie pour l'écouter.",
-            kept="Appelez votre messagerie pour l'écouter.",
+            too_large="Il est trop long pour être joint.",
+            kept="Pour l'écouter, composez le {code} sur votre téléphone.",
+            kept_without_code="Appelez votre messagerie pour l'écouter.",
             deleted="Il n'est que dans ce courriel : la messagerie ne le garde pas.",
             day="%d/%m/%Y",
         ),
@@ -84,6 +88,11 @@ class Letter:
     sound: bytes | None = None
     is_too_large: bool = False
     is_deleted: bool = False
+    code: str = ""  # dialled to hear messages
+
+
+# Nobody on the way has to take octets that are no ASCII (RFC 5321 §2.4).
+_SEVEN_BIT: Final = SMTP.clone(cte_type="7bit")
 
 
 def compose(letter: Letter, now: float) -> EmailMessage:
@@ -99,8 +108,9 @@ def compose(letter: Letter, now: float) -> EmailMessage:
         "mailbox": f"{message.mailbox}@{letter.tenant}",
         "date": received.strftime(wording.day),
         "time": received.strftime("%H:%M"),
+        "code": letter.code,
     }
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=_SEVEN_BIT)
     mail["From"] = Address("Voicemail", addr_spec=letter.sender)
     mail["To"] = Address(addr_spec=letter.recipient)
     mail["Subject"] = wording.subject.format(**facts)
@@ -112,7 +122,8 @@ def compose(letter: Letter, now: float) -> EmailMessage:
         lines.append(wording.attached)
     elif letter.is_too_large:
         lines.append(wording.too_large)
-    lines.append(wording.deleted if letter.is_deleted else wording.kept)
+    kept = wording.kept.format(**facts) if letter.code else wording.kept_without_code
+    lines.append(wording.deleted if letter.is_deleted else kept)
     mail.set_content("\n".join(lines) + "\n")
     if letter.sound is not None:
         name = f"{received:%Y%m%d-%H%M%S}.wav"

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from email.message import EmailMessage
 from typing import Final, Protocol
 
@@ -31,6 +32,9 @@ FIRST_PAUSE_S: Final = 60.0
 LONGEST_PAUSE_S: Final = 3600.0
 HOUR_S: Final = 3600.0
 MEGABYTE: Final = 1024 * 1024
+# Of an e-mail without its attachment; and base64 makes 78 octets of 57 (RFC 2045 §6.8).
+_REST_OCTETS: Final = 16 * 1024
+_OF_ENCODED: Final = 57 / 78
 
 
 class MailStore(Protocol):
@@ -51,6 +55,11 @@ class MailStores(Protocol):
 
 class Sending(Protocol):
     """An open conversation with the server."""
+
+    @property
+    def most_octets(self) -> int | None:
+        """What an e-mail may have; None when the server does not say it."""
+        ...
 
     async def send(self, mail: EmailMessage, recipient: str) -> None:
         """Raises: MailError."""
@@ -149,13 +158,13 @@ class Outbox:
             self._drop(tenant, message_id)  # its owner has deleted it, or wants no e-mail any more
             return
         try:
-            letter = await self._letter(config, tenant, message, box)
+            letter = await self._letter(config, tenant, message, box, most=_most_sound(config, server))
         except (MediaError, OSError) as error:
             log.error("a message cannot be read for its e-mail: %s", error)
             self._drop(tenant, message_id)
             return
         try:
-            await server.send(compose(letter, self._wallclock()), box.email)
+            letter = await self._sent(server, letter)
         except MailError as error:
             if error.is_over:
                 raise
@@ -170,13 +179,26 @@ class Outbox:
         if letter.is_deleted:
             self._mailboxes.delete(tenant, message)
 
-    async def _letter(self, config: MailConfig, tenant: str, message: MessageRecord, box: Mailbox) -> Letter:
+    async def _sent(self, server: Sending, letter: Letter) -> Letter:
+        """What the server took: a letter whose sound is too much for it goes without. Raises: MailError."""
+        try:
+            await server.send(compose(letter, self._wallclock()), letter.recipient)
+        except MailError as error:
+            if not error.is_too_large or letter.sound is None:
+                raise
+            log.info("an e-mail goes without its sound: %s", error)
+            letter = replace(letter, sound=None, is_too_large=True, is_deleted=False)
+            await server.send(compose(letter, self._wallclock()), letter.recipient)
+        return letter
+
+    async def _letter(
+        self, config: MailConfig, tenant: str, message: MessageRecord, box: Mailbox, *, most: int
+    ) -> Letter:
         """Raises: MediaError, OSError."""
         settings = self._directory.current.tenant(tenant)
         extension = settings.extensions[message.mailbox]
         sound = None
         if box.email_attach:
-            most = config.attachment_mb * MEGABYTE
             sound = await asyncio.to_thread(self._mailboxes.wav, tenant, message, most=most)
         is_too_large = box.email_attach and sound is None
         return Letter(
@@ -190,6 +212,7 @@ class Outbox:
             is_too_large=is_too_large,
             # What is nowhere else is not deleted.
             is_deleted=box.email_delete and sound is not None,
+            code=settings.features.voicemail or settings.features.voicemail_ask or "",
         )
 
     def _later(self, config: MailConfig, tenant: str, message_id: str, problem: str) -> None:
@@ -227,3 +250,11 @@ class Outbox:
     def _drop(self, tenant: str, message_id: str) -> None:
         if self._rows.pop((tenant, message_id), None) is not None:
             self._stores.tenant(tenant).remove_mail(message_id)
+
+
+def _most_sound(config: MailConfig, server: Sending) -> int:
+    """The octets that a sound may have: as the configuration says, and as the server does."""
+    most = config.attachment_mb * MEGABYTE
+    if server.most_octets is None:
+        return most
+    return max(0, min(most, int((server.most_octets - _REST_OCTETS) * _OF_ENCODED)))

@@ -14,15 +14,23 @@ from pbx.mail_config import MailConfig
 # RFC 5321 §4.2.1: a 5yz of a recipient, a sender or a message is final, a 4yz is not; with 421 the server leaves.
 _FINAL_FROM = 500
 _LEAVING = 421
+# RFC 1870 §6.2, RFC 3463 §3.6: the message is too large for the server, or for what is left to its recipient.
+_TOO_LARGE = (523, 552)
 
 
 class MailError(Exception):
-    """The server did not take an e-mail: this one (`is_final`: it never will), or none at all (`is_over`)."""
+    """The server did not take an e-mail: this one (`is_final`: it never will; it may take a smaller one when this one
 
-    def __init__(self, problem: str, *, is_final: bool = False, is_over: bool = False) -> None:
+    `is_too_large`), or none at all (`is_over`).
+    """
+
+    def __init__(
+        self, problem: str, *, is_final: bool = False, is_over: bool = False, is_too_large: bool = False
+    ) -> None:
         super().__init__(problem)
         self.is_final = is_final
         self.is_over = is_over
+        self.is_too_large = is_too_large
 
 
 class Conversation:
@@ -31,6 +39,12 @@ class Conversation:
     def __init__(self, client: aiosmtplib.SMTP, config: MailConfig) -> None:
         self._client = client
         self._config = config
+
+    @property
+    def most_octets(self) -> int | None:
+        """What the server says that it takes at most (RFC 1870); None when it says nothing."""
+        said = self._client.esmtp_extensions.get("size", "")
+        return int(said) if said.isdecimal() and int(said) else None
 
     async def send(self, mail: EmailMessage, recipient: str) -> None:
         """Returns when the server has taken it over. Raises: MailError."""
@@ -87,7 +101,10 @@ def _context(config: MailConfig) -> ssl.SSLContext:
 
 def _refused(error: aiosmtplib.SMTPResponseException) -> MailError:
     problem = _line(f"{error.code} {error.message}")
-    return MailError(problem, is_final=error.code >= _FINAL_FROM, is_over=error.code == _LEAVING)
+    is_too_large = error.code in _TOO_LARGE
+    return MailError(
+        problem, is_final=error.code >= _FINAL_FROM, is_over=error.code == _LEAVING, is_too_large=is_too_large
+    )
 
 
 def _plain(error: Exception) -> str:

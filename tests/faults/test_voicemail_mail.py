@@ -36,6 +36,8 @@ OFFICE = """\
 [[tenant]]
 domain = "office.test"
 time_zone = "Europe/Berlin"
+[tenant.features]
+voicemail = "*97"
 [tenant.extensions]
 1001 = { password = "pass-1001", mailbox = { email = "one@example.test" } }
 1002 = { password = "pass-1002", mailbox = { email = "two@example.test", email_delete = true, language = "de" } }
@@ -51,6 +53,8 @@ class Inbox:
 
     port: int = field(default_factory=free_port)
     letters: list[EmailMessage] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    largest: int | None = None  # more is refused after it was sent
     recipients: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     users: list[tuple[str, bool]] = field(default_factory=list)
@@ -66,6 +70,9 @@ class Inbox:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.content
         assert isinstance(content, bytes)
+        if self.largest is not None and len(content) > self.largest:
+            return "552 5.3.4 too large"
+        self.raw.append(content)
         letter = message_from_bytes(content, policy=policy.default)
         assert isinstance(letter, EmailMessage)
         self.letters.append(letter)
@@ -179,10 +186,39 @@ def test_what_is_too_large_is_told_and_stays(tmp_path: Path, inbox: Inbox) -> No
     async def act(office: MailOffice) -> None:
         office.leave("1002", seconds=70.0)
         await office.outbox.send_due()
-        assert list(inbox.letters[0].iter_attachments()) == []
+        (letter,) = inbox.letters
+        assert list(letter.iter_attachments()) == []
+        text = letter.get_body(("plain",))
+        assert text is not None and "zu lang für einen Anhang" in text.get_content()
+        assert "wählen Sie *97" in text.get_content(), "where to hear it"
         assert len(office.boxes.messages(DOMAIN, "1002")) == 1, "what is not in the e-mail is not deleted"
 
     with_office(tmp_path, replace(plain(inbox), attachment_mb=1), act)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_what_is_too_large_for_the_server_goes_without_its_sound(tmp_path: Path, announced: bool) -> None:
+    """RFC 1870: the server says how much it takes, or refuses what it was sent."""
+    inbox = Inbox(largest=100_000)
+    controller = Controller(
+        inbox, hostname="127.0.0.1", port=inbox.port, data_size_limit=100_000 if announced else 33_554_432
+    )
+
+    async def act(office: MailOffice) -> None:
+        office.leave("1002", seconds=10.0)
+        office.now += 1.0
+        office.leave("1001", seconds=2.0)
+        await office.outbox.send_due()
+        large, small = inbox.letters
+        assert list(large.iter_attachments()) == [] and len(list(small.iter_attachments())) == 1
+        assert (office.outbox.sent, office.outbox.given_up) == (2, 0)
+        assert len(office.boxes.messages(DOMAIN, "1002")) == 1
+
+    controller.start()
+    try:
+        with_office(tmp_path, plain(inbox), act)
+    finally:
+        controller.stop()
 
 
 def test_a_server_that_is_down_is_tried_again_with_growing_pauses(tmp_path: Path, inbox: Inbox) -> None:
@@ -269,6 +305,8 @@ def test_names_of_callers_make_no_headers(tmp_path: Path, inbox: Inbox) -> None:
         "a\u2028b",
         "\udcff",
         "=?utf-8?q?x?=",
+        "x" * 1100 + "\r\nBcc: all@example.test\r\n\r\nbody",
+        "Ä" * 1100,
     ]
 
     async def act(office: MailOffice) -> None:
@@ -280,6 +318,11 @@ def test_names_of_callers_make_no_headers(tmp_path: Path, inbox: Inbox) -> None:
         for letter in inbox.letters:
             assert set(letter.keys()) >= {"From", "To", "Subject"} and "Bcc" not in letter
             assert len(letter.get_all("Subject", ())) == 1 and "+12025550100" in letter["Subject"]
+            assert len(letter.keys()) == len(set(letter.keys())) == 8, "no header of the caller's"
+        for raw in inbox.raw:
+            # RFC 5322 §2.1.1 and RFC 2047: no line over 998 octets, nothing but ASCII.
+            assert max(map(len, raw.split(b"\r\n"))) <= 998 and raw.isascii()
+        assert "Привет" in inbox.letters[3]["Subject"]
 
     with_office(tmp_path, plain(inbox), act)
 

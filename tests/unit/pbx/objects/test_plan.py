@@ -58,7 +58,8 @@ def test_the_store_gives_back_what_it_got_and_keeps_no_pin_in_the_clear(tmp_path
         ),
         (
             PHONES + '[[tenant.did]]\nnumber = "+12025550100"\ntarget = "1001"\nqueue_priority = 101\n',
-            "x.toml:9: tenant.a.test.did.+12025550100.queue_priority: 101 is not allowed, give a whole number from 0 to 100",
+            "x.toml:9: tenant.a.test.did.+12025550100.queue_priority: "
+            "101 is not allowed, give a whole number from 0 to 100",
         ),
         (
             PHONES + '[[tenant.ring_group]]\nnumber = "600"\nmembers = ["1001", "1009"]\n',
