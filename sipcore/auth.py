@@ -177,6 +177,11 @@ class DigestServer:
                 return True
         return False
 
+    def was_used(self, credentials: Sequence[str]) -> bool:
+        """Whether somebody was let in before with a nonce that these name: they are kept, and answer no challenge."""
+        parsed = (parse_digest(value) for value in credentials[:MAX_CREDENTIALS])
+        return any(params is not None and params.get("nonce") in self._used for params in parsed)
+
     def made(self, nonce: str, realm: str, source: str) -> bool:
         """Whether this nonce is one of ours for that realm and source, good still or not."""
         return self._issued(nonce, realm, source) is not None

@@ -180,7 +180,7 @@ class Gate:
             admission = self._admission(self.guard, request, flow, now)
             if admission is not Admission.ADMITTED and admission is not Admission.FIRST:
                 return self._limited(admission, flow)
-        if self.overload is not None and self.overload.is_shedding and admission is not Admission.FIRST:
+        if self.overload is not None and self.overload.is_watching and admission is not Admission.FIRST:
             shed = self._shed(self.overload, request, flow, now, is_trunk=trunk is not None)
             if shed is not None:
                 return shed
@@ -217,7 +217,7 @@ class Gate:
         kind = Kind.CALL if is_trunk else self._kind(request, flow, now)
         if kind is None or overload.admits(kind):
             return None
-        is_told = is_trunk or kind is Kind.KNOWN_CALL
+        is_told = is_trunk or kind >= Kind.KNOWN_CALL
         if not is_told and self.guard is not None and self.guard.leaves_waiting(flow.remote.host, now):
             # A refusal costs nearly what a challenge does: who sends a flood gets some, not one for each.
             return Drop("overload_unanswered")
@@ -231,9 +231,12 @@ class Gate:
             return Kind.PROBE
         if self._is_emergency(request):
             return None
-        is_ours = self._is_registered(claimed, flow) or self._answers_challenge(request, claimed, flow, now)
-        if is_ours:
-            return None if method == "REGISTER" else Kind.KNOWN_CALL
+        answers = self._answers_challenge(request, claimed, flow, now)
+        if answers or self._is_registered(claimed, flow):
+            if method == "REGISTER":
+                return None
+            is_second = answers and not self._digest.was_used(request.headers.get_all("Authorization"))
+            return Kind.CHALLENGED_CALL if is_second else Kind.KNOWN_CALL
         if self.guard is not None and self.guard.is_busy_stranger(flow.remote.host, now):
             # A flood: what it is made of says nothing of those who are waiting to be let in.
             return Kind.PROBE

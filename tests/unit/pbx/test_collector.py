@@ -1,4 +1,4 @@
-"""When everything is collected: when it is due and the loop is quiet, or when it has waited too long."""
+"""When everything is collected: when it is due and the loop was quiet for a while, or when it has waited too long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pbx.collector import DUE_AFTER, LONGEST_WAIT_S, LOOK_EVERY_S, THRESHOLDS, Collector
+from pbx.collector import DUE_AFTER, LONGEST_WAIT_S, LOOK_EVERY_S, QUIET_LOOKS, THRESHOLDS, Collector
 from voipat.testing.loop import VirtualLoop
 
 
@@ -55,13 +55,23 @@ def test_nothing_is_collected_before_it_is_due(machine: Machine) -> None:
     assert machine.collected == []
 
 
-def test_it_is_collected_in_the_first_quiet_moment(machine: Machine) -> None:
+def test_it_is_collected_after_the_first_quiet_while(machine: Machine) -> None:
     machine.passes, machine.share = DUE_AFTER, 0.5
     machine.run(600)
     assert machine.collected == []
     machine.share = 0.01
-    machine.run(3 * LOOK_EVERY_S)
+    machine.run((QUIET_LOOKS + 2) * LOOK_EVERY_S)
     assert len(machine.collected) == 1
+
+
+def test_a_lull_between_two_loads_is_no_quiet_while(machine: Machine) -> None:
+    machine.passes = DUE_AFTER
+    for _ in range(10):
+        machine.share = 0.5
+        machine.run(LOOK_EVERY_S)
+        machine.share = 0.01
+        machine.run((QUIET_LOOKS - 1) * LOOK_EVERY_S)
+    assert machine.collected == []
 
 
 def test_without_a_quiet_moment_it_waits_an_hour(machine: Machine) -> None:

@@ -317,6 +317,25 @@ def test_an_invite_that_answers_our_challenge_goes_before_those_of_strangers() -
     assert door.knock(headers=(good,)) == Admit(Identity("example.com", "alice"))
 
 
+def test_a_challenge_is_answered_once_and_kept_credentials_are_a_call_like_any_other() -> None:
+    door = Door()
+    first = door.knock()
+    assert isinstance(first, Refuse)
+
+    def counted(nc: int) -> tuple[str, str]:
+        return answer_challenge(
+            first.headers, method="INVITE", uri="sip:bob@example.com", username="alice", password="wonder", cnonce="c",
+            nc=nc,
+        )  # fmt: skip
+
+    door.gate.overload = Overload(SeededEntropy(3))
+    door.gate.overload.shed = 4.0
+    assert door.knock(headers=(counted(1),)) == Admit(Identity("example.com", "alice"))
+    assert status_of(door.knock(headers=(counted(2),))) == 503
+    door.gate.overload.shed = 3.0
+    assert door.knock(headers=(counted(3),)) == Admit(Identity("example.com", "alice"))
+
+
 def test_a_flood_is_not_refused_one_by_one() -> None:
     door = overloaded(4.0, guard=Guard(GuardPolicy(stray_rate=1.0, stray_burst=5.0)))
     verdicts = [door.knock("REGISTER") for _ in range(20)]
