@@ -15,6 +15,7 @@ from bench.peers.base import Contender
 from bench.peers.registry import CONTENDERS
 from bench.rig.figures import Figure, evidence, median, missing
 from bench.rig.processes import PeerMissing
+from voipat.load.knee import Search
 
 DRIVERS = {**sip.DRIVERS, **media.DRIVERS, **pbx.DRIVERS}
 # A server that did not come up, a port that was taken, a load that did not end.
@@ -74,7 +75,7 @@ def knees(scenario: Scenario, seconds: float | None) -> list[Figure]:
 
     if not scenario.knee:
         return []
-    found = knee.search(scenario.knee, attempt)
+    found = Search(attempt).run(scenario.knee)
     limit = f"not {found.bad:.0f}: {found.why}" if found.bad else "nothing failed up to the most that is tried"
     name = f"knee of {scenario.name}: the highest load with every gate passed"
     return [median(name, scenario.load_unit, [found.good], limit, who=scenario.ours, what="knee")]

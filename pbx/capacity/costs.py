@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from pbx.capacity.estimate import Estimate, estimate
 from pbx.errors import PbxError
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+REPEATED, MESSAGES_OF_CALL, LATEST_MS = 0.001, 13, 200.0
 STAGES: Final = ("signalling", "media", "disk")
 
 
@@ -22,7 +24,7 @@ class CostsError(PbxError):
 class Cost:
     """CPU of one unit in seconds (a call, a registration), or of one second of a call with media.
 
-    `value` is the median of `runs`; `stages` are its parts. Signalling is that of a core that is half busy.
+    `value` is the median of `runs`; `stages` are its parts. All are those of threads that are half busy.
     """
 
     title: str
@@ -32,9 +34,14 @@ class Cost:
     per_second: bool = False
 
     @property
-    def spread(self) -> float:
-        """Half of what lies between the lowest and the highest run, as a share of the value."""
-        return (max(self.runs) - min(self.runs)) / 2 / self.value if self.value > 0 and self.runs else 0.0
+    def estimate(self) -> Estimate:
+        """The value, and between what it lies."""
+        return estimate(self.runs) if self.runs else Estimate(self.value, self.value, self.value)
+
+    def scaled(self, factor: float) -> Cost:
+        """The same, so many times dearer."""
+        stages = {stage: value * factor for stage, value in self.stages.items()}
+        return replace(self, value=self.value * factor, stages=stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +58,18 @@ class Point:
     stages: Mapping[str, float]  # share of a core
 
     @property
+    def fault(self) -> str:
+        """The gate that this rate did not pass, or nothing. None fails, hardly a message is repeated, 200 ms."""
+        if self.failed:
+            return f"{self.failed} of {self.ok + self.failed} calls failed"
+        if self.retransmitted > REPEATED * MESSAGES_OF_CALL * self.ok:
+            return f"{self.retransmitted} messages were repeated"
+        return f"set-up took {self.p99_ms:.0f} ms (p99)" if self.p99_ms >= LATEST_MS else ""
+
+    @property
     def is_good(self) -> bool:
-        """The gates of this rate: nothing failed, hardly anything was repeated, set-up within 200 ms."""
-        return not self.failed and self.retransmitted <= 0.001 * 13 * self.ok and self.p99_ms < 200
+        """Whether it passed all of them."""
+        return not self.fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,7 @@ class Quality:
 class Check:
     """A mixed load: the share of a core that the costs foretell for it, and the one that it took."""
 
+    title: str
     predicted: float
     measured: float
     parts: str
@@ -78,6 +95,15 @@ class Check:
     def error(self) -> float:
         """0.1: it took a tenth less than was foretold."""
         return self.predicted / self.measured - 1 if self.measured else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Knee:
+    """Calls set up in a second: `good` held every gate, each time it was tried; `bad` did not, twice, and `why`."""
+
+    good: float
+    bad: float
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +120,34 @@ class Costs:
     base_kb: float
     binding_kb: float
     call_kb: float
+    tls_kb: float  # of a connection
     recording_octets_s: float
-    # How much more a message costs on an idle core than on a busy one: 1 is twice as much.
-    cold: float
-    cold_media: float
+    cdr_octets: float  # on the disk, of one call with its legs
+    # By stage: the share of a core is `work ** growth`.
+    growth: Mapping[str, float]
     costs: Mapping[str, Cost]
+    rounds: int = 1
     curve: tuple[Point, ...] = ()
     quality: Mapping[str, Quality] = field(default_factory=dict)
-    check: Check | None = None
+    knee: Knee | None = None
+    checks: tuple[Check, ...] = ()
     proof: str = ""
     waited: float = 0.0  # share of the time that the daemon had to wait for its core
     notes: tuple[str, ...] = ()
 
     @property
-    def spread(self) -> float:
-        """The median of all spreads: how far another run may be off."""
-        spreads = sorted(cost.spread for cost in self.costs.values())
-        return spreads[len(spreads) // 2] if spreads else 0.0
+    def error(self) -> float:
+        """Of the costs, the widest interval."""
+        return max((cost.estimate.error for cost in self.costs.values()), default=0.0)
+
+    def bound(self, *, high: bool) -> Costs:
+        """The same with every cost at that end of its interval."""
+
+        def moved(cost: Cost) -> Cost:
+            found = cost.estimate
+            return cost.scaled((found.high if high else found.low) / found.value) if found.value else cost
+
+        return replace(self, costs={name: moved(cost) for name, cost in self.costs.items()})
 
     def unit(self, name: str) -> Cost | None:
         """A cost by name; `recording` is what recording adds to a call that is passed on."""
@@ -153,12 +190,13 @@ def load(path: Path) -> Costs:
 
 def _read(found: dict[str, Any]) -> Costs:
     costs = {name: Cost(**{**cost, "runs": tuple(cost["runs"])}) for name, cost in found.pop("costs").items()}
-    check = found.pop("check")
+    knee = found.pop("knee")
     return Costs(
         costs=costs,
         curve=tuple(Point(**point) for point in found.pop("curve")),
         quality={name: Quality(**one) for name, one in found.pop("quality").items()},
-        check=None if check is None else Check(**check),
+        knee=None if knee is None else Knee(**knee),
+        checks=tuple(Check(**check) for check in found.pop("checks")),
         notes=tuple(found.pop("notes")),
         **found,
     )

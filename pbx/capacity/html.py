@@ -10,7 +10,8 @@ from typing import Final
 from pbx.capacity import report
 from pbx.capacity.costs import STAGES, Costs, CostsError
 from pbx.capacity.kinds import MEDIA_KINDS
-from pbx.capacity.planner import TARGET, Demand, Needs, Room, memory_kb
+from pbx.capacity.model import TARGET
+from pbx.capacity.planner import Demand, Needs, Room, memory_kb
 from pbx.capacity.plots import Line, bar_plot, line_plot
 
 STYLE: Final = """
@@ -60,10 +61,11 @@ def page(costs: Costs, demand: Demand, needs: Needs, fits: Mapping[str, Room]) -
         "<h2>What the machine carries</h2>",
         f'<p class="soft">One daemon, a core planned to {TARGET:.0%}; each line by itself.</p>',
         _table(("what", "how many", "what is full then"), _rooms(fits)),
+        *([] if costs.knee is None else [f"<p>{escape(report.knee(costs.knee))}.</p>"]),
         "<h2>How it grows</h2>",
         f'<div class="plots">{"".join(plots(costs, demand, needs, fits))}</div>',
         "<h2>What it costs</h2>",
-        _table(("what", "CPU", "±", "of which"), report.cost_rows(costs)),
+        _table(("what", "CPU", "between (90 %)", "of which"), report.cost_rows(costs)),
         *_small_print(costs),
     ]
     return (
@@ -118,7 +120,10 @@ def _tiles(needs: Needs) -> str:
 
 
 def _rooms(fits: Mapping[str, Room]) -> list[tuple[str, str, str]]:
-    return [(report.ROOM_TITLES[name], f"{room.count:,}", room.limit or "nothing") for name, room in fits.items()]
+    return [
+        (report.ROOM_TITLES[name], f"{room.count:,} ({room.low:,} – {room.high:,})", room.limit or "nothing")
+        for name, room in fits.items()
+    ]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -141,12 +146,7 @@ def _small_print(costs: Costs) -> list[str]:
         "<h2>Whether to believe it</h2>",
         f"<p>The load: {escape(costs.proof)}.</p>",
     ]
-    if costs.check is not None:
-        foretold, took = costs.check.predicted, costs.check.measured
-        found.append(
-            f"<p>A mixed load ({escape(costs.check.parts)}) was foretold to take {foretold:.1%} of a core, and took "
-            f"{took:.1%} ({costs.check.error:+.0%}).</p>"
-        )
+    found += [f"<p>{escape(report.checked(check))} It was {escape(check.parts)}.</p>" for check in costs.checks]
     heard = [
         (
             report.title_of(name, costs.costs),

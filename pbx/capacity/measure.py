@@ -1,11 +1,14 @@
-"""Loads the scratch daemon step by step and makes costs of the CPU that it used.
+"""Loads the scratch daemon step by step and keeps what it used.
 
-Each step gives a sample; one whose generator was the limit is thrown away. Costs are medians over rounds, each of which
-does every step: what disturbs the machine for some seconds disturbs one round.
+Each step gives a sample; one whose generator was the limit is thrown away. Every round does every step, and there are
+as many rounds as the time has room for, or until all costs are known well enough: what disturbs the machine for some
+seconds disturbs one round, and a cost is the median of them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import statistics
 import time
 from collections import defaultdict
@@ -15,60 +18,52 @@ from typing import Final
 
 from media.codecs import OPUS as OPUS_CODEC
 from media.quality import quality
-from pbx.capacity.costs import STAGES, Check, Cost, Costs, Point, Quality
+from pbx.capacity.costs import STAGES, Check, Cost, Costs, Knee, Point, Quality
+from pbx.capacity.estimate import estimate
 from pbx.capacity.kinds import (
     CALLEE,
     CALLEES,
-    CONFERENCE,
-    G722,
+    FEW,
     MEDIA_KINDS,
     OPUS,
     OUTSIDER,
-    PLAY,
     PROFILES,
     RECORD,
     RELAY,
+    SEALED,
     SRTP,
+    TLS_CALLEE,
     TRUNK_NUMBER,
     USERS,
     MediaKind,
 )
-from pbx.capacity.model import SIGNALLING, Load, fit_cold, fit_cold_media, shares, warmth
-from pbx.capacity.rig import Rig, RigError, Usage
-from voipat.load import Counts, Mark, MediaCounts, Plan, Proof
+from pbx.capacity.mixed import MIXES, Mixed, mixed_load
+from pbx.capacity.model import Load, shares
+from pbx.capacity.planner import KEEPALIVE_S
+from pbx.capacity.rig import TLS_CONNECTIONS, Rig, RigError, Usage
+from pbx.capacity.samples import Sample, cost_of, growth_of
+from voipat.load import Counts, Generator, Mark, MediaCounts, Plan, Proof
 from voipat.load.fleet import Part
+from voipat.load.knee import Search
 
-# Seconds that there are at least → rounds.
-ROUNDS: Final = ((300, 5), (100, 3), (60, 2), (0, 1))
-LEAST_STEP_S: Final = 0.3
+# So long a step is when the whole has some minutes; the parts of a shorter one are shorter.
+STEP_S, LEAST_STEP_S, FULL_S = 1.0, 0.35, 200.0
 SETTLE_S: Final = 0.4
+# When every cost is known as well as this after so many rounds, there are no more.
+SURE, ENOUGH = 0.03, 7
 FIRST_RATE, FIRST_CALLS = 15.0, 20
-SETUP_SHARE, SETUP_MOST = 0.3, 100.0  # of the core, and calls a second
+SETUP_SHARE, SETUP_MOST = 0.6, 100.0  # of the core, and calls a second
 REGISTER_RATE: Final = 400.0
-MIXED_CALLS, MIXED_REGISTRATIONS = 0.15, 0.05  # of a core, in the check
+# Of the core, by what a call or registration costs when it is idle; it costs less then.
+FEW_CALLS, MANY_CALLS, REGISTRATIONS = 0.15, 0.6, 0.5
+CONNECTIONS, HANDSHAKES = 400, 200.0  # kept, and made in a second at most
+FULL: Final = 0.9  # of the core: what is above it waits
 TRIES: Final = 5
 SHED_S: Final = 1.0  # what was refused is asked again after so long
-# Parts of the rate at which calls alone would fill the core, by what one costs when it is idle; it costs less later.
-RAMP: Final = (0.2, 0.5, 0.9, 1.4, 2.0)
-BUSY: Final = 0.85
-PASSIVE: Final = (RELAY, SRTP, OPUS, G722)
-TOGETHER: Final = "all kinds"
-ACTIVE: Final = (PLAY, CONFERENCE, RECORD)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One step: CPU seconds of a unit by stage, the share of the core that was used, the generator's proof."""
-
-    stages: Usage
-    load: float
-    proof: Proof
-    waited: float
-
-    @property
-    def cost(self) -> float:
-        """Of all stages."""
-        return self.stages.total
+KNEE_FROM, KNEE_STEP, KNEE_PRECISION, KNEE_TIME = 0.9, 1.35, 0.08, 0.2
+# Held all the time, for they cost next to nothing while they are silent.
+LASTING: Final = (FEW, RELAY, SRTP)
+MIXED_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,71 +80,53 @@ class Measurement:
     def __init__(self, rig: Rig, seconds: float, progress: Callable[[str], None], *, users: int = USERS) -> None:
         """`users`: how many phones register, of those that the rig knows."""
         self._rig, self._generator, self._users = rig, rig.generator, users
-        self.rounds = next(rounds for least, rounds in ROUNDS if seconds >= least)
-        overhead, steps = 36 + 10 * self.rounds, 12 + 16 * self.rounds
-        self._step_s = max((seconds - overhead) / steps, LEAST_STEP_S)
+        self._begun, self._seconds = time.monotonic(), seconds
+        self._step_s = max(STEP_S * min(seconds / FULL_S, 1.0), LEAST_STEP_S)
         self._progress = progress
-        self._quiet = Usage()  # a second of the daemon with nothing to do
+        self._secured: Generator | None = None
+        self._quiet = Usage()  # shares of the daemon with its phones registered and no calls
         self._up: dict[str, Held] = {}
-        self._calm = Usage()  # a second with calls up whose phones send nothing
-        self._held: dict[str, int] = {}  # calls of each kind, when all are up
-        self._kept_alive = 0.0  # share of a core, for all the phones
+        self._ended_calls = 0
+        self._empty_store = 0
+        self.rounds = 0
         self.samples: dict[str, list[Sample]] = defaultdict(list)
+        self.waits: list[float] = []
         self.media: dict[str, list[MediaCounts]] = defaultdict(list)
         self.points: list[Point] = []
         self.proofs: list[Proof] = []
         self.idle = 0.0
-        self.base_kb = self.binding_kb = self.call_kb = self.recording_octets_s = 0.0
-        self.check: Check | None = None
+        self.base_kb = self.binding_kb = self.call_kb = self.recording_octets_s = self.cdr_octets = self.tls_kb = 0.0
+        self.knee: Knee | None = None
+        self.checks: list[Check] = []
         self.kinds = [kind for kind in MEDIA_KINDS if kind is not OPUS or OPUS_CODEC.is_available]
 
     def run(self, costs: Callable[[], Costs]) -> None:
         """All of it; `costs` makes them of what was found, for the check."""
         self.prepare()
-        for _ in range(self.rounds):
-            self.signalling()
+        self.first_calls()
+        self.find_knee()
         self.hold()
-        self.with_media()
+        with contextlib.closing(self._rig.secured()) as self._secured:
+            self.secure()
+            self.all_rounds()
+        self._secured = None
+        for kind in (FEW, *self.kinds):
+            self._let_go(kind)
         self.mixed(costs())
-        self.end()
 
     def prepare(self) -> None:
         """Idle, then every phone is registered: base, memory of a binding, what keeping it alive costs."""
         self._progress("the daemon without phones")
         self.base_kb = self._rig.resident_kb()
         self.idle = self._rest(2 * self._step_s).total
-        self._quiet = Usage(signalling=self.idle)
         self._progress("registrations")
         self._register(0, self._users, None)
         self.binding_kb = max(self._rig.resident_kb() - self.base_kb, 0) / self._users
         for number, profile in enumerate(CALLEES.values()):
             self._register(USERS + number, 1, profile)
-        mark, asked, begun = self._generator.mark(), self._generator.totals()["asked"], time.monotonic()
-        kept = self._rest(3 * self._step_s)
-        rate = (self._generator.totals()["asked"] - asked) / (time.monotonic() - begun)
-        if rate > 1:
-            spent = Usage(max(kept.signalling - self.idle, 0) / rate, kept.media / rate, kept.disk / rate)
-            self.samples["keepalive"].append(Sample(spent, kept.total, self._judge(mark), kept.waited))
-        self._quiet = kept
-        self._kept_alive = max(kept.total - self.idle, 0.0)
-
-    def signalling(self) -> None:
-        """One round: registrations, calls without digest, calls at several rates."""
-        self._progress("registrations")
-        first = self.median("first registration")
-        rate = min(0.5 / first, 2000.0)
-        self._sample("registration", Plan("register", rate, self._count(rate), users=(0, self._users)))
-        self.first_calls()
-        self._progress("calls from a trunk")
-        alone = 1 / self.median("first call")
-        rate = 0.35 * alone
-        trunk = Plan("call", rate, self._count(rate), users=(0, 1), targets=(TRUNK_NUMBER,), from_trunk=OUTSIDER)
-        self._sample("trunk_call", trunk)
-        for part in RAMP:
-            self._progress(f"{part * alone:.0f} calls a second")
-            point = self._calls("call", part * alone)
-            if point is not None and (point.load > BUSY or not point.is_good):
-                break
+        rested = [self._kept_alive() for _ in range(3)]
+        self._quiet = sorted(rested, key=lambda usage: usage.total)[1]
+        self._empty_store = self._rig.store_octets()
 
     def first_calls(self) -> None:
         """Some, to know what rate is none that anyone would notice."""
@@ -160,106 +137,167 @@ class Measurement:
             self._calls("first call", FIRST_RATE, FIRST_CALLS)
         raise RigError(f"calls at {FIRST_RATE:.0f} a second do not succeed")
 
+    def find_knee(self) -> None:
+        """The most calls a second at which every gate holds; each rate that is tried is a point of the curve."""
+        until = time.monotonic() + KNEE_TIME * self._seconds
+
+        def attempt(rate: float) -> str:
+            self._progress(f"{rate:.0f} calls a second")
+            point = self._calls("knee", rate)
+            if point is None:
+                return "the generator was the limit"
+            if not point.is_good:
+                time.sleep(SHED_S)
+            return point.fault
+
+        search = Search(attempt, KNEE_STEP, KNEE_PRECISION, confirmations=2, is_over=lambda: time.monotonic() > until)
+        found = search.run(round(KNEE_FROM / self._first("first call")))
+        self.knee = Knee(found.good, found.bad, found.why)
+
     def start_calls(self, rate: float, count: int) -> int:
         """Calls between extensions; the number of their plan."""
         return self._generator.start(Plan("call", rate, count, users=(0, self._users), targets=(CALLEE,)))
 
     def hold(self) -> None:
-        """Calls that are passed on, up until the end: what one takes of memory, what all take when they are silent."""
+        """Calls that are passed on, up until the end: what one of them takes of memory."""
         before = self._rig.resident_kb()
-        for kind in PASSIVE:
-            if kind in self.kinds:
-                self._hold(kind)
+        for kind in LASTING:
+            self._hold(kind)
         self.call_kb = max(self._rig.resident_kb() - before, 0) / sum(held.calls for held in self._up.values())
-        self._calm = self._rest(2 * self._step_s)
 
-    def with_media(self) -> None:
-        """Each kind of call with its media, then all at once. Who makes media without its phones is up only then."""
-        for _ in range(self.rounds):
-            for kind in PASSIVE:
-                if kind in self.kinds:
-                    self._sing(kind.name, [kind])
-        for kind in ACTIVE:
+    def secure(self) -> None:
+        """Phones over TLS register; what a connection that is up takes of memory."""
+        self._progress("TLS connections")
+        before = self._rig.resident_kb()
+        with self._rig.handshakes(CONNECTIONS, keep=True):
+            self.tls_kb = max(self._rig.resident_kb() - before, 0) / CONNECTIONS
+        self._register(0, TLS_CONNECTIONS, None, self._secured)
+        self._register(USERS + len(CALLEES), 1, SEALED, self._secured)
+
+    def all_rounds(self) -> None:
+        """As many as there is time for; the checks need some of it."""
+        longest, reserved = 0.0, 2 * (MIXED_S * self._step_s + 6.0)
+        while not self.rounds or self._left() > longest + reserved:
+            if self.rounds >= ENOUGH and self.error() < SURE:
+                break
+            begun = time.monotonic()
+            self.signalling()
+            self.lasting_media()
+            self.over_tls()
+            self.signalling()
+            self.other_media()
+            self.rounds += 1
+            longest = max(longest, time.monotonic() - begun)
+
+    def error(self) -> float:
+        """Of what was found so far, half of the widest interval."""
+        return max(estimate(cost.runs).error for cost in self.costs().values())
+
+    def signalling(self) -> None:
+        """One round: registrations, calls without digest, few and many calls."""
+        self._progress(f"round {self.rounds + 1}: registrations")
+        rate = steady(min(REGISTRATIONS / self._first("first registration"), 2000.0))
+        self._sample("registration", Plan("register", rate, self._count(rate), users=(0, self._users)))
+        alone = 1 / self._first("first call")
+        few, many = steady(FEW_CALLS * alone), steady(MANY_CALLS * alone)
+        self._progress(f"round {self.rounds + 1}: calls from a trunk")
+        trunk = Plan("call", many, self._count(many), users=(0, 1), targets=(TRUNK_NUMBER,), from_trunk=OUTSIDER)
+        self._sample("trunk_call", trunk)
+        for name, rate in (("few calls", few), ("call", many)):
+            self._progress(f"round {self.rounds + 1}: {rate:.0f} calls a second")
+            self._calls(name, rate)
+
+    def over_tls(self) -> None:
+        """One round: handshakes, and calls between phones over TLS whose media would be sealed."""
+        self._progress(f"round {self.rounds + 1}: TLS")
+        begun, before = time.monotonic(), self._rig.usage()
+        with self._rig.handshakes(self._count(HANDSHAKES)) as active:
+            spent, elapsed = self._rig.usage() - before, time.monotonic() - begun
+        self._keep("tls_handshake", self._count(HANDSHAKES), active, spent, elapsed)
+        rate = steady(MANY_CALLS / 2 / self._first("first call"))
+        self._sample(
+            "tls_call",
+            Plan("call", rate, self._count(rate), users=(0, TLS_CONNECTIONS), targets=(TLS_CALLEE,), srtp=True),
+            self._secured,
+        )
+
+    def lasting_media(self) -> None:
+        """One round: few and many that are passed on, in clear and sealed."""
+        self._sing("few", [FEW])
+        self._sing("relay", [FEW, RELAY])
+        self._sing("srtp", [SRTP])
+
+    def other_media(self) -> None:
+        """One round: each kind that is not silent when its phones are, and so is up only now."""
+        for kind in self.kinds:
+            if kind in LASTING:
+                continue
             octets, begun = self._rig.recordings_octets(), time.monotonic()
             self._hold(kind)
-            for _ in range(self.rounds):
-                self._sing(kind.name, [kind])
+            self._sing(kind.name, [kind])
             if kind is RECORD:
                 grown, elapsed = self._rig.recordings_octets() - octets, time.monotonic() - begun
                 self.recording_octets_s = grown / elapsed / self._up[kind.name].calls
             self._let_go(kind)
-        self.hold_all()
-        for _ in range(self.rounds):
-            self._sing(TOGETHER, self.kinds)
-
-    def hold_all(self) -> None:
-        """The other kinds too."""
-        for kind in ACTIVE:
-            self._hold(kind)
-        self._held = {name: held.calls for name, held in self._up.items()}
 
     def mixed(self, costs: Costs) -> None:
-        """Everything at once, against what the costs foretell of it; again when the generator was the limit."""
-        for _ in range(TRIES):
-            self._progress("a mixed load, to check the costs")
-            self.check = self._mixed(costs)
-            if self.check is not None:
-                return
+        """Loads of many kinds, against what the costs foretell of them; again when the generator was the limit."""
+        for mix in MIXES:
+            for _ in range(TRIES):
+                self._progress(f"{mix.title}, to check the costs")
+                check = self._mixed(mix, costs)
+                if check is not None:
+                    self.checks.append(check)
+                    break
+        self._count_rows()
 
-    def _mixed(self, costs: Costs) -> Check | None:
-        rates = {
-            "call": MIXED_CALLS / costs.costs["call"].value,
-            "registration": MIXED_REGISTRATIONS / costs.costs["registration"].value,
-        }
-        quiet = self.idle + self._kept_alive
-        seconds = max(4 * self._step_s, 2.0)
-        self._generator.sing(self._parts(self.kinds))
+    def _mixed(self, mix: Mixed, costs: Costs) -> Check | None:
+        load = mixed_load(mix.demand, costs, self.kinds)
+        chosen = [replace(kind, calls=round(load.held.get(kind.name, 0))) for kind in self.kinds]
+        chosen = [kind for kind in chosen if kind.calls]
+        try:
+            for kind in chosen:
+                self._hold(kind)
+            return self._loaded(mix, load, chosen, costs)
+        finally:
+            for kind in chosen:
+                self._let_go(kind)
+
+    def _loaded(self, mix: Mixed, load: Load, chosen: Sequence[MediaKind], costs: Costs) -> Check | None:
+        seconds = max(MIXED_S * self._step_s, 2.0)
+        self._generator.sing(self._parts(chosen))
         time.sleep(SETTLE_S)
         mark, begun, before = self._generator.mark(), time.monotonic(), self._rig.usage()
-        calls = Plan(
-            "call", rates["call"], int(rates["call"] * seconds), users=(0, self._users), targets=(CALLEE,), seed=1
-        )
-        registered = Plan(
-            "register", rates["registration"], int(rates["registration"] * seconds), users=(0, self._users), seed=2
-        )
-        plans = [self._generator.start(calls), self._generator.start(registered)]
-        counts = [self._generator.wait(plan, timeout=seconds + 10) for plan in plans]
+        plans = {name: self._generator.start(plan) for name, plan in self._plans(load, seconds).items()}
+        counts = {name: self._generator.wait(plan, timeout=seconds + 10) for name, plan in plans.items()}
         spent, elapsed = self._rig.usage() - before, time.monotonic() - begun
         proof = self._judge(mark)
         self._generator.hush()
         if proof.faults():
             return None
-        done = {"call": counts[0].ok / elapsed, "registration": counts[1].ok / elapsed}
-        held = {kind.name: float(self._up[kind.name].calls) for kind in self.kinds}
-        parts = [f"{rate:.1f} {name}s a second" for name, rate in done.items()]
+        done = {name: each.ok / elapsed for name, each in counts.items()}
+        held = {kind.name: float(self._up[kind.name].calls) for kind in chosen}
+        parts = [f"{rate:.1f} {name}s a second".replace("_", " ") for name, rate in done.items()]
         parts += [f"{count:.0f} × {name}" for name, count in held.items()]
-        predicted = shares(Load(done, held), replace(costs, idle=quiet)).total
-        return Check(predicted, spent.total / elapsed, ", ".join(parts))
+        done["keepalive"] = self._users / KEEPALIVE_S
+        return Check(mix.title, shares(Load(done, held), costs).total, spent.total / elapsed, ", ".join(parts))
 
-    def end(self) -> None:
-        """Hangs up."""
-        self._progress("calls are ended")
-        for kind in self.kinds:
-            if kind.name in self._up:
-                self._let_go(kind)
-
-    def _let_go(self, kind: MediaKind) -> None:
-        held = self._up.pop(kind.name)
-        for plan in held.plans:
-            self._generator.hang_up(plan, rate=self._setup_rate)
-            self._generator.wait(plan, timeout=held.calls / self._setup_rate + 12)
-
-    def median(self, name: str) -> float:
-        """CPU of a unit. Raises: RigError."""
-        if not self.samples[name]:
-            raise RigError(f"{name}: no step counts")
-        return statistics.median(sample.cost for sample in self.samples[name])
-
-    @property
-    def waited(self) -> float:
-        """The share of the time that the daemon was ready to run and had no core."""
-        found = [sample.waited for samples in self.samples.values() for sample in samples]
-        return statistics.median(found) if found else 0.0
+    def _plans(self, load: Load, seconds: float) -> dict[str, Plan]:
+        """Arrivals by chance, as they are in life."""
+        everyone = (0, self._users)
+        made = {
+            "call": Plan("call", load.rates["call"], 0, users=everyone, targets=(CALLEE,), seed=1),
+            "trunk_call": Plan(
+                *("call", load.rates["trunk_call"], 0),
+                users=(0, 1),
+                targets=(TRUNK_NUMBER,),
+                from_trunk=OUTSIDER,
+                seed=2,
+            ),
+            "registration": Plan("register", load.rates["registration"], 0, users=everyone, seed=3),
+        }
+        counted = {name: replace(plan, count=round(plan.rate * seconds)) for name, plan in made.items()}
+        return {name: plan for name, plan in counted.items() if plan.count}
 
     def costs(self) -> dict[str, Cost]:
         """Of each kind that has a sample."""
@@ -268,36 +306,29 @@ class Measurement:
             "keepalive": "keep-alive of a phone (OPTIONS)",
             "call": "call between extensions, with digest",
             "trunk_call": "call from a trunk, without digest",
+            "tls_handshake": "TLS handshake (1.3, P-256)",
+            "tls_call": "call over TLS, with digest and SRTP keys",
             **{kind.name: kind.title for kind in MEDIA_KINDS},
         }
-        cold, cold_media = self.cold, self.cold_media
         media = {kind.name for kind in MEDIA_KINDS}
+        growth = self.growth
         return {
-            name: _cost(title, self.samples[name], cold if name in SIGNALLING else cold_media, per_second=name in media)
+            name: cost_of(title, self.samples[name], growth, per_second=name in media)
             for name, title in titles.items()
             if self.samples.get(name)
         }
 
     @property
-    def cold(self) -> float:
-        """How much more a call costs on an idle core than on a busy one."""
-        return fit_cold([(sample.load, sample.cost) for sample in self.samples["call"]])
-
-    @property
-    def cold_media(self) -> float:
-        """The same of media."""
-        found = self.samples[TOGETHER]
-        if not found:
-            return 0.0
-        alone = [
-            (
-                statistics.median(sample.load for sample in self.samples[kind.name]),
-                self._held[kind.name] * self.median(kind.name),
-            )
-            for kind in self.kinds
-            if self.samples[kind.name]
-        ]
-        return fit_cold_media(alone, self.median(TOGETHER), statistics.median(sample.load for sample in found))
+    def growth(self) -> dict[str, float]:
+        """By stage: of calls at all rates that were tried, and of few and many streams."""
+        calls = [*self.samples["few calls"], *self.samples["call"]]
+        calls += [one for one in self.samples["knee"] if one.busy.total < FULL]
+        relayed = [*self.samples["few"], *self.samples["relay"]]
+        return {
+            "signalling": growth_of(calls, "signalling"),
+            "media": growth_of(relayed, "media"),
+            "disk": growth_of(calls, "disk"),
+        }
 
     def curve(self) -> tuple[Point, ...]:
         """Of each rate the median round, by rate."""
@@ -317,74 +348,112 @@ class Measurement:
         return {name: found[len(found) // 2] for name, found in judged.items()}
 
     @property
+    def waited(self) -> float:
+        """The share of the time that the daemon was ready to run and had no core."""
+        return statistics.median(self.waits) if self.waits else 0.0
+
+    @property
     def _setup_rate(self) -> float:
-        return min(SETUP_SHARE / self.median("first call"), SETUP_MOST)
+        return min(SETUP_SHARE / self._first("first call"), SETUP_MOST)
+
+    def _first(self, name: str) -> float:
+        """CPU of a unit, all stages. Raises: RigError."""
+        if not self.samples[name]:
+            raise RigError(f"{name}: no step counts")
+        return statistics.median((one.busy.total - one.quiet.total) / one.units for one in self.samples[name])
+
+    def _left(self) -> float:
+        return self._begun + self._seconds - time.monotonic()
 
     def _count(self, rate: float) -> int:
         return max(int(rate * self._step_s), 3)
 
+    def _count_rows(self) -> None:
+        """What the rows of a call take on the disk."""
+        grown = self._rig.store_octets() - self._empty_store
+        self.cdr_octets = grown / self._ended_calls if self._ended_calls else 0.0
+
     def _rest(self, seconds: float) -> Usage:
-        """A second of what the daemon takes without load, by stage."""
+        """Shares of a core without load, by stage."""
         begun, before = time.monotonic(), self._rig.usage()
         time.sleep(seconds)
         elapsed = time.monotonic() - begun
-        spent = self._rig.usage() - before
-        return Usage(spent.signalling / elapsed, spent.media / elapsed, spent.disk / elapsed, spent.waited / elapsed)
+        return (self._rig.usage() - before) * (1 / elapsed)
 
-    def _register(self, first: int, count: int, profile: int | None) -> None:
+    def _kept_alive(self) -> Usage:
+        """Shares while nothing comes but what keeps the phones alive; a sample of that."""
+        mark, asked, begun = self._generator.mark(), self._generator.totals()["asked"], time.monotonic()
+        kept = self._rest(1.5 * self._step_s)
+        rate = (self._generator.totals()["asked"] - asked) / (time.monotonic() - begun)
+        if rate > 1 and not self._judge(mark).faults():
+            self.samples["keepalive"].append(Sample(rate, self._without_idle(kept)))
+        return kept
+
+    def _without_idle(self, shares: Usage) -> Usage:
+        return replace(shares, signalling=max(shares.signalling - self.idle, 0.0))
+
+    def _register(self, first: int, count: int, profile: int | None, by: Generator | None = None) -> None:
         """All of these, at a rate that any machine takes; who is refused tries again."""
+        generator = by or self._generator
         for _ in range(TRIES):
-            mark = self._generator.mark()
-            rate = REGISTER_RATE if count > 1 else 20.0
-            begun, before = time.monotonic(), self._rig.usage()
-            plan = self._generator.start(Plan("register", rate, count, users=(first, count), answer_as=profile))
-            counts = self._generator.wait(plan, timeout=count / rate + 20)
-            if count > 1 and counts.ok:
-                self._keep("first registration", begun, before, counts, mark, count / rate)
+            mark = generator.mark()
+            rate = REGISTER_RATE if count > TLS_CONNECTIONS else 20.0
+            before = self._rig.usage()
+            plan = generator.start(Plan("register", rate, count, users=(first, count), answer_as=profile))
+            counts = generator.wait(plan, timeout=count / rate + 20)
+            if rate == REGISTER_RATE and counts.ok and not self._judge(mark).faults():
+                used = (self._rig.usage() - before) * (rate / count)
+                self.samples["first registration"].append(Sample(rate, used))
             if counts.ok == count:
                 return
         raise RigError(f"{counts.failed} of {count} phones cannot register: {_told(counts)}\n{self._rig.log_tail()}")
 
-    def _sample(self, name: str, plan: Plan) -> Counts:
-        mark, begun, before = self._generator.mark(), time.monotonic(), self._rig.usage()
-        counts = self._generator.wait(self._generator.start(plan), timeout=plan.count / plan.rate + 12)
+    def _sample(self, name: str, plan: Plan, by: Generator | None = None) -> tuple[Counts, Usage, bool]:
+        """What came of the plan, the shares of a core while it ran, and whether that counts."""
+        generator = by or self._generator
+        mark, begun, before = generator.mark(), time.monotonic(), self._rig.usage()
+        counts = generator.wait(generator.start(plan), timeout=plan.count / plan.rate + 12)
+        late = max(time.monotonic() - begun - plan.count / plan.rate - plan.delay - (plan.hold or 0) - 0.1, 0.0)
         time.sleep(SETTLE_S)  # rows are written, transactions end
-        if counts.failed <= 0.01 * counts.started:
-            self._keep(
-                name, begun, before, counts, mark, plan.count / plan.rate + (plan.hold or 0) * (plan.kind == "call")
-            )
-        return counts
-
-    def _keep(self, name: str, begun: float, before: Usage, counts: Counts, mark: Mark, seconds: float) -> None:
         spent, elapsed = self._rig.usage() - before, time.monotonic() - begun
-        proof = self._judge(mark)
-        if not proof.faults():
-            self.samples[name].append(_sample(spent, self._quiet, elapsed, counts.ok, seconds, proof))
+        proof = self._judge(mark, generator)
+        self._ended_calls += counts.ok * (plan.kind == "call")
+        active = plan.count / plan.rate + late  # longer when it is overloaded
+        if not proof.faults() and counts.failed <= 0.01 * counts.started:
+            self._keep(name, counts.ok, active, spent, elapsed)
+        return counts, self._during(active, spent, elapsed), not proof.faults()
 
-    def _judge(self, mark: Mark) -> Proof:
-        proof = self._generator.proof(mark)
+    def _keep(self, name: str, units: float, active: float, spent: Usage, elapsed: float) -> None:
+        self.waits.append(spent.waited / elapsed)
+        busy = self._without_idle(self._during(active, spent, elapsed))
+        self.samples[name].append(Sample(units / active, busy, self._without_idle(self._quiet)))
+
+    def _during(self, active: float, spent: Usage, elapsed: float) -> Usage:
+        """Shares of a core while there was load, of a longer time."""
+        return (spent - self._quiet * (elapsed - active)) * (1 / active)
+
+    def _judge(self, mark: Mark, by: Generator | None = None) -> Proof:
+        proof = (by or self._generator).proof(mark)
         self.proofs.append(proof)
         return proof
 
     def _calls(self, name: str, rate: float, least: int = 0) -> Point | None:
         """Calls at that rate, at least so many; None when the generator was the limit."""
         count = max(self._count(rate), least)
-        plan = Plan("call", rate, count, users=(0, self._users), targets=(CALLEE,))
-        kept, begun, before = len(self.samples[name]), time.monotonic(), self._rig.usage()
-        counts = self._sample(name, plan)
-        spent = self._rig.usage() - before
-        if len(self.samples[name]) == kept and counts.failed <= 0.01 * counts.started:
+        counts, busy, is_valid = self._sample(
+            name, Plan("call", rate, count, users=(0, self._users), targets=(CALLEE,))
+        )
+        if not is_valid:
             return None
-        seconds = max(count / rate, time.monotonic() - begun - SETTLE_S)  # longer when it is overloaded
         point = Point(
             rate=rate,
-            load=spent.total / seconds,
+            load=busy.total,
             p50_ms=counts.setup.percentile_ms(0.5),
             p99_ms=counts.setup.percentile_ms(0.99),
             ok=counts.ok,
             failed=counts.failed,
             retransmitted=counts.retransmitted,
-            stages={name: getattr(spent, name) / seconds for name in STAGES},
+            stages={name: getattr(busy, name) for name in STAGES},
         )
         self.points.append(point)
         return point
@@ -412,9 +481,16 @@ class Measurement:
                 break
             rate /= 2
             time.sleep(SHED_S)
+        self._up[kind.name] = held
         if held.calls < kind.calls / 4:
             raise RigError(f"{kind.title}: {held.calls} of {kind.calls} calls can be set up: {_told(counts)}")
-        self._up[kind.name] = held
+
+    def _let_go(self, kind: MediaKind) -> None:
+        held = self._up.pop(kind.name, Held())
+        for plan in held.plans:
+            self._generator.hang_up(plan, rate=2 * self._setup_rate)
+            self._generator.wait(plan, timeout=held.calls / self._setup_rate + 12)
+        self._ended_calls += held.calls
 
     def _parts(self, kinds: Iterable[MediaKind]) -> list[Part]:
         """What is to be sent, from both sides."""
@@ -428,8 +504,8 @@ class Measurement:
         return parts
 
     def _sing(self, name: str, kinds: Sequence[MediaKind]) -> None:
-        """A sample of these kinds: of one kind it is of one call and second, of several of all calls."""
-        self._progress(kinds[0].title if len(kinds) == 1 else "all kinds at once")
+        """A sample of these kinds together."""
+        self._progress(f"round {self.rounds + 1}: {kinds[-1].title}")
         self._generator.sing(self._parts(kinds))
         time.sleep(SETTLE_S)
         mark, begun, before = self._generator.mark(), time.monotonic(), self._rig.usage()
@@ -439,40 +515,22 @@ class Measurement:
         counted = self._generator.hush()
         if proof.faults():
             return
-        calls = self._up[name].calls if name != TOGETHER else 1
-        sample = _sample(spent, self._calm, elapsed, calls * elapsed, elapsed, proof)
-        if name != TOGETHER:
+        if name != FEW.name:
             self.media[name].append(counted)
-        self.samples[name].append(sample)
+        self.waits.append(spent.waited / elapsed)
+        busy = self._without_idle(spent * (1 / elapsed))
+        calls = sum(self._up[kind.name].calls for kind in kinds)
+        self.samples[name].append(Sample(calls, busy, self._without_idle(self._quiet)))
 
 
-def _sample(spent: Usage, quiet: Usage, elapsed: float, units: float, seconds: float, proof: Proof) -> Sample:
-    """`seconds`: how long there was load, within the `elapsed` that was looked at."""
-    units = max(units, 1e-9)
-    stages = Usage(
-        max(spent.signalling - quiet.signalling * elapsed, 0) / units,
-        max(spent.media - quiet.media * elapsed, 0) / units,
-        max(spent.disk - quiet.disk * elapsed, 0) / units,
-    )
-    return Sample(stages, min(spent.total / seconds, 1.0), proof, spent.waited / elapsed)
+def steady(rate: float) -> float:
+    """The next power of the root of two: so that two runs measure at the same rate."""
+    return float(round(2 ** (round(2 * math.log2(rate)) / 2), 1))
 
 
 def _told(counts: Counts) -> str:
     found = [f"{count} × {status}" for status, count in sorted(counts.statuses.items())]
     return ", ".join([*found, f"{counts.timed_out} without an answer"])
-
-
-def _cost(title: str, samples: list[Sample], cold: float, *, per_second: bool) -> Cost:
-    """As it is on a core that is half busy, whatever it was when it was measured: so that runs can be compared."""
-    warm = [warmth(cold, sample.load) for sample in samples]
-
-    def middle(stage: str) -> float:
-        found = (getattr(sample.stages, stage) / own for sample, own in zip(samples, warm, strict=True))
-        return float(statistics.median(found))
-
-    stages = {stage: middle(stage) for stage in STAGES}
-    runs = tuple(sample.cost / own for sample, own in zip(samples, warm, strict=True))
-    return Cost(title, sum(stages.values()), runs, stages, per_second=per_second)
 
 
 def _quality_of(name: str) -> Callable[[MediaCounts], Quality]:

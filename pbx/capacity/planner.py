@@ -13,12 +13,12 @@ from typing import Final
 
 from pbx.capacity.costs import Costs
 from pbx.capacity.erlang import agents_for, channels_for
-from pbx.capacity.model import Load, Shares, shares
+from pbx.capacity.model import TARGET, Load, Shares, shares
 
-TARGET: Final = 0.7
 PORTS_PER_CALL: Final = 4
 SHIPPED_PORTS: Final = 10_000
 KEEPALIVE_S: Final = 30.0
+CONNECTED_S: Final = 3600.0  # a phone over TLS connects anew once an hour: networks and phones are not for ever
 # Of memory: the rest is the system's and its file cache.
 USABLE_MEMORY: Final = 0.8
 MOST_USERS: Final = 2_000_000
@@ -27,7 +27,6 @@ HEADERS: Final = 12 + 8 + 20 + 18
 SRTP_TAG: Final = 16
 PACKETS_S: Final = 50
 G711_OCTETS, OPUS_OCTETS = 160, 80  # in 20 ms; Opus at 32 kbit/s
-CDR_OCTETS: Final = 1_500  # of a call with two legs and its index, measured on SQLite
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,7 @@ class Demand:
     conference: float = 0.02  # of those in a call are in a conference
     blocking: float = 0.01
     phones: float = 1.0  # a user
+    tls: float = 0.0  # of the phones
     register_every: float = 1800.0
     busy_hours: float = 6.0  # as many hours of the busy hour's traffic make a day
     days: int = 90  # recordings are kept
@@ -81,10 +81,15 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many of something fit on one daemon of this machine, and what is full first."""
+    """How many of something fit on one daemon of this machine, and what is full first.
+
+    `low` and `high`: when every cost were at the one or the other end of its interval.
+    """
 
     count: int
     limit: str
+    low: int = 0
+    high: int = 0
 
 
 def load_of(demand: Demand, calls: float) -> Load:
@@ -106,7 +111,9 @@ def load_of(demand: Demand, calls: float) -> Load:
     rates = {
         "registration": phones / demand.register_every,
         "keepalive": phones / KEEPALIVE_S,
-        "call": rate * (1 - demand.trunk_share),
+        "call": rate * (1 - demand.trunk_share) * (1 - demand.tls),
+        "tls_call": rate * (1 - demand.trunk_share) * demand.tls,
+        "tls_handshake": phones * demand.tls / CONNECTED_S,
         "trunk_call": rate * demand.trunk_share,
     }
     return Load(rates, held)
@@ -138,14 +145,15 @@ def needs(demand: Demand, costs: Costs) -> Needs:
             hold=demand.hold,
         ),
         recordings_gb_day=recordings,
-        cdr_gb_day=ended * CDR_OCTETS / 1e9,
+        cdr_gb_day=ended * costs.cdr_octets / 1e9,
         recordings_gb_kept=recordings * demand.days,
     )
 
 
 def memory_kb(demand: Demand, calls: float, costs: Costs) -> float:
     """Resident, of one daemon that has it all."""
-    return costs.base_kb + demand.users * demand.phones * costs.binding_kb + calls * costs.call_kb
+    phone_kb = costs.binding_kb + demand.tls * costs.tls_kb
+    return costs.base_kb + demand.users * demand.phones * phone_kb + calls * costs.call_kb
 
 
 def bandwidth_of_call(demand: Demand) -> float:
@@ -159,21 +167,30 @@ def bandwidth_of_call(demand: Demand) -> float:
 def users_that_fit(demand: Demand, costs: Costs) -> Room:
     """How many users of these habits one daemon on this machine serves."""
 
-    def limit_at(users: int) -> str:
+    def limit_at(users: int, costs: Costs) -> str:
         found = needs(replace(demand, users=users), costs)
         return limit_of(found.shares, found.calls, found.memory_mb * 1024, costs)
 
-    return _largest(limit_at, MOST_USERS)
+    return _room(limit_at, costs)
 
 
 def calls_that_fit(kind: str, costs: Costs) -> Room:
     """How many calls of one kind at a time, set up and ended every three minutes."""
 
-    def limit_at(calls: int) -> str:
+    def limit_at(calls: int, costs: Costs) -> str:
         load = Load({"call": calls / Demand().hold}, {kind: float(calls)})
         return limit_of(shares(load, costs), calls, costs.base_kb + calls * costs.call_kb, costs)
 
-    return _largest(limit_at, MOST_USERS)
+    return _room(limit_at, costs)
+
+
+def rate_that_fits(name: str, costs: Costs) -> Room:
+    """How many of something (calls, registrations, handshakes) a second; of calls, whatever becomes of their media."""
+
+    def limit_at(rate: int, costs: Costs) -> str:
+        return limit_of(shares(Load({name: rate}), costs), 0, costs.base_kb, costs)
+
+    return _room(limit_at, costs)
 
 
 def limit_of(used: Shares, calls: int, memory: float, costs: Costs) -> str:
@@ -191,14 +208,21 @@ def limit_of(used: Shares, calls: int, memory: float, costs: Costs) -> str:
     return ""
 
 
-def _largest(limit_at: Callable[[int], str], most: int) -> Room:
+def _room(limit_at: Callable[[int, Costs], str], costs: Costs) -> Room:
+    (count, limit), (low, _), (high, _) = (
+        _largest(limit_at, each) for each in (costs, costs.bound(high=True), costs.bound(high=False))
+    )
+    return Room(count, limit, low, high)
+
+
+def _largest(limit_at: Callable[[int, Costs], str], costs: Costs) -> tuple[int, str]:
     """The most at which nothing is full, and what is at one more."""
-    low, high, why = 0, 1, limit_at(1)
-    while not why and high < most:
+    low, high, why = 0, 1, limit_at(1, costs)
+    while not why and high < MOST_USERS:
         low, high = high, high * 2
-        why = limit_at(high)
+        why = limit_at(high, costs)
     while high - low > 1:
         middle = (low + high) // 2
-        found = limit_at(middle)
+        found = limit_at(middle, costs)
         low, high, why = (low, middle, found) if found else (middle, high, why)
-    return Room(low, why)
+    return low, why

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from pbx.capacity.costs import Cost, Costs
+from pbx.capacity.costs import STAGES, Check, Cost, Costs, Knee
 from pbx.capacity.kinds import MEDIA_KINDS
-from pbx.capacity.model import shares
+from pbx.capacity.model import TARGET, shares
 from pbx.capacity.planner import (
-    TARGET,
     Demand,
     Needs,
     Room,
     calls_that_fit,
     load_of,
+    rate_that_fits,
     users_that_fit,
 )
 
 PACKETS_OF_CALL: Final = 100  # a second: both directions
+RATES: Final = ("call", "tls_call", "registration", "tls_handshake")
 ROOM_TITLES: Final = {
     "users": "users like these",
+    "call": "calls set up in a second",
+    "tls_call": "the same over TLS",
+    "registration": "registrations a second",
+    "tls_handshake": "TLS handshakes a second",
     "relay": "G.711 calls at one time",
     "srtp": "the same, SRTP on both legs",
     "opus": "calls between Opus and G.711",
@@ -34,13 +39,17 @@ ROOM_TITLES: Final = {
 def rooms(costs: Costs, demand: Demand) -> dict[str, Room]:
     """How many of each kind fit, and of users like those of `demand`."""
     kinds = {kind.name: calls_that_fit(kind.name, costs) for kind in MEDIA_KINDS if kind.name in costs.costs}
-    return {"users": users_that_fit(demand, costs), **kinds}
+    rates = {name: rate_that_fits(name, costs) for name in RATES if name in costs.costs}
+    return {"users": users_that_fit(demand, costs), **rates, **kinds}
 
 
 def lines(costs: Costs, demand: Demand, needs: Needs, fits: Mapping[str, Room]) -> Iterator[str]:
     """The whole report."""
     yield f"This machine: {costs.machine}, {costs.memory_kb / 1024 / 1024:.1f} GB of memory"
-    yield f"Measured {costs.measured_at} with voipat {costs.version} in {costs.seconds:.0f} s on one core"
+    yield (
+        f"Measured {costs.measured_at} with voipat {costs.version} in {costs.seconds:.0f} s on one core, "
+        f"{costs.rounds} rounds"
+    )
     yield f"The load: {costs.proof}"
     for note in costs.notes:
         yield f"Note: {note}."
@@ -59,6 +68,7 @@ def habits(demand: Demand) -> str:
         "Opus to G.711": demand.opus,
         "G.722 to G.711": demand.g722,
         "encrypted": demand.srtp,
+        "from phones over TLS": demand.tls,
         "with music or a menu": demand.music,
         "in conferences": demand.conference,
         "for agents": demand.queued,
@@ -114,18 +124,22 @@ def needs_rows(demand: Demand, needs: Needs) -> list[tuple[str, str, str]]:
 
 
 def cost_rows(costs: Costs) -> list[tuple[str, str, str, str]]:
-    """(what, CPU, ±, parts)."""
+    """(what, CPU, between what it lies, parts)."""
     rows = []
     for name, cost in costs.costs.items():
         parts = ", ".join(
             f"{stage} {_time(value)}" for stage, value in cost.stages.items() if value > 0.005 * cost.value
         )
-        rows.append(
-            (cost.title, _time(cost.value) + (" a second" if cost.per_second else ""), f"{cost.spread:.0%}", parts)
-        )
+        rows.append((cost.title, _time(cost.value) + (" a second" if cost.per_second else ""), interval(cost), parts))
         if name in ("relay", "srtp"):
             rows[-1] = (*rows[-1][:3], f"{_time(cost.value / PACKETS_OF_CALL)} a packet; {parts}")
     return rows
+
+
+def interval(cost: Cost) -> str:
+    """How sure a cost is."""
+    found = cost.estimate
+    return f"± {found.error:.0%} ({_time(found.low)} – {_time(found.high)})"
 
 
 def _answer(demand: Demand, needs: Needs) -> Iterator[str]:
@@ -140,18 +154,30 @@ def _machine(costs: Costs, fits: Mapping[str, Room]) -> Iterator[str]:
     yield ""
     yield f"What this machine carries, with one daemon and a core planned to {TARGET:.0%}"
     for name, room in fits.items():
-        yield f"  {ROOM_TITLES[name]:<32} {room.count:>9,}   then {room.limit or 'nothing is full'}"
+        between = f"({room.low:,} – {room.high:,})"
+        yield f"  {ROOM_TITLES[name]:<32} {room.count:>9,} {between:>18}   then {room.limit or 'nothing is full'}"
+    if costs.knee is not None:
+        yield f"  {knee(costs.knee)}"
+
+
+def knee(found: Knee) -> str:
+    """Where calls begin to fail, in a sentence."""
+    held = f"Calls set up in a second, tried on one core for all of the daemon: {found.good:.0f} passed every gate"
+    return f"{held}; {found.bad:.0f} did not: {found.why}" if found.bad else f"{held}, and more was not tried"
 
 
 def _costs(costs: Costs) -> Iterator[str]:
     yield ""
-    yield "What it costs (CPU; ± is half the distance of the lowest and the highest of the rounds)"
-    for what, value, spread, parts in cost_rows(costs):
-        yield f"  {what:<38} {value:>16}  ± {spread:>4}   {parts}"
+    yield f"What it costs: CPU of a thread that is half busy; median of {costs.rounds} rounds, and where it lies (90 %)"
+    for what, value, between, parts in cost_rows(costs):
+        yield f"  {what:<38} {value:>16}  {between:<26}   {parts}"
     yield (
         f"  memory: daemon {costs.base_kb / 1024:.0f} MB, a registered phone {costs.binding_kb:.1f} kB, "
-        f"a call {costs.call_kb:.0f} kB; idle {costs.idle:.1%} of a core"
+        f"a TLS connection {costs.tls_kb:.1f} kB, a call {costs.call_kb:.0f} kB; idle {costs.idle:.1%} of a core; "
+        f"a call's rows {costs.cdr_octets:.0f} octets of disk"
     )
+    grown = ", ".join(f"{stage} {costs.growth[stage]:.2f}" for stage in STAGES)
+    yield f"  a thread's share grows with its work to the power of: {grown}"
 
 
 def _rates(costs: Costs) -> Iterator[str]:
@@ -168,15 +194,19 @@ def _rates(costs: Costs) -> Iterator[str]:
 
 def _check(costs: Costs) -> Iterator[str]:
     yield ""
-    if costs.check is None:
+    if not costs.checks:
         yield "The costs were not checked by a mixed load: the generator was its limit."
-        return
-    check = costs.check
-    yield (
-        f"Check: a mixed load was foretold to take {check.predicted:.1%} of a core and took {check.measured:.1%} "
+    for check in costs.checks:
+        yield checked(check)
+        yield f"  It was {check.parts}."
+
+
+def checked(check: Check) -> str:
+    """What was foretold and what it was."""
+    return (
+        f"Check: the {check.title} was foretold to take {check.predicted:.1%} of a core and took {check.measured:.1%} "
         f"({check.error:+.0%})."
     )
-    yield f"  It was {check.parts}."
 
 
 def _time(seconds: float) -> str:

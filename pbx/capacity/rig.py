@@ -7,20 +7,23 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from pbx.capacity.certificate import CERTIFICATE, KEY, make_certificate
 from pbx.capacity.kinds import (
     CALLEE,
     CALLEES,
     CLEAR_CALLEE,
     DOMAIN,
+    FEW_CALLEE,
     FIRST_USER,
     PLAIN_CALLEE,
     PROFILES,
@@ -28,18 +31,21 @@ from pbx.capacity.kinds import (
     ROOMS,
     SEALED_CALLEE,
     TAPED_CALLEE,
+    TLS_CALLEE,
     TRUNK_NUMBER,
     USERS,
     WIDE_CALLEE,
 )
 from pbx.errors import PbxError
 from voipat.load import Fleet, Generator, GeneratorError
-from voipat.load.fleet import TRUNK
+from voipat.load.fleet import PORTS_PER_PROCESS, TRUNK
+from voipat.load.handshakes import HandshakeError, handshakes
 from voipat.load.proof import cores
 
 START_S: Final = 60.0
 MEDIA: Final = (20000, 29999)  # the shipped range, on an address that is nobody else's
 PHONES_FROM, ROOM = 10000, 1500
+TLS_ROOM, TLS_CONNECTIONS = 500, 4
 SIP_FROM: Final = 6100
 
 
@@ -61,13 +67,8 @@ class Usage:
         """CPU of all."""
         return self.signalling + self.media + self.disk
 
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.signalling + other.signalling,
-            self.media + other.media,
-            self.disk + other.disk,
-            self.waited + other.waited,
-        )
+    def __mul__(self, factor: float) -> Usage:
+        return Usage(self.signalling * factor, self.media * factor, self.disk * factor, self.waited * factor)
 
     def __sub__(self, earlier: Usage) -> Usage:
         return Usage(
@@ -99,15 +100,18 @@ def resident_kb(pid: int) -> int:
     return 0
 
 
-def configuration(address: str, port: int, trunk: int) -> str:
+def configuration(directory: Path, address: str, port: int, trunk: int) -> str:
     """The shipped defaults, with the extensions that are needed. Keys go over plain UDP: it is loopback."""
     head = f"""
 [server]
-listen = ["udp://{address}:{port}"]
+listen = ["udp://{address}:{port}", "tls://{address}:{port}"]
 media = "{address}:{MEDIA[0]}-{MEDIA[1]}"
 default_tenant = "{DOMAIN}"
 media_timeout_s = 0                # calls are held without RTP between two measurements
 sdes_over_plain = true
+[server.tls]
+certificate = "{directory / CERTIFICATE}"
+key = "{directory / KEY}"
 [server.guard]
 trusted = ["127.0.0.0/8"]
 [[tenant]]
@@ -136,6 +140,8 @@ target = "{CALLEE}"
 {SEALED_CALLEE} = {{ password = "{_password(SEALED_CALLEE)}", srtp = "required" }}
 {WIDE_CALLEE} = {{ password = "{_password(WIDE_CALLEE)}", codecs = ["G722"] }}
 {TAPED_CALLEE} = "{_password(TAPED_CALLEE)}"
+{TLS_CALLEE} = {{ password = "{_password(TLS_CALLEE)}", srtp = "required" }}
+{FEW_CALLEE} = "{_password(FEW_CALLEE)}"
 {PLAIN_CALLEE} = {{ password = "{_password(PLAIN_CALLEE)}", codecs = ["PCMU"] }}
 """
     return head + "".join(f'[[tenant.conference]]\nnumber = "{room}"\nannounce = false\n' for room in ROOMS)
@@ -147,7 +153,7 @@ def _password(user: str) -> str:
 
 def users() -> tuple[tuple[str, str], ...]:
     """Callers first, then those who are called, each with its password."""
-    names = [str(FIRST_USER + number) for number in range(USERS)] + list(CALLEES)
+    names = [*(str(FIRST_USER + number) for number in range(USERS)), *CALLEES, TLS_CALLEE]
     return tuple((name, _password(name)) for name in names)
 
 
@@ -166,7 +172,8 @@ class Rig:
         self.port, self.sip_from = SIP_FROM - 1, SIP_FROM
         self.server_core, self.load_core = cores()
         config = directory / "capacity.toml"
-        config.write_text(configuration(self.address, self.port, self.sip_from + TRUNK))
+        make_certificate(directory, DOMAIN)
+        config.write_text(configuration(directory, self.address, self.port, self.sip_from + TRUNK))
         self._log = directory / "voipat.log"
         self._daemon = self._start(config)
         try:
@@ -193,6 +200,14 @@ class Rig:
         found = (self.directory / "data").rglob("*")
         return sum(path.stat().st_size for path in found if path.is_file() and "recordings" in str(path.parent))
 
+    def store_octets(self) -> int:
+        """Of the pages in use in the daemon's database, what is still in its log included."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.directory}/data/voipat.db?mode=ro", uri=True)) as store:
+            pages, free, size = (
+                store.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int(pages - free) * int(size)
+
     def log_tail(self) -> str:
         """The daemon's last lines."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
@@ -201,6 +216,31 @@ class Rig:
         """Ends both."""
         self.generator.close()
         self._end()
+
+    @contextlib.contextmanager
+    def handshakes(self, count: int, *, keep: bool = False) -> Iterator[float]:
+        """How many seconds so many took. Raises: RigError."""
+        file = str(self.directory / CERTIFICATE)
+        try:
+            with handshakes(
+                (self.address, self.port), count, name=DOMAIN, certificates=file, core=self.load_core, keep=keep
+            ) as seconds:
+                yield seconds
+        except HandshakeError as error:
+            raise RigError(f"TLS: {error}") from error
+
+    def secured(self) -> Generator:
+        """Phones over TLS on the generator's core, besides; who opens them closes them."""
+        fleet = replace(
+            self._fleet(),
+            transport="tls",
+            sip_from=self.sip_from + PORTS_PER_PROCESS,
+            media_from=PHONES_FROM + 4 * ROOM,
+            room=TLS_ROOM,
+            connections=TLS_CONNECTIONS,
+            certificates=str(self.directory / CERTIFICATE),
+        )
+        return Generator(fleet, on=[self.load_core])
 
     def _fleet(self) -> Fleet:
         return Fleet(

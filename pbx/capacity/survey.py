@@ -58,13 +58,10 @@ def check(
         try:
             measurement.prepare()
             measurement.first_calls()
-            measurement.hold()
-            measurement.hold_all()
             measurement.mixed(costs)
-            measurement.end()
         except (RigError, GeneratorError) as error:
             raise _why(measurement, error) from error
-    return replace(costs, check=measurement.check)
+    return replace(costs, checks=tuple(measurement.checks))
 
 
 def _why(measurement: Measurement, error: Exception) -> RigError:
@@ -103,13 +100,16 @@ def _costs(measurement: Measurement, seconds: float) -> Costs:
         base_kb=measurement.base_kb,
         binding_kb=measurement.binding_kb,
         call_kb=measurement.call_kb,
+        tls_kb=measurement.tls_kb,
         recording_octets_s=measurement.recording_octets_s,
-        cold=measurement.cold,
-        cold_media=measurement.cold_media,
+        cdr_octets=measurement.cdr_octets,
+        growth=measurement.growth,
         costs=measurement.costs(),
+        rounds=measurement.rounds,
         curve=measurement.curve(),
         quality=measurement.qualities(),
-        check=measurement.check,
+        knee=measurement.knee,
+        checks=tuple(measurement.checks),
         proof=str(worst(measurement.proofs)),
         waited=measurement.waited,
         notes=tuple(notes(measurement)),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from pbx.capacity import html, report
-from pbx.capacity.costs import CostsError, load, save
+from pbx.capacity.command import verdict
+from pbx.capacity.costs import Check, CostsError, load, save
 from pbx.capacity.planner import Demand, needs
 from pbx.cli import main
 from pbx.cli_parser import build_parser
@@ -28,8 +30,8 @@ def test_what_is_kept_is_read_as_it_was(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("{", "is no JSON; give a file that `voipat capacity --save` wrote"),
-        ('{"schema": 99}', "has no schema 1; measure again"),
-        ('{"schema": 1}', "is incomplete: 'costs'"),
+        ('{"schema": 99}', "has no schema 2; measure again"),
+        ('{"schema": 2}', "is incomplete: 'costs'"),
         (None, "cannot be read: No such file or directory"),
     ],
 )
@@ -46,8 +48,10 @@ def test_the_terminal_says_what_is_needed_and_what_is_full() -> None:
     assert re.search(r"calls at one time +48 +36\.0 on average", text)
     assert re.search(r"processor cores +1 ", text)
     assert re.search(r"agents +\d+ +80% of the queued calls wait up to 20 s \(Erlang C\)", text)
-    assert re.search(r"G\.711 calls at one time +699 +then media: its thread is 70% busy", text)
-    assert "foretold to take 55.0% of a core and took 50.0% (+10%)" in text
+    assert re.search(r"G\.711 calls at one time +699 +\(636 – 777\) +then media: its thread is 70% busy", text)
+    assert "the mixed office was foretold to take 55.0% of a core and took 50.0% (+10%)" in text
+    assert "200 passed every gate; 230 did not: set-up took 250 ms (p99)" in text
+    assert re.search(r"TLS handshake|a title +1 ms +± 10% \(900 µs – 1\.1 ms\)", text)
     assert "Note: a note." in text
 
 
@@ -68,7 +72,7 @@ def test_a_kept_measurement_answers_again(tmp_path: Path, capsys: pytest.Capture
     wanted = ["--users", "1000", "--busy-hour", "20%", "--hold", "2m", "--recorded", "30%", "--opus", "50%"]
     assert main(["capacity", "--from", str(kept), "--json", "--html", str(page), *wanted]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["schema"] == 1
+    assert found["schema"] == 2
     assert found["demand"]["users"] == 1000
     assert found["needs"]["erlangs"] == pytest.approx(200)
     assert found["room"]["relay"]["count"] == 699
@@ -88,6 +92,25 @@ def test_the_commands_of_the_guide_are_understood_and_those_that_measure_nothing
         assert build_parser().parse_args(arguments).name == "capacity"
         if "--from" in arguments and "--verify" not in arguments:
             assert main(arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("checks", "status", "told"),
+    [
+        ((Check("mixed office", 0.5, 0.5, ""), Check("mixed call centre", 0.56, 0.5, "")), 0, ""),
+        (
+            (Check("mixed office", 0.5, 0.5, ""), Check("mixed call centre", 0.6, 0.5, "")),
+            1,
+            "off by +20% for the mixed",
+        ),
+        ((Check("mixed office", 0.5, 0.5, ""),), 1, "a mixed load was not measured"),
+    ],
+)
+def test_costs_that_do_not_foretell_a_mixed_load_fail_the_check(
+    checks: tuple[Check, ...], status: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verdict(replace(costs(), checks=checks)) == status
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from pbx.capacity.model import Load, fit_cold, fit_cold_media, shares, warmth
-from pbx.capacity.planner import Demand, calls_that_fit, needs, users_that_fit
+from pbx.capacity.estimate import estimate
+from pbx.capacity.kinds import MEDIA_KINDS
+from pbx.capacity.mixed import MIXES, mixed_load
+from pbx.capacity.model import Load, fit_growth, share_of, shares, work_of
+from pbx.capacity.planner import Demand, calls_that_fit, needs, rate_that_fits, users_that_fit
 from tests.unit.pbx.capacity.samples import costs
 
 # 36 erlangs, and nothing but calls between extensions that are passed on.
@@ -84,25 +87,54 @@ def test_memory_and_ports_can_be_what_is_full() -> None:
     assert "media ports" in calls_that_fit("relay", cheap).limit
 
 
-def test_a_cold_process_pays_more_for_the_same_calls() -> None:
-    warm, cold = costs(), costs(cold=1.0)
-    load = Load(rates={"call": 100})
-    assert shares(load, warm).total == pytest.approx(0.11)
-    found = shares(load, cold).total
-    assert found == pytest.approx(0.01 + 0.1 * warmth(1.0, found))  # the share that explains itself
-    assert found > 0.13
-    assert warmth(1.0, 0.5) == 1
+def test_phones_over_tls_take_handshakes_memory_and_dearer_calls() -> None:
+    plain, sealed = needs(PLAIN, costs()), needs(replace(PLAIN, tls=0.5), costs())
+    more = 24 / 180 * 0.8e-3 + 150 / 3600 * 2e-3
+    assert sealed.shares.signalling - plain.shares.signalling == pytest.approx(more)
+    assert sealed.memory_mb - plain.memory_mb == pytest.approx(150 * 20 / 1024)
 
 
-def test_the_fit_finds_what_the_points_were_made_of() -> None:
-    points = [(share, 2e-3 * (1 + 0.8 * (1 - share))) for share in (0.1, 0.3, 0.6)]
-    assert fit_cold(points) == pytest.approx(0.8)
-    assert fit_cold(points[:1]) == 0
-    assert fit_cold([(0.2, 1e-3), (0.6, 2e-3)]) == 0  # dearer when it is busy: no cold
+def test_what_fits_has_an_interval_by_that_of_the_costs() -> None:
+    found = calls_that_fit("relay", costs())
+    assert (found.low, found.high) == (636, 777)  # the runs of a cost are a tenth to either side
+    assert rate_that_fits("call", costs()).count == 862  # of 0.8 ms signalling, beside 1 % that it is idle
 
 
-def test_media_together_costs_less_than_alone_by_how_cold_it_was() -> None:
-    hot = [(0.1, 0.08), (0.2, 0.15)]
-    alone = [(share, used * (1 + 0.5 * (1 - share))) for share, used in hot]
-    together = sum(used for _, used in hot) * (1 + 0.5 * (1 - 0.3))
-    assert fit_cold_media(alone, together, 0.3) == pytest.approx(0.5, abs=1e-3)
+def test_a_thread_that_does_more_grows_busier_more_slowly() -> None:
+    few, many = (shares(Load(held={"relay": count}), costs(growth=0.6)).media for count in (50, 200))
+    assert many / few == pytest.approx(4**0.6)
+    assert shares(Load(held={"relay": 500}), costs(growth=0.6)).media == pytest.approx(0.5)  # costs are of half a core
+
+
+def test_what_is_more_than_a_thread_is_planned_to_is_done_by_several_that_are_as_busy() -> None:
+    full = work_of(0.7, 0.6)
+    assert share_of(full, 0.6) == pytest.approx(0.7)
+    assert share_of(3 * full, 0.6) == pytest.approx(2.1)
+
+
+def test_shares_of_different_threads_add() -> None:
+    found = shares(Load({"call": 100}, {"relay": 300}), costs(growth=0.6))
+    assert found.signalling == pytest.approx(0.01 + shares(Load({"call": 100}), costs(growth=0.6)).signalling - 0.01)
+    assert found.total == found.signalling + found.media + found.disk
+
+
+def test_the_growth_is_what_the_points_were_made_of_whatever_one_of_them_says() -> None:
+    points = [(float(units), 0.02 * units**0.7) for units in (10, 25, 60, 150)]
+    assert fit_growth(points) == pytest.approx(0.7)
+    assert fit_growth([*points, *points, (30.0, 0.9)]) == pytest.approx(0.7)
+    assert fit_growth([(10.0, 0.1), (11.0, 0.5)]) == 1.0  # too near to each other: nothing is known
+
+
+def test_an_interval_holds_the_median_and_leaves_out_what_is_rare() -> None:
+    few = estimate([4.0, 5.0, 9.0])
+    assert (few.value, few.low, few.high) == (5.0, 4.0, 9.0)
+    many = estimate([1.0, *map(float, range(10, 19)), 99.0])
+    assert (many.value, many.low, many.high) == (14.0, 11.0, 17.0)
+    assert many.error == pytest.approx(3 / 14)
+
+
+def test_a_mixed_load_takes_what_it_is_to_take_and_records_calls_that_are_passed_on() -> None:
+    for mix in MIXES:
+        load = mixed_load(mix.demand, costs(), MEDIA_KINDS)
+        assert shares(load, costs()).total == pytest.approx(0.6, rel=1e-3)
+        assert load.held["record"] > 0 and load.held["relay"] >= 0
