@@ -23,6 +23,7 @@ from pbx.decisions import ToMailbox, ToVoicemail
 from pbx.directory import LiveDirectory
 from pbx.flows.hear_messages import hear_messages
 from pbx.flows.leave_message import leave_message
+from pbx.hours_lamps import HoursLamps
 from pbx.lamps import Lamps
 from pbx.listeners import ListeningNetwork
 from pbx.mail_config import MailConfig
@@ -103,6 +104,7 @@ class Parts:
         self.board: Final = self._make_board(loaded)
         self.mailboxes, self.outbox = self._open_mailboxes(loaded, mail)
         self.lamps: Final = Lamps(directory, self.mailboxes)
+        self.hours_lamps: Final = HoursLamps(directory, self.state, self.lamps)
         self._connect(loaded)
 
     def _make_app(self, loaded: Config) -> App:
@@ -165,6 +167,7 @@ class Parts:
         self.lamps.attach(app)
         self.lamps.follow(board.desk.parking)
         self.lamps.follow_people(board.desk.hot_desks)
+        app.add_service(self.hours_lamps)
         self.take(loaded)
         self.trunks.attach(app)
         app.subscribe(CdrListener(self.cdrs), CdrListener.EVENTS)
@@ -173,6 +176,7 @@ class Parts:
     def take(self, loaded: Config) -> None:
         """Let what is not read from the directory be as a configuration says."""
         self.trunks.configure(loaded.tenants)
+        self.hours_lamps.refresh()
         self.app.gate.emergency_numbers = self.directory.current.emergency_numbers
         muted = frozenset(tenant.domain for tenant in loaded.tenants if not tenant.trace)
         self.recorder.configure(enabled=loaded.server.trace, muted=muted)

@@ -37,6 +37,7 @@ from pbx.errors import ConfigError
 from pbx.mail_config import MailConfig, read_mail
 from pbx.objects import shape
 from pbx.objects.media import MediaKeys, check_media, resolve
+from pbx.retention import DEFAULT_RETENTION, RetentionConfig
 from pbx.tenants import TenantConfig, read_tenants, sample_password
 from pbx.tls import LoadedTls, TlsConfig, file_path, read_pair
 from pbx.toml_positions import KeyPath
@@ -146,6 +147,7 @@ class ServerConfig(MediaKeys):
     log: LogConfig = LogConfig()
     tls: TlsConfig | None = None
     mail: MailConfig | None = None
+    retention: RetentionConfig = DEFAULT_RETENTION
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -335,6 +337,7 @@ def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
         log=_read_log(table.table("log")),
         tls=_read_tls(table.table("tls")) if "tls" in table else None,
         mail=read_mail(table.table("mail")) if "mail" in table else None,
+        retention=shape.read(RetentionConfig, table.table("retention")),
         **shape.read_keys(MediaKeys, table),
     )
     check_media(table, server)

@@ -233,12 +233,12 @@ class Daemon(Answers):
         self._parts.recorder.forget_old()
 
     async def _sweep(self) -> None:
-        while (await asyncio.to_thread(retention.sweep, self._store, retention.RetentionPolicy(), time.time())).more:
-            await asyncio.sleep(SWEEP_PAUSE_S)
         tenants = self._config.tenants
-        for domain in await asyncio.to_thread(
-            sweep_recordings, self._parts.recordings, self._store, tenants, time.time()
-        ):
+        gone = await asyncio.to_thread(sweep_recordings, self._parts.recordings, self._store, tenants, time.time())
+        policy = retention.policy_of(self._config.server.retention, tenants, gone)
+        while (await asyncio.to_thread(retention.sweep, self._store, policy, time.time())).more:
+            await asyncio.sleep(SWEEP_PAUSE_S)
+        for domain in gone:
             if await self._parts.mailboxes.destroy_tenant(domain):
                 self._parts.audit.note(domain, "retention", "messages-deleted", domain)
 

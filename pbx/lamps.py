@@ -1,5 +1,5 @@
-"""What the PBX lets its users watch: calls and parking slots (dialog-info), mailboxes (message-summary), presence, and
-their own registrations (reg)."""
+"""What the PBX lets its users watch: calls, parking slots and hours (dialog-info), mailboxes (message-summary),
+presence, and their own registrations (reg)."""
 
 from __future__ import annotations
 
@@ -73,6 +73,14 @@ class Lamps:
         """Let lamps, presence and messages of a person be at the desk where the person has logged in."""
         self._desks, desks.on_moved = desks, self._moved
 
+    def light(self, tenant: str, code: str) -> None:
+        """Something at a code is on."""
+        self._dialogs.occupy(Resource(tenant, code), DialogState(f"on-{code}", "recipient", "confirmed", code))
+
+    def put_out(self, tenant: str, code: str) -> None:
+        """It is off."""
+        self._dialogs.free(Resource(tenant, code), f"on-{code}")
+
     def _moved(self, seat: Seat) -> None:
         self._presence.notifier.changed(Resource(seat.tenant, seat.person))
         self._mwi.changed(Resource(seat.tenant, seat.phone))
@@ -92,7 +100,11 @@ class Lamps:
             self._dialogs.occupy(resource, DialogState(dialog, "recipient", "confirmed", number))
 
     def _has_lamp(self, resource: Resource) -> bool:
-        return self._is_extension(resource) or self._is_slot(resource)
+        return self._is_extension(resource) or self._is_slot(resource) or self._is_override(resource)
+
+    def _is_override(self, resource: Resource) -> bool:
+        tenant = self._directory.current.tenants.get(resource.tenant)
+        return tenant is not None and any(resource.user == times.override_code for times in tenant.plan.times)
 
     def _is_slot(self, resource: Resource) -> bool:
         tenant = self._directory.current.tenants.get(resource.tenant)

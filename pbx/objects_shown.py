@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from pbx import config
 from pbx.control import ControlError
@@ -16,10 +18,11 @@ from pbx.objects import shape
 from pbx.objects.groups import Queue
 from pbx.objects.people import FORWARDS
 from pbx.objects.plan import KINDS, SINGLES
+from pbx.objects.times import Times
 from pbx.output import Row
 from pbx.queue_figures import shown_days
 from pbx.tenant_changes import TenantChanges, changes_of, objects_of
-from pbx.tenant_state import SET_BY_HAND, SWITCHES, LiveState, effective
+from pbx.tenant_state import OVERRIDE, SET_BY_HAND, SWITCHES, UNTIL, LiveState, TenantState, effective
 from pbx.tenants import ExtensionConfig, TenantConfig
 from pbx.trunk_text import plain_trunk
 
@@ -65,13 +68,43 @@ def set_state(tenants: Sequence[TenantConfig], state: LiveState, name: str, key:
     if (extension := found.extensions.get(rest)) is not None:
         kept.set(rest, key, _checked(found, extension, key, value))
         return {"object": name, **effective(kept, extension)}
-    kind, _, times = rest.partition("/")
-    if kind == "times" and times in {one.name for one in found.plan.times} and key == "override":
-        if value not in (None, "open", "closed"):
-            raise ControlError("override is open, closed, or unset", exit_status=USAGE)
-        kept.set(rest, key, value)
-        return {"object": name, "override": value}
+    kind, _, called = rest.partition("/")
+    times = next((one for one in found.plan.times if kind == "times" and one.name == called), None)
+    if times is not None and key == OVERRIDE:
+        _override(found, kept, times, value)
+        return {"object": name, OVERRIDE: shown_override(found, kept, times)}
     raise ControlError(f"there is no object {name} with a key {key} that can be set", exit_status=NOT_THERE)
+
+
+def _override(tenant: TenantConfig, kept: TenantState, times: Times, value: str | None) -> None:
+    """`open`, `closed`, each with ` until 2026-12-24 18:00` where the hours are counted, or None."""
+    if value is None:
+        kept.turn_back(times)
+        return
+    word, _, until = value.partition(UNTIL)
+    try:
+        end = datetime.fromisoformat(until) if until else None
+    except ValueError:
+        end = datetime.max
+    if word not in ("open", "closed") or end == datetime.max or (end is not None and end.tzinfo is not None):
+        allowed = "open, closed, either with a moment such as 'closed until 2026-12-24 18:00', or unset"
+        raise ControlError(f"override is {allowed}", exit_status=USAGE)
+    zone = _zone_of(tenant, times)
+    kept.set_override(
+        times, is_open=word == "open", until=None if end is None else end.replace(tzinfo=zone).timestamp()
+    )
+
+
+def shown_override(tenant: TenantConfig, kept: TenantState, times: Times) -> str | None:
+    """How hours are turned over by hand, as `voipat set` takes it; None: not at all."""
+    word, _, until = (kept.get(f"times/{times.name}", OVERRIDE) or "").partition(UNTIL)
+    if not until:
+        return word or None
+    return f"{word}{UNTIL}{datetime.fromtimestamp(float(until), _zone_of(tenant, times)):%Y-%m-%d %H:%M}"
+
+
+def _zone_of(tenant: TenantConfig, times: Times) -> ZoneInfo:
+    return ZoneInfo(times.time_zone or tenant.plan.settings.time_zone)
 
 
 def parse_tenants(text: str, file: str, listen: Sequence[str]) -> tuple[TenantConfig, ...]:
@@ -146,6 +179,8 @@ def _of_kind(
             values = _public(one, {}, every=every)
             if every and isinstance(one, Queue):
                 values["figures"] = shown_days(state.tenant(domain), one.number)
+            elif isinstance(one, Times):
+                values[OVERRIDE] = shown_override(tenant, state.tenant(domain), one)
             yield f"{domain}/{kind}/{getattr(one, key)}", values
 
 

@@ -35,6 +35,8 @@ def sweep_recordings(
 ) -> list[str]:
     """Destroy what is older than its tenant keeps it, and all of the tenants that are gone for 30 days: these.
 
+    What was set by hand in them (forwards, whom to call back) goes too.
+
     Blocks on the disk.
     """
     configured = {tenant.domain: tenant.plan.limits.recordings_days for tenant in tenants}
@@ -52,6 +54,7 @@ def sweep_recordings(
             store.tenant(domain).save_state(GONE_OWNER, GONE_KEY, repr(wallclock))
         elif wallclock - since >= GONE_DAYS * DAY_S:
             recordings.sweep_gone(domain)
+            _forget_state(store, domain)
             gone.append(domain)
     return gone
 
@@ -59,3 +62,11 @@ def sweep_recordings(
 def _gone_since(store: Store, domain: str) -> float | None:
     found = (value for owner, key, value in store.tenant(domain).load_state() if (owner, key) == (GONE_OWNER, GONE_KEY))
     return next(map(float, found), None)
+
+
+def _forget_state(store: Store, domain: str) -> None:
+    """All but since when the tenant is gone."""
+    kept = store.tenant(domain)
+    for owner, key, _ in kept.load_state():
+        if (owner, key) != (GONE_OWNER, GONE_KEY):
+            kept.save_state(owner, key, None)

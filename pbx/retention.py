@@ -1,20 +1,25 @@
 """How long each kind of data is kept: a class per table, and a sweep in bounded slices.
 
-Defaults: CDRs and audit 12 months, logs 90 days, billing 7 years. Billing below its legal minimum is refused.
+Defaults: CDRs and audit 12 months. What a tenant keeps of its own CDRs wins over the server's.
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from pbx.config_table import integer
+from pbx.objects.shape import option
 
 if TYPE_CHECKING:
     from pbx.store.base import Store
+    from pbx.tenants import TenantConfig
 
 DAY_S: Final = 86400.0
-YEAR_S: Final = 365 * DAY_S
-BILLING_MINIMUM_S: Final = 7 * YEAR_S
+YEAR_DAYS: Final = 365
+MOST_DAYS: Final = 36_500
 # Rows in one transaction: 10 ms of the writer in a table of a million CDRs (500 rows: 50 ms), so that a new CDR
 # never waits long behind a sweep.
 SWEEP_ROWS: Final = 100
@@ -24,8 +29,6 @@ class RetentionClass(enum.Enum):
     """Why a row may be there, which says when it must go."""
 
     CDR = "cdr"
-    LOG = "log"
-    BILLING = "billing"
     BINDING = "binding"  # while the registration is valid
     CONFIGURATION = "configuration"  # until its owner removes it
     RECORDING = "recording"  # until somebody deletes it, or as long as its tenant says
@@ -35,17 +38,30 @@ class RetentionClass(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """The table `[server.retention]`: days that CDRs and audit are kept."""
+
+    cdr_days: int = option(integer(1, MOST_DAYS), YEAR_DAYS)
+    audit_days: int = option(integer(1, MOST_DAYS), YEAR_DAYS)
+
+
+DEFAULT_RETENTION: Final = RetentionConfig()
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """Seconds to keep each class that ages."""
+    """Seconds to keep each class that ages; `cdr_s_of` of tenants that say it themselves."""
 
-    cdr_s: float = YEAR_S
-    log_s: float = 90 * DAY_S
-    audit_s: float = YEAR_S
-    billing_s: float = BILLING_MINIMUM_S
+    cdr_s: float = YEAR_DAYS * DAY_S
+    audit_s: float = YEAR_DAYS * DAY_S
+    cdr_s_of: Mapping[str, float] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if self.billing_s < BILLING_MINIMUM_S:
-            raise ValueError("billing records must be kept for at least 7 years")
+
+def policy_of(wanted: RetentionConfig, tenants: Iterable[TenantConfig], gone: Collection[str] = ()) -> RetentionPolicy:
+    """What the configuration says; of tenants that are `gone` nothing is kept."""
+    days = {tenant.domain: tenant.plan.limits.cdr_days for tenant in tenants}
+    own = {domain: kept * DAY_S for domain, kept in days.items() if kept}
+    return RetentionPolicy(wanted.cdr_days * DAY_S, wanted.audit_days * DAY_S, {**own, **dict.fromkeys(gone, 0.0)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +79,8 @@ def sweep(store: Store, policy: RetentionPolicy, wallclock: float, *, rows: int 
 
     The caller repeats it while `more`, with a pause of its own between the slices.
     """
-    cdrs = store.remove_cdrs(before=wallclock - policy.cdr_s, limit=rows)
+    own = {domain: wallclock - kept for domain, kept in policy.cdr_s_of.items()}
+    cdrs = store.remove_cdrs(before=wallclock - policy.cdr_s, limit=rows, before_of=own)
     bindings = store.remove_expired_bindings(wallclock, limit=rows)
     audit = store.remove_audit(before=wallclock - policy.audit_s, limit=rows)
     return SweepReport(cdrs, bindings, audit, more=rows in (cdrs, bindings, audit))

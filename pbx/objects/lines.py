@@ -95,6 +95,7 @@ class Limits:
     international: bool = option(flag, False)
     premium: tuple[str, ...] = options(PATTERN)
     recordings_days: int = option(integer(0, 36_500), 0)
+    cdr_days: int = option(integer(0, 36_500), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, delete, func, or_, select, tuple_, update
@@ -75,13 +75,14 @@ def close_open(connection: Connection, alive: float) -> int:
     return connection.execute(closing).rowcount
 
 
-def remove_ended(connection: Connection, before: float, limit: int) -> int:
-    """Delete up to `limit` legs that started and ended before."""
+def remove_ended(connection: Connection, before: float, limit: int, before_of: Mapping[str, float]) -> int:
+    """Delete up to `limit` legs that started and ended before, of each tenant by its own time where it has one."""
     removed = 0
     for tenant in _distinct_tenants(connection, cdrs):
+        end = before_of.get(tenant, before)
         old = (
             select(cdrs.c.id)
-            .where(cdrs.c.tenant == tenant, cdrs.c.started < before, cdrs.c.ended < before)
+            .where(cdrs.c.tenant == tenant, cdrs.c.started < end, cdrs.c.ended < end)
             .limit(limit - removed)
         )
         removed += connection.execute(delete(cdrs).where(cdrs.c.id.in_(old))).rowcount

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, func, select
@@ -314,9 +314,12 @@ class SqliteStore:
         """
         return self._reader.read(lambda connection: tenant_tables.load(connection, self._sealer))
 
-    def remove_cdrs(self, *, before: float, limit: int) -> int:
-        """Remove up to `limit` CDRs of calls that ended before; how many went. Blocks."""
-        return self._do(lambda connection: cdr_queries.remove_ended(connection, before, limit))
+    def remove_cdrs(self, *, before: float, limit: int, before_of: Mapping[str, float] = MappingProxyType({})) -> int:
+        """Remove up to `limit` CDRs of calls that ended before; how many went. Blocks.
+
+        `before_of` has the moments of tenants with their own.
+        """
+        return self._do(lambda connection: cdr_queries.remove_ended(connection, before, limit, before_of))
 
     def remove_audit(self, *, before: float, limit: int) -> int:
         """Remove up to `limit` rows of what was done before; how many went. Blocks."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from pbx import config
 from pbx.calls import Switchboard
 from pbx.directory import Directory, LiveDirectory
+from pbx.hours_lamps import HoursLamps
 from pbx.lamps import Lamps
 from pbx.tenant_state import LiveState
 from pbx.trunk_config import TrunkAddress, TrunkConfig
@@ -101,6 +102,7 @@ class PlanOffice:
         lamps.attach(self.app)
         lamps.follow(self.board.desk.parking)
         lamps.follow_people(self.board.desk.hot_desks)
+        self.app.add_service(HoursLamps(self.directory, self.state, lamps))
         self.app.subscribe(self.told.append)
         world.watch("voipat", self.app.endpoint)
         return self.app

@@ -239,10 +239,13 @@ def test_retention_and_a_tenant_that_is_gone(seed: int, tmp_path: Path) -> None:
             return sweep_recordings(office.recordings, office.store, [], at)
 
         assert sweep(row.started) == [] and sweep(row.started + 29 * day) == [] and len(office.rows()) == 2
+        office.store.tenant(DOMAIN).save_state("queue/610", "callback.+12025550177", "{}")
         before = office.audited()
         for hours in range(3):
             assert sweep(row.started + 30 * day + hours * 3600) == [DOMAIN] and office.rows() == []
         assert office.audited() == [*before, ("retention", "recordings-deleted", DOMAIN, True)], "once, not each hour"
+        assert office.store.flush()
+        assert [owner for owner, _, _ in office.store.tenant(DOMAIN).load_state()] == ["tenant"]
         assert not list((tmp_path / "recordings").rglob("*.sealed")) and not list(
             (tmp_path / "keys").rglob("tenant.key")
         )

@@ -11,7 +11,7 @@ import pytest
 
 from pbx import config, retention
 from pbx.cdr import CdrWriter, LegAnswered, LegEnded, LegStarted
-from pbx.errors import DataDirectoryError, SecretError, StoreClosedError
+from pbx.errors import ConfigError, DataDirectoryError, SecretError, StoreClosedError
 from pbx.retention import DAY_S, RetentionClass, RetentionPolicy
 from pbx.store import schema
 from pbx.store.base import BindingRecord, CdrFilter
@@ -191,9 +191,41 @@ def test_the_sweep_removes_what_is_over_in_slices(tmp_path: Path) -> None:
     store.close()
 
 
-def test_billing_is_never_kept_for_less_than_the_law_asks() -> None:
-    with pytest.raises(ValueError, match="7 years"):
-        RetentionPolicy(billing_s=6 * retention.YEAR_S)
+def test_the_configuration_says_how_long_cdrs_are_kept(tmp_path: Path) -> None:
+    """A tenant's own days win, and of a tenant that is gone nothing is kept."""
+    text = """
+    [server.retention]
+    cdr_days = 10
+    [[tenant]]
+    domain = "office.test"
+    [tenant.limits]
+    cdr_days = 20
+    [[tenant]]
+    domain = "shop.test"
+    """
+    loaded = config.parse(text, environ={"HOME": "/"})
+    now = BEGIN + 400 * DAY_S
+    store = SqliteStore.open(tmp_path, wallclock=lambda: now)
+    writer = CdrWriter(store)
+    for tenant in ("office.test", "shop.test", "gone.test"):
+        for days in (1, 9, 11, 19, 21):
+            leg_id = f"{tenant}-{days}"
+            start = now - days * DAY_S
+            writer.started(LegStarted(leg_id, leg_id, tenant, "a", "internal", "1", "2", leg_id, start))
+            writer.ended(LegEnded(leg_id, start + 60, "answered"))
+    assert store.flush()
+    policy = retention.policy_of(loaded.server.retention, loaded.tenants, ["gone.test"])
+    while retention.sweep(store, policy, now).more:
+        pass
+    kept = {tenant: len(list(store.tenant(tenant).legs(CdrFilter()))) for tenant in ("office.test", "shop.test")}
+    assert kept == {"office.test": 4, "shop.test": 2} and list(store.tenant("gone.test").legs(CdrFilter())) == []
+    store.close()
+
+
+@pytest.mark.parametrize("text", ["cdr_days = 0", "audit_days = 40000"])
+def test_days_that_cannot_be_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="give a whole number from 1 to 36500"):
+        config.parse(f"[server.retention]\n{text}\n", environ={"HOME": "/"})
 
 
 def test_a_closed_store_says_so(tmp_path: Path) -> None:
