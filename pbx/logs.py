@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -31,6 +32,7 @@ LINES_PER_SECOND = 10
 MAX_CAUSES = 1024
 WRITE_CHUNK = 65_536
 FRAMES_SHOWN = 6
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Lines gather for so long before they are written: a wake of the thread for each one costs more than the line.
 GATHER_S = 0.05
 
@@ -154,6 +156,7 @@ class LineSink:
         self._wake = threading.Condition()
         self._closing = False
         self._idle = False
+        self._is_torn = False
         self._unreported = 0
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -191,6 +194,9 @@ class LineSink:
             self._idle = False
             self._wake.wait_for(lambda: self._closing, GATHER_S)
             taken: list[str] = []
+            if self._is_torn and self._lines:
+                taken.append("")
+                self._is_torn = False
             if self._unreported and self._lines:
                 taken.append(f'level=warning logger=pbx.logs msg="log lines dropped" lines={self._unreported}')
                 self._unreported = 0
@@ -207,13 +213,24 @@ class LineSink:
                 view = view[os.write(self._descriptor, view) :]
             except BlockingIOError:  # the parent made the pipe non-blocking
                 select.select([], [self._descriptor], [], 1.0)
-            except OSError:  # the reader is gone for good: everything from now on is dropped
-                with self._wake:
+            except OSError as error:
+                if error.errno in DISK_FULL:
+                    self._lose(view)
+                    return True
+                with self._wake:  # the reader is gone for good: everything from now on is dropped
                     self._closing = True
                     self.dropped += len(self._lines) + 1
                     self._lines.clear()
                 return False
         return True
+
+    def _lose(self, rest: memoryview) -> None:
+        """The log's disk takes no more; the next line that it takes says how many were lost."""
+        with self._wake:
+            lost = bytes(rest).count(b"\n")
+            self.dropped += lost
+            self._unreported += lost
+            self._is_torn = len(rest) < len(rest.obj) and rest.obj[-len(rest) - 1] != ord("\n")
 
 
 class StructuredHandler(logging.Handler):

@@ -20,6 +20,7 @@ from pbx.secrets import KEY_BYTES, RandomBytes, Sealer, load_key
 
 _OBJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TENANT_KEY: Final = "tenant"
+_DRAFT: Final = ".draft"
 
 
 class FileTenantKeys:
@@ -57,6 +58,8 @@ class FileTenantKeys:
         directory = self._path(tenant, _TENANT_KEY).parent
         _remove(directory / f"{_TENANT_KEY}.key")
         count = sum(_remove(path) for path in sorted(directory.glob("*.key")))
+        for draft in directory.glob(f"*{_DRAFT}"):
+            _remove(draft)
         if directory.exists():
             directory.rmdir()
         return count
@@ -80,14 +83,15 @@ class FileTenantKeys:
 
     def _make(self, path: Path, sealer: Sealer, place: tuple[str, ...]) -> bytes:
         key = self._random_bytes(KEY_BYTES)
+        # Under its name there is a whole key or none: one that a full disk cut short would be in the way for ever.
+        draft = path.with_name(f"{self._random_bytes(8).hex()}{_DRAFT}")
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            _write(draft, sealer.seal(key.hex(), ("recording", *place)))
+            os.link(draft, path)
         except FileExistsError:
             raise RecordingKeyError(path.stem, "there is a recording with this name") from None
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(sealer.seal(key.hex(), ("recording", *place)))
-            file.flush()
-            os.fsync(file.fileno())  # a recording whose key a power cut took back is lost
+        finally:
+            draft.unlink(missing_ok=True)
         return key
 
     def _open(self, path: Path, sealer: Sealer, place: tuple[str, ...]) -> bytes:
@@ -99,6 +103,14 @@ class FileTenantKeys:
             raise RecordingKeyError(path.stem, "its key was destroyed, or is not here") from None
         except (OSError, ValueError, SecretError) as error:
             raise RecordingKeyError(path.stem, str(error)) from error
+
+
+def _write(path: Path, sealed: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(sealed)
+        file.flush()
+        os.fsync(file.fileno())  # a recording whose key a power cut took back is lost
 
 
 def _remove(path: Path) -> bool:

@@ -101,21 +101,7 @@ class CallRecording:
     ) -> None:
         self._stop()
         self._call.playback.digit_listeners.remove(self._on_digit)
-        result = await asyncio.shield(self._over)
-        call, switch = self._call, self._call.switch
-        problem = result.problem or ("frames were lost" if result.is_partial else "")
-        switch.publish(
-            events.RecordingEnded(
-                id=call.id,
-                linked_id=call.linked_id,
-                tenant=call.tenant,
-                path=self.path,
-                ended=switch.wallclock(),
-                seconds=result.seconds,
-                is_partial=result.is_partial,
-                problem=problem,
-            )
-        )
+        await asyncio.shield(self._over)
 
     async def finished(self) -> RecordingResult:
         """Wait for the stop digit, the limit, or a disk that is full. Raises: HungUp."""
@@ -167,10 +153,24 @@ class CallRecording:
             loop.call_soon_threadsafe(self._finish, result)
 
     def _finish(self, result: RecordingResult) -> None:
-        if result.reason == "limit":
+        if result.reason != "stopped":
             self._stop()  # the port lets go of it
-        if not self._over.done():
-            self._over.set_result(result)
+        if self._over.done():
+            return
+        self._over.set_result(result)
+        call, switch = self._call, self._call.switch
+        switch.publish(
+            events.RecordingEnded(
+                id=call.id,
+                linked_id=call.linked_id,
+                tenant=call.tenant,
+                path=self.path,
+                ended=switch.wallclock(),
+                seconds=result.seconds,
+                is_partial=result.is_partial,
+                problem=result.problem or ("frames were lost" if result.is_partial else ""),
+            )
+        )
 
 
 class AudioStream:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pbx.decisions import FromExtension, ToExtension, ToTrunks, ToVoicemail
 from pbx.flows.visit import Flow, Visit
-from pbx.flows.voicemail import mailbox_of, play_message, record_message, speak_language
+from pbx.flows.voicemail import Spoken, mailbox_of, play_message, record_message, speak_language
 from pbx.objects.people import Mailbox
 from pbx.routing import route
 from pbx.store.base import MessageRecord
@@ -21,6 +21,11 @@ from voipat import Call, Clock, Date, Digits, Duration, MediaError, Number, Reje
 from voipat.speech.prompt_set import Said
 
 TRIES: Final = 3
+AFTER_GREETING: Final = {
+    Spoken.KEPT: "vm/greeting-saved",
+    Spoken.TOO_SHORT: "vm/too-short",
+    Spoken.LOST: "vm/not-saved",
+}
 _KEYS: Final = "1234567*"
 _CAN_BE_SAID: Final = frozenset("0123456789+*#")
 
@@ -233,10 +238,8 @@ class _Session:
                     await play_message(call, boxes, own, stop_digits="#*")
             case "2":
                 await call.say("vm/greeting-record")
-                if await record_message(call, boxes, self._number, most_s=GREETING_S, greeting=True):
-                    await call.say("vm/greeting-saved")
-                else:
-                    await call.say("vm/too-short")
+                spoken = await record_message(call, boxes, self._number, most_s=GREETING_S, greeting=True)
+                await call.say(AFTER_GREETING[spoken])
             case "3":
                 boxes.remove_greeting(self._tenant, self._number)
                 await call.say("vm/greeting-standard")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pbx.decisions import ToMailbox
 from pbx.flows.visit import Flow, Visit
-from pbx.flows.voicemail import mailbox_of, play_message, record_message, speak_language
+from pbx.flows.voicemail import Spoken, mailbox_of, play_message, record_message, speak_language
 from pbx.voicemail.mailboxes import Mailboxes
 from voipat import Rejected, reasons
 
@@ -29,10 +29,11 @@ def leave_message(boxes: Mailboxes) -> Flow:
         await _greet(visit, boxes, target)
         caller, name = _caller_of(visit), call.display_name or ""
         for _ in range(TRIES):
-            if await record_message(
+            spoken = await record_message(
                 call, boxes, number, most_s=box.max_message_s, caller=caller, name=name, greeting=False
-            ):
-                await call.say("vm/recorded")
+            )
+            if spoken is not Spoken.TOO_SHORT:
+                await call.say("vm/recorded" if spoken is Spoken.KEPT else "vm/not-saved")
                 return
             await call.say("vm/too-short")
 

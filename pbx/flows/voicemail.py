@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from pbx.flows.visit import Visit
 from pbx.objects.people import Mailbox
 from pbx.store.base import MessageRecord
@@ -9,6 +11,15 @@ from pbx.voicemail.mailboxes import Mailboxes
 from voipat import Call, CallRecording, MediaError, Tone
 
 BEEP = Tone(1000.0, 0.3)
+
+
+class Spoken(Enum):
+    """What came of a message."""
+
+    KEPT = "kept"
+    TOO_SHORT = "too short"
+    # The disk took nothing of it.
+    LOST = "lost"
 
 
 def mailbox_of(visit: Visit, number: str) -> Mailbox | None:
@@ -35,21 +46,23 @@ async def play_message(call: Call, boxes: Mailboxes, message: MessageRecord, *, 
 
 async def record_message(
     call: Call, boxes: Mailboxes, mailbox: str, *, most_s: float, caller: str = "", name: str = "", greeting: bool
-) -> bool:
-    """Beep, and record until #, silence, the limit or a hang-up; False when it was too short to be kept.
+) -> Spoken:
+    """Beep, and record until #, silence, the limit or a hang-up.
 
     Raises: HungUp; what was said until then is kept.
     """
     await call.play(BEEP)
     draft = boxes.begin(call.tenant, mailbox, caller=caller, name=name, greeting=greeting)
     recording: CallRecording | None = None
-    was_kept = False
+    was_kept = has_failed = False
     try:
         async with call.record(draft, stereo=False, stop_digit="#", max_seconds=most_s) as recording:
             loop, stop = call.switch.loop, recording.stop
             draft.on_silence = lambda: loop.call_soon_threadsafe(stop)
-            await recording.finished()
+            has_failed = (await recording.finished()).reason == "failed"
     finally:
         draft.on_silence = None
         was_kept = boxes.end(call.tenant, draft, 0.0 if recording is None else recording.seconds)
-    return was_kept
+    if was_kept:
+        return Spoken.KEPT
+    return Spoken.LOST if has_failed else Spoken.TOO_SHORT

@@ -13,7 +13,7 @@ import struct
 import subprocess
 import time
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +215,22 @@ class Baresip:
     def dial(self, target: str) -> None:
         self._marked = 0
         self.command("dial", target if target.startswith("sip") else f"sip:{target}@office.test")
+
+    def reach(self, target: str, is_there: Callable[[], bool]) -> None:
+        """Dials until it is so: again as long as the daemon refuses calls because this machine has too much to do."""
+        refused = len(self.seen("CALL_CLOSED"))
+        self.dial(target)
+
+        def is_reached() -> bool:
+            nonlocal refused
+            closed = self.seen("CALL_CLOSED")
+            if len(closed) > refused and str(closed[-1].get("param")).startswith("503"):
+                refused = len(closed)
+                time.sleep(1.0)
+                self.dial(target)
+            return is_there()
+
+        wait_until(is_reached, 20, f"{self.user} reaches {target}; has {self.events}")
 
     def answer(self, timeout: float = 20.0) -> None:
         """Takes the call that rings."""

@@ -86,28 +86,12 @@ class Office:
             phone.forget()
         begun = {}
         for caller, callee in RECORDED.items():
-            self._reach(caller, callee, lambda callee=callee: bool(self.phones[callee].seen("CALL_INCOMING")))
+            self.phones[caller].reach(callee, lambda callee=callee: bool(self.phones[callee].seen("CALL_INCOMING")))
             begun[caller] = self._begins("recordings", lambda callee=callee: self.phones[callee].command("accept"))
         for caller, mailbox in MAILBOXES.items():
-            self._reach(caller, mailbox, lambda caller=caller: is_heard(self.phones[caller]))
+            self.phones[caller].reach(mailbox, lambda caller=caller: is_heard(self.phones[caller]))
             begun[caller] = self._begins("voicemail", lambda caller=caller: self.phones[caller].command("sndcode", "#"))
         return begun
-
-    def _reach(self, caller: str, target: str, is_there: Callable[[], bool]) -> None:
-        """Calls again as long as the daemon refuses calls because this machine has too much to do."""
-        phone, refused = self.phones[caller], 0
-        phone.dial(target)
-
-        def is_reached() -> bool:
-            nonlocal refused
-            closed = [event for event in phone.seen("CALL_CLOSED") if str(event.get("param")).startswith("503")]
-            if len(closed) > refused:
-                refused = len(closed)
-                time.sleep(1.0)
-                phone.dial(target)
-            return is_there()
-
-        wait_until(is_reached, 20, f"{caller} reaches {target}; has {phone.events}")
 
     def _begins(self, folder: str, act: Callable[[], None]) -> Begun:
         """`act` makes one more file in that folder."""

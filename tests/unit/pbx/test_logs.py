@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from bench.rig.processes import wait_until
 from pbx.logs import LineFormatter, LineSink, LogSession, RateLimit, masked, trace_of
 
 
@@ -164,6 +168,47 @@ def test_a_reader_that_stopped_costs_lines_and_stops_nobody() -> None:
     os.close(reading)  # EPIPE frees the thread
     sink.close(5.0)
     os.close(writing)
+
+
+def test_a_full_disk_costs_lines_and_the_log_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    sink = LineSink(descriptor)
+    sink.write("lost")
+    wait_until(lambda: sink.dropped == 1, 5, "the full disk is noticed")
+    log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, descriptor)
+    sink.write("kept")
+    sink.close(5.0)
+    os.close(log)
+    os.close(descriptor)
+    assert (tmp_path / "log").read_text().splitlines() == [
+        'level=warning logger=pbx.logs msg="log lines dropped" lines=1',
+        "kept",
+    ]
+
+
+LIMITED = """
+import resource, signal, time
+from pbx.logs import LineSink
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+sink = LineSink(1)
+sink.write("a line of many")
+while not sink.dropped:
+    time.sleep(0.01)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+sink.write("the next")
+sink.close(5.0)
+"""
+
+
+def test_a_line_that_a_full_disk_cut_short_does_not_join_the_next(tmp_path: Path) -> None:
+    """A limit on the size of files cuts as a disk does."""
+    path = tmp_path / "log"
+    with path.open("wb") as log:
+        subprocess.run([sys.executable, "-c", LIMITED], stdout=log, check=True, timeout=60)
+    assert path.read_text().splitlines()[::2] == ["a line of ", "the next"]
 
 
 def test_lines_reach_the_descriptor_in_order_and_a_gap_is_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -77,3 +78,20 @@ def test_who_destroys_the_key_has_destroyed_the_recording_in_every_copy(tmp_path
     with pytest.raises(RecordingKeyError):
         SealedReader(tmp_path / "b", one)
     assert one.destroy_tenant("office.test") == 0
+
+
+def test_a_key_that_a_full_disk_cut_short_is_not_in_the_way_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = keys(tmp_path)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            one.make("office.test", "abc")
+    assert one.make("office.test", "abc") == one.find("office.test", "abc")
+    assert one.destroy_tenant("office.test") == 1
+    assert not list((tmp_path / "keys").glob("t-*"))
