@@ -82,7 +82,7 @@ class Daemon(Answers):
     _tls: LiveTls | None
 
     def __init__(self, path: Path, overrides: tuple[str, ...], loaded: Config, log: LogSession) -> None:
-        super().__init__(loaded, log, wallclock=time.time, monotonic=time.monotonic)
+        super().__init__(loaded, log, monotonic=time.monotonic)
         self._path = path
         self._overrides = overrides
         self._at_start = loaded

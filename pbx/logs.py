@@ -215,7 +215,7 @@ class LineSink:
                 select.select([], [self._descriptor], [], 1.0)
             except OSError as error:
                 if error.errno in DISK_FULL:
-                    self._lose(view)
+                    self._lose(chunk, len(chunk) - len(view))
                     return True
                 with self._wake:  # the reader is gone for good: everything from now on is dropped
                     self._closing = True
@@ -224,13 +224,13 @@ class LineSink:
                 return False
         return True
 
-    def _lose(self, rest: memoryview) -> None:
+    def _lose(self, chunk: bytes, written: int) -> None:
         """The log's disk takes no more; the next line that it takes says how many were lost."""
         with self._wake:
-            lost = bytes(rest).count(b"\n")
+            lost = chunk.count(b"\n", written)
             self.dropped += lost
             self._unreported += lost
-            self._is_torn = len(rest) < len(rest.obj) and rest.obj[-len(rest) - 1] != ord("\n")
+            self._is_torn = written > 0 and chunk[written - 1] != ord("\n")
 
 
 class StructuredHandler(logging.Handler):

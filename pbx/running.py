@@ -49,12 +49,9 @@ class Answers:
     _control: ControlServer
     _lag: status.LoopLag
 
-    def __init__(
-        self, loaded: Config, log: LogSession, *, wallclock: Callable[[], float], monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, loaded: Config, log: LogSession, *, monotonic: Callable[[], float]) -> None:
         self._config = loaded
         self._log = log
-        self._wallclock = wallclock
         self._monotonic = monotonic
         self._started = monotonic()
         self._stop = StopSignals()
@@ -95,7 +92,7 @@ class Answers:
 
     def registrations(self, tenant: str | None) -> Iterable[Row]:
         """The bindings in force."""
-        now = self._wallclock()
+        now = self._parts.registrar.wallclock()
         bindings = [binding for binding in self._parts.location if tenant in (None, binding.tenant)]
         live = [binding for binding in bindings if binding.expires_at > now]
         return (status.registration_row(binding, now, self._parts.registrar.is_reachable(binding)) for binding in live)
@@ -111,7 +108,11 @@ class Answers:
     def queues(self, tenant: str | None, number: str | None) -> Iterable[Row]:
         """The queues, or the callers and agents of one."""
         return queue_rows(
-            self._parts.board.desk, self._parts.directory.current.tenants, tenant, number, now=self._wallclock()
+            self._parts.board.desk,
+            self._parts.directory.current.tenants,
+            tenant,
+            number,
+            now=self._parts.app.wallclock(),
         )
 
     def parked(self, tenant: str | None) -> Iterable[Row]:

@@ -18,8 +18,8 @@ class WrongTries:
         self._wrong, self._locked = f"{kind}.wrong", f"{kind}.locked_until"
 
     def is_locked(self, tenant: str, owner: str, now: float) -> bool:
-        """Whether no secret is taken now."""
-        return self._number(tenant, owner, self._locked) > now
+        """Whether no secret is taken now: never for longer than LOCKED_S, also when the clock was set back."""
+        return 0 < self._number(tenant, owner, self._locked) - now <= LOCKED_S
 
     def right(self, tenant: str, owner: str) -> None:
         """The secret was right: what was wrong before is forgotten."""

@@ -7,6 +7,7 @@ back with another port replaces itself. Calls go to the flow that the REGISTER c
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from email.utils import formatdate
@@ -28,6 +29,8 @@ from voipat.keepalive import KeepAlive, KeepAlivePolicy
 from voipat.location import Binding, Location, MemoryLocation
 from voipat.outbound import has_option, outbound_of
 from voipat.reasons import Reason
+
+logger: Final = logging.getLogger("voipat")
 
 Headers = list[tuple[str, str]]
 
@@ -159,6 +162,19 @@ class Registrar:
             self._keepalive.changed((), expired)
         for binding in expired:
             self._publish(events.Unregistered(binding.tenant, binding.aor, binding.contact, "expired"))
+
+    def clock_was_set(self, by: float) -> None:
+        """The wallclock stepped by so many seconds: what was granted lasts as long as it was granted for."""
+        logger.warning("the clock was set by %+.1f s: %d bindings move with it", by, len(self.location))
+        phones: dict[tuple[str, str], list[Binding]] = {}
+        for each in self.location:
+            phones.setdefault((each.tenant, each.aor), []).append(replace(each, expires_at=each.expires_at + by))
+        for (tenant, aor), moved in phones.items():
+            self.location.update(tenant, aor, moved, ())
+
+    def wallclock(self) -> float:
+        """The time in which bindings end."""
+        return self._wallclock()
 
     def register(self, request: Request, flow: Flow, identity: Identity) -> tuple[int, Headers, Reason | None]:
         """Status, headers and, for a refusal, the reason of the response to a REGISTER of this identity."""

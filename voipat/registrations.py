@@ -20,6 +20,7 @@ from voipat.parties import user_of
 from voipat.registrar import Registrar
 from voipat.seats import Caller, Seats, caller_of
 from voipat.subscriptions import Resource, Subscriptions
+from voipat.wallclock import Wallclock
 
 # Expired bindings are swept in batches: lookups never see them anyway.
 EXPIRY_STEP_S: Final = 1.0
@@ -46,12 +47,12 @@ class Registrations:
         entropy: Entropy,
     ) -> None:
         """The App begins."""
-        self._wallclock = wallclock
         self._loop = loop
         registrar = self.registrar
         if registrar is None:
             return
-        registrar.start(wallclock, publish, entropy)
+        self._wallclock = Wallclock(wallclock, loop.time, registrar.clock_was_set)
+        registrar.start(self._wallclock, publish, entropy)
         # Whose phones were registered before the start is no stranger.
         for binding in registrar.location if self._guard is not None else ():
             self._let_in(binding.flow, (binding,), loop.time())

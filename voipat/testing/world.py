@@ -95,6 +95,7 @@ class SimWorld:
         self._serving: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._is_closed = False
+        self._clock_set_by = 0.0
         self._known: frozenset[Binding] = frozenset()
 
     # Time
@@ -106,7 +107,11 @@ class SimWorld:
 
     def wallclock(self) -> float:
         """UTC seconds in this world, for CDRs."""
-        return EPOCH + self.loop.time()
+        return EPOCH + self._clock_set_by + self.loop.time()
+
+    def set_clock(self, by: float) -> None:
+        """Step the wallclock by so many seconds, as NTP does; the monotonic clock goes on."""
+        self._clock_set_by += by
 
     def run(self, *, until: float | None = None, limit: float = 3600.0) -> None:
         """Run to virtual time `until`; without it, until every call is over and the network is quiet.
