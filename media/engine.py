@@ -338,8 +338,14 @@ class Engine:
             -1 if comfort_noise is None else comfort_noise,
         )
 
-    def mixer(self, rate: int = 16000) -> Mixer:
-        """A new room at this rate (8000, 16000, 48000); rooms take turns on the workers. Raises: ValueError."""
+    def mixer(self, rate: int = 16000, *, beside: Port | None = None) -> Mixer:
+        """A new room at this rate (8000, 16000, 48000); rooms take turns on the workers.
+
+        With `beside` it is an open one, for that port and the one it is connected with. Raises: ValueError,
+        StaleHandleError.
+        """
+        if beside is not None:
+            return Mixer(self._core, rate, self._core.worker_of(beside.id), is_open=True)
         self._rooms += 1
         return Mixer(self._core, rate, self._rooms % self._workers)
 

@@ -2,6 +2,9 @@
 
 What one port hears is the sum of the others, N-1, added in 32 bits and saturated once. Those who do not speak share one
 encoding for each codec, so that 200 listeners of one codec cost one encoder. `SpeakingChanged` tells who speaks.
+
+An open mixer is for a conversation that is overheard: the quiet are not left out, and nobody is told who speaks. Its
+members may be connected with each other; who is not `told` hears its peer as before and is only heard here.
 """
 
 from __future__ import annotations
@@ -23,15 +26,20 @@ MAX_GAIN_DB: Final = 24.0
 class _Place:
     gain_db: float = 0.0
     muted: bool = False
+    told: bool = True
+    aside: int = 0
+    confided: int = 0
 
 
 class Mixer:
     """Made by `Engine.mixer`. A port is in one room at most, and leaves it when it is closed."""
 
-    def __init__(self, core: Core, rate: int, worker: int, before: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, core: Core, rate: int, worker: int, before: Callable[[], None] | None = None, *, is_open: bool = False
+    ) -> None:
         self.rate: Final = rate
         self._core = core
-        self._room = Room(rate, worker)
+        self._room = Room(rate, worker, is_open)
         self._places: dict[Port, _Place] = {}
         self._before = before
 
@@ -41,18 +49,29 @@ class Mixer:
     def __contains__(self, port: Port) -> bool:
         return port in self._places
 
-    def add(self, port: Port, *, gain_db: float = 0.0, muted: bool = False) -> None:
-        """Let the port in. It has audio of this room's `rate` (`Engine.set_audio`) with a format to send.
+    def add(  # the facts of one place, by keyword
+        self,
+        port: Port,
+        *,
+        gain_db: float = 0.0,
+        muted: bool = False,
+        told: bool = True,
+        aside: int = 0,
+        confided: int = 0,
+    ) -> None:
+        """Let the port in, or give it another place. It has audio of this room's `rate` (`Engine.set_audio`) with a
+        format to send.
 
-        Raises: ValueError, StaleHandleError.
+        In an open mixer: without `told` it is heard and hears nothing of it; what it says into the aside 1 or 2 is
+        heard by those alone to whom that one is `confided`. Raises: ValueError, StaleHandleError.
         """
-        self._put(port, _Place(gain_db, muted))
+        self._put(port, _Place(gain_db, muted, told, aside, confided))
 
     def remove(self, port: Port) -> None:
         """Let it out; of one that is not in it nothing happens. Raises: StaleHandleError."""
         if self._places.pop(port, None) is not None:
             self._advance()
-            self._core.mix(port.id, None, 0, False)
+            self._core.mix(port.id, None, 0, False, False, 0, 0)
 
     def forget(self, port: Port) -> None:
         """It was closed."""
@@ -77,7 +96,8 @@ class Mixer:
         if not -60.0 <= place.gain_db <= MAX_GAIN_DB:
             raise ValueError(f"{place.gain_db} dB: a gain lies between -60 and {MAX_GAIN_DB:.0f}")
         self._advance()
-        self._core.mix(port.id, self._room, round(GAIN_ONE * 10 ** (place.gain_db / 20)), place.muted)
+        gain = round(GAIN_ONE * 10 ** (place.gain_db / 20))
+        self._core.mix(port.id, self._room, gain, place.muted, place.told, place.aside, place.confided)
         self._places[port] = place
 
     def _advance(self) -> None:

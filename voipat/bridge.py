@@ -22,6 +22,7 @@ from voipat.parties import called_by
 if TYPE_CHECKING:
     from media.prompts import Source
     from voipat.call import Call
+    from voipat.monitoring import Overheard
     from voipat.music import Music
     from voipat.transfer import Transfer
 
@@ -40,6 +41,8 @@ class Bridge:
         self.consultation: Consultation | None = None
         # Whose place was taken, or who left when the other one went to somebody else.
         self.leaver: Call | None = None
+        # Who monitors it, while somebody does.
+        self.overheard: Overheard | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._beside: asyncio.Task[None] | None = None
         # With the watch of the bridge that a side is away from.
@@ -193,6 +196,8 @@ class Bridge:
     def disconnect(self) -> None:
         """Part them, unless they are with somebody else already."""
         self._unwatch()
+        if self.overheard is not None:
+            self.overheard.close()
         for call in (self.a_leg, self.b_leg):
             if call.bridge_ is self:
                 call.bridge_ = None

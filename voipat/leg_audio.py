@@ -20,6 +20,9 @@ FRAME_RATES: Final = (8000, 16000, 48000)
 
 COMFORT_NOISE: Final = RtpFormat(13, "CN", 8000)
 
+# Who exchanges frames with others, which all have one rate: the first of them says it.
+_EXCHANGES: Final = ("mixer", "overheard", "transcode")
+
 _DYNAMIC: Final = range(96, 128)
 # Format lists whose combination is remembered: phones of a model write the same ones in every call.
 _REMEMBERED: Final = 256
@@ -188,8 +191,9 @@ class LegAudio:
     def _apply(self) -> None:
         encodes = "transcode" in self._users
         # What is exchanged with a peer or a mixer has its rate; who only listens resamples.
-        rate = self._users.get("mixer") or self._users.get("transcode") or max(self._users.values())
-        listens = any(user not in ("transcode", "mixer") for user in self._users)
+        rates = (self._users.get(user) for user in _EXCHANGES)
+        rate = next(filter(None, rates), None) or max(self._users.values())
+        listens = any(user not in _EXCHANGES for user in self._users)
         self._engine.set_audio(
             self._port,
             rate=rate,

@@ -313,6 +313,17 @@ class MediaLeg:
             if self._is_open:
                 self.audio.release("mixer")
 
+    def be_overheard(self, rate: int) -> None:
+        """Have samples for a mixer of that rate, and go on with its peer as before. Raises: CodecMissingError."""
+        if not self._is_open:
+            raise CodecMissingError("the leg is closed")
+        self.audio.want("overheard", rate)
+
+    def be_alone(self) -> None:
+        """Nobody overhears it any more."""
+        if self._is_open:
+            self.audio.release("overheard")
+
     def _stand_up(self, why: LeftWhy) -> None:
         if self.seat is not None:
             self.seat.out(why)

@@ -1,27 +1,28 @@
 """Who hears a conversation of others: it listens, whispers to one side, or speaks with both.
 
-    target ──heard──▶ ┌─────┐ ──▶ who monitors            always
-    other  ──heard──▶ │ sum │ ──▶ target  (other + who)   whisper, barge
-    who    ──heard──▶ └─────┘ ──▶ other   (target + who)  barge
+The two sides and all who monitor them are in one open mixer of the engine, and what changes is their places in it:
 
-The bridge relays as before; what is whispered is said instead of it, 20 ms at a time and about 0.1 s later. Nothing is
-opened on a side that hears nothing of it.
+                who monitors            the side it came for             the other side
+    listen      muted                   relayed as before                relayed as before
+    whisper     speaks aside            told, in that one's confidence   relayed as before
+    barge       speaks                  told                             told
+
+Who is told hears the mixer's sum in place of the relay. No sample comes to Python.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import asyncio
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from media import CodecMissingError
-from media.tap import Speaking, Tap
+from sipcore.offer_answer import NegotiatedAudio
 from voipat import reasons
 from voipat.errors import Rejected
-from voipat.taking import pause
+from voipat.events import LeftWhy
+from voipat.waiting import wake
 
 if TYPE_CHECKING:
     from media.prompts import Source
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
     from voipat.media_leg import MediaLeg
 
 MonitorMode = Literal["listen", "whisper", "barge"]
-
-RATE: Final = 8000
-FRAME: Final = 160
-LOOK_S: Final = 0.02
-# What may wait of a side that is ahead of the target: 80 ms, so that no voice falls behind.
-MOST_FRAMES: Final = 4
-
-Samples = NDArray[np.int16]
 
 
 class Monitor:
@@ -48,7 +41,19 @@ class Monitor:
             raise Rejected(reasons.NOBODY_TALKS)
         self._call = call
         self._target = target
-        self.mode = mode
+        self._mode = mode
+        self._place: _Place | None = None
+
+    @property
+    def mode(self) -> MonitorMode:
+        """Who hears it."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: MonitorMode) -> None:
+        self._mode = mode
+        if self._place is not None:
+            self._place.put(mode)
 
     async def announce(self, source: Source) -> None:
         """Let both sides hear something before. Raises: Rejected when nobody talks there, HungUp."""
@@ -63,7 +68,9 @@ class Monitor:
         call, target = self._call, self._target
         self._bridge()
         await call.answer()
-        while (bridge := target.bridge_) is not None and target.outcome is None:
+        before: Bridge | None = None
+        while (bridge := target.bridge_) is not None and bridge is not before and target.outcome is None:
+            before = bridge
             try:
                 await self._during(bridge)
             except CodecMissingError as error:
@@ -76,75 +83,146 @@ class Monitor:
         return found
 
     async def _during(self, bridge: Bridge) -> None:
-        call, target = self._call, self._target
-        other = bridge.other(target)
-        with _Side(call) as own, _Side(target) as near, _Side(other) as far:
-            while target.bridge_ is bridge and target.outcome is None and other.outcome is None:
-                near.speaks(self.mode != "listen")
-                far.speaks(self.mode == "barge")
-                own.speaks(True)
-                for side in (own, near, far):
-                    side.listen()
-                while near.waiting:
-                    mine, theirs, others = own.take(), near.take(), far.take()
-                    own.say(theirs, others)
-                    near.say(others, mine)
-                    far.say(theirs, mine)
-                await pause(call, LOOK_S)
+        with _Place(self._call, self._target, bridge) as self._place:
+            try:
+                self._place.put(self._mode)
+                await self._place.left()
+            finally:
+                self._place = None
 
 
-class _Side:
-    """One of the three: what it says, and what it is told."""
+class Overheard:
+    """The two sides of a bridge and who monitors them. The bridge's, from the first of them to the last."""
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._frames: deque[Samples] = deque(maxlen=MOST_FRAMES)
-        self._leg: MediaLeg | None = None
-        self._tap: Tap | None = None
-        self._speaking: Speaking | None = None
+    def __init__(self, bridge: Bridge) -> None:
+        """Raises: CodecMissingError."""
+        a_leg, b_leg = bridge.a_leg.media, bridge.b_leg.media
+        if a_leg is None or b_leg is None:
+            raise CodecMissingError("a side has no media")
+        self._bridge = bridge
+        # What is said aside to a side has the number of its place here, from 1 on.
+        self._sides: Final = (a_leg, b_leg)
+        self._places: list[_Place] = []
+        self.rate: Final = min(a_leg.audio.natural_rate, b_leg.audio.natural_rate)
+        self.mixer: Final = bridge.a_leg.switch.media.engine.mixer(self.rate, beside=a_leg.port)
+        try:
+            for leg in self._sides:
+                leg.be_overheard(self.rate)
+                self.mixer.add(leg.port, told=False)
+        except CodecMissingError:
+            self.close()
+            raise
+        bridge.overheard = self
 
-    def __enter__(self) -> _Side:
-        if self._call.media is None:
+    def aside_to(self, call: Call) -> int:
+        """The number of what is said aside to that side."""
+        return 1 + self._sides.index(call.media) if call.media in self._sides else 0
+
+    def add(self, place: _Place) -> None:
+        """One more monitors."""
+        self._places.append(place)
+
+    def remove(self, place: _Place) -> None:
+        """It goes."""
+        if place in self._places:
+            self._places.remove(place)
+            self.tell_sides()
+        if not self._places:
+            self.close()
+
+    def tell_sides(self) -> None:
+        """Let each side hear those who speak to it, and the relay alone when nobody does."""
+        is_barged = any(place.mode == "barge" for place in self._places)
+        for aside, leg in enumerate(self._sides, 1):
+            is_whispered = any(place.mode == "whisper" and place.aside == aside for place in self._places)
+            if leg.is_open:
+                self.mixer.add(leg.port, told=is_barged or is_whispered, confided=aside if is_whispered else 0)
+
+    def close(self) -> None:
+        """The bridge is over, or nobody monitors it."""
+        if self._bridge.overheard is self:
+            self._bridge.overheard = None
+        for leg in self._sides:
+            if leg.is_open and leg.port in self.mixer:
+                self.mixer.remove(leg.port)
+            leg.be_alone()
+        places, self._places = self._places, []
+        for place in places:
+            place.out("left")
+
+
+class _Place:
+    """A call among those who monitor a conversation: a seat, as in a conference."""
+
+    def __init__(self, call: Call, target: Call, bridge: Bridge) -> None:
+        if call.media is None:
             raise CodecMissingError("the leg has no media")
-        self._leg = self._call.media
-        self._tap = self._leg.tap(rate=RATE, side="heard", drop="oldest")
+        self.mode: MonitorMode = "listen"
+        self._call = call
+        self._target = target
+        self._leg: MediaLeg = call.media
+        self._overheard = bridge.overheard or Overheard(bridge)
+        self.aside: Final = self._overheard.aside_to(target)
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_in = False
+
+    def __enter__(self) -> Self:
+        self._overheard.add(self)
+        try:
+            self._leg.take_seat(self, self._overheard.rate)
+        except CodecMissingError:
+            self._overheard.remove(self)
+            raise
+        self._is_in = True
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.speaks(False)
-        if self._leg is not None and self._tap is not None:
-            self._leg.untap(self._tap)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.out("left")
 
-    @property
-    def waiting(self) -> int:
-        """Frames that it said and that nobody has heard yet."""
-        return len(self._frames)
+    def put(self, mode: MonitorMode) -> None:
+        """It is heard so from now on."""
+        self.mode = mode
+        if self._is_in and self._leg.is_open:
+            is_held = self._leg.negotiated is not None and self._leg.negotiated.held
+            aside = self.aside if mode == "whisper" else 0
+            self._overheard.mixer.add(self._leg.port, muted=mode == "listen" or is_held, aside=aside)
+            self._overheard.tell_sides()
 
-    def speaks(self, wanted: bool) -> None:
-        """Whether it is told anything by us."""
-        if self._leg is None or wanted == (self._speaking is not None):
+    async def left(self) -> None:
+        """Wait until the conversation is over. Raises: HungUp."""
+        while self._is_in and self._target.outcome is None:
+            self._waiter = self._call.new_waiter()
+            self._target.wakes(self._waiter)
+            try:
+                await self._call.wait(self._waiter)
+            finally:
+                self._target.no_longer_wakes(self._waiter)
+
+    # Its leg says
+
+    def described(self, negotiated: NegotiatedAudio) -> None:
+        """Held, resumed, or another codec."""
+        self.put(self.mode)
+
+    def spoke(self, speaking: bool) -> None:
+        """Nobody is told."""
+
+    def out(self, why: LeftWhy) -> None:
+        """The conversation is over, or the call does something else."""
+        if not self._is_in:
             return
-        if self._speaking is None:
-            self._speaking = self._leg.speak(rate=RATE)
+        self._is_in = False
+        mixer, leg = self._overheard.mixer, self._leg
+        if leg.is_open:
+            mixer.remove(leg.port)
         else:
-            self._leg.untap(self._speaking)
-            self._speaking = None
-
-    def listen(self) -> None:
-        """Fetch what it said."""
-        assert self._tap is not None, "inside of its block"
-        while (frame := self._tap.read()) is not None:
-            self._frames.append(frame.samples)
-
-    def take(self) -> Samples:
-        """Its next 20 ms, silence when there is none."""
-        return self._frames.popleft() if self._frames else np.zeros(FRAME, np.int16)
-
-    def say(self, one: Samples, another: Samples) -> None:
-        """Tell it both; what it has no room for is lost."""
-        if self._speaking is not None:
-            both = one.astype(np.int32) + another
-            self._speaking.write(np.clip(both, -32768, 32767).astype(np.int16))
+            mixer.forget(leg.port)
+        leg.give_seat(self)
+        self._overheard.remove(self)
+        if self._waiter is not None:
+            wake(self._waiter)
 
 
 def talking_at(call: Call, number: str) -> Sequence[Call]:

@@ -66,7 +66,7 @@ static void fill(int16_t *samples, uint32_t count) {
 static void room(int count) {
     static vp_membership members[PARTIES];
     int16_t frames[PARTIES][VP_PCM_FRAME], heard[VP_PCM_FRAME];
-    vp_mixer *mixer = vp_mixer_new(8000);
+    vp_mixer *mixer = vp_mixer_new(8000, false);
     for (int i = 0; i < PARTIES; i++) {
         members[i] = (vp_membership){.mixer = mixer, .gain = VP_GAIN_ONE};
         fill(frames[i], 160);

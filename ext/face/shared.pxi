@@ -77,10 +77,10 @@ cdef class Room:
     cdef vp_mixer *mixer  # one reference is ours, released in __dealloc__
     cdef readonly int worker
 
-    def __cinit__(self, uint32_t rate, int worker):
+    def __cinit__(self, uint32_t rate, int worker, bint open):
         if rate not in (8000, 16000, 48000):
             raise ValueError(f"{rate} samples a second: a room has 8000, 16000 or 48000")
-        self.mixer = vp_mixer_new(rate)
+        self.mixer = vp_mixer_new(rate, open)
         if self.mixer is NULL:
             raise MemoryError
         self.worker = worker

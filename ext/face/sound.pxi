@@ -57,7 +57,11 @@ cdef class _Sound(_Line):
             vp_audio_free(command.audio)
             raise
 
-    def mix(self, uint64_t handle, Room room, int32_t gain, bint muted):
+    def worker_of(self, uint64_t handle):
+        """Where the port is, as far as commands were given."""
+        return self.homes[self.slot_of(handle)]
+
+    def mix(self, uint64_t handle, Room room, int32_t gain, bint muted, bint told, int aside, int confided):
         """The port, which has audio of the room's rate, is in this room, or in none."""
         cdef int64_t slot = self.slot_of(handle)
         cdef vp_command command
@@ -66,12 +70,15 @@ cdef class _Sound(_Line):
         if room is not None:
             if not 0 <= gain <= VP_GAIN_MAX:
                 raise ValueError(f"a gain of {gain}/{VP_GAIN_ONE} is above {VP_GAIN_MAX}")
+            if not (0 <= aside <= VP_ASIDES and 0 <= confided <= VP_ASIDES):
+                raise ValueError(f"a room has asides 1 to {VP_ASIDES}, not {aside} and {confided}")
             if not 0 <= room.worker < <int>self.worker_count:
                 raise ValueError(f"no worker {room.worker}")
             if self.homes[slot] != room.worker:
                 self.move(slot, <uint8_t>room.worker)
             vp_mixer_hold(room.mixer)
             command.mix.mixer, command.mix.gain, command.mix.muted = room.mixer, gain, muted
+            command.mix.told, command.mix.aside, command.mix.confided = told, <uint8_t>aside, <uint8_t>confided
         try:
             self.give(self.homes[slot], &command)
         except BaseException:

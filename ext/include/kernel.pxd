@@ -135,11 +135,12 @@ cdef extern from "mixer.h" nogil:
     enum:
         VP_GAIN_ONE
         VP_GAIN_MAX
+        VP_ASIDES
     ctypedef struct vp_mixer:
         uint32_t rate
     ctypedef struct vp_notice:
         pass
-    vp_mixer *vp_mixer_new(uint32_t rate)
+    vp_mixer *vp_mixer_new(uint32_t rate, bint open)
     void vp_mixer_hold(vp_mixer *mixer)
     void vp_mixer_release(vp_mixer *mixer)
     vp_notice *vp_notice_new(const int16_t *samples, uint32_t count)
@@ -349,6 +350,9 @@ cdef extern from "command.h" nogil:
         vp_mixer *mixer
         int32_t gain
         bint muted
+        bint told
+        uint8_t aside
+        uint8_t confided
     ctypedef struct vp_command:
         uint8_t kind
         bint enabled

@@ -79,7 +79,8 @@ typedef struct {
 typedef struct {
     vp_mixer *mixer; /* a reference comes with it */
     int32_t gain;
-    bool muted;
+    bool muted, told;
+    uint8_t aside, confided;
 } vp_mix;
 
 typedef struct {
@@ -226,6 +227,9 @@ static inline void vp_port_mix(vp_port *port, const vp_mix *mix) {
     member->mixer = mix->mixer;
     member->gain = mix->gain;
     member->muted = mix->muted;
+    member->told = mix->told;
+    member->aside = mix->aside;
+    member->confided = mix->confided;
     member->adds = false;
 }
 

@@ -5,6 +5,9 @@
  * A mixer is no thread and has no list: the audio of its members points to it, and the first of a tick clears the sum.
  * All members belong to one worker. Who does not speak (a level, with half a second of hang-over) adds nothing, so that
  * the noise of 500 open lines is not heard, and all who do not speak hear the same: it is encoded once for each codec.
+ *
+ * A conversation that is overheard is an open mixer: nobody is left out for being quiet. Who is not told is heard and goes
+ * on as it is, relayed or transcoded; what is said aside is heard by the one who has the other's confidence alone.
  */
 #ifndef VP_MIXER_H
 #define VP_MIXER_H
@@ -13,6 +16,7 @@
 #include "resample.h"
 
 enum {
+    VP_ASIDES = 2,
     VP_MIXER_ENCODINGS = 6,  /* codecs with a packet time that listeners share; who has another encodes for itself */
     VP_SPEECH_POWER = 60 * 60, /* about -52 dBov: below it is no speech */
     VP_SPEECH_HANG = 25,     /* ticks */
@@ -41,8 +45,10 @@ typedef struct {
 typedef struct {
     uint32_t references; /* atomic: the face's and one for each member */
     uint32_t rate;
-    uint32_t turn; /* the tick that `sum` is of */
+    bool open;     /* who is quiet is heard too */
+    uint32_t turn; /* the tick that the sums are of */
     int32_t sum[VP_PCM_FRAME];
+    int32_t asides[VP_ASIDES][VP_PCM_FRAME];
     vp_notice *notice; /* held; what is announced, from `at` on */
     uint32_t at;
     vp_encoding *encodings[VP_MIXER_ENCODINGS]; /* owned, made when first needed */
@@ -55,14 +61,17 @@ typedef struct {
     uint32_t silent; /* ticks since it spoke */
     bool muted, speaks;
     bool adds; /* at this tick */
+    bool told; /* hears the mixer; else it is only heard */
+    uint8_t aside, confided; /* from 1 on: which aside it speaks into, and which one it hears; 0: none */
 } vp_membership;
 
 /* NULL when memory is short. One reference, the caller's. */
-static inline vp_mixer *vp_mixer_new(uint32_t rate) {
+static inline vp_mixer *vp_mixer_new(uint32_t rate, bool open) {
     vp_mixer *mixer = calloc(1, sizeof *mixer);
     if (mixer) {
         mixer->references = 1;
         mixer->rate = rate;
+        mixer->open = open;
     }
     return mixer;
 }
@@ -115,6 +124,8 @@ static inline void vp_mixer_begin(vp_mixer *mixer, uint32_t turn) {
         return;
     mixer->turn = turn;
     memset(mixer->sum, 0, samples * sizeof *mixer->sum);
+    for (int i = 0; mixer->open && i < VP_ASIDES; i++)
+        memset(mixer->asides[i], 0, samples * sizeof *mixer->sum);
     for (uint32_t i = 0; mixer->notice && i < samples && mixer->at < mixer->notice->count; i++)
         mixer->sum[i] = mixer->notice->samples[mixer->at++];
     if (mixer->notice && mixer->at >= mixer->notice->count)
@@ -136,24 +147,33 @@ static inline bool vp_membership_listen(vp_membership *member, const int16_t *fr
     return member->speaks != before;
 }
 
-/* A member's frame of this turn; true when it began or ended to speak. */
+static inline int32_t *vp_mixer_spoken(vp_mixer *mixer, const vp_membership *member) {
+    return member->aside ? mixer->asides[member->aside - 1] : mixer->sum;
+}
+
+/* A member's frame of this turn; true when it began or ended to speak, where somebody looks at that. */
 static inline bool vp_mixer_add(vp_membership *member, const int16_t *frame, uint32_t turn) {
     vp_mixer *mixer = member->mixer;
     uint32_t samples = mixer->rate / VP_TICKS_PER_SECOND;
     vp_mixer_begin(mixer, turn);
     bool changed = vp_membership_listen(member, frame, samples);
-    member->adds = member->speaks;
+    member->adds = mixer->open ? !member->muted : member->speaks;
+    int32_t *sum = vp_mixer_spoken(mixer, member);
     for (uint32_t i = 0; member->adds && i < samples; i++)
-        mixer->sum[i] += vp_share(member, frame[i]);
-    return changed;
+        sum[i] += vp_share(member, frame[i]);
+    return changed && !mixer->open;
 }
 
 /* What the member hears: the others. */
 static inline void vp_mixer_hear(const vp_membership *member, const int16_t *frame, int16_t *heard) {
     const vp_mixer *mixer = member->mixer;
     uint32_t samples = mixer->rate / VP_TICKS_PER_SECOND;
-    for (uint32_t i = 0; i < samples; i++)
-        heard[i] = vp_saturate(mixer->sum[i] - (member->adds ? vp_share(member, frame[i]) : 0));
+    bool hears_itself = member->adds && (!member->aside || member->aside == member->confided);
+    const int32_t *aside = member->confided ? mixer->asides[member->confided - 1] : NULL;
+    for (uint32_t i = 0; i < samples; i++) {
+        int32_t others = mixer->sum[i] - (hears_itself ? vp_share(member, frame[i]) : 0);
+        heard[i] = vp_saturate(aside ? others + aside[i] : others);
+    }
 }
 
 static inline bool vp_encoding_is(const vp_encoding *encoding, const vp_format *format) {
@@ -197,7 +217,7 @@ static inline void vp_encoding_run(vp_encoding *encoding, const vp_mixer *mixer)
 /* What all listeners of this codec hear at this tick; NULL when the member is none, or its codec cannot be shared. */
 static inline vp_encoding *vp_mixer_share(const vp_membership *member, const vp_format *format) {
     vp_mixer *mixer = member->mixer;
-    if (member->silent < VP_SHARE_AFTER || format->ptime_ms < 20)
+    if (member->silent < VP_SHARE_AFTER || member->adds || member->confided || format->ptime_ms < 20)
         return NULL;
     for (int i = 0; i < VP_MIXER_ENCODINGS; i++) {
         if (!mixer->encodings[i])

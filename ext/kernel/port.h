@@ -203,9 +203,15 @@ static inline bool vp_port_accepts(const vp_port *port, uint8_t payload_type) {
     return port->accepted[payload_type >> 3] & 1 << (payload_type & 7);
 }
 
-/* The peer has another codec, so that its packets are made here: the events of this port are not relayed into them. */
+/* It is told what a mixer makes, and not what its peer sends. */
+static inline bool vp_port_is_told(const vp_port *port) {
+    return port->audio && port->audio->member.mixer && port->audio->member.told;
+}
+
+/* The peer has another codec, or hears more than this port, so that its packets are made here: the events of this port are
+ * not relayed into them. */
 static inline bool vp_port_is_transcoded(const vp_port *port) {
-    return port->peer && port->peer->audio && port->peer->audio->encodes;
+    return port->peer && port->peer->audio && (port->peer->audio->encodes || vp_port_is_told(port->peer));
 }
 
 /* Nothing that comes to the port goes on at once: it may lie until the next tick, when its samples are wanted. */

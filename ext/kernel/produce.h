@@ -118,7 +118,7 @@ static inline size_t vp_port_say(vp_port *port, const vp_context *context, uint8
         return 0;
     if (vp_audio_ask_source(audio, given))
         vp_audio_say(audio, given);
-    else if (audio->member.mixer)
+    else if (vp_port_is_told(port))
         return vp_port_say_mixed(port, context, packet);
     else if (audio->encodes && peer && peer->audio && peer->audio->heard.heard && peer->audio->rate == audio->rate)
         vp_audio_say(audio, peer->muted ? silence : peer->audio->frame);

@@ -98,7 +98,7 @@ static inline void vp_port_translate(const vp_port *port, uint8_t *packet, const
 
 /* Gives the packet the identity of `out`; NULL (counted) when it must not leave. */
 static inline vp_port *vp_port_stamp(vp_port *port, vp_port *out, vp_context *context, uint8_t *packet, vp_rtp *rtp) {
-    bool speaks = out->speaking || (out->audio && out->audio->source && out->audio->says);
+    bool speaks = out->speaking || vp_port_is_told(out) || (out->audio && out->audio->source && out->audio->says);
     if (out->held || speaks || !vp_latch_destination(&out->latch)) {
         vp_count_drop(port, out->held ? VP_DROP_HELD : speaks ? VP_DROP_PLAYING : VP_DROP_NO_DESTINATION);
         return NULL;

@@ -10,7 +10,7 @@
 
 enum { PORTS = 6 };
 
-static uint64_t state;
+static _Thread_local uint64_t state = 4711; /* fakes of codecs draw on the workers */
 
 static uint32_t draw(void) {
     state ^= state << 13;
@@ -242,7 +242,8 @@ static vp_mixer *rooms[2];
 static void mix(vp_worker *worker, uint32_t slot) {
     vp_command command = {.kind = VP_COMMAND_MIX, .slot = slot};
     command.mix = (vp_mix){.mixer = draw() % 5 ? rooms[draw() % 2] : NULL, .gain = (int32_t)(draw() % VP_GAIN_MAX),
-                           .muted = draw() % 3 == 0};
+                           .muted = draw() % 3 == 0, .told = draw() % 4 != 0,
+                           .aside = (uint8_t)(draw() % (VP_ASIDES + 1)), .confided = (uint8_t)(draw() % (VP_ASIDES + 1))};
     if (command.mix.mixer)
         vp_mixer_hold(command.mix.mixer);
     give(worker, command);
@@ -405,7 +406,7 @@ static int run_kernels(uint64_t count, uint64_t seed) {
     expect(!vp_worker_init(worker, 0, ports, PORTS, true, 30 * VP_SECOND, -1, &armed, 1024), "no memory");
     make_prompts();
     for (int i = 0; i < 2; i++)
-        expect((rooms[i] = vp_mixer_new(rates[i])) != NULL, "no memory");
+        expect((rooms[i] = vp_mixer_new(rates[i], i == 1)) != NULL, "no memory");
     worker->context.now = VP_SECOND;
     for (uint32_t slot = 0; slot < PORTS; slot++)
         open_port(worker, slot, -1, -1);

@@ -73,6 +73,27 @@ def test_who_hears_whom(seed: int, tmp_path: Path) -> None:
         assert office.audited() == [("1009", action, "1006", True) for action in actions]
 
 
+def test_two_who_monitor_share_the_conversation(seed: int, tmp_path: Path) -> None:
+    with Office(tmp_path, seed) as office:
+        first, second = office.phone(1009).dial("*901006"), office.phone(1008).dial("*901006")
+        office.later(1.0)
+        first.presses("5")
+        assert office.heard(first) == "AC AS CA SA SC"
+        assert office.heard(second) == "AC CA SA SC", "what is whispered is for the agent"
+        first.presses("6")
+        office.later(1.0)
+        assert office.heard(first) == "AC AS CA CS SA SC"
+        assert second.heard.among(first.phone.tone, since=office.world.now - 0.5), "what all hear is heard by all"
+        first.hang_up()
+        office.later(0.5)
+        assert office.heard(second) == "AC CA SA SC", "the other one goes on listening"
+        second.hang_up()
+        office.later(0.5)
+        assert office.heard(second) == "AC CA"
+        office.caller.hang_up()
+        office.run()
+
+
 def test_the_end_of_the_conversation_ends_it(seed: int, tmp_path: Path) -> None:
     with Office(tmp_path, seed) as office:
         supervisor = office.phone(1009).dial("*901006")

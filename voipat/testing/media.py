@@ -136,9 +136,9 @@ class SimEngine(Engine):
         )
         self._arm_timer()
 
-    def mixer(self, rate: int = 16000) -> Mixer:
+    def mixer(self, rate: int = 16000, *, beside: Port | None = None) -> Mixer:
         """As in the engine; who comes and goes does so at the loop's time."""
-        return Mixer(self._core, rate, 0, self.advance)
+        return Mixer(self._core, rate, 0, self.advance, is_open=beside is not None)
 
     def fileno(self) -> int:
         """A descriptor that is readable when events wait, so that an App watches it as it does in production."""
