@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from bench.cells import knee
 from bench.cells.trial import Plan, Trial
 from bench.peers.base import Contender, SipContender
 from bench.rig import load
@@ -66,54 +67,48 @@ def options(contender: Contender, directory: Path, plan: Plan) -> Trial:
 
 
 def sustained(contender: Contender, directory: Path, plan: Plan) -> Trial:
-    """Whether the server holds the gates at `plan.load` calls a second; the next rates up, or down, until that changes.
+    """The highest rate of calls at which the gates hold, found by search from `plan.load` on.
 
     The cost is the p99 of what the server adds to the set-up at `plan.load`: the same phones straight to each other are
-    what it is added to.
+    what it is added to. As with any knee, a rate that fails is tried once more.
     """
     assert isinstance(contender, SipContender)
     callee = load.Callee(directory, target_of(contender))
+
+    def at(rate: float, target: load.Target | None = None) -> load.Load:
+        count = int(rate * plan.seconds)
+        # Long enough that what a load left, and what was shed of it, is over when the next one comes.
+        settle = partial(time.sleep, REST_S if target is None else 0.0)
+        return load.calls(directory, target or target_of(contender), callee, rate=rate, count=count, settle=settle)
+
     try:
-        at = partial(_at_rate, contender, directory, callee)
-        at(50, 2.0)
-        first = at(plan.load, plan.seconds)
-        tried = {plan.load: first}
-        steps = HIGHER if _holds(first) else LOWER
-        for step in steps:
-            tried[plan.load * step] = at(plan.load * step, plan.seconds)
-            if _holds(tried[plan.load * step]) != _holds(first):
-                break
+        at(WARM_RATE)
+        straight_ms = at(plan.load, target=load.nothing()).percentile(0.99)
+        first = at(plan.load)
+        measured = [first]
+        found = knee.search(plan.load, lambda rate: _fault(measured.pop() if measured else at(rate), straight_ms))
     finally:
         callee.close()
-    held = max((rate for rate, (done, added) in tried.items() if _holds((done, added))), default=0.0)
-    done, added = first
-    beside = {"sustained rate/cps": held, "core at the rate asked for/%": done.cpu_s / plan.seconds * 100}
-    return Trial(added, done.failed, _repeated(done), done.proof, beside)
+    beside = {"sustained rate/cps": found.good, "core at the rate asked for/%": first.cpu_s / plan.seconds * 100}
+    return Trial(first.percentile(0.99) - straight_ms, first.failed, _repeated(first), first.proof, beside)
 
 
-HIGHER, LOWER = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0), (0.75, 0.5, 0.25)
+WARM_RATE, REST_S = 100.0, 3.0
 ADDED_MS, REPEATED = 20.0, 0.001
-
-
-def _at_rate(
-    contender: SipContender, directory: Path, callee: load.Callee, rate: float, seconds: float
-) -> tuple[load.Load, float]:
-    """A run through the server, and what that added at p99."""
-    count = int(rate * seconds)
-    through = load.calls(
-        directory, target_of(contender), callee, rate=rate, count=count, settle=lambda: time.sleep(1.0)
-    )
-    straight = load.calls(directory, load.nothing(), callee, rate=rate, count=count)
-    return through, through.percentile(0.99) - straight.percentile(0.99)
 
 
 def _repeated(done: load.Load) -> float:
     return done.retransmitted / max(MESSAGES["call"] * (done.successful + done.failed), 1)
 
 
-def _holds(measured: tuple[load.Load, float]) -> bool:
-    done, added = measured
-    return not done.failed and not done.proof.faults() and _repeated(done) < REPEATED and added <= ADDED_MS
+def _fault(done: load.Load, straight_ms: float) -> str:
+    """The gate that was not passed, or nothing."""
+    if done.failed or done.proof.faults():
+        return "; ".join([f"{done.failed} failed", *done.proof.faults()])
+    if _repeated(done) >= REPEATED:
+        return f"{_repeated(done):.2%} repeated"
+    added = done.percentile(0.99) - straight_ms
+    return f"p99 {added:.0f} ms" if added > ADDED_MS else ""
 
 
 DRIVERS = {
