@@ -6,8 +6,9 @@ those as failed and does not call again, as a phone would.
 The machine may be used by others too, so the unit is the server's own CPU: the sustainable rate is where calls take
 `SUSTAINED_SHARE` of a core and none fails, found by loads that grow, and the goodput of a run is the calls that succeed
 in a second of a core: those offered, or those that a second of CPU made, whichever is less. During the last run some
-calls are up since before, and must not notice. A run in which the generator was late, or others had the server's core
-while it wanted it, says INVALID and why.
+calls are up since before, and must not notice; some others send RTP to the echo, which must come back in time. After
+each run it is measured how long anything is refused. A run in which the generator was late, or others had the server's
+core while it wanted it, says INVALID and why.
 
 The server is pinned to one core, so that its threads (event loop, store, media) wait for one another: that is its own
 work and no disturbance. What others took of its wish to run is at the most what they had of that core.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.rig import load, usage
+from bench.rig.echoes import NUMBER, Echoes
 from bench.rig.figures import Figure
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
@@ -31,6 +34,7 @@ from bench.rig.sipp import Sipp
 from bench.signalling import started, target_of
 
 STANDING: Final = 20
+ECHOES: Final = 5
 # How much of a core calls may take so that all of them succeed, and how one comes there: what a call costs on a core
 # that is hardly used says little, it is half as much on a busy one.
 SUSTAINED_SHARE: Final = 0.6
@@ -54,6 +58,8 @@ class Run:
     # How long the server's threads were ready and did not run, and how long others had its core.
     waited_s: float
     others_s: float
+    # From the end of the load until nothing was refused any more.
+    recovered_s: float = 0.0
 
     @property
     def goodput(self) -> float:
@@ -83,7 +89,7 @@ class Run:
             f"offered {self.rate:.0f}/s, succeeded {one.successful}, failed {one.failed}, "
             f"retransmitted {one.retransmitted}; server {one.cpu_s / self.seconds:.0%} of its core, its threads waited "
             f"{self.waited_s / self.seconds:.0%}, others had {self.others_s / self.seconds:.0%}, "
-            f"{one.cost() * 1e3:.2f} ms a good call; {proof}"
+            f"{one.cost() * 1e3:.2f} ms a good call; back to normal after {self.recovered_s:.1f} s; {proof}"
         )
 
 
@@ -95,6 +101,9 @@ class Result:
     runs: list[Run]
     # How many of `STANDING` calls that were up during the last run ended as they should.
     undisturbed: int
+    # What the phones at the echo saw meanwhile: milliseconds more than the median that 99 % of the packets took.
+    jitter_ms: float
+    lost: int
     shed: dict[str, int]
 
     def ratio(self, run: Run) -> float:
@@ -118,43 +127,48 @@ class Result:
                 for run in self.runs
             ),
             Figure(f"of {STANDING} calls up at {last.factor:g} ×, undisturbed", "", self.undisturbed, [], ""),
+            Figure(f"jitter of RTP at {last.factor:g} ×, p99", "ms", round(self.jitter_ms, 1), [], f"lost {self.lost}"),
             Figure(f"goodput at {last.factor:g} × / peak", "×", round(self.ratio(last), 3), [], verdict),
         ]
 
 
 def measure(directory: Path, *, factors: Sequence[float] = (1, 2, 3), seconds: float = 10) -> Result:
     """Load after load on one server, each when it is at rest again."""
-    server, core = started(directory / "server"), usage.cores()[0]
+    server, core = started(directory / "server", "[tenant.features]", f'echo = "{NUMBER}"'), usage.cores()[0]
     try:
         target = target_of(server)
         callee = load.Callee(directory, target)
         try:
 
-            def run(rate: float, length: float) -> tuple[load.Load, float, float, float]:
-                marks = [_mark(server, core)]
+            def run(factor: float, rate: float, length: float, up: int = 0) -> Run:
+                marks, recovered = [_mark(server, core)], [0.0]
 
                 def settle() -> None:
                     marks.append(_mark(server, core))
-                    _rest(server)
+                    recovered.append(_rest(server, up))
 
                 done = load.calls(directory, target, callee, rate=rate, count=int(rate * length), settle=settle)
                 (waited, others), (waited_after, others_after) = marks
-                return done, length, waited_after - waited, max(others_after - others, 0.0)
+                others = max(others_after - others, 0.0)
+                return Run(factor, rate, done, length, waited_after - waited, others, recovered[-1])
 
-            sustained, sustainable = _learn(lambda rate: run(rate, LEARN_SECONDS)[0])
-            runs = [Run(each, each * sustainable, *run(each * sustainable, seconds)) for each in factors[:-1]]
-            with _standing(server, directory, callee, seconds) as standing:
-                rate = factors[-1] * sustainable
-                runs.append(Run(factors[-1], rate, *run(rate, seconds)))
+            sustained, sustainable = _learn(lambda rate: run(1.0, rate, LEARN_SECONDS).load)
+            runs = [run(each, each * sustainable, seconds) for each in factors[:-1]]
+            with (
+                _standing(server, directory, callee, seconds) as standing,
+                Echoes(server.port, ECHOES, seconds) as echoes,
+            ):
+                runs.append(run(factors[-1], factors[-1] * sustainable, seconds, STANDING + ECHOES))
+                heard = echoes.heard()
             undisturbed = standing.successful()
         finally:
             callee.close()
         stats = server.stats()
     finally:
         server.close()
-    return Result(
-        sustained, runs, undisturbed, {name: count for name, count in stats.items() if name.startswith("app_overload")}
-    )
+    shed = {name: count for name, count in stats.items() if name.startswith("app_overload")}
+    jitter_ms = (heard["latency_us"]["p99"] - heard["latency_us"]["p50"]) / 1e3
+    return Result(sustained, runs, undisturbed, jitter_ms, heard["lost"], shed)
 
 
 def _mark(server: Server, core: int) -> tuple[float, float]:
@@ -196,13 +210,13 @@ def _standing(server: Server, directory: Path, callee: load.Callee, seconds: flo
         calls.close()
 
 
-def _rest(server: Server) -> None:
-    """No call is up and nothing is shed any more."""
-    wait_until(lambda: _is_at_rest(server.stats()), REST_S, "calls end and overload is over")
-
-
-def _is_at_rest(stats: dict[str, float]) -> bool:
-    return stats["calls"] == 0 and stats["overload_shed"] == 0
+def _rest(server: Server, up: int) -> float:
+    """Nothing is shed, and no call but `up` others is there any more; the seconds until the former."""
+    begun = time.monotonic()
+    wait_until(lambda: server.stats()["overload_shed"] == 0, REST_S, "overload is over")
+    recovered = time.monotonic() - begun
+    wait_until(lambda: server.stats()["calls"] <= up, REST_S, "calls end")
+    return recovered
 
 
 def main() -> None:

@@ -70,9 +70,9 @@ def call_figures(name: str, loads: Sequence[load.Load]) -> list[Figure]:
     ]
 
 
-def started(directory: Path) -> Server:
+def started(directory: Path, *settings: str) -> Server:
     with usage.pinned(usage.cores()[0]):
-        return Server(directory, config=many_extensions(directory.parent, trunk=True))
+        return Server(directory, config=many_extensions(directory.parent, *settings, trunk=True))
 
 
 def memory_per_call(directory: Path, *, count: int = 500) -> float:

@@ -27,6 +27,7 @@ class PhoneByHand:
         self.address = self._socket.getsockname()
         self.call_id = f"{next(_serial)}@{host}"
         self.cseq = 0
+        self._up: tuple[Request, Response] | None = None
         self._stream = b""
 
     def __enter__(self) -> PhoneByHand:
@@ -120,9 +121,30 @@ class PhoneByHand:
 
     def call(self, number: str) -> str:
         """INVITE with credentials, ACK, BYE. Empty when it went well."""
+        invite, response = self._invite(number, self.address[0], 40000)
+        if response is None or response.status != 200:
+            return f"INVITE: {_said(response)}"
+        return self._bye(invite, response)
+
+    def dial(self, number: str, media_port: int) -> Response:
+        """A call that is up until `hang_up`, with its RTP at 127.0.0.1; its answer."""
+        invite, response = self._invite(number, "127.0.0.1", media_port)
+        assert response is not None and response.status == 200, f"INVITE: {_said(response)}"
+        self._up = (invite, response)
+        return response
+
+    def hang_up(self) -> str:
+        """Empty when it went well."""
+        assert self._up is not None, "no call is up"
+        invite, response = self._up
+        self._up = None
+        return self._bye(invite, response)
+
+    def _invite(self, number: str, media_host: str, media_port: int) -> tuple[Request, Response | None]:
+        """The last INVITE, its final response acknowledged."""
         body = (
-            f"v=0\r\no=- 1 1 IN IP4 {self.address[0]}\r\ns=-\r\nc=IN IP4 {self.address[0]}\r\nt=0 0\r\n"
-            "m=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+            f"v=0\r\no=- 1 1 IN IP4 {media_host}\r\ns=-\r\nc=IN IP4 {media_host}\r\nt=0 0\r\n"
+            f"m=audio {media_port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
         ).encode()
         target = f"sip:{number}@office.test"
         kind = [("Content-Type", "application/sdp")]
@@ -133,13 +155,12 @@ class PhoneByHand:
             self._acknowledge(first, response)
             invite = self.authenticated(first, response)
             response = self.ask(invite)
-        if response is None or response.status != 200:
-            if response is not None:
-                self._acknowledge(invite, response)
-            return f"INVITE: {_said(response)}"
-        self._acknowledge(invite, response)
-        bye = self._within(invite, response, "BYE")
-        response = self.ask(bye)
+        if response is not None:
+            self._acknowledge(invite, response)
+        return invite, response
+
+    def _bye(self, invite: Request, answer: Response) -> str:
+        response = self.ask(self._within(invite, answer, "BYE"))
         return "" if response is not None and response.status == 200 else f"BYE: {_said(response)}"
 
     def _acknowledge(self, invite: Request, response: Response) -> None:
