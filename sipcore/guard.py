@@ -100,7 +100,7 @@ class Guard:
 
         `is_plain`: it is not urgent and brings no nonce (`strangers.Strangers.is_hopeless`).
         """
-        if self._is_known(source, now):
+        if self.is_known(source, now):
             return False
         return self._banned(source, "", now) or self._strangers.is_hopeless(source, now, is_plain)
 
@@ -111,7 +111,7 @@ class Guard:
     def may_guess(self, source: str, account: str, now: float) -> bool:
         """Whether credentials for `account` are looked at. Only wrong ones use up what it is allowed (`failed`)."""
         # Who is registered here already must not suffer from those who guess elsewhere.
-        if self._is_known(source, now):
+        if self.is_known(source, now):
             return True
         policy = self._policy
         left = self._guesses(account, now).fill(policy.account_rate, policy.account_burst, now)
@@ -135,7 +135,7 @@ class Guard:
 
     def leaves_waiting(self, source: str, now: float) -> bool:
         """Whether `source`, refused for overload, is not even told: it is one of a flood. It is FIRST the next time."""
-        if self._is_known(source, now):
+        if self.is_known(source, now):
             return False
         if not self._strangers.is_tight(now):
             return not self.answers_stray(source, now)
@@ -144,7 +144,7 @@ class Guard:
 
     def is_busy_stranger(self, source: str, now: float) -> bool:
         """Whether `source` is nobody that we know, and asks all the time or was wrong."""
-        return not self._is_known(source, now) and not self._strangers.is_quiet(source, now)
+        return not self.is_known(source, now) and not self._strangers.is_quiet(source, now)
 
     def failed(self, source: str, account: str, now: float) -> bool:
         """A wrong password or unknown user from `source`, with a nonce that it got from us. True when this bans."""
@@ -183,6 +183,11 @@ class Guard:
         until = self._registered.peek(source)
         return until is not None and until > now
 
+    def is_known(self, source: str, now: float) -> bool:
+        """Whether a phone is registered at `source`, or it is trusted."""
+        until = self._registered.peek(source)
+        return (until is not None and until > now) or (bool(self._trusted) and self._trusts(source))
+
     def banned(self, now: float) -> list[tuple[str, str, float]]:
         """The bans in force: source, account (empty: all of them), seconds left."""
         in_force = ((key, entry.until - now) for key, entry in self._offenders.items() if entry.until > now)
@@ -200,10 +205,6 @@ class Guard:
             address = ip_address(source)
             known = self._is_trusted.put(source, any(address in network for network in self._trusted))
         return known
-
-    def _is_known(self, source: str, now: float) -> bool:
-        until = self._registered.peek(source)
-        return (until is not None and until > now) or (bool(self._trusted) and self._trusts(source))
 
     def _banned(self, source: str, account: str, now: float) -> bool:
         whole = self._offenders.get(source)

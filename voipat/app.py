@@ -199,6 +199,7 @@ class App:
             own_hosts=self._own_hosts,
         )
         self.overload = self.gate.overload = Overload(self._entropy)
+        self.gate.refusal_tag = self._entropy.token(8)
         self.gate.is_registered = self._registrations.is_registered
         self.gate.capabilities = self._capabilities()
         self.gate.drops_scanners = self._drops_scanners
@@ -429,7 +430,7 @@ class App:
             self._resolver.attach(driver)
         self.exchange.attach(driver)
         driver.observer = self.recorder
-        driver.ignores = self.gate.ignores
+        driver.unread = self.gate.unread
         self.recorder.start(loop.time, self._wallclock, self.gate.tenants_of)
         return driver
 

@@ -20,6 +20,7 @@ from sipcore.guard import Admission, Guard
 from sipcore.message import Request
 from sipcore.names import METHODS
 from sipcore.parser import parse_message
+from sipcore.responding import refusal_bytes
 from sipcore.uas import SCHEMES
 from sipcore.uri import Uri, unescape
 from voipat import events, reasons
@@ -71,6 +72,10 @@ class Gate:
         self.draining = False
         # Set by the App that has them.
         self.overload: Overload | None = None
+        # The To tag of what is refused unread, for as long as the process lives: the ACKs are known by it.
+        self.refusal_tag = ""
+        # Overload control has let in the message that is read now.
+        self._is_let_in = False
         # Whether a user of a tenant (None: of nobody) has a phone at this host.
         self.is_registered: Callable[[Uri, str | None, str], bool] = _nobody_is
         self.drops_scanners = True
@@ -119,6 +124,51 @@ class Gate:
         if self.drops_scanners and is_scanner(request):
             return False
         return self.guard is None or self.guard.answers_stray(flow.remote.host, now)
+
+    def unread(self, data: bytes, flow: Flow, now: float) -> bytes | None:
+        """What this message gets without the endpoint: nothing, or a refusal; None: it is to be read.
+
+        Refused here is only what would be challenged: there is no transaction of it, and no call.
+        """
+        self._is_let_in = False
+        if data.startswith(b"ACK "):
+            return b"" if self.refusal_tag and self.refusal_tag.encode() in data else None
+        if self.ignores(data, flow, now):
+            return b""
+        overload = self.overload
+        is_meant = overload is not None and overload.shed > Kind.CALL and self.refusal_tag
+        if not is_meant or not data.startswith(b"INVITE ") or b"nonce=" in data or not is_new(data):
+            return None
+        return self._refusal(data, flow, now)
+
+    def _refusal(self, data: bytes, flow: Flow, now: float) -> bytes | None:
+        if flow.transport != "UDP" or (self.guard is not None and not self.guard.is_known(flow.remote.host, now)):
+            return None
+        try:
+            request = parse_message(data)
+        except ParseError:
+            return None
+        if not isinstance(request, Request) or self.overload is None or not self._only_challenges(request, flow):
+            return None
+        verdict = self._shed(self.overload, request, flow, now, is_trunk=False)
+        if verdict is None:
+            self._is_let_in = True
+        if not isinstance(verdict, Refuse):
+            return None if verdict is None else b""
+        return refusal_bytes(request, flow, verdict.status, self.refusal_tag, verdict.headers)
+
+    def _only_challenges(self, request: Request, flow: Flow) -> bool:
+        """Whether an INVITE without credentials gets nothing but a challenge."""
+        caller = request.from_.uri
+        return (
+            self.domain_of(caller, flow) is not None
+            and bool(caller.user)
+            and request.uri.scheme in SCHEMES
+            and not self.draining
+            and not is_scanner(request)
+            and not self._public(request.uri)
+            and self.trunk_of(flow, request) is None
+        )
 
     def ignores(self, data: bytes, flow: Flow, now: float) -> bool:
         """Whether this datagram is dropped without being parsed; only what `__call__` would drop for its source is.
@@ -180,7 +230,8 @@ class Gate:
             admission = self._admission(self.guard, request, flow, now)
             if admission is not Admission.ADMITTED and admission is not Admission.FIRST:
                 return self._limited(admission, flow)
-        if self.overload is not None and self.overload.is_watching and admission is not Admission.FIRST:
+        is_asked = admission is not Admission.FIRST and not self._is_let_in
+        if is_asked and self.overload is not None and self.overload.is_watching:
             shed = self._shed(self.overload, request, flow, now, is_trunk=trunk is not None)
             if shed is not None:
                 return shed

@@ -106,8 +106,9 @@ class Driver:
         self.now: Final = loop.time
         self.counters: Final[Counter[str]] = Counter()
         self.observer: Observer | None = None
-        # Whether a message is dropped unread: neither the endpoint nor the observer is told of it.
-        self.ignores: Callable[[bytes, Flow, float], bool] | None = None
+        # What a message is answered with unread, neither the endpoint nor the observer being told of it: nothing, or
+        # bytes. None: it is read.
+        self.unread: Callable[[bytes, Flow, float], bytes | None] | None = None
 
     @property
     def transports(self) -> tuple[Transport, ...]:
@@ -130,8 +131,8 @@ class Driver:
         """One whole message came."""
         try:
             now = self.loop.time()
-            if self.ignores is not None and self.ignores(data, flow, now):
-                self.counters["ignored"] += 1
+            if self.unread is not None and (answer := self.unread(data, flow, now)) is not None:
+                self._answer_unread(answer, flow)
                 return
             if self.observer is not None:
                 self.observer.observe(data, flow, False, now)
@@ -193,6 +194,12 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer, self._armed_at = None, inf
+
+    def _answer_unread(self, answer: bytes, flow: Flow) -> None:
+        self.counters["answered_unread" if answer else "ignored"] += 1
+        transport = self._transports.get((flow.transport, flow.local))
+        if answer and transport is not None:
+            transport.send(flow, answer)
 
     def _transmit(self, output: Transmit) -> None:
         flow = output.flow

@@ -138,6 +138,16 @@ def test_a_message_goes_in_with_the_time_and_its_outputs_are_done_in_order() -> 
     assert bench.events == [ended]
 
 
+def test_what_is_answered_unread_does_not_go_to_the_endpoint() -> None:
+    bench = Bench()
+    bench.driver.unread = lambda data, flow, now: {b"flood": b"", b"too much": b"503"}.get(data)
+    for data in (b"flood", b"too much", b"INVITE"):
+        bench.driver.receive(data, FLOW)
+    assert bench.script.calls == [("receive", b"INVITE", 0.0)]
+    assert bench.udp.log == [("send", FLOW, b"503")]
+    assert bench.driver.counters == {"ignored": 1, "answered_unread": 1}
+
+
 def test_the_timer_follows_an_earlier_deadline_and_is_left_alone_by_a_later_one() -> None:
     bench = Bench()
     for deadline in (5.0, 7.0, 5.0):
