@@ -48,8 +48,8 @@ def refusal_of(answer: bytes | None) -> Response:
 @pytest.mark.rfc(
     "3261",
     "8.2.7",
-    "To header tags MUST be generated for responses in a stateless manner - in a manner that will generate the same tag "
-    "for the same request consistently.",
+    "To header tags MUST be generated for responses in a stateless manner - in a manner that will generate the same "
+    "tag for the same request consistently.",
 )
 def test_a_call_is_refused_unread_as_the_endpoint_would_refuse_it() -> None:
     gate = shedding(3.0).gate
