@@ -4,7 +4,8 @@ Numbers are recorded whole from 0 to 99, since most languages join tens and ones
 A name is that of a file of the language's folder, without its ending:
 
     n23         the number, as it is counted           n23-of      before a noun or a larger unit ("ein", "veintiún")
-    n23-f       before or for something feminine       ord-3       the third
+    n23-f       before or for something feminine       ord-3       the third, as a date has it
+    n1-n        for something neuter                   hours-few   "godziny", after two to four
     letter-a    day-0 (Monday) … day-6                 month-1 …   the rest are words: hundred, thousand, minutes
 """
 
@@ -12,28 +13,45 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
-from voipat.speech import english, french, german, spanish
+from voipat.speech import danish, dutch, english, french, german, italian, polish, portuguese, spanish, swedish
 from voipat.speech.values import Clock, Date, Digits, Duration, Letters, Money, Number, Spoken
 
 _SIGNS: Final = {"*": "star", "#": "pound", "+": "plus"}
 CURRENCIES: Final = ("EUR", "USD", "GBP", "CHF")
 
 
+class Rules(Protocol):
+    """A module of a language: each function returns names of prompts, `WORDS` are those beyond the common ones."""
+
+    @property
+    def WORDS(self) -> Sequence[str]: ...  # noqa: N802  as a module has it
+
+    def number(self, value: int, gender: str) -> list[str]: ...
+
+    def date(self, value: Date) -> list[str]: ...
+
+    def clock(self, value: Clock) -> list[str]: ...
+
+
+def _never(value: int) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The rules of one language; `number(value, gender)` and the others return names of prompts."""
+    """The rules of one language, and the voice of espeak-ng that reads it."""
 
     code: str
     name: str
     voice: str
-    number: Callable[[int, str], list[str]]
-    date: Callable[[Date], list[str]]
-    clock: Callable[[Clock], list[str]]
-    # Whose gender the counted units have: hours, minutes, seconds, and the currencies.
-    genders: Mapping[str, str]
+    rules: Rules
+    # Whose gender the counted units have, where it is not "m": hours, minutes, seconds, and the currencies.
+    genders: Mapping[str, str] = field(default_factory=dict)
+    # Of which numbers the unit has a form of its own, its name with "-few".
+    takes_few: Callable[[int], bool] = _never
 
     def say(self, value: Spoken) -> list[str]:
         """The names of the words for a value. Raises: ValueError for a currency that has no word."""
@@ -47,25 +65,28 @@ class Language:
             case Date():
                 return self._day(value)
             case Clock():
-                return self.clock(value)
+                return self.rules.clock(value)
             case Duration(seconds):
                 return self._duration(int(seconds))
             case Money():
                 return self._money(value)
 
     def _signed(self, number: int, gender: str) -> list[str]:
-        return ["minus", *self.number(-number, gender)] if number < 0 else self.number(number, gender)
+        said = self.rules.number(abs(number), gender)
+        return ["minus", *said] if number < 0 else said
 
     def _day(self, value: Date) -> list[str]:
         if value.today is not None:
             ago = (value.today - value.day).days
             if ago in (0, 1):
                 return ["yesterday" if ago else "today"]
-        return self.date(value)
+        return self.rules.date(value)
 
     def counted(self, number: int, one: str, many: str) -> list[str]:
-        """A number with its noun: `one` for exactly one, `many` for the rest."""
-        return [*self.number(number, self.genders.get(one, "m")), one if number == 1 else many]
+        """A number with its noun: `one` for exactly one, `many` for the rest, or for a few."""
+        said = self.rules.number(number, self.genders.get(one, "m"))
+        noun = one if number == 1 else f"{many}-few" if self.takes_few(number) else many
+        return [*said, noun]
 
     def _duration(self, seconds: int) -> list[str]:
         minutes, seconds = divmod(seconds, 60)
@@ -108,35 +129,28 @@ def spelled(text: str) -> list[str]:
     return found
 
 
+_FEMININE_TIMES: Final = {"hour": "f", "minute": "f", "second": "f"}
+
 LANGUAGES: Final[Mapping[str, Language]] = {
-    "en": Language("en", "English", "en-us", english.number, english.date, english.clock, {}),
-    "de": Language(
-        "de", "German", "de", german.number, german.date, german.clock, {"hour": "f", "minute": "f", "second": "f"}
-    ),
-    "es": Language(
-        "es",
-        "Spanish",
-        "es",
-        spanish.number,
-        spanish.date,
-        spanish.clock,
-        {"hour": "f", "gbp-one": "f"},
-    ),
-    "fr": Language(
-        "fr",
-        "French",
-        "fr",
-        french.number,
-        french.date,
-        french.clock,
-        {"hour": "f", "minute": "f", "second": "f", "gbp-one": "f"},
-    ),
+    each.code: each
+    for each in (
+        Language("en", "English", "en-us", english),
+        Language("de", "German", "de", german, _FEMININE_TIMES),
+        Language("es", "Spanish", "es", spanish, {"hour": "f", "gbp-one": "f"}),
+        Language("fr", "French", "fr", french, {**_FEMININE_TIMES, "gbp-one": "f"}),
+        # "Un'ora" sounds as "un ora".
+        Language("it", "Italian", "it", italian, {"gbp-one": "f"}),
+        Language("nl", "Dutch", "nl", dutch),
+        Language("pt", "Portuguese", "pt", portuguese, {"hour": "f", "gbp-one": "f"}),
+        Language("pl", "Polish", "pl", polish, _FEMININE_TIMES, polish.takes_few),
+        Language("sv", "Swedish", "sv", swedish, {"gbp-one": "n"}),
+        Language("da", "Danish", "da", danish, {"minute": "n", "second": "n", "gbp-one": "n"}),
+    )
 }
 
 
 def vocabulary(code: str) -> Sequence[str]:
     """Every name that the rules of a language can ask for, so that a set of prompts can be checked and made whole."""
-    module = {"en": english, "de": german, "es": spanish, "fr": french}[code]
     common = [f"n{number}" for number in range(100)]
     common += [f"letter-{chr(letter)}" for letter in range(ord("a"), ord("z") + 1)]
     common += [f"day-{day}" for day in range(7)] + [f"month-{month}" for month in range(1, 13)]
@@ -144,4 +158,4 @@ def vocabulary(code: str) -> Sequence[str]:
     common += ["hour", "hours", "minute", "minutes", "second", "seconds"]
     for currency in CURRENCIES:
         common += [f"{currency.lower()}-{part}" for part in ("one", "many", "cent", "cents")]
-    return [*common, *module.WORDS]
+    return [*common, *LANGUAGES[code].rules.WORDS]

@@ -63,6 +63,12 @@ def test_numbers(code: str, value: Spoken, words: str) -> None:
         ("de", "Donnerstag der sechsundzwanzigste November 2 tausend 26"),
         ("es", "jueves 26 de noviembre de 2 mil 26"),
         ("fr", "jeudi 26 novembre 2 mille 26"),
+        ("it", "giovedì 26 novembre 2 mila 26"),
+        ("nl", "donderdag 26 november 2 duizend 26"),
+        ("pt", "quinta-feira 26 de novembro de 2 mil e 26"),
+        ("pl", "czwartek dwudziestego szóstego listopada rok 2 tysiące 26"),
+        ("sv", "torsdag den tjugosjätte november 20 hundra 26"),
+        ("da", "torsdag den seksogtyvende november 2 tusind og 26"),
     ],
 )
 def test_a_date(code: str, words: str) -> None:
@@ -77,6 +83,9 @@ def test_a_date(code: str, words: str) -> None:
         ("en", 1905, "19 oh 5"),
         ("de", 1999, "19 hundert 99"),
         ("de", 1100, "11 hundert"),
+        ("nl", 1999, "19 honderd 99"),
+        ("sv", 1984, "19 hundra 84"),
+        ("da", 1984, "19 hundrede og 84"),
     ],
 )
 def test_years_that_are_not_said_as_numbers(code: str, year: int, words: str) -> None:
@@ -96,6 +105,16 @@ def test_years_that_are_not_said_as_numbers(code: str, year: int, words: str) ->
         ("fr", 1, 0, "une heure"),
         ("fr", 0, 10, "0 heure 10"),
         ("fr", 21, 30, "vingt et une heures 30"),
+        ("it", 1, 5, "l'una e 5"),
+        ("it", 14, 30, "le 14 e 30"),
+        ("nl", 14, 5, "14 uur 5"),
+        ("pt", 1, 5, "uma hora e 5"),
+        ("pt", 22, 0, "vinte e duas horas"),
+        ("pl", 14, 30, "czternasta 30"),
+        ("pl", 0, 5, "godzina zero 0 5"),
+        ("sv", 14, 5, "klockan 14 0 5"),
+        ("da", 1, 0, "klokken et"),
+        ("da", 14, 30, "klokken 14 30"),
     ],
 )
 def test_a_time_of_day(code: str, hour: int, minute: int, words: str) -> None:
@@ -113,6 +132,17 @@ def test_a_time_of_day(code: str, hour: int, minute: int, words: str) -> None:
         ("es", Money(Decimal("1"), "GBP"), "una libra"),
         ("fr", Money(Decimal("1000000")), "1 million de euros"),
         ("fr", Money(Decimal("0")), "0 euros"),
+        ("it", Money(Decimal("1000000")), "un milione di euro"),
+        ("it", Money(Decimal("21.01")), "ventun euro e un centesimo"),
+        ("nl", Money(Decimal("1.50")), "1 euro en 50 cent"),
+        ("pt", Money(Decimal("2"), "GBP"), "duas libras"),
+        ("pt", Money(Decimal("1000000")), "1 milhão de euros"),
+        ("pl", Money(Decimal("3.12"), "USD"), "3 dolary i 12 centów"),
+        ("pl", Money(Decimal("22.22"), "CHF"), "22 franki i 22 centymy"),
+        ("sv", Money(Decimal("21"), "EUR"), "tjugoen euro"),
+        ("sv", Money(Decimal("1"), "GBP"), "1 pund"),
+        ("da", Money(Decimal("1"), "GBP"), "et pund"),
+        ("da", Money(Decimal("101"), "EUR"), "hundrede og en euro"),
     ],
 )
 def test_money(code: str, value: Spoken, words: str) -> None:
