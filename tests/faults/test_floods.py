@@ -174,6 +174,40 @@ def test_good_and_new_phones_register_beside_a_forged_flood(tmp_path: Path, soak
     assert stats["driver_ignored"] > 0
 
 
+def set_up_times(phone: PhoneByHand, count: int) -> list[float]:
+    """Seconds from the first INVITE to the answer, of calls one after the other."""
+    took = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        phone.dial("*43", 40000)
+        took.append(time.perf_counter() - begin)
+        assert phone.hang_up() == ""
+        time.sleep(0.05)
+    return sorted(took)
+
+
+def test_a_good_phone_is_set_up_within_twice_the_time_beside_a_forged_flood(server: Server, soak: bool) -> None:
+    """X10: and fewer bytes go out than come in.
+
+    From the third second on: at first the strangers have the burst that is there for phones after a power cut.
+    """
+    if not soak:
+        pytest.skip("a minute of flood: make soak")
+    count = 400
+    with PhoneByHand(GOOD, ("127.0.0.1", server.port), "1003", "pass-1003") as phone:
+        assert phone.register() == ""
+        set_up_times(phone, 20)
+        alone = set_up_times(phone, count)
+        flood = Flood(server, "REGISTER", rate=5000, seconds=60, sources=0)
+        time.sleep(2.0)
+        beside = set_up_times(phone, count)
+        assert flood.runs, "all of them beside it"
+        told = flood.result()
+    assert told["bytes_in"] <= told["bytes_out"] and told["worst_ratio"] <= 3.0, told
+    p99 = count * 99 // 100
+    assert beside[p99] < 2.0 * alone[p99], (alone[count // 2], alone[p99], beside[count // 2], beside[p99])
+
+
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "SUBSCRIBE", "BYE"])
 def test_floods_of_strangers_cost_no_memory_and_no_call(server: Server, method: str, soak: bool) -> None:
     if method == "SUBSCRIBE" and not soak:
