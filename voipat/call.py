@@ -476,7 +476,11 @@ class Call(CallFacts):
 
     def on_media_timeout(self) -> None:
         """The engine heard nothing for the time of the media timeout."""
-        if self.media is not None and self.media.expects_media:
+        if self.media is None or not self.media.expects_media:
+            return
+        if self.media.seat is not None:
+            self.session.ask()  # Who listens in a conference may be silent, and even send no reports.
+        else:
             self.end("server", reasons.MEDIA_TIMEOUT)
 
     def on_insecure(self, cause: str) -> None:

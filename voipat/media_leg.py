@@ -235,6 +235,11 @@ class MediaLeg:
         """Whether silence means that the peer is gone."""
         return self.negotiated is not None and self.negotiated.direction.receives and not self.beside.is_fax
 
+    def expect_anew(self) -> None:
+        """The peer has shown that it is there: its silence counts from now on."""
+        if self._is_open and self.expects_media and self.negotiated is not None:
+            self._engine.hold(self.port, self.negotiated.held)
+
     def relearn(self) -> None:
         """Let the ports learn their sources anew: the call was answered."""
         self.beside.relearn()

@@ -159,21 +159,32 @@ class SessionRefresh:
         self._refresh_at = self._call.switch.loop.time() + seconds
         self._wait()
 
+    def ask(self) -> None:
+        """Whether the peer is there still, by a refresh ahead of its time: without an answer the call is over."""
+        if self._user is not None:
+            self._send(_Question(self, self._user))
+
     def _refresh(self) -> None:
+        if not self._send(_Refresh(self, self._call)):
+            # Another change is under way, and is a refresh itself when it succeeds.
+            self._again(glare_pause(self._call))
+
+    def _send(self, refresh: _Refresh) -> bool:
+        """False when that must wait."""
         call = self._call
         dialog, media = call.leg.dialog, call.media
         if dialog is None or media is None or call.ended is not None:
-            return
+            return True
         method = "UPDATE" if self.takes_update else "INVITE"
         headers: Headers = (("Allow", ALLOW), *self.request_headers())
         body = b""
         if method == "INVITE":
             headers, body = (*headers, ("Content-Type", "application/sdp")), media.offer_unchanged()
         try:
-            call.switch.exchange.send_in_dialog(_Refresh(self, call), dialog, method, headers, body)
+            call.switch.exchange.send_in_dialog(refresh, dialog, method, headers, body)
         except LocalProtocolError:
-            # Another change is under way, and is a refresh itself when it succeeds.
-            self._again(glare_pause(call))
+            return False
+        return True
 
     def refused(self, response: Response) -> None:
         """Our refresh was answered by something other than 2xx; the session goes on until its end."""
@@ -231,3 +242,23 @@ class _Refresh:
 
     def on_failure(self, event: RequestFailed) -> None:
         self._session.lost()
+
+
+class _Question(_Refresh):
+    """Likewise, because the peer is silent: any answer says that it is there, but one that knows no such call."""
+
+    def on_response(self, event: ResponseReceived) -> None:
+        call, status = self._call, event.response.status
+        if status in (408, 481):
+            self._silent()
+        elif status < 300:
+            super().on_response(event)
+        if status >= 200 and call.media is not None:
+            call.media.expect_anew()
+
+    def on_failure(self, event: RequestFailed) -> None:
+        self._silent()
+
+    def _silent(self) -> None:
+        if self._call.ended is None:
+            self._call.end("server", reasons.MEDIA_TIMEOUT)

@@ -214,13 +214,15 @@ static inline void vp_port_set_audio(vp_port *port, vp_audio *audio) {
 }
 
 /* A port without audio, or with another rate than the mixer's, is in none. */
-static inline void vp_port_mix(vp_port *port, const vp_mix *mix) {
+static inline void vp_port_mix(vp_port *port, const vp_mix *mix, uint64_t now) {
     vp_audio *audio = port->audio;
     if (!audio || (mix->mixer && audio->rate != mix->mixer->rate)) {
         vp_mixer_release(mix->mixer);
         return;
     }
     vp_membership *member = &audio->member;
+    if (!member->mixer)
+        vp_port_heard(port, now);
     vp_mixer_release(member->mixer);
     if (!mix->mixer)
         *member = (vp_membership){0};
@@ -298,7 +300,7 @@ static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command
         vp_port_set_audio(port, command->audio);
         break;
     case VP_COMMAND_MIX:
-        vp_port_mix(port, &command->mix);
+        vp_port_mix(port, &command->mix, now);
         break;
     case VP_COMMAND_ANNOUNCE:
         vp_port_announce(port, command->notice);

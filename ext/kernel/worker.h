@@ -276,7 +276,7 @@ static inline bool vp_worker_apply(vp_worker *worker, const vp_command *command)
         return true;
     case VP_COMMAND_MOVE:
         vp_port_unroute(port);
-        vp_port_mix(port, &(vp_mix){0}); /* the mixer stays, with those who share it */
+        vp_port_mix(port, &(vp_mix){0}, worker->context.now); /* the mixer stays, with those who share it */
         vp_worker_disown(worker, port);
         __atomic_store_n(&port->worker, (uint8_t)command->other, __ATOMIC_RELEASE);
         return true;

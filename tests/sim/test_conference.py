@@ -144,6 +144,48 @@ def test_a_member_that_holds_is_not_heard_and_comes_back() -> None:
         assert heard_by(calls[0], world) == {"bob", "carol"} and heard_by(calls[2], world) == {"alice", "bob"}
 
 
+SILENT_S = 30.0 + 32.0 + 3.0  # the media timeout, and 64*T1 until a question is given up
+
+
+def fall_silent(call: PhoneCall) -> None:
+    """It listens, as a phone that is muted and sends no reports."""
+    assert call._talk_timer is not None
+    call._talk_timer.cancel()
+
+
+def test_a_member_whose_phone_vanished_is_asked_and_hung_up() -> None:
+    rooms = Rooms()
+    with rooms.world() as world:
+        calls = [phone.dial("sip:room-1@127.0.0.1") for phone in world.phones]
+        world.run(until=world.now + 3.0)
+        ended: list[events.CallEnded] = []
+        rooms.app.subscribe(ended.append, {events.CallEnded})
+        world.phones[0].vanish()
+        world.run(until=world.now + SILENT_S)
+        assert [(each.cause.id, each.cause.sip) for each in ended] == [("VP-4004", 408)]
+        assert rooms.members_told()[-1] == 2
+        for call in calls[1:]:
+            call.hang_up()
+
+
+@pytest.mark.parametrize("takes_update", [True, False], ids=["UPDATE", "re-INVITE"])
+def test_a_member_that_sends_nothing_by_right_is_asked_and_stays(takes_update: bool) -> None:
+    rooms = Rooms()
+    with rooms.world() as world:
+        calls = [phone.dial("sip:room-1@127.0.0.1") for phone in world.phones]
+        world.run(until=world.now + 3.0)
+        member = next(each for each in rooms.members if each.call.from_.user == "alice")
+        member.call.session.takes_update = takes_update
+        fall_silent(calls[0])
+        world.run(until=world.now + 200.0)
+        assert not calls[0].is_over and heard_by(calls[0], world) == {"bob", "carol"}
+        method = b"UPDATE " if takes_update else b"INVITE "
+        asked = [rung for rung in world.network.ladder if rung.time > 3.0 and rung.data.startswith(method)]
+        assert 4 <= len(asked) <= 7, "again at each media timeout"
+        for call in calls:
+            call.hang_up()
+
+
 def test_who_hangs_up_is_gone_at_once_and_the_others_go_on() -> None:
     rooms = Rooms()
     with rooms.world() as world:

@@ -108,7 +108,7 @@ def leave(call: PhoneCall) -> None:
 
 
 def run_out(office: PlanOffice) -> None:
-    """Where nobody has to speak, in a conference or a page, who has vanished is missed when the session expires."""
+    """Where nobody has to speak, in a page, who has vanished is missed when the session expires."""
     begun = office.world.now
     while office.board.admission.calls and office.world.now < begun + SESSION_S:
         office.world.run(until=office.world.now + 100.0)

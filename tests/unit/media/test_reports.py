@@ -8,6 +8,7 @@ import pytest
 from media_bench import Bench, Sent, rtp
 
 from media import MediaTimeout, Port
+from media.codecs import PCMU, Format
 
 ALICE, BOB = ("192.0.2.1", 4000), ("192.0.2.2", 4000)
 ALICE_RTCP = ("192.0.2.1", 4001)
@@ -206,6 +207,26 @@ def test_a_held_port_and_one_without_a_task_do_not_time_out(bench: Bench) -> Non
     assert timeouts(bench) == []
     bench.wait(2)
     assert timeouts(bench) == [MediaTimeout(a)]
+
+
+def test_a_member_of_a_room_is_missed_too_from_when_it_came_in(bench: Bench) -> None:
+    a, _ = pair(bench)
+    bench.engine.disconnect(a)
+    form = Format(PCMU, 0)
+    bench.engine.set_audio(a, rate=8000, receive=[form], send=form)
+    bench.wait(100)
+    mixer = bench.engine.mixer(8000)
+    mixer.add(a)
+    bench.wait(29.5)
+    mixer.mute(a)  # whoever changes its place is no sign of life
+    bench.wait(0.3)
+    assert timeouts(bench) == []
+    bench.wait(0.5)
+    assert timeouts(bench) == [MediaTimeout(a)]
+    for _ in range(10):
+        bench.wait(10)
+        bench.engine.feed(a, b"\x80\xc9\x00\x01\0\0\0\7", ALICE_RTCP, rtcp=True)
+    assert timeouts(bench) == []
 
 
 def test_reports_of_the_far_side_keep_a_silent_port_alive(bench: Bench) -> None:
