@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pbx import cdr_export, control, output, recording_cli, voicemail_cli
+from pbx import cdr_export, control, output, recording_cli, voicemail_cli, waiting_cli
 from pbx.basics import data_directory
 from pbx.capacity import command as capacity_command
 from pbx.cli_parser import DEFAULT_CDR_ROWS, build_parser, version_number
@@ -160,6 +160,10 @@ def _cdr(options: argparse.Namespace) -> int:
 
 def _voicemail(options: argparse.Namespace) -> int:
     return voicemail_cli.run(options, partial(_rows, options, offline=voicemail_cli.stored))
+
+
+def _messages(options: argparse.Namespace) -> int:
+    return waiting_cli.run(options, partial(_rows, options, offline=waiting_cli.stored))
 
 
 def _stats(options: argparse.Namespace) -> int:
@@ -457,6 +461,7 @@ LISTINGS: Final = {
 
 RUNS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "voicemail": _voicemail,
+    "messages": _messages,
     "serve": _serve,
     "check": _check,
     "version": _version,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pbx import cdr_export, recording_cli, voicemail_cli
+from pbx import cdr_export, recording_cli, voicemail_cli, waiting_cli
 from pbx.basics import DISPOSITIONS
 from pbx.capacity import command as capacity_command
 
@@ -37,6 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_objects(commands)
     voicemail = _asking(commands, "voicemail", "the messages of mailboxes: list, show, export, delete")
     voicemail_cli.add_arguments(voicemail)
+    waiting_cli.add_arguments(
+        _asking(commands, "messages", "the text messages that wait for who is away: list, delete")
+    )
     _add_recordings(commands)
     capacity = _command(commands, "capacity", "measure this machine: how many calls, what an office needs")
     capacity_command.add_arguments(capacity)

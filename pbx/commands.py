@@ -80,6 +80,10 @@ class Running(Book, Protocol):
         """Look at the messages of mailboxes, or delete one."""
         ...
 
+    def messages(self, arguments: Arguments) -> AsyncIterator[Row]:
+        """Show the text messages that wait for who is away, or delete one."""
+        ...
+
     def traces(self, tenant: str | None, *, failed: bool, limit: int) -> Iterable[Row]:
         """What the flight recorder keeps, newest first."""
         ...
@@ -124,6 +128,7 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "trace": commands.trace,
         "route": commands.route,
         "voicemail": running.voicemail,
+        "messages": running.messages,
         "recordings": recorded.recordings,
         "audit": recorded.audit,
         **{name: partial(object_rows, running, name) for name in COMMANDS},

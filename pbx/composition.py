@@ -40,6 +40,7 @@ from pbx.voicemail.mailboxes import Mailboxes
 from pbx.voicemail.opening import open_mailboxes
 from pbx.voicemail.outbox import Outbox
 from pbx.voicemail.smtp import conversation
+from pbx.waiting_messages import WaitingMessages
 from sipcore.aio.entropy import SystemEntropy
 from sipcore.aio.tcp import TcpLimits
 from sipcore.guard import Guard, GuardPolicy
@@ -102,6 +103,8 @@ class Parts:
         self.audit: Final = Audit(store, wallclock=wallclock, random_bytes=os.urandom)
         self.recordings: Final = _open_recordings(loaded, store, self.audit, wallclock)
         self.board: Final = self._make_board(loaded)
+        self.waiting: Final = WaitingMessages(store, directory, wallclock=wallclock, random_bytes=os.urandom)
+        self.waiting.recover(store.domains())
         self.mailboxes, self.outbox = self._open_mailboxes(loaded, mail)
         self.lamps: Final = Lamps(directory, self.mailboxes)
         self.hours_lamps: Final = HoursLamps(directory, self.state, self.lamps)
@@ -164,6 +167,7 @@ class Parts:
         board.flows.add(ToVoicemail, hear_messages(self.mailboxes))
         board.attach(app)
         self.mailboxes.on_changed(self.lamps.mailbox_changed)
+        self.waiting.attach(app)
         self.lamps.attach(app)
         self.lamps.follow(board.desk.parking)
         self.lamps.follow_people(board.desk.hot_desks)

@@ -233,6 +233,8 @@ class Daemon(Answers):
         self._parts.recorder.forget_old()
 
     async def _sweep(self) -> None:
+        if count := self._parts.waiting.sweep():
+            logger.info("messages that nobody fetched are gone", extra={"messages": count})
         tenants = self._config.tenants
         gone = await asyncio.to_thread(sweep_recordings, self._parts.recordings, self._store, tenants, time.time())
         policy = retention.policy_of(self._config.server.retention, tenants, gone)

@@ -34,6 +34,7 @@ class RetentionClass(enum.Enum):
     RECORDING = "recording"  # until somebody deletes it, or as long as its tenant says
     AUDIT = "audit"
     MESSAGE = "message"  # until the owner of the mailbox deletes it
+    TEXT = "text"  # until a phone has taken it, or as long as its tenant says
     INTERNAL = "internal"  # about the store itself; nothing of a person
 
 

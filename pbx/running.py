@@ -21,6 +21,7 @@ from pbx.services_shown import conference_rows, desk_rows, log_out, parked_rows,
 from pbx.tenant_state import LiveState
 from pbx.tenants import TenantConfig
 from pbx.voicemail.operator import voicemail_rows
+from pbx.waiting_cli import message_rows
 from voipat import CallState, Origination, reasons
 from voipat._version import __version__
 
@@ -151,6 +152,10 @@ class Answers:
         """The messages of mailboxes; each look into one is audited."""
         return voicemail_rows(self._parts.mailboxes, self._parts.outbox, self._parts.audit, arguments)
 
+    def messages(self, arguments: Arguments) -> AsyncIterator[Row]:
+        """The text messages that wait for who is away."""
+        return message_rows(self._parts.waiting, self._parts.audit, arguments)
+
     def originate(self, caller: str, target: str, *, tenant: str | None, timeout: float) -> Origination:
         """Rings an extension and leads it on to the target. Raises: Rejected, ValueError without a tenant."""
         domain = tenant or self._config.server.default_tenant
@@ -205,6 +210,7 @@ class Answers:
             "engine_late_ticks": self._parts.engine.late_ticks,
             "engine_tick_p99_ms": watch.p99_ms if (watch := app.media_watch) is not None else 0.0,
             "engine_cpu_s": round(sum(self._parts.engine.cpu_seconds), 2),
+            "messages_waiting": len(self._parts.waiting),
             "mail_waiting": len(self._parts.outbox),
             "mail_sent": self._parts.outbox.sent,
             "mail_given_up": self._parts.outbox.given_up,

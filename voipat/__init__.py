@@ -27,7 +27,7 @@ from voipat.keepalive import KeepAlivePolicy
 from voipat.key_codes import Codes, Pressed
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.message_summary import Mailbox, message_summary
-from voipat.messages import Message
+from voipat.messages import Kept, Message
 from voipat.monitoring import Monitor, MonitorMode
 from voipat.music import Music
 from voipat.network import Network, SocketNetwork
@@ -74,6 +74,7 @@ __all__ = [
     "HungUp",
     "Identity",
     "KeepAlivePolicy",
+    "Kept",
     "Letters",
     "Location",
     "LocationObserver",

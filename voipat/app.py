@@ -268,7 +268,7 @@ class App:
         return handler
 
     def on_message(self, handler: MessageHandler) -> MessageHandler:
-        """Let a function take the messages of users: None when it is delivered, else why not.
+        """Let a function take the messages of users: None when it is delivered, `Kept.FOR_LATER`, else why not.
 
         Without one they go to the phones of their recipient; a function may call `deliver` for that.
         """

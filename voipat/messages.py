@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
 
 from sipcore.errors import LocalProtocolError
@@ -32,6 +34,8 @@ ACCEPTED: Final = "text/plain, text/html, message/cpim, application/im-iscomposi
 _KINDS: Final = frozenset(kind.strip() for kind in ACCEPTED.split(","))
 # How long the phones have before the sender is told that nobody took it.
 ANSWER_S: Final = 10.0
+# With these a phone says that it cannot now; with another failure, that it never will.
+_NOT_NOW: Final = frozenset((408, 430, 480, 486, 500, 503, 504))
 # Messages under way at once; more are answered 503.
 MAX_UNDER_WAY: Final = 1000
 
@@ -45,6 +49,8 @@ class Message:
     recipient: str
     content_type: str
     body: bytes
+    # When it was sent, wallclock seconds, of one that waited.
+    sent: float | None = None
 
     @property
     def text(self) -> str:
@@ -52,8 +58,14 @@ class Message:
         return self.body.decode("utf-8", "replace")
 
 
-# Takes a message: None when it is delivered, else why not.
-MessageHandler = Callable[[Message], Awaitable[Reason | None]]
+class Kept(enum.Enum):
+    """What a handler says of a message that it delivers later: the sender is told 202 (RFC 3428 §7)."""
+
+    FOR_LATER = "for later"
+
+
+# Takes a message: None when it is delivered, Kept.FOR_LATER, or why not.
+MessageHandler = Callable[[Message], Awaitable[Reason | Kept | None]]
 
 
 def refusal_of(request: Request, *, is_reliable: bool) -> Reason | None:
@@ -112,16 +124,18 @@ class Messages:
 
     async def _carry(self, message: Message, event: RequestReceived) -> None:
         try:
-            refusal = await (self.handler or self.deliver)(message)
+            outcome = await (self.handler or self.deliver)(message)
         except Exception:
             self._exchange.failed("the handler of a message failed", event.request.call_id)
-            refusal = reasons.INTERNAL_ERROR
+            outcome = reasons.INTERNAL_ERROR
         finally:
             self._under_way -= 1
-        if refusal is None:
-            self._exchange.respond(event.transaction, 200)
+        if isinstance(outcome, Reason):
+            refuse(self._exchange, event, outcome)
         else:
-            refuse(self._exchange, event, refusal)
+            # RFC 3428 §7: "A UAS which is, in fact, a message relay, storing the message and forwarding it later on …
+            # SHOULD return a 202 (Accepted) response".
+            self._exchange.respond(event.transaction, 200 if outcome is None else 202)
 
     async def deliver(self, message: Message) -> Reason | None:
         """To every phone of the recipient; None when one took it, else why none did."""
@@ -137,22 +151,26 @@ async def deliver(exchange: Exchange, bindings: Sequence[Binding], message: Mess
         if not bindings:
             return reasons.MESSAGE_TOO_LARGE
     waiting = {asyncio.ensure_future(_send(exchange, binding, message)) for binding in bindings}
+    statuses: list[int] = []
     deadline = asyncio.get_running_loop().time() + ANSWER_S
     try:
         while waiting:
             left = deadline - asyncio.get_running_loop().time()
             done, waiting = await asyncio.wait(waiting, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
-            if any(each.result() for each in done):
+            statuses += [each.result() for each in done]
+            if any(status < 300 for status in statuses):
                 return None
             if not done:
                 break
-        return reasons.MESSAGE_NOT_TAKEN
+        is_open = bool(waiting) or not _NOT_NOW.isdisjoint(statuses)
+        return reasons.MESSAGE_UNANSWERED if is_open else reasons.MESSAGE_NOT_TAKEN
     finally:
         for each in waiting:
             each.cancel()
 
 
-async def _send(exchange: Exchange, binding: Binding, message: Message) -> bool:
+async def _send(exchange: Exchange, binding: Binding, message: Message) -> int:
+    """The status of the answer; 408 without one."""
     target = target_of(binding)
     headers = [("Route", value) for value in target.path]
     headers += [
@@ -160,8 +178,10 @@ async def _send(exchange: Exchange, binding: Binding, message: Message) -> bool:
         ("To", str(NameAddr(Uri("sip", escape_user(message.recipient), message.tenant)))),
         ("Content-Type", message.content_type),
     ]
+    if message.sent is not None:
+        headers.append(("Date", formatdate(message.sent, usegmt=True)))
     answer = await ask(exchange, Request("MESSAGE", target.uri, headers, message.body), target.flow)
-    return answer is not None and answer.response.status < 300
+    return 408 if answer is None else answer.response.status
 
 
 def receive_in_call(call: Call, event: RequestReceived) -> None:

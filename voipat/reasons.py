@@ -417,6 +417,13 @@ TOO_MANY_MESSAGES: Final = Reason(
     "VP-6018", 503, 42, "failed", "Too many messages",
     "As many messages are under way as the server carries at once.")  # fmt: skip
 
+MESSAGE_UNANSWERED: Final = Reason(
+    "VP-6025", 480, 20, "failed", "Message not answered",
+    "Phones are registered, but none could take the message now; it may be tried again.")  # fmt: skip
+TOO_MANY_MESSAGES_WAIT: Final = Reason(
+    "VP-6026", 480, 20, "failed", "Too many messages wait",
+    "The recipient is away, and as many messages wait for him as the tenant's messages_kept allows.")  # fmt: skip
+
 BAD_PUBLISH: Final = Reason(
     "VP-6019", 400, 95, "failed", "Unusable PUBLISH",
     "The Event, the Expires or the body of the PUBLISH cannot be read, or a first one has no body.")  # fmt: skip

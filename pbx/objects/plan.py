@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pbx.config_table import Report, Table, one_of
+from pbx.config_table import Report, Table, integer, one_of
 from pbx.objects.features import WITH_NUMBER, FeaturesConfig
 from pbx.objects.groups import Announcement, Conference, Menu, Page, Park, Program, Queue, RingGroup
 from pbx.objects.lines import (
@@ -64,6 +64,9 @@ class Settings:
     country_code: str = option(TEXT, "")
     holidays: Pairs = pairs(DAY, TEXT)
     calls: str = option(one_of(*CALLS), "bridged")
+    # Text messages to who is away: how long, and how many for each extension; 0: none.
+    messages_days: int = option(integer(0, 365), 7)
+    messages_kept: int = option(integer(0, 1000), 100)
     # Heard by who is put on hold; "": whoever holds says so to the other phone.
     music: str = option(prompt_or_silence, "music")
 

@@ -56,6 +56,17 @@ class MailRecord(NamedTuple):
     problem: str
 
 
+class TextRecord(NamedTuple):
+    """A text message to somebody who is away: `state` is "waiting" or "sending"; what it says is read on its own."""
+
+    id: str
+    recipient: str
+    sender: str
+    received: float
+    bytes: int
+    state: str
+
+
 class RecordingRecord(NamedTuple):
     """A recorded call; what was said is in the sealed file of its id."""
 
@@ -174,6 +185,10 @@ class TenantReader(Protocol):
 
     def load_outbox(self) -> list[MailRecord]: ...
 
+    def load_texts(self) -> list[TextRecord]:
+        """Every text message that waits, oldest first."""
+        ...
+
     def recordings(self, wanted: RecordingFilter) -> list[RecordingRecord]: ...
 
     def recording(self, recording_id: str) -> RecordingRecord | None: ...
@@ -205,6 +220,14 @@ class TenantStore(TenantReader, Protocol):
     def save_mail(self, mail: MailRecord) -> bool: ...
 
     def remove_mail(self, message_id: str) -> bool: ...
+
+    def text(self, message_id: str) -> str | None:
+        """What a text message says, as it was saved. Blocks. Raises: SecretError."""
+        ...
+
+    def save_text(self, message: TextRecord, content: str) -> bool: ...
+
+    def remove_text(self, message_id: str) -> bool: ...
 
     def save_recording(self, recording: RecordingRecord) -> bool: ...
 

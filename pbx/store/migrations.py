@@ -77,6 +77,15 @@ def _beside_column(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE cdrs ADD COLUMN beside VARCHAR")
 
 
+def _waiting_messages(connection: Connection) -> None:
+    """9: text messages to who is away."""
+    connection.exec_driver_sql(
+        "CREATE TABLE waiting_messages (tenant VARCHAR NOT NULL, id VARCHAR NOT NULL, recipient VARCHAR NOT NULL, "
+        "sender VARCHAR NOT NULL, received FLOAT NOT NULL, bytes INTEGER NOT NULL, state VARCHAR NOT NULL, "
+        "sealed BLOB NOT NULL, PRIMARY KEY (tenant, id)) WITHOUT ROWID"
+    )
+
+
 # From version → the step to the next one.
 STEPS: Final[Mapping[int, Step]] = MappingProxyType(
     {
@@ -87,6 +96,7 @@ STEPS: Final[Mapping[int, Step]] = MappingProxyType(
         5: _outbox,
         6: _recordings,
         7: _beside_column,
+        8: _waiting_messages,
     }
 )
 

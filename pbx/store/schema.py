@@ -13,7 +13,7 @@ from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Pri
 
 from pbx.retention import RetentionClass
 
-VERSION: Final = 8
+VERSION: Final = 9
 
 metadata = MetaData()
 
@@ -74,6 +74,23 @@ voicemail_messages = Table(
     Column("state", String, nullable=False),  # "recording": its file may have been cut short; "kept"
     PrimaryKeyConstraint("tenant", "id"),
     info={"retention": RetentionClass.MESSAGE},
+    sqlite_with_rowid=False,
+)
+
+# Text messages (RFC 3428) to who is away; what they say is sealed.
+waiting_messages = Table(
+    "waiting_messages",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("recipient", String, nullable=False),
+    Column("sender", String, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("state", String, nullable=False),  # "waiting"; "sending": a phone may have it
+    Column("sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "id"),
+    info={"retention": RetentionClass.TEXT},
     sqlite_with_rowid=False,
 )
 

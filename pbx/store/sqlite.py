@@ -27,6 +27,7 @@ from pbx.store.base import (
     RecordingFilter,
     RecordingRecord,
     StoreHealth,
+    TextRecord,
 )
 from pbx.store.database import (
     DATABASE_FILE,
@@ -157,6 +158,13 @@ class SqliteTenantReader:
         ordered = wanted.order_by(table.c.queued, table.c.id)
         return self._reader.read(lambda connection: [MailRecord(*row) for row in connection.execute(ordered)])
 
+    def load_texts(self) -> list[TextRecord]:
+        """Every text message that waits, oldest first."""
+        table = schema.waiting_messages
+        wanted = select(*(table.c[name] for name in TextRecord._fields)).where(self._is_mine(table))
+        ordered = wanted.order_by(table.c.received, table.c.id)
+        return self._reader.read(lambda connection: [TextRecord(*row) for row in connection.execute(ordered)])
+
     def recordings(self, wanted: RecordingFilter) -> list[RecordingRecord]:
         """The recordings that the filter wants, newest first."""
         return self._reader.read(lambda connection: recording_queries.page(connection, self.domain, wanted))
@@ -184,9 +192,10 @@ class SqliteTenantReader:
 class SqliteTenantStore(SqliteTenantReader):
     """One tenant's part of the store; see `TenantStore`."""
 
-    def __init__(self, reader: StoreReader, writer: Writer, domain: str) -> None:
+    def __init__(self, reader: StoreReader, writer: Writer, domain: str, sealer: Sealer) -> None:
         super().__init__(reader, domain)
         self._writer = writer
+        self._sealer = sealer
 
     def save_binding(self, binding: BindingRecord) -> bool:
         """Write the binding within 50 ms; False when the queue is full."""
@@ -219,6 +228,23 @@ class SqliteTenantStore(SqliteTenantReader):
     def remove_mail(self, message_id: str) -> bool:
         """Forget the row within 50 ms; False when the queue is full."""
         return self._writer.put("outbox", (self.domain, message_id), None)
+
+    def text(self, message_id: str) -> str | None:
+        """What a text message says. Blocks. Raises: SecretError."""
+        table = schema.waiting_messages
+        wanted = select(table.c.sealed).where(self._is_mine(table) & (table.c.id == message_id))
+        sealed = self._reader.read(lambda connection: connection.scalar(wanted))
+        return None if sealed is None else self._sealer.open(sealed, (self.domain, "text", message_id))
+
+    def save_text(self, message: TextRecord, content: str) -> bool:
+        """Keep the row, its content sealed, within 50 ms; False when the queue is full."""
+        sealed = self._sealer.seal(content, (self.domain, "text", message.id))
+        row = {**message._asdict(), "tenant": self.domain, "sealed": sealed}
+        return self._writer.put("waiting_messages", (self.domain, message.id), row)
+
+    def remove_text(self, message_id: str) -> bool:
+        """Forget the row within 50 ms; False when the queue is full."""
+        return self._writer.put("waiting_messages", (self.domain, message_id), None)
 
     def save_recording(self, recording: RecordingRecord) -> bool:
         """Keep the row within 50 ms; False when the queue is full."""
@@ -296,7 +322,7 @@ class SqliteStore:
         """The handle of one tenant."""
         handle = self._handles.get(domain)
         if handle is None:
-            handle = self._handles[domain] = SqliteTenantStore(self._reader, self._writer, domain)
+            handle = self._handles[domain] = SqliteTenantStore(self._reader, self._writer, domain, self._sealer)
         return handle
 
     def domains(self) -> list[str]:

@@ -15,8 +15,9 @@ from pbx.objects.features import FeaturesConfig
 from pbx.objects.people import Mailbox
 from pbx.objects.plan import Plan, Settings
 from pbx.persistence import CdrListener
-from pbx.store.base import BindingRecord, CdrFilter, LegRecord
+from pbx.store.base import BindingRecord, CdrFilter, LegRecord, TextRecord
 from pbx.tenants import ExtensionConfig, TenantConfig, ha1_of
+from pbx.waiting_messages import WaitingMessages
 from sipcore.guard import Guard
 from voipat import App, KeepAlivePolicy, Registrar, events
 from voipat.location import MemoryLocation
@@ -32,6 +33,7 @@ class MemoryStore:
     def __init__(self, domain: str) -> None:
         self.domain = domain
         self.rows: dict[str, LegRecord] = {}
+        self.texts: dict[str, tuple[TextRecord, str]] = {}
 
     def tenant(self, domain: str) -> MemoryStore:
         return self
@@ -51,6 +53,23 @@ class MemoryStore:
         return []
 
     def save_state(self, owner: str, key: str, value: str | None) -> bool:
+        return True
+
+    def load_texts(self) -> list[TextRecord]:
+        return sorted((record for record, _ in self.texts.values()), key=lambda each: each.received)
+
+    def text(self, message_id: str) -> str | None:
+        return self.texts[message_id][1] if message_id in self.texts else None
+
+    def save_text(self, message: TextRecord, content: str) -> bool:
+        self.texts[message.id] = message, content
+        return True
+
+    def remove_text(self, message_id: str) -> bool:
+        self.texts.pop(message_id, None)
+        return True
+
+    def flush(self, timeout: float = 5.0) -> bool:
         return True
 
     def save_leg(self, leg: LegRecord) -> bool:
@@ -87,6 +106,7 @@ class Office:
         keepalive: KeepAlivePolicy | None = None,
         mailboxes: Mailboxes | None = None,
         music: str = "",
+        messages_kept: int = 0,
         **conditions: float,
     ) -> None:
         self.store = MemoryStore(DOMAIN)
@@ -94,9 +114,15 @@ class Office:
         self.refused: list[events.RequestRefused] = []
         self.reachability: list[events.BindingUnreachable | events.BindingReachable] = []
         self.keepalive = keepalive
-        self.directory = LiveDirectory(_directory(extensions, ring_s, has_mailboxes=mailboxes is not None, music=music))
+        self.directory = LiveDirectory(
+            _directory(
+                extensions, ring_s, has_mailboxes=mailboxes is not None, music=music, messages_kept=messages_kept
+            )
+        )
         self.switchboard = Switchboard(self.directory)
         self.lamps = Lamps(self.directory, mailboxes) if mailboxes is not None else None
+        self.waiting: WaitingMessages | None = None
+        self._keeps_messages = messages_kept > 0
         self.app: App
         self.world = SimWorld(self._make_app, seed=seed, **conditions)
 
@@ -150,6 +176,13 @@ class Office:
         self.switchboard.attach(self.app)
         if self.lamps is not None:
             self.lamps.attach(self.app)
+        if self._keeps_messages:
+            entropy = world.entropy_of("waiting messages")
+            self.waiting = WaitingMessages(
+                self.store, self.directory, wallclock=world.wallclock, random_bytes=entropy.bytes
+            )
+            self.waiting.recover([DOMAIN])
+            self.waiting.attach(self.app)
         world.watch("voipat", self.app.endpoint)
         return self.app
 
@@ -160,7 +193,7 @@ class Office:
             self.reachability.append(event)
 
 
-def _directory(extensions: int, ring_s: float, *, has_mailboxes: bool, music: str) -> Directory:
+def _directory(extensions: int, ring_s: float, *, has_mailboxes: bool, music: str, messages_kept: int) -> Directory:
     numbers = [str(FIRST_EXTENSION + index) for index in range(extensions)]
     configs = {
         number: ExtensionConfig(
@@ -172,6 +205,6 @@ def _directory(extensions: int, ring_s: float, *, has_mailboxes: bool, music: st
         )
         for number in numbers
     }
-    features, plan = FeaturesConfig(echo="*43"), Plan(Settings(music=music))
+    features, plan = FeaturesConfig(echo="*43"), Plan(Settings(music=music, messages_kept=messages_kept))
     tenant = TenantConfig(DOMAIN, digest=("MD5",), extensions=configs, features=features, plan=plan)
     return Directory([tenant], default_tenant=DOMAIN)

@@ -77,6 +77,9 @@ class FakeDaemon:
     def traces(self, tenant: str | None, *, failed: bool, limit: int) -> Iterable[Row]:
         return [{"tenant": tenant, "failed": failed, "limit": limit}]
 
+    async def messages(self, arguments: Mapping[str, object]) -> AsyncIterator[Row]:
+        yield {"asked": dict(arguments)}
+
     def trace(self, call: str, *, messages: bool) -> Iterable[Row] | None:
         return [{"id": call, "messages": messages}] if call in self.calls_up else None
 

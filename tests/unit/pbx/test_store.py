@@ -14,7 +14,8 @@ from pbx.cdr import CdrWriter, LegAnswered, LegEnded, LegStarted
 from pbx.errors import ConfigError, DataDirectoryError, SecretError, StoreClosedError
 from pbx.retention import DAY_S, RetentionClass, RetentionPolicy
 from pbx.store import schema
-from pbx.store.base import BindingRecord, CdrFilter
+from pbx.store.base import BindingRecord, CdrFilter, TextRecord
+from pbx.store.database import DATABASE_FILE
 from pbx.store.sqlite import KEY_FILE, SqliteStore, StoreReader
 
 BEGIN = 1_800_000_000.0
@@ -63,6 +64,25 @@ def test_bindings_are_the_tenants_own(reopened: Opener) -> None:
     assert store.tenant("shop.test").load_bindings() == []
     assert len(store.tenant("office.test").load_bindings()) == 1
     assert store.domains() == ["office.test"]
+
+
+def test_text_messages_are_sealed_and_of_their_tenant(reopened: Opener, tmp_path: Path) -> None:
+    tenant = reopened().tenant("office.test")
+    first = TextRecord("a", "1002", "1001", BEGIN + 1, 16, "waiting")
+    second = TextRecord("b", "1002", "1003", BEGIN, 5, "waiting")
+    assert tenant.save_text(first, "meet me at seven") and tenant.save_text(second, "never")
+    assert tenant.save_text(first._replace(state="sending"), "meet me at seven")
+    store = reopened()
+    tenant = store.tenant("office.test")
+    assert tenant.load_texts() == [second, first._replace(state="sending")]
+    assert (tenant.text("a"), tenant.text("c"), store.tenant("shop.test").text("a")) == ("meet me at seven", None, None)
+    assert b"meet me at seven" not in (tmp_path / DATABASE_FILE).read_bytes()
+    with sqlite3.connect(tmp_path / DATABASE_FILE) as other:
+        other.execute("UPDATE waiting_messages SET sealed = (SELECT sealed FROM waiting_messages WHERE id = 'b')")
+    with pytest.raises(SecretError):
+        tenant.text("a")
+    assert tenant.remove_text("a")
+    assert reopened().tenant("office.test").load_texts() == [second]
 
 
 def test_open_legs_are_closed_as_interrupted_at_the_last_time_known(tmp_path: Path) -> None:
