@@ -83,16 +83,20 @@ def _override(tenant: TenantConfig, kept: TenantState, times: Times, value: str 
         return
     word, _, until = value.partition(UNTIL)
     try:
-        end = datetime.fromisoformat(until) if until else None
-    except ValueError:
-        end = datetime.max
-    if word not in ("open", "closed") or end == datetime.max or (end is not None and end.tzinfo is not None):
+        end = _moment(until, _zone_of(tenant, times)) if until else None
+        is_open = {"open": True, "closed": False}[word]
+    except (ValueError, KeyError):
         allowed = "open, closed, either with a moment such as 'closed until 2026-12-24 18:00', or unset"
-        raise ControlError(f"override is {allowed}", exit_status=USAGE)
-    zone = _zone_of(tenant, times)
-    kept.set_override(
-        times, is_open=word == "open", until=None if end is None else end.replace(tzinfo=zone).timestamp()
-    )
+        raise ControlError(f"override is {allowed}", exit_status=USAGE) from None
+    kept.set_override(times, is_open=is_open, until=end)
+
+
+def _moment(text: str, zone: ZoneInfo) -> float:
+    """The wallclock of a local date and time. Raises: ValueError."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is not None:
+        raise ValueError("the zone is that of the hours")
+    return found.replace(tzinfo=zone).timestamp()
 
 
 def shown_override(tenant: TenantConfig, kept: TenantState, times: Times) -> str | None:

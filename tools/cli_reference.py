@@ -34,8 +34,10 @@ whose side it is), `rule`, `caller`, `callee`, `started`, `seconds`, `state` (`r
 `partial`: cut short, `failed`) |
 | `audit` | `tenant`, `at`, `actor` (an extension, `operator`, `retention`), `action`, `object`, `allowed` |
 | `conferences` | `tenant`, `room`, `members`, `locked`; of a ROOM `call`, `caller`, `muted` |
-| `queues` | `tenant`, `queue`, `waiting`, `agents`, `free`; of a QUEUE `kind` (`caller`, `agent`), `number`, `state` \
-(`waiting`, `ringing`; `free`, `busy`, `paused`), `place` |
+| `queues` | `tenant`, `queue`, `waiting`, `agents`, `free`, and of today `offered`, `answered`, `in_time`, \
+`abandoned`, `elsewhere`, `callbacks`, `called_back`, `in_time_percent`, `average_wait_s`, `longest_wait_s`; \
+of a QUEUE `kind` (`caller`, `callback`, `agent`), `number`, `state` (`waiting`, `ringing`, `calling` back, \
+`resting` between two tries; `free`, `busy`, `paused`), `place`, `priority`, `waited_s` |
 | `parked` | `tenant`, `slot`, `call`, `number`, `parker` |
 | `trace` | `started`, `id`, `tenant`, `caller`, `callee`, `fate` (`live`, `ended`, `failed`, `refused`), `cause`, \
 `entries`, `omitted`, `bytes`, `call_ids` |

@@ -71,7 +71,16 @@ class Callbacks:
         for domain in self._directory.current.tenants:
             for owner, key, value in tuple(self._desk.state.tenant(domain).entries()):
                 if owner.startswith("queue/") and key.startswith(KEY_PREFIX):
-                    self._begin(domain, owner.removeprefix("queue/"), Ticket(**json.loads(value)))
+                    self._restore(domain, owner.removeprefix("queue/"), value)
+
+    def _restore(self, tenant: str, queue: str, value: str) -> None:
+        try:
+            ticket = Ticket(**json.loads(value))
+        except (TypeError, ValueError):
+            # One that cannot be read must not keep the server from starting.
+            logger.error("a promise to call back cannot be read", extra={"tenant": tenant, "queue": queue})
+            return
+        self._begin(tenant, queue, ticket)
 
     async def stop(self) -> None:
         """What is promised stays in the store."""
@@ -95,7 +104,12 @@ class Callbacks:
             return
         task = asyncio.get_running_loop().create_task(self._call_back(tenant, queue, ticket))
         self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        task.add_done_callback(partial(self._ended, key))
+
+    def _ended(self, key: tuple[str, str, str], task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("calling back failed", extra={"tenant": key[0], "queue": key[1]}, exc_info=error)
 
     async def _call_back(self, tenant: str, number: str, ticket: Ticket) -> None:
         rest_s = FIRST_REST_S

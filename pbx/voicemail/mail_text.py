@@ -6,73 +6,17 @@ line is left out (RFC 5322 §2.2).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from pbx.store.base import MessageRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """One language; `{…}` are filled in."""
-
-    subject: str = "Voice message from {caller}, {length}"
-    unknown: str = "an unknown number"
-    text: str = "{caller} left a message of {length} in mailbox {mailbox} on {date} at {time}."
-    attached: str = "It is attached."
-    too_large: str = "It is too long to be attached."
-    kept: str = "To hear it, dial {code} at your telephone."
-    kept_without_code: str = "Call your mailbox to hear it."
-    deleted: str = "It is only in this e-mail: the mailbox does not keep it."
-    day: str = "%Y-%m-%d"
-
-
-WORDINGS: Final[Mapping[str, Wording]] = MappingProxyType(
-    {
-        "en": Wording(),
-        "de": Wording(
-            subject="Sprachnachricht von {caller}, {length}",
-            unknown="einer unbekannten Nummer",
-            text="Nachricht von {caller}, {length}, im Postfach {mailbox}, {date} um {time} Uhr.",
-            attached="Sie ist angehängt.",
-            too_large="Sie ist zu lang für einen Anhang.",
-            kept="Um sie zu hören, wählen Sie {code} an Ihrem Telefon.",
-            kept_without_code="Bitte rufen Sie Ihr Postfach an, um sie zu hören.",
-            deleted="Sie ist nur in dieser E-Mail: das Postfach behält sie nicht.",
-            day="%d.%m.%Y",
-        ),
-        "es": Wording(
-            subject="Mensaje de voz de {caller}, {length}",
-            unknown="un número desconocido",
-            text="{caller} dejó un mensaje de {length} en el buzón {mailbox} el {date} a las {time}.",
-            attached="Va adjunto.",
-            too_large="Es demasiado largo para adjuntarlo.",
-            kept="Para escucharlo, marque {code} en su teléfono.",
-            kept_without_code="Llame a su buzón para escucharlo.",
-            deleted="Solo está en este correo: el buzón no lo conserva.",
-            day="%d/%m/%Y",
-        ),
-        "fr": Wording(
-            subject="Message vocal de {caller}, {length}",
-            unknown="un numéro inconnu",
-            text="{caller} a laissé un message de {length} dans la boîte {mailbox} le {date} à {time}.",
-            attached="Il est joint.",
-            too_large="Il est trop long pour être joint.",
-            kept="Pour l'écouter, composez le {code} sur votre téléphone.",
-            kept_without_code="Appelez votre messagerie pour l'écouter.",
-            deleted="Il n'est que dans ce courriel : la messagerie ne le garde pas.",
-            day="%d/%m/%Y",
-        ),
-    }
-)
+from pbx.voicemail.mail_wordings import WORDINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,13 @@ from pbx.mail_config import MailConfig
 from pbx.store.base import MessageRecord
 from pbx.store.sqlite import SqliteStore
 from pbx.tenant_state import LiveState
+from pbx.voicemail.mail_text import Letter, compose
+from pbx.voicemail.mail_wordings import WORDINGS
 from pbx.voicemail.opening import open_mailboxes
 from pbx.voicemail.outbox import Outbox
 from pbx.voicemail.smtp import conversation
 from tests.certificates import Authority
+from voipat.speech import LANGUAGES
 
 DOMAIN = "office.test"
 OFFICE = """\
@@ -294,6 +297,23 @@ def test_a_message_that_its_owner_deletes_is_not_sent(tmp_path: Path, inbox: Inb
         assert inbox.letters == []
 
     with_office(tmp_path, plain(inbox), act)
+
+
+@pytest.mark.parametrize("code", ["", "*97"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_that_is_spoken_has_its_words(language: str, code: str) -> None:
+    message = MessageRecord("id", "1001", "1005", "Zoë", BEGIN, 65.0, "new", "kept")
+    found = []
+    for is_too_large, is_deleted in ((False, True), (True, False)):
+        letter = Letter(
+            *(message, DOMAIN, "pbx@example.test", "one@example.test", language, "Europe/Berlin"),
+            is_too_large=is_too_large, is_deleted=is_deleted, code=code,
+        )  # fmt: skip
+        mail = compose(letter, BEGIN)
+        text = mail.get_content()
+        assert "Zoë (1005), 1:05" in mail["Subject"] and "1001@office.test" in text and "{" not in text
+        found.append(text)
+    assert (code in found[1]) and found[0] != found[1] and WORDINGS[language].too_large in found[1]
 
 
 def test_names_of_callers_make_no_headers(tmp_path: Path, inbox: Inbox) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from pbx import config, programs
+from pbx.directory import Directory
 from pbx.tenant_state import LiveState
 from tests.sim.plan_office import DOMAIN, EXAMPLE, PlanOffice
 from voipat.testing import Phone, PhoneCall
@@ -180,6 +184,29 @@ def test_of_two_callers_the_one_with_priority_comes_first(seed: int) -> None:
         for call in (vip, first):
             call.hang_up()
         office.run()
+
+
+def test_a_program_says_how_soon_its_caller_comes(seed: int, tmp_path: Path) -> None:
+    file = tmp_path / "vip.py"
+    file.write_text(
+        "async def main(call):\n"
+        "    call.variables['queue_priority'] = '7'\n"
+        "    await call.transfer('610', how='bridge')\n"
+    )
+    text = office_text(more=f'[[tenant.program]]\nnumber = "750"\nfile = "{file}"')
+    with PlanOffice(text, seed=seed) as office:
+        tenants = config.parse(text, environ={}).tenants
+        office.directory.swap(Directory(tenants, default_tenant=DOMAIN, programs=programs.load(tenants)))
+        busy_agent(office)
+        calls = [office.phone(1006).dial("610"), office.phone(1007).dial("750", after=1.0)]
+        later(office, 3.0)
+        line = office.board.desk.queues.line(DOMAIN, office.directory.current.tenant(DOMAIN).plan.queues[0])
+        assert [(place.number, place.priority) for place in line.waiting] == [("1007", 7), ("1006", 0)]
+        for phone in office.world.phones:
+            for each in phone.calls:
+                each.hang_up()
+        office.run()
+        assert all(call.is_over for call in calls)
 
 
 @pytest.mark.parametrize("at_ms", range(250, 12_000, 1000))
