@@ -56,10 +56,10 @@ class OverloadPolicy:
     hopeless_s: float = 1.0
     # The work of each kind, what follows from it included.
     work: tuple[float, ...] = (1.0, 2.0, 20.0, 20.0, 0.0)
-    # Ten calls a second are no load.
-    least: float = 200.0
-    # Samples over which requests are counted.
-    window: int = 6
+    # Twenty calls a second are no load, whether at once or one after the other.
+    least: float = 400.0
+    # Samples over which requests are counted: a second.
+    window: int = 20
     # Phones that were refused together must not come back together.
     retry_after: tuple[int, int] = (5, 30)
     longest_step_s: float = 0.1
@@ -100,7 +100,9 @@ class Overload:
             return
         demand = self._demand()
         let_in = self._regulate(late_s, min(step, self._policy.longest_step_s), sum(demand))
-        self.shed = float(len(Kind)) if late_s > self._policy.hopeless_s else _over(demand, let_in)
+        self.shed = 0.0 if self._is_little() else _over(demand, let_in)
+        if late_s > self._policy.hopeless_s and self.shed:
+            self.shed = float(len(Kind))
         if self._is_over(late_s, sum(demand), now):
             self._limit, self.shed = None, 0.0
 
@@ -143,6 +145,12 @@ class Overload:
 
     def _seconds(self) -> float:
         return sum(step for step, _, _ in self._window) or 1.0
+
+    def _is_little(self) -> bool:
+        """Whether less was asked for lately than is ever refused."""
+        work = self._policy.work
+        asked = sum(count * work[kind] for _, each, _ in self._window for kind, count in enumerate(each))
+        return asked <= self._policy.least
 
     def _demand(self) -> list[float]:
         """The work a second of each kind that is asked for."""
