@@ -104,6 +104,8 @@ class Result:
     # What the phones at the echo saw meanwhile: milliseconds more than the median that 99 % of the packets took.
     jitter_ms: float
     lost: int
+    # What the daemon took more after the last run than before the first.
+    grown_kb: int
     shed: dict[str, int]
 
     def ratio(self, run: Run) -> float:
@@ -127,6 +129,9 @@ class Result:
                 for run in self.runs
             ),
             Figure(f"of {STANDING} calls up at {last.factor:g} ×, undisturbed", "", self.undisturbed, [], ""),
+            Figure(
+                "memory that the runs left", "MB", round(self.grown_kb / 1024, 1), [], "transactions of 32 s included"
+            ),
             Figure(f"jitter of RTP at {last.factor:g} ×, p99", "ms", round(self.jitter_ms, 1), [], f"lost {self.lost}"),
             Figure(f"goodput at {last.factor:g} × / peak", "×", round(self.ratio(last), 3), [], verdict),
         ]
@@ -152,6 +157,7 @@ def measure(directory: Path, *, factors: Sequence[float] = (1, 2, 3), seconds: f
                 others = max(others_after - others, 0.0)
                 return Run(factor, rate, done, length, waited_after - waited, others, recovered[-1])
 
+            before_kb = server.resident_kb()
             sustained, sustainable = _learn(lambda rate: run(1.0, rate, LEARN_SECONDS).load)
             runs = [run(each, each * sustainable, seconds) for each in factors[:-1]]
             with (
@@ -160,7 +166,7 @@ def measure(directory: Path, *, factors: Sequence[float] = (1, 2, 3), seconds: f
             ):
                 runs.append(run(factors[-1], factors[-1] * sustainable, seconds, STANDING + ECHOES))
                 heard = echoes.heard()
-            undisturbed = standing.successful()
+            undisturbed, grown_kb = standing.successful(), server.resident_kb() - before_kb
         finally:
             callee.close()
         stats = server.stats()
@@ -168,7 +174,7 @@ def measure(directory: Path, *, factors: Sequence[float] = (1, 2, 3), seconds: f
         server.close()
     shed = {name: count for name, count in stats.items() if name.startswith("app_overload")}
     jitter_ms = (heard["latency_us"]["p99"] - heard["latency_us"]["p50"]) / 1e3
-    return Result(sustained, runs, undisturbed, jitter_ms, heard["lost"], shed)
+    return Result(sustained, runs, undisturbed, jitter_ms, heard["lost"], grown_kb, shed)
 
 
 def _mark(server: Server, core: int) -> tuple[float, float]:
