@@ -1,4 +1,4 @@
-"""Drivers of signalling: what sipp asks of a server, and what that costs it."""
+"""Drivers of signalling: what `voipat.load` asks of a server (of `sustained` sipp), and what that costs it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from bench.cells import knee
 from bench.cells.trial import Plan, Trial
 from bench.peers.base import Contender, SipContender
 from bench.rig import load
-from bench.rig.extensions import EXTENSIONS, users
+from bench.rig.extensions import EXTENSIONS
+from bench.rig.generated import Done, Phones
 
+BINDING_RATE = 1000.0
 MESSAGES = {"register": 4, "call": 13, "options": 2}  # of one unit, both ways, at all phones
 
 
@@ -20,7 +22,7 @@ def target_of(server: SipContender) -> load.Target:
     return load.Target(server.address, server.cpu_seconds, server.kernel_drops)
 
 
-def trial_of(done: load.Load, scale: float, beside: Mapping[str, float], messages: int) -> Trial:
+def trial_of(done: load.Load | Done, scale: float, beside: Mapping[str, float], messages: int) -> Trial:
     repeated = done.retransmitted / max(messages * (done.successful + done.failed), 1)
     return Trial(done.cost() * scale, done.failed, repeated, done.proof, beside)
 
@@ -28,31 +30,22 @@ def trial_of(done: load.Load, scale: float, beside: Mapping[str, float], message
 def register(contender: Contender, directory: Path, plan: Plan) -> Trial:
     """The first round makes the bindings, the second refreshes them and is what counts."""
     assert isinstance(contender, SipContender)
-    target, empty = target_of(contender), contender.pss_kb()
-    load.register(directory, target, rate=2000, count=EXTENSIONS)
-    binding_kb = (contender.pss_kb() - empty) / EXTENSIONS
-    done = load.register(directory, target, rate=plan.load, count=int(plan.load * plan.seconds))
+    empty = contender.pss_kb()
+    with Phones(contender) as phones:
+        bound = phones.register(BINDING_RATE, EXTENSIONS)
+        assert bound.successful > 0.99 * EXTENSIONS, f"{bound.failed} of {EXTENSIONS} cannot register"
+        binding_kb = (contender.pss_kb() - empty) / EXTENSIONS
+        done = phones.register(plan.load, int(plan.load * plan.seconds))
     return trial_of(done, 1e6, {"memory per binding/kB": binding_kb}, MESSAGES["register"])
 
 
-def call(contender: Contender, directory: Path, plan: Plan, *, scenario: str = "call") -> Trial:
+def call(contender: Contender, directory: Path, plan: Plan) -> Trial:
     """INVITE, 180, 200, ACK, 200 ms, BYE, with a phone that answers at once."""
     assert isinstance(contender, SipContender)
-    callee = load.Callee(directory, target_of(contender))
-    ask = partial(
-        load.calls,
-        directory,
-        target_of(contender),
-        callee,
-        scenario=scenario,
-        number=contender.dialled,
-        port=contender.caller_port,
-    )
-    try:
-        ask(rate=50, count=50)
-        done = ask(rate=plan.load, count=int(plan.load * plan.seconds), settle=lambda: time.sleep(1.0))
-    finally:
-        callee.close()
+    with Phones(contender) as phones:
+        phones.answer()
+        phones.call(50, 50)
+        done = phones.call(plan.load, int(plan.load * plan.seconds), settle=1.0)
     beside = {"INVITE to 200, p50/ms": done.percentile(0.5), "INVITE to 200, p99/ms": done.percentile(0.99)}
     return trial_of(done, 1e3, beside, MESSAGES["call"])
 
@@ -60,9 +53,9 @@ def call(contender: Contender, directory: Path, plan: Plan, *, scenario: str = "
 def options(contender: Contender, directory: Path, plan: Plan) -> Trial:
     """Whether the server is there."""
     assert isinstance(contender, SipContender)
-    count, rows = int(plan.load * plan.seconds), [[user] for user in users(200)]
-    load.drive(directory, "ask", target=target_of(contender), rows=rows, rate=500, count=500)
-    done = load.drive(directory, "ask", target=target_of(contender), rows=rows, rate=plan.load, count=count)
+    with Phones(contender) as phones:
+        phones.ask(500, 500)
+        done = phones.ask(plan.load, int(plan.load * plan.seconds))
     return trial_of(done, 1e6, {}, MESSAGES["options"])
 
 
@@ -114,8 +107,6 @@ def _fault(done: load.Load, straight_ms: float) -> str:
 DRIVERS = {
     "register": register,
     "call": call,
-    "call_open": partial(call, scenario="call_open"),
-    "call_proxied": partial(call, scenario="call_proxied"),
     "options": options,
     "sustained": sustained,
 }

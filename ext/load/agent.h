@@ -137,7 +137,7 @@ static void ld_take(ld_agent *agent, uint32_t flow, const char *text, size_t len
     ld_unit *unit = ld_unit_of(agent, &message);
     if (message.status)
         unit ? ld_unit_response(agent, unit, &message, now) : (void)agent->unexpected++;
-    else if (unit)
+    else if (unit && ld_unit_is_asked(agent, unit, &message))
         ld_unit_request(agent, unit, flow, &message, now);
     else
         ld_answer_request(agent, flow, &message, now);

@@ -26,6 +26,14 @@ static ld_unit *ld_unit_of(ld_agent *agent, const ld_message *message) {
     return unit->state != LD_FREE && strtoul(end + 1, NULL, 16) == unit->generation ? unit : NULL;
 }
 
+/* A request inside a call that we made has the tag of our From in its To. Through a proxy the callee has the same Call-ID. */
+static bool ld_unit_is_asked(ld_agent *agent, const ld_unit *unit, const ld_message *message) {
+    char tag[LD_NAME], own[32];
+    ld_copy(tag, sizeof tag, ld_parameter(ld_header(message, "To", 't'), "tag"));
+    snprintf(own, sizeof own, "%x.%x", ld_slot_of(agent, unit), unit->generation);
+    return !strcmp(tag, own);
+}
+
 static bool ld_unit_wait(ld_agent *agent, ld_unit *unit, uint64_t until) {
     return ld_heap_add(&agent->heap, until, ld_slot_of(agent, unit), ++unit->turn);
 }

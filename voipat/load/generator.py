@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from voipat.load.fleet import Fleet, Part, Plan
 from voipat.load.histogram import Histogram
@@ -105,7 +105,7 @@ class Generator:
         """Of its processes."""
         return [child.pid for child in self._children]
 
-    def __enter__(self) -> Generator:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

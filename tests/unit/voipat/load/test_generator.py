@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -53,6 +56,29 @@ def test_calls_are_set_up_and_ended_and_none_is_lost(pair: Pair) -> None:
     assert counts.statuses == {200: 40}
     assert counts.setup.count == counts.teardown.count == counts.late.count == 40
     assert answers.totals()["messages_in"] - before >= 3 * 40  # INVITE, ACK, BYE
+
+
+def test_a_call_that_only_passes_has_one_call_id_at_both_of_its_ends() -> None:
+    port = free_port(run=12 + 8 * ROOM)
+    ends = {port + CALLING: port + ANSWERING, port + ANSWERING: port + CALLING}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as passing:
+        passing.bind(("127.0.0.1", port + 11))
+        passing.settimeout(0.2)
+        over = threading.Event()
+
+        def carry() -> None:
+            while not over.is_set():
+                with contextlib.suppress(TimeoutError, ConnectionError):
+                    message, (_, source) = passing.recvfrom(65536)
+                    passing.sendto(message, ("127.0.0.1", ends[source]))
+
+        carrier = threading.Thread(target=carry)
+        carrier.start()
+        with Generator(fleet(port, port + 11, port + 12)) as phones:
+            counts = phones.wait(phones.start(Plan("call", rate=50, count=10, hold=0.05, targets=("p0",))), timeout=30)
+        over.set()
+        carrier.join()
+    assert (counts.ok, counts.failed, counts.statuses) == (10, 0, {200: 10})
 
 
 @pytest.mark.parametrize("profile", [CLEAR, SEALED])
