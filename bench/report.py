@@ -98,6 +98,10 @@ def speed_tables(scenarios: Mapping[str, Scenario], outcomes: Mapping[str, Outco
         lines += ["| work | target | goal | measured | verdict | in the same run | scenario |"]
         lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
         for scenario in scenarios.values():
+            if scenario.absent and scenario.table == name:
+                lines.append(
+                    f"| {scenario.title} |  |  | – | **not there**: {scenario.absent} |  | `{scenario.name}` |"
+                )
             outcome = outcomes.get(scenario.name, Outcome("", fault="not run"))
             lines += [cell(scenario, target, outcome) for target in scenario.target if target.table == name]
     return lines

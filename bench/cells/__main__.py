@@ -14,9 +14,13 @@ import sys
 from bench.cells.catalogue import Scenario, scenarios
 from bench.cells.compare import knees, measure
 from bench.peers.registry import CONTENDERS
+from bench.rig.figures import missing
 
 
 def run(scenario: Scenario, options: argparse.Namespace) -> None:
+    if scenario.absent:
+        missing(scenario.title, f"not measured: {scenario.absent}").print()
+        return
     if scenario.module:
         subprocess.run([sys.executable, "-m", scenario.module], check=True)
         return

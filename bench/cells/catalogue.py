@@ -44,12 +44,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`run` is a driver of `bench.cells`, or `module` a program that prints figures by itself."""
+    """`run` is a driver of `bench.cells`, or `module` a program that prints figures; `absent` says why there is none."""
 
     name: str
     title: str
     run: str = ""
     module: str = ""
+    absent: str = ""
+    table: str = ""  # the speed table that an absent one is named in
     unit: str = ""
     load: float = 0
     load_unit: str = ""
@@ -62,7 +64,9 @@ class Scenario:
     target: tuple[Target, ...] = ()
 
     def __post_init__(self) -> None:
-        assert bool(self.run) != bool(self.module), f"{self.name}: either run or module"
+        ways = [way for way in (self.run, self.module, self.absent) if way]
+        assert len(ways) == 1, f"{self.name}: one of run, module and absent"
+        assert bool(self.absent) == (self.table in TABLES), f"{self.name}: an absent one names one of {TABLES}"
         assert not self.knee or self.load_unit, f"{self.name}: a knee has a load_unit"
 
 

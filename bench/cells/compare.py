@@ -8,18 +8,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.cells import knee, media, pbx, sip
+from bench.cells import knee, media, mixed, pbx, sip
 from bench.cells.catalogue import Scenario, Target
 from bench.cells.trial import Plan, Trial, Work
 from bench.peers.base import Contender
 from bench.peers.registry import CONTENDERS
 from bench.rig.figures import Figure, evidence, median, missing
 from bench.rig.processes import PeerMissing
+from pbx.capacity.rig import RigError
+from voipat.load import GeneratorError
 from voipat.load.knee import Search
 
-DRIVERS = {**sip.DRIVERS, **media.DRIVERS, **pbx.DRIVERS}
+DRIVERS = {**sip.DRIVERS, **media.DRIVERS, **pbx.DRIVERS, **mixed.DRIVERS}
 # A server that did not come up, a port that was taken, a load that did not end.
-FAILURES = (AssertionError, OSError, subprocess.SubprocessError, ValueError)
+FAILURES = (AssertionError, OSError, subprocess.SubprocessError, ValueError, RigError, GeneratorError)
 
 
 @dataclass(frozen=True, slots=True)

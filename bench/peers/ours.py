@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.peers import dial_plan
-from bench.peers.base import MediaContender, SipContender
+from bench.peers.base import Contender, MediaContender, SipContender
 from bench.rig import sound, usage
 from bench.rig.extensions import CALLEE, EXTENSIONS, MANY, many_extensions
 from bench.rig.processes import Process, free_port, wait_until
 from bench.rig.server import REPOSITORY, VOIPAT, Server
+from pbx.capacity.rig import Rig
 
 LOW, HIGH = 20000, 25999
 
@@ -118,6 +119,30 @@ class VoipatOpenProxy(SipContender):
         log = directory / "proxy.log"
         self.process = Process(command, cwd=REPOSITORY, log=log)
         wait_until(lambda: "ready" in log.read_text(), 10, "the proxy is ready")
+
+    def version(self) -> str:
+        return own_version()
+
+
+class VoipatRig(Contender):
+    """The scratch daemon of `voipat capacity`, with phones for every kind of call."""
+
+    name: ClassVar[str] = "voipat"
+    rig: Rig | None = None
+
+    def start(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.rig = Rig(directory, share=1.0)
+
+    def stop(self) -> None:
+        if self.rig is not None:
+            self.rig.close()
+            self.rig = None
+
+    @property
+    def pid(self) -> int:
+        assert self.rig is not None, "not running"
+        return self.rig.pid
 
     def version(self) -> str:
         return own_version()

@@ -13,6 +13,7 @@ from bench.peers.ours import (
     VoipatOpenProxy,
     VoipatProxy,
     VoipatRecorder,
+    VoipatRig,
     VoipatRoom,
     VoipatServer,
 )
@@ -24,6 +25,7 @@ CONTENDERS: dict[str, type[Contender]] = {
     "voipat-trunk": VoipatOfTrunk,
     "voipat-proxy": VoipatProxy,
     "voipat-open-proxy": VoipatOpenProxy,
+    "voipat-rig": VoipatRig,
     "voipat-engine": VoipatEngine,
     "voipat-recorder": VoipatRecorder,
     "voipat-room": VoipatRoom,

@@ -37,7 +37,7 @@ from pbx.capacity.kinds import (
     USERS,
     MediaKind,
 )
-from pbx.capacity.mixed import MIXES, Mixed, mixed_load
+from pbx.capacity.mixed import MIXES, Loaded, Mixed, mixed_load
 from pbx.capacity.model import Load, shares
 from pbx.capacity.planner import KEEPALIVE_S
 from pbx.capacity.rig import TLS_CONNECTIONS, Rig, RigError, Usage
@@ -252,35 +252,36 @@ class Measurement:
         self._count_rows()
 
     def _mixed(self, mix: Mixed, costs: Costs) -> Check | None:
-        load = mixed_load(mix.demand, costs, self.kinds)
+        found = self.under(mixed_load(mix.demand, costs, self.kinds), max(MIXED_S * self._step_s, 2.0))
+        if found.proof.faults():
+            return None
+        parts = [f"{rate:.1f} {name}s a second".replace("_", " ") for name, rate in found.load.rates.items()]
+        parts += [f"{count:.0f} × {name}" for name, count in found.load.held.items()]
+        rates = {**found.load.rates, "keepalive": self._users / KEEPALIVE_S}
+        predicted = shares(Load(rates, found.load.held), costs).total
+        return Check(mix.title, predicted, found.busy.total, ", ".join(parts))
+
+    def under(self, load: Load, seconds: float) -> Loaded:
+        """That load for so long: all its calls are up and are heard, others come and go."""
         chosen = [replace(kind, calls=round(load.held.get(kind.name, 0))) for kind in self.kinds]
         chosen = [kind for kind in chosen if kind.calls]
         try:
             for kind in chosen:
                 self._hold(kind)
-            return self._loaded(mix, load, chosen, costs)
+            self._generator.sing(self._parts(chosen))
+            time.sleep(SETTLE_S)
+            mark, begun, before = self._generator.mark(), time.monotonic(), self._rig.usage()
+            plans = {name: self._generator.start(plan) for name, plan in self._plans(load, seconds).items()}
+            counts = {name: self._generator.wait(plan, timeout=seconds + 10) for name, plan in plans.items()}
+            time.sleep(max(begun + seconds - time.monotonic(), 0.0))
+            spent, elapsed = self._rig.usage() - before, time.monotonic() - begun
+            proof, heard = self._judge(mark), self._generator.hush()
+            held = {kind.name: float(self._up[kind.name].calls) for kind in chosen}
         finally:
             for kind in chosen:
                 self._let_go(kind)
-
-    def _loaded(self, mix: Mixed, load: Load, chosen: Sequence[MediaKind], costs: Costs) -> Check | None:
-        seconds = max(MIXED_S * self._step_s, 2.0)
-        self._generator.sing(self._parts(chosen))
-        time.sleep(SETTLE_S)
-        mark, begun, before = self._generator.mark(), time.monotonic(), self._rig.usage()
-        plans = {name: self._generator.start(plan) for name, plan in self._plans(load, seconds).items()}
-        counts = {name: self._generator.wait(plan, timeout=seconds + 10) for name, plan in plans.items()}
-        spent, elapsed = self._rig.usage() - before, time.monotonic() - begun
-        proof = self._judge(mark)
-        self._generator.hush()
-        if proof.faults():
-            return None
-        done = {name: each.ok / elapsed for name, each in counts.items()}
-        held = {kind.name: float(self._up[kind.name].calls) for kind in chosen}
-        parts = [f"{rate:.1f} {name}s a second".replace("_", " ") for name, rate in done.items()]
-        parts += [f"{count:.0f} × {name}" for name, count in held.items()]
-        done["keepalive"] = self._users / KEEPALIVE_S
-        return Check(mix.title, shares(Load(done, held), costs).total, spent.total / elapsed, ", ".join(parts))
+        done = Load({name: each.ok / elapsed for name, each in counts.items()}, held)
+        return Loaded(done, spent * (1 / elapsed), counts, heard, proof)
 
     def _plans(self, load: Load, seconds: float) -> dict[str, Plan]:
         """Arrivals by chance, as they are in life."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,8 @@ from pbx.capacity.costs import Costs
 from pbx.capacity.kinds import MediaKind
 from pbx.capacity.model import Load, shares
 from pbx.capacity.planner import Demand, load_of
+from pbx.capacity.rig import Usage
+from voipat.load import Counts, MediaCounts, Proof
 
 # Of the one core that the scratch daemon has.
 MIXED: Final = 0.6
@@ -32,6 +34,17 @@ CALL_CENTRE: Final = Mixed(
     Demand(busy_hour=0.8, hold=15, trunk_share=1.0, opus=0.1, recorded=0.8, music=0.3, conference=0.0),
 )
 MIXES: Final = (OFFICE, CALL_CENTRE)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load came to: the one that there really was, shares of the core, and what the phones counted."""
+
+    load: Load
+    busy: Usage
+    counts: Mapping[str, Counts]
+    heard: MediaCounts
+    proof: Proof
 
 
 def mixed_load(demand: Demand, costs: Costs, kinds: Sequence[MediaKind]) -> Load:

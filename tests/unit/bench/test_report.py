@@ -71,8 +71,23 @@ def test_the_report_has_every_cell_also_of_what_was_not_run() -> None:
     assert text.count("**not measured**: not run") == 2
 
 
+def test_what_voipat_does_not_have_is_a_row_that_says_so() -> None:
+    absent = Scenario("open", "REGISTER without digest", absent="every phone has a password", table="SIP")
+    text = report({"open": absent}, {}, 1.0)
+    assert "| REGISTER without digest |  |  | – | **not there**: every phone has a password |  | `open` |" in text
+
+
+def test_a_scenario_is_run_or_a_program_or_absent() -> None:
+    with pytest.raises(AssertionError, match="one of run, module and absent"):
+        Scenario("both", "both", run="relay", absent="why", table="SIP")
+    with pytest.raises(AssertionError, match="an absent one names one of"):
+        Scenario("open", "open", absent="why")
+
+
 def test_the_catalogue_names_drivers_and_servers_that_exist() -> None:
     for scenario in scenarios().values():
+        if scenario.absent:
+            continue
         assert scenario.module or scenario.run in DRIVERS, scenario.name
         assert scenario.module or {scenario.ours, *scenario.peers} <= set(CONTENDERS), scenario.name
         assert all(target.to in ("", *scenario.peers) for target in scenario.target), scenario.name
