@@ -66,6 +66,7 @@ def main() -> None:
     else:
         options.output.write_text(report(known, outcomes, (time.monotonic() - begun) / 60))
         print(f"written: {options.output}, {(time.monotonic() - begun) / 60:.1f} minutes")
+        subprocess.run([sys.executable, "tools/docs.py"], cwd=HERE.parent, check=True)  # README quotes it
     failed = [name for name, outcome in outcomes.items() if outcome.fault]
     raise SystemExit(f"failed: {', '.join(failed)}" if failed else 0)
 

@@ -7,6 +7,7 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.cells.catalogue import TABLES, Scenario, Target
@@ -139,13 +140,15 @@ INTRODUCTION = """\
 
 Written by `make bench`. CPU is that of the server's process tree, not of the generator; loopback, shipped
 configuration, server on one core and generator on the other, each server anew in every round, in turns (A B A B). A
-value is the median of its runs. Losses are counted at the phones. A figure is INVALID when its generator was the limit:
-it used too much of its core, was late, or lost packets itself. The machine may be shared: compare figures of one run.
+value is the median of its runs; a set-up is timed from when its call was due. Losses are counted at the phones. A
+figure is INVALID when its generator was the limit: it used too much of its core, was late, or lost packets itself. The
+machine may be shared: compare figures of one run.
 """
 
 
 def report(scenarios: Mapping[str, Scenario], outcomes: Mapping[str, Outcome], minutes: float) -> str:
-    lines = [INTRODUCTION, f"{machine()} {minutes:.0f} minutes.", *speed_tables(scenarios, outcomes)]
+    made = f"{machine()} {minutes:.0f} minutes, {datetime.now(UTC):%Y-%m-%d}."
+    lines = [INTRODUCTION, made, *speed_tables(scenarios, outcomes)]
     for name, outcome in outcomes.items():
         lines += section(scenarios[name], outcome)
     return "\n".join(lines) + "\n"

@@ -84,6 +84,19 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
+README = ROOT / "README.md"
+BEGIN, END = "<!-- Figures: generated out of bench/RESULTS.md by `make docs`. -->", "<!-- End of figures. -->"
+
+
+def readme() -> str:
+    """README with the figures that bench/RESULTS.md has."""
+    module = importlib.import_module("tools.figures_table")
+    before, begin, rest = README.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin and end, f"{README.name} has no room for figures: {BEGIN} … {END}"
+    return f"{before}{BEGIN}\n{module.render(module.RESULTS.read_text())}\n{END}{after}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
@@ -98,10 +111,14 @@ def main() -> int:
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+    if README.read_text() != (text := readme()):
+        stale.append(README.name)
+        if not check:
+            README.write_text(text)
     if check and stale:
         print(f"out of date, run `make docs`: {', '.join(stale)}")
         return 1
-    print(f"{len(PAGES)} pages, {len(stale)} {'stale' if check else 'written'}")
+    print(f"{len(PAGES) + 1} pages, {len(stale)} {'stale' if check else 'written'}")
     return 0
 
 

@@ -44,7 +44,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`run` is a driver of `bench.cells`, or `module` a program that prints figures; `absent` says why there is none."""
+    """`run` is a driver of `bench.cells`, `module` a program that prints figures, `absent` says why there are none."""
 
     name: str
     title: str

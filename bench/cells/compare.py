@@ -19,6 +19,7 @@ from pbx.capacity.rig import RigError
 from voipat.load import GeneratorError
 from voipat.load.knee import Search
 
+KNEE_S = 240.0  # so long one search may take; what is known by then is the knee
 DRIVERS = {**sip.DRIVERS, **media.DRIVERS, **pbx.DRIVERS, **mixed.DRIVERS}
 # A server that did not come up, a port that was taken, a load that did not end.
 FAILURES = (AssertionError, OSError, subprocess.SubprocessError, ValueError, RigError, GeneratorError)
@@ -77,7 +78,8 @@ def knees(scenario: Scenario, seconds: float | None) -> list[Figure]:
 
     if not scenario.knee:
         return []
-    found = Search(attempt).run(scenario.knee)
+    until = time.monotonic() + KNEE_S
+    found = Search(attempt, is_over=lambda: time.monotonic() > until).run(scenario.knee)
     limit = f"not {found.bad:.0f}: {found.why}" if found.bad else "nothing failed up to the most that is tried"
     name = f"knee of {scenario.name}: the highest load with every gate passed"
     return [median(name, scenario.load_unit, [found.good], limit, who=scenario.ours, what="knee")]

@@ -132,7 +132,7 @@ def needs(demand: Demand, costs: Costs) -> Needs:
         calls=calls,
         calls_per_s=calls / demand.hold,
         cores=max(ceil(used.total / TARGET - 1e-9), 1),
-        daemons=max(ceil(max(used.signalling, used.media) / TARGET - 1e-9), 1),
+        daemons=max(ceil(max(used.signalling, used.media / media_threads(costs)) / TARGET - 1e-9), 1),
         shares=used,
         memory_mb=memory_kb(demand, calls, costs) / 1024,
         ports=PORTS_PER_CALL * calls,
@@ -148,6 +148,11 @@ def needs(demand: Demand, costs: Costs) -> Needs:
         cdr_gb_day=ended * costs.cdr_octets / 1e9,
         recordings_gb_kept=recordings * demand.days,
     )
+
+
+def media_threads(costs: Costs) -> int:
+    """Of one daemon as shipped: one for each core but one."""
+    return max(costs.cores - 1, 1)
 
 
 def memory_kb(demand: Demand, calls: float, costs: Costs) -> float:
@@ -194,11 +199,13 @@ def rate_that_fits(name: str, costs: Costs) -> Room:
 
 
 def limit_of(used: Shares, calls: int, memory: float, costs: Costs) -> str:
-    """What is full, or nothing. One daemon has one signalling thread and one media thread."""
+    """What is full, or nothing. One daemon has one thread for signalling."""
     if used.signalling > TARGET:
         return f"signalling: its thread is {TARGET:.0%} busy"
-    if used.media > TARGET:
-        return f"media: its thread is {TARGET:.0%} busy"
+    threads = media_threads(costs)
+    if used.media > TARGET * threads:
+        whose = "its thread is" if threads == 1 else f"its {threads} threads are"
+        return f"media: {whose} {TARGET:.0%} busy"
     if used.total > TARGET * costs.cores:
         return f"processor: its {costs.cores} cores are {TARGET:.0%} busy"
     if memory > USABLE_MEMORY * costs.memory_kb:

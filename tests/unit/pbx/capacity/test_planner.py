@@ -73,6 +73,13 @@ def test_the_machine_says_how_many_fit_and_what_is_full() -> None:
     assert many.limit.startswith("media")
 
 
+def test_a_machine_with_more_cores_has_more_threads_for_media() -> None:
+    big = replace(costs(), cores=8)
+    found = calls_that_fit("opus", big)
+    assert (found.count, found.limit) == (612, "media: its 7 threads are 70% busy")
+    assert needs(replace(PLAIN, users=30_000), big).daemons == 1
+
+
 def test_memory_and_ports_can_be_what_is_full() -> None:
     small = replace(costs(), memory_kb=140 * 1024)
     assert calls_that_fit("relay", small).limit.startswith("memory")
