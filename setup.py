@@ -34,6 +34,7 @@ if SANITIZE:
 MODULES = {
     "sipcore._sipfields": ["ext/siptext/_sipfields.pyx"],
     "sipcore._siptext": ["ext/siptext/_siptext.pyx"],
+    "sipcore._timers": ["ext/siptext/_timers.pyx"],
     "sipcore._values": ["ext/siptext/_values.pyx"],
     "sipcore.aio._datagrams": ["ext/net/_datagrams.pyx"],
     "media._dsp": ["ext/face/_dsp.pyx"],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
-from math import inf
 from typing import TYPE_CHECKING, Final
 
 from sipcore.events import DialogId
@@ -16,6 +15,7 @@ from sipcore.flow import Flow
 from sipcore.message import Message, Request, Response
 from sipcore.negotiation import Negotiation
 from sipcore.routing import NextHop, next_hop
+from sipcore.timers import Clock
 from sipcore.uri import Uri
 from sipcore.values import value_object
 
@@ -58,14 +58,16 @@ class DialogView:
     is_uac: bool
 
 
-class Dialog:
-    """The state of one dialog. `local` and `remote` are the values of From and To in our requests."""
+class Dialog(Clock):
+    """The state of one dialog. `local` and `remote` are the values of From and To in our requests.
+
+    Its clock runs while it is TERMINATING without a BYE under way: how long another may come (a challenged BYE).
+    """
 
     __slots__ = (
         "bye",
         "call_id",
         "deferred_bye",
-        "expire_at",
         "flow",
         "has_invite",
         "hop",
@@ -86,7 +88,6 @@ class Dialog:
         "request_uri",
         "route_set",
         "routes",
-        "scheduled",
         "state",
         "to_acknowledge",
         "unacknowledged",
@@ -127,8 +128,6 @@ class Dialog:
         # The BYE under way, and one that has to wait for the ACK (RFC 3261 §15).
         self.bye: Transaction | None = None
         self.deferred_bye: Transaction | None = None
-        # While TERMINATING without a BYE under way: when to stop waiting for another (a challenged BYE).
-        self.expire_at = self.scheduled = inf
 
     @property
     def key(self) -> DialogKey:
@@ -138,9 +137,6 @@ class Dialog:
     def established(self) -> bool:
         """True once the transaction user has reason to know of it."""
         return self.state is DialogState.EARLY or self.state is DialogState.CONFIRMED
-
-    def next_deadline(self) -> float:
-        return self.expire_at
 
     def next_cseq(self) -> int:
         """The CSeq number of our next request."""

@@ -54,7 +54,7 @@ class Endpoint:
     `route_secret` signs the Record-Route of what is proxied; without one dialogs do not outlive the process.
     """
 
-    __slots__ = ("_client", "_limits", "_proxy", "_server", "_state")
+    __slots__ = ("_client", "_limits", "_proxy", "_server", "_state", "deadlines")
 
     def __init__(  # noqa: PLR0913  # the composition: every part by name
         self,
@@ -72,7 +72,8 @@ class Endpoint:
         large_by_tcp: bool = True,
         route_secret: bytes = b"",
     ) -> None:
-        deadlines = Deadlines()
+        # Its `soonest` is no later than `next_timeout`, and costs nothing to look at.
+        self.deadlines: Final = Deadlines()
         self._state = EndpointState(
             entropy=entropy,
             gate=gate,
@@ -84,8 +85,8 @@ class Endpoint:
             symmetric=symmetric,
             large_by_tcp=large_by_tcp,
             max_transactions=limits.max_transactions,
-            deadlines=deadlines,
-            transactions=TransactionTable(deadlines, timers),
+            deadlines=self.deadlines,
+            transactions=TransactionTable(self.deadlines, timers),
             dialogs=DialogTable(),
             counters=Counter(),
             locals={},
@@ -183,11 +184,6 @@ class Endpoint:
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due; None when nothing waits."""
         return self._state.deadlines.next_timeout()
-
-    @property
-    def soonest_timeout(self) -> float:
-        """A moment before which `handle_timeout` is certainly not due; infinity for never. Cheaper than the above."""
-        return self._state.deadlines.soonest
 
     # Verbs of the transaction user
 

@@ -15,23 +15,19 @@ from sipcore.message import Request
 from sipcore.negotiation import Pending
 from sipcore.outputs import Output
 from sipcore.state import EndpointState
-from sipcore.timers import Timers
+from sipcore.timers import Clock, Timers
 from sipcore.transaction import State, Transaction
 
 
-class UnacknowledgedSuccess:
+class UnacknowledgedSuccess(Clock):
     """A 2xx to INVITE that is repeated until its ACK comes; given up after 64*T1."""
 
     __slots__ = (
         "cseq",
         "data",
         "dialog",
-        "expire_at",
         "flow",
-        "interval",
         "owes_answer",
-        "repeat_at",
-        "scheduled",
         "timers",
     )
 
@@ -41,23 +37,14 @@ class UnacknowledgedSuccess:
         self.data = data
         self.flow = flow
         self.timers = timers
-        self.interval = timers.t1
-        self.repeat_at = now + timers.t1
+        self.repeat(timers.t1, now)
         self.expire_at = now + timers.timeout
-        self.scheduled = inf
         # The 2xx held an offer: until the ACK brings the answer, a re-INVITE has to wait (RFC 3261 §14.2).
         self.owes_answer = False
 
-    def next_deadline(self) -> float:
-        return self.repeat_at if self.repeat_at < self.expire_at else self.expire_at
-
     def repeated(self, now: float) -> None:
         """Set the next repetition: T1, doubling up to T2."""
-        self.interval = min(self.interval * 2, self.timers.t2)
-        self.repeat_at = now + self.interval
-
-    def stop(self) -> None:
-        self.repeat_at = self.expire_at = inf
+        self.repeat(min(self.interval * 2, self.timers.t2), now)
 
 
 def invite_refusal(dialog: Dialog) -> int | None:

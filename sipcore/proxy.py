@@ -29,6 +29,7 @@ from sipcore.outputs import Output, Resolve, Transmit
 from sipcore.proxy_routes import RouteKey, process_routes, record_routes
 from sipcore.routing import ANY_LOCAL, NextHop, new_flow, next_hop, top_route
 from sipcore.state import EndpointState
+from sipcore.timers import Clock
 from sipcore.transaction import HeaderPairs, Input, Transaction
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
 from sipcore.transaction.table import MAGIC_COOKIE, ServerKey
@@ -98,7 +99,7 @@ class Branch:
 
 
 @dataclass(slots=True, eq=False)
-class ResponseContext:
+class ResponseContext(Clock):
     """What a request that passes has become (§16.2)."""
 
     server: Transaction
@@ -116,7 +117,9 @@ class ResponseContext:
     answered: bool = False
     ended: bool = False
     in_dialog: bool = False
-    scheduled: float = inf
+
+    def __post_init__(self) -> None:
+        self.computes = True
 
     def next_deadline(self) -> float:
         """The end of the group's turn, or the first Timer C."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipcore.entropy import Entropy
 from sipcore.message import Message, Request, Response
+from sipcore.timers import Clock
 from sipcore.transaction import HeaderPairs, Transaction
 from sipcore.values import made_in_c
 
@@ -39,11 +40,10 @@ class Held(NamedTuple):
     reliable: bool
 
 
-class Provisionals:
+class Provisionals(Clock):
     """The reliable provisional responses to one INVITE that we received."""
 
-    __slots__ = ("dialog", "expire_at", "has_description", "held", "interval", "repeat_at", "rseq", "scheduled",
-                 "transaction", "unacknowledged")  # fmt: skip
+    __slots__ = ("dialog", "has_description", "held", "rseq", "transaction", "unacknowledged")
 
     def __init__(self, dialog: Dialog, transaction: Transaction, entropy: Entropy) -> None:
         self.dialog = dialog
@@ -53,29 +53,22 @@ class Provisionals:
         self.unacknowledged = b""
         self.has_description = False
         self.held: deque[Held] = deque()
-        self.interval = 0.0
-        self.repeat_at = self.expire_at = self.scheduled = inf
-
-    def next_deadline(self) -> float:
-        return min(self.repeat_at, self.expire_at)
 
     def sent(self, data: bytes, now: float, *, has_description: bool) -> None:
         """A reliable response went out: it is repeated until its PRACK comes."""
         timers = self.transaction.timers
         self.unacknowledged = data
         self.has_description = has_description
-        self.interval = timers.t1
-        self.repeat_at = now + timers.t1
+        self.repeat(timers.t1, now)
         self.expire_at = now + timers.timeout
 
     def repeated(self, now: float) -> None:
         """§3: "an exponential backoff [...] doubling for each retransmission", without a longest interval."""
-        self.interval *= 2
-        self.repeat_at = now + self.interval
+        self.repeat(self.interval * 2, now)
 
     def stop(self) -> None:
         """Repeat no more; a PRACK that is on its way still finds its response."""
-        self.repeat_at = self.expire_at = inf
+        super().stop()
         self.held.clear()
 
     def holds_back(self, status: int, *, reliable: bool) -> bool:

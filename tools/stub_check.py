@@ -12,7 +12,7 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
-    *("sipcore._sipfields", "sipcore._siptext", "sipcore._values", "sipcore.aio._datagrams"),
+    *("sipcore._sipfields", "sipcore._siptext", "sipcore._timers", "sipcore._values", "sipcore.aio._datagrams"),
     *("media._dsp", "media._engine", "voipat.load._load"),
 )
 

@@ -55,6 +55,14 @@ class SelectiveTransport(Transport, Protocol):
         """Somebody proved who they are on this connection."""
 
 
+class Soonest(Protocol):
+    """Where the driver looks after each message."""
+
+    @property
+    def soonest(self) -> float:
+        """A moment before which `handle_timeout` is certainly not due; infinity for never."""
+
+
 class SansIoEndpoint(Protocol):
     """What the driver needs of `sipcore.endpoint.Endpoint`."""
 
@@ -67,7 +75,7 @@ class SansIoEndpoint(Protocol):
     def handle_timeout(self, now: float) -> list[Output]: ...
     def next_timeout(self) -> float | None: ...
     @property
-    def soonest_timeout(self) -> float: ...
+    def deadlines(self) -> Soonest: ...
     def respond(self, transaction: TransactionId, status: int, now: float) -> list[Output]: ...
 
 
@@ -93,6 +101,7 @@ class Driver:
         resolve: Callable[[Resolve], None] | None = None,
     ) -> None:
         self._endpoint = endpoint
+        self._deadlines = endpoint.deadlines
         self._on_event = on_event
         self._resolve = resolve
         self._transports: dict[tuple[str, Address], Transport] = {}
@@ -183,7 +192,7 @@ class Driver:
         finally:
             self._depth -= 1
         # Nearly always the timer is early enough, and looking for the next deadline is not.
-        if not self._depth and self._endpoint.soonest_timeout < self._armed_at:
+        if not self._depth and self._deadlines.soonest < self._armed_at:
             self._rearm()
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sipcore.events import TransactionId
 from sipcore.flow import Flow
-from sipcore.timers import Timers
+from sipcore.timers import Clock, Timers
 
 if TYPE_CHECKING:
     from sipcore.dialog import Dialog
@@ -107,7 +107,7 @@ class Alternatives(NamedTuple):
     after_refusal: bool = False
 
 
-class Transaction:
+class Transaction(Clock):
     """A machine under way, and what its owner (`sipcore.uac`, `sipcore.uas`) keeps with it.
 
     Two clocks are enough for the machine: one repeats (A, E, G), one ends a state (B, D, F, H … M).
@@ -120,12 +120,10 @@ class Transaction:
         "cseq",
         "data",
         "dialog",
-        "expire_at",
         "flow",
         "forks",
         "id",
         "in_dialog",
-        "interval",
         "key",
         "local_tag",
         "machine",
@@ -133,9 +131,7 @@ class Transaction:
         "method",
         "relay",
         "reliable",
-        "repeat_at",
         "request",
-        "scheduled",
         "silent",
         "state",
         "timers",
@@ -146,8 +142,6 @@ class Transaction:
         self.timers = timers
         self.reliable = reliable
         self.state = machine.initial
-        self.interval = self.repeat_at = self.expire_at = self.scheduled = inf
-
         self.id = TransactionId(0)
         self.key: tuple[Hashable, ...] = ()
         self.method = ""
@@ -192,10 +186,6 @@ class Transaction:
             self.expire_at = now + self.timers.refresh
         return actions
 
-    def next_deadline(self) -> float:
-        """When `handle_timeout` is due; infinity for never."""
-        return self.repeat_at if self.repeat_at < self.expire_at else self.expire_at
-
     def handle_timeout(self, now: float) -> tuple[Action, ...]:
         """Fire the timer that is due, if one is."""
         if now >= self.expire_at:
@@ -206,20 +196,6 @@ class Transaction:
             self.repeat_at = now + self.interval
             return self.step(self.machine.repeating[self.state], now)
         return ()
-
-    def repeat(self, interval: float, now: float) -> None:
-        """Fire the repeating timer after `interval`, then after intervals twice as long each."""
-        self.interval = interval
-        self.repeat_at = now + interval
-
-    def give_up_after(self, seconds: float, now: float) -> None:
-        """End the state by its timer at the latest `seconds` from now, when nothing else would."""
-        if self.expire_at == inf:
-            self.expire_at = now + seconds
-
-    def stop(self) -> None:
-        """Forget both timers."""
-        self.interval = self.repeat_at = self.expire_at = inf
 
     def _enter(self, state: State, now: float) -> None:
         self.state = state

@@ -100,9 +100,7 @@ class TransactionTable:
     def settle(self, transaction: Transaction) -> bool:
         """After a step: forget the transaction when it has terminated (True), else see to its deadline."""
         if transaction.state is not State.TERMINATED:
-            scheduled = transaction.scheduled
-            if transaction.expire_at < scheduled or transaction.repeat_at < scheduled:
-                self._deadlines.schedule(transaction)
+            self._deadlines.schedule(transaction)
             return False
         self.forget(transaction)
         return True

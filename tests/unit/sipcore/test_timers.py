@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from math import inf
 
-from sipcore.timers import Deadlines, Timers
+from sipcore.timers import Clock, Deadlines, Timers
 
 
-class Owner:
+class Owner(Clock):
     def __init__(self, name: str, deadline: float = inf) -> None:
         self.name = name
-        self.deadline = deadline
-        self.scheduled = inf
+        self.expire_at = deadline
+
+
+class Computing(Owner):
+    def __init__(self, name: str, deadline: float) -> None:
+        super().__init__(name)
+        self.computes = True
+        self.alarms = [deadline]
 
     def next_deadline(self) -> float:
-        return self.deadline
+        return min(self.alarms, default=inf)
 
 
 def fire(deadlines: Deadlines, now: float) -> list[str]:
@@ -22,7 +28,7 @@ def fire(deadlines: Deadlines, now: float) -> list[str]:
     for owner in deadlines.due(now):
         assert isinstance(owner, Owner)
         names.append(owner.name)
-        owner.deadline = inf
+        owner.expire_at = inf
     return names
 
 
@@ -45,7 +51,7 @@ def test_equal_deadlines_fire_in_the_order_of_entry() -> None:
 def test_a_deadline_moved_later_fires_once_at_its_new_moment() -> None:
     deadlines, owner = Deadlines(), Owner("a", 1.0)
     deadlines.schedule(owner)
-    owner.deadline = 5.0
+    owner.expire_at = 5.0
     deadlines.schedule(owner)
     assert deadlines.next_timeout() == 5.0
     assert fire(deadlines, 1.0) == []
@@ -56,7 +62,7 @@ def test_a_deadline_moved_later_fires_once_at_its_new_moment() -> None:
 def test_a_deadline_moved_nearer_fires_once() -> None:
     deadlines, owner = Deadlines(), Owner("a", 5.0)
     deadlines.schedule(owner)
-    owner.deadline = 1.0
+    owner.expire_at = 1.0
     deadlines.schedule(owner)
     assert deadlines.next_timeout() == 1.0
     assert fire(deadlines, 9.0) == ["a"]
@@ -66,7 +72,7 @@ def test_a_deadline_moved_nearer_fires_once() -> None:
 def test_an_owner_without_deadline_costs_nothing_and_never_fires() -> None:
     deadlines, owner = Deadlines(), Owner("a", 1.0)
     deadlines.schedule(owner)
-    owner.deadline = inf
+    owner.expire_at = inf
     assert deadlines.next_timeout() is None
     assert fire(deadlines, 100.0) == []
 
@@ -76,7 +82,7 @@ def test_an_owner_that_sets_a_new_deadline_while_firing_is_scheduled_again() -> 
     deadlines.schedule(owner)
     for each in deadlines.due(1.0):
         assert each is owner
-        owner.deadline = 2.0
+        owner.expire_at = 2.0
     assert deadlines.next_timeout() == 2.0
 
 
@@ -88,11 +94,21 @@ def test_an_owner_rescheduled_while_another_fires_is_seen() -> None:
     for each in deadlines.due(1.0):
         assert isinstance(each, Owner)
         names.append(each.name)
-        each.deadline = inf
+        each.expire_at = inf
         if each is first:
-            second.deadline = 1.0
+            second.expire_at = 1.0
             deadlines.schedule(second)
     assert names == ["a", "b"]
+
+
+def test_an_owner_that_waits_for_more_than_two_moments_says_which_is_first() -> None:
+    deadlines, owner = Deadlines(), Computing("a", 5.0)
+    deadlines.schedule(owner)
+    owner.alarms.append(2.0)
+    deadlines.schedule(owner)
+    assert deadlines.next_timeout() == 2.0
+    owner.alarms.remove(2.0)
+    assert deadlines.next_timeout() == 5.0
 
 
 def test_the_long_timeout_is_64_t1() -> None:

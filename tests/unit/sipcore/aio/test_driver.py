@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pytest
 
@@ -93,7 +93,11 @@ class Script:
         return self.deadline
 
     @property
-    def soonest_timeout(self) -> float:
+    def deadlines(self) -> Self:
+        return self
+
+    @property
+    def soonest(self) -> float:
         return inf if self.deadline is None else self.deadline
 
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import uvloop
@@ -67,7 +67,11 @@ class Playback:
         return None
 
     @property
-    def soonest_timeout(self) -> float:
+    def deadlines(self) -> Self:
+        return self
+
+    @property
+    def soonest(self) -> float:
         return float("inf")
 
 
