@@ -13,6 +13,7 @@ from typing import Final
 from pbx.dial_plan import DialPlan
 from pbx.errors import UnknownTenantError
 from pbx.objects.media import LegMedia, MediaKeys, resolve
+from pbx.objects.plan import PROXIED
 from pbx.prefixes import PrefixTable
 from pbx.programs import NO_PROGRAMS, Programs
 from pbx.rates import NO_RATES, Rates
@@ -23,7 +24,7 @@ from voipat import Call, SrtpRules, TrunkIdentity
 class Directory:
     """An immutable snapshot of every tenant."""
 
-    __slots__ = ("_media", "_plans", "_server", "_tenants", "default_tenant", "programs")
+    __slots__ = ("_media", "_plans", "_server", "_tenants", "default_tenant", "programs", "proxied")
 
     def __init__(
         self,
@@ -44,6 +45,10 @@ class Directory:
         for (domain, route), table in rates.items():
             tables.setdefault(domain, {})[route] = table
         self._plans = {domain: DialPlan(tenant, tables.get(domain)) for domain, tenant in self._tenants.items()}
+        # Whose calls are proxied.
+        self.proxied: Final = frozenset(
+            domain for domain, tenant in self._tenants.items() if tenant.plan.settings.calls == PROXIED
+        )
         self.default_tenant = default_tenant
         self._server = media
         self._media: dict[tuple[str, str, str], LegMedia] = {}

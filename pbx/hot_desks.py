@@ -45,7 +45,7 @@ class HotDesks:
         self._wallclock: Callable[[], float] = lambda: 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._by_phone: dict[tuple[str, str], Seat] = {}
+        self.by_phone: dict[tuple[str, str], Seat] = {}
         self._by_person: dict[tuple[str, str], Seat] = {}
         self.tries: Final = WrongTries(state, "desk")
         self.on_moved: Callable[[Seat], None] = _nobody
@@ -75,7 +75,7 @@ class HotDesks:
 
     def person_at(self, tenant: str, phone: str) -> Person | None:
         """Who has logged in at a desk."""
-        seat = self._by_phone.get((tenant, phone))
+        seat = self.by_phone.get((tenant, phone))
         extension = None if seat is None else self._directory.current.extension(tenant, seat.person)
         return None if seat is None or extension is None else Person(seat.person, extension.name or None)
 
@@ -86,7 +86,7 @@ class HotDesks:
 
     def seats(self, tenant: str | None = None) -> Iterator[Seat]:
         """Who sits where."""
-        return (seat for seat in sorted(self._by_phone.values()) if tenant in (None, seat.tenant))
+        return (seat for seat in sorted(self.by_phone.values()) if tenant in (None, seat.tenant))
 
     # Coming and going
 
@@ -104,7 +104,7 @@ class HotDesks:
             return False
         for owner in owners:
             self.tries.right(tenant, owner)
-        for before in (self._by_phone.get((tenant, phone)), self._by_person.get((tenant, person))):
+        for before in (self.by_phone.get((tenant, phone)), self._by_person.get((tenant, person))):
             if before is not None:
                 self.log_out(before)
         seat = Seat(tenant, phone, person, now)
@@ -121,11 +121,11 @@ class HotDesks:
 
     def at(self, tenant: str, phone: str) -> Seat | None:
         """The login at a desk."""
-        return self._by_phone.get((tenant, phone))
+        return self.by_phone.get((tenant, phone))
 
     def log_out(self, seat: Seat) -> None:
         """The desk is nobody's again."""
-        if self._by_phone.pop((seat.tenant, seat.phone), None) is not None:
+        if self.by_phone.pop((seat.tenant, seat.phone), None) is not None:
             self._by_person.pop((seat.tenant, seat.person), None)
             self._state.tenant(seat.tenant).set(seat.phone, PERSON, None)
             log.info("logged out", extra={"tenant": seat.tenant, "desk": seat.phone, "person": seat.person})
@@ -141,7 +141,7 @@ class HotDesks:
         self._schedule()
 
     def _take(self, seat: Seat) -> None:
-        self._by_phone[seat.tenant, seat.phone] = self._by_person[seat.tenant, seat.person] = seat
+        self.by_phone[seat.tenant, seat.phone] = self._by_person[seat.tenant, seat.person] = seat
 
     def _may_sit(self, seat: Seat) -> bool:
         directory = self._directory.current
@@ -161,7 +161,7 @@ class HotDesks:
             self._timer = None
         if self._loop is None:
             return
-        dues = [due for seat in self._by_phone.values() if (due := self._due(seat)) is not None]
+        dues = [due for seat in self.by_phone.values() if (due := self._due(seat)) is not None]
         if dues:
             left = min(max(min(dues) - self._wallclock(), 0.0), LONGEST_SLEEP_S)
             self._timer = self._loop.call_later(left, self.settle)

@@ -86,8 +86,9 @@ class Lamps:
         self._mwi.changed(Resource(seat.tenant, seat.phone))
 
     def _phone_came_or_went(self, event: events.Event) -> None:
-        if self._desks is None or not isinstance(event, events.Registered | events.Unregistered):
+        if self._desks is None or not self._desks.by_phone:
             return
+        assert isinstance(event, events.Registered | events.Unregistered), "what it has subscribed to"
         phone = event.aor.partition(":")[2].rpartition("@")[0]
         if (seat := self._desks.at(event.tenant, phone)) is not None:
             self._presence.notifier.changed(Resource(seat.tenant, seat.person))
@@ -115,11 +116,12 @@ class Lamps:
 
     def _counts(self, resource: Resource) -> Mailbox | None:
         directory, (tenant, user) = self._directory.current, resource
-        person = None if self._desks is None else self._desks.person_at(tenant, user)
+        desks = self._desks
+        person = None if desks is None or not desks.by_phone else desks.person_at(tenant, user)
         number = user if person is None else person.user
         extension = directory.extension(tenant, number)
         if extension is not None and extension.mailbox is not None and extension.mailbox.enabled:
             return self.mailboxes.mailbox_counts(tenant, number)
         # The lamp of a desk goes out when who had messages leaves it.
-        desk = directory.extension(tenant, user)
+        desk = extension if number == user else directory.extension(tenant, user)
         return Mailbox() if desk is not None and desk.desk else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
-from typing import Final
 
 from pbx.decisions import FromExtension, NoRoute, ToExtension, ToTrunks
 from pbx.directory import LiveDirectory
@@ -18,8 +17,6 @@ from pbx.tenants import TenantConfig
 from pbx.trunk_config import TrunkConfig
 from sipcore.uri import Uri, escape_user
 from voipat import Decision, Forward, Proxy, ProxyRequest, Reject, reasons
-
-PROXIED: Final = "proxied"
 
 
 class ProxyPlan:
@@ -36,8 +33,7 @@ class ProxyPlan:
 
     def serves(self, domain: str) -> bool:
         """Whether the tenant's calls are proxied."""
-        directory = self._directory.current
-        return directory.serves(domain) and directory.tenant(domain).plan.settings.calls == PROXIED
+        return domain in self._directory.current.proxied
 
     def decide(self, request: ProxyRequest) -> Decision:
         """Where the request goes, by the dial plan of the caller's tenant."""

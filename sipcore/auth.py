@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2s
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final, Protocol
@@ -136,9 +137,9 @@ class DigestServer:
         `source` is the host that the credentials must come from, without the port: a NAT may change that.
         """
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
-        head = f'Digest realm="{_quote(realm)}", nonce="{self._new_nonce(realm, now, source)}", algorithm='
-        tail = ', qop="auth", stale=true' if stale else ', qop="auth"'
-        return tuple([(name, head + _HASHES[algorithm.lower()][0] + tail) for algorithm in algorithms])
+        nonce = self._new_nonce(realm, now, source)
+        fields = [(name, before + nonce + after) for before, after in _challenges(realm, tuple(algorithms), stale)]
+        return tuple(fields)
 
     def verify(
         self,
@@ -251,6 +252,14 @@ class DigestServer:
                     return
                 self._forgotten = max(self._forgotten, issued)
             del used[nonce]
+
+
+@lru_cache(maxsize=1024)
+def _challenges(realm: str, algorithms: tuple[str, ...], stale: bool) -> tuple[tuple[str, str], ...]:
+    """For each algorithm what a challenge says before its nonce, and after it."""
+    before = f'Digest realm="{_quote(realm)}", nonce="'
+    tail = ', qop="auth", stale=true' if stale else ', qop="auth"'
+    return tuple((before, f'", algorithm={_HASHES[each.lower()][0]}{tail}') for each in algorithms)
 
 
 _MISSING: Final = Missing()

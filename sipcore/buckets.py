@@ -43,18 +43,18 @@ class Recent(Generic[Key, Entry]):
     def __init__(self, size: int) -> None:
         self._size = size
         # Not a dict: there the first entry is found by walking over all that were deleted before it.
-        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self.entries: Final[OrderedDict[Key, Entry]] = OrderedDict()
         # An entry that is only looked at, and stays as old as it is.
-        self.peek: Final = self._entries.get
+        self.peek: Final = self.entries.get
 
     def get(self, key: Key) -> Entry | None:
-        entry = self._entries.get(key)
+        entry = self.entries.get(key)
         if entry is not None:
-            self._entries.move_to_end(key)
+            self.entries.move_to_end(key)
         return entry
 
     def put(self, key: Key, entry: Entry) -> Entry:
-        entries = self._entries
+        entries = self.entries
         if key in entries:
             entries.move_to_end(key)
         elif len(entries) >= self._size:
@@ -63,10 +63,7 @@ class Recent(Generic[Key, Entry]):
         return entry
 
     def remove(self, key: Key) -> None:
-        self._entries.pop(key, None)
-
-    def __bool__(self) -> bool:
-        return bool(self._entries)
+        self.entries.pop(key, None)
 
     def items(self) -> list[tuple[Key, Entry]]:
-        return list(self._entries.items())
+        return list(self.entries.items())

@@ -21,9 +21,9 @@ from sipcore.flow import Address, Flow
 from sipcore.invite_usage import UnacknowledgedSuccess, close_usage, end_dialog
 from sipcore.limits import Limits
 from sipcore.locate import Target
-from sipcore.message import Request
+from sipcore.message import Request, Response
 from sipcore.outputs import Datagram, Output
-from sipcore.parser import InvalidMessage, parse_message
+from sipcore.parser import answerable, read_message
 from sipcore.proxy import ProxyCore, ResponseContext, Search
 from sipcore.reliable import Provisionals
 from sipcore.state import Admit, Answer, Drop, EndpointState, Gate, Refuse, Relay, StrayGate, Verdict
@@ -106,16 +106,14 @@ class Endpoint:
         out: list[Output] = []
         flow = datagram.flow
         self._state.received_bytes = len(datagram.data)
-        try:
-            message = parse_message(datagram.data, limits=self._limits)
-        except ParseError as error:
-            self._receive_malformed(error, flow, now, out)
-            return out
-        if isinstance(message, Request):
+        message, error = read_message(datagram.data, self._limits)
+        if error is not None:
+            self._receive_malformed(answerable(message), error, flow, now, out)
+        elif isinstance(message, Request):
             acknowledged = self._server.receive(message, flow, now, out)
             if acknowledged is not None:
                 self._client.send_deferred_bye(acknowledged, now, out)
-        else:
+        elif isinstance(message, Response):
             self._client.receive(message, flow, now, out)
         return out
 
@@ -372,9 +370,10 @@ class Endpoint:
         """Dialogs in the table."""
         return len(self._state.dialogs)
 
-    def _receive_malformed(self, error: ParseError, flow: Flow, now: float, out: list[Output]) -> None:
+    def _receive_malformed(
+        self, request: Request | None, error: ParseError, flow: Flow, now: float, out: list[Output]
+    ) -> None:
         self._state.counters["messages_malformed"] += 1
-        request = error.message if isinstance(error, InvalidMessage) else None
         if request is None:
             out.append(MessageDropped("messages_malformed", flow))
         else:

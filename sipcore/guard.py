@@ -85,7 +85,7 @@ class Guard:
         """
         if self._trusted and self._trusts(source):
             return Admission.ADMITTED
-        if self._offenders and self._banned(source, account, now):
+        if self._offenders.entries and self._banned(source, account, now):
             return Admission.BANNED
         is_known = bool(account) or self.holds_registration(source, now)
         rank = None if is_known else self._strangers.rank(source, now, is_first)
@@ -96,17 +96,15 @@ class Guard:
         return Admission.FIRST if rank is Rank.FIRST else Admission.ADMITTED
 
     def ignores(self, source: str, now: float, is_plain: Callable[[], bool]) -> bool:
-        """Whether a new request of `source` need not even be read: `admit` would be BANNED or UNANSWERED.
+        """Whether a new request of a stranger need not even be read: `admit` would be BANNED or UNANSWERED.
 
         `is_plain`: it is not urgent and brings no nonce (`strangers.Strangers.is_hopeless`).
         """
-        if self.is_known(source, now):
-            return False
         return self._banned(source, "", now) or self._strangers.is_hopeless(source, now, is_plain)
 
     def is_banned(self, source: str, account: str, now: float) -> bool:
         """Whether `source`, or only `account` there, is banned."""
-        return bool(self._offenders) and self._banned(source, account, now) and not self._trusts(source)
+        return bool(self._offenders.entries) and self._banned(source, account, now) and not self._trusts(source)
 
     def may_guess(self, source: str, account: str, now: float) -> bool:
         """Whether credentials for `account` are looked at. Only wrong ones use up what it is allowed (`failed`)."""
@@ -170,7 +168,7 @@ class Guard:
             bucket.give_back(self._policy.burst)
         if not self.holds_registration(source, now):
             self._strangers.was_right()
-        offender = self._offenders.get(_pair(source, account)) if self._offenders else None
+        offender = self._offenders.get(_pair(source, account)) if self._offenders.entries else None
         if offender is not None:
             offender.failures = 0.0
 

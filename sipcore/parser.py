@@ -15,6 +15,8 @@ from sipcore.errors import ParseError
 from sipcore.limits import DEFAULT_LIMITS, Limits
 from sipcore.message import Message, Request, Response
 
+__all__ = ["InvalidMessage", "answerable", "parse_message", "read_message"]
+
 
 class InvalidMessage(ParseError):
     """Not a valid message; `message` is the request when a response to it can be made (§8.2.6.2), else None."""
@@ -29,14 +31,14 @@ def parse_message(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Request | 
     message, error = read_message(data, limits)
     if error is not None:
         raise InvalidMessage(
-            str(error), request=_answerable(message), offset=error.offset, status_hint=error.status_hint
+            str(error), request=answerable(message), offset=error.offset, status_hint=error.status_hint
         ) from error
     assert isinstance(message, (Request, Response))
     return message
 
 
-def _answerable(message: Message | None) -> Request | None:
-    """The request, when the sender can know the response by its Via.
+def answerable(message: Message | None) -> Request | None:
+    """Of a message that could not be read whole the request, when the sender can know the response by its Via.
 
     The fields of a response go back as they came, broken or not (RFC 4475 §3.1.2.1, §3.1.2.6, §3.3.1).
     """

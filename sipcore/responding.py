@@ -12,7 +12,7 @@ from sipcore.fields import Via
 from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.outputs import Output, Transmit
-from sipcore.routing import response_flow, stamped_via
+from sipcore.routing import response_flow
 from sipcore.state import EndpointState, has_header
 from sipcore.transaction import HeaderPairs, Transaction
 
@@ -36,11 +36,6 @@ class ResponseWriter:
     def __init__(self, state: EndpointState) -> None:
         self._state = state
         self._secret = state.entropy.bytes(32)
-
-    def _stamp(self, request: Request, via: Via, flow: Flow) -> None:
-        stamped = stamped_via(request.headers.get_all("Via")[0], via, flow)
-        if stamped is not None:
-            request.stamp_via(stamped)
 
     def _fill(
         self,
@@ -92,7 +87,7 @@ class ResponseWriter:
             return
         via = _readable_via(request)
         if via is not None:
-            self._stamp(request, via, flow)
+            request.stamp_source(*flow.remote)
             flow = response_flow(via, flow, symmetric=self._state.symmetric)
         self._transmit_stateless(request, flow, status, reason, (), self._stateless_tag(request), out)
 
@@ -118,7 +113,8 @@ class ResponseWriter:
         to_tag: str,
         out: list[Output],
     ) -> None:
-        flow = response_flow(request.via, flow, symmetric=self._state.symmetric)
+        if not self._state.symmetric:
+            flow = response_flow(request.via, flow, symmetric=False)
         self._transmit_stateless(request, flow, status, reason, headers, to_tag, out)
 
     def _transmit_stateless(
@@ -134,7 +130,7 @@ class ResponseWriter:
         if self._state.server:
             headers = [*headers, ("Server", self._state.server)]
         data = request.response_bytes(status, reason, to_tag, headers, b"")
-        if not flow.reliable and len(data) > MAX_AMPLIFICATION * self._state.received_bytes:
+        if flow.transport == "UDP" and len(data) > MAX_AMPLIFICATION * self._state.received_bytes:
             # Its source may be forged, and who lives there is not to be flooded by us.
             self._state.counters["answers_too_long"] += 1
             return

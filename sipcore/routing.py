@@ -159,33 +159,6 @@ def with_own_address(contact: str, flow: Flow, sent_by: Address) -> str:
     return contact.replace(OWN_ADDRESS, f"{host_port(sent_by)}{transport}")
 
 
-def stamped_via(text: str, via: Via, flow: Flow) -> str | None:
-    """The top Via with `received` and `rport` filled in; None when nothing is to be said.
-
-    RFC 3261 §18.2.1: `received` when sent-by is not the source address; RFC 3581 §4: both, even when equal, when
-    `rport` was asked for.
-    """
-    params = via.params
-    remote = flow.remote
-    asked = "rport" in params
-    host = via.host[1:-1] if via.host.startswith("[") else via.host
-    if not asked and host == remote.host and "received" not in params:
-        return None
-    if asked and text.endswith(";rport") and "received" not in params:
-        # What nearly every client sends: nothing to take out.
-        return f"{text}={remote.port};received={remote.host}"
-    # A `received` or an rport value that the sender wrote itself must not survive.
-    pieces = [text.partition(";")[0].strip()]
-    for name, value in params.items():
-        if name not in ("received", "rport"):
-            pieces.append(name if value is None else f"{name}={value}")
-    if asked:
-        pieces.append(f"rport={remote.port}")
-    if asked or host != remote.host:
-        pieces.append(f"received={remote.host}")
-    return ";".join(pieces)
-
-
 def top_route(request: Request) -> Uri:
     """The URI that decides the next hop of an out-of-dialog request: the first Route, else the Request-URI."""
     routes = request.routes

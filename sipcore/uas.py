@@ -34,7 +34,7 @@ from sipcore.state import Answer, Drop, EndpointState, Refuse, Relay
 from sipcore.transaction import Action, HeaderPairs, Input, State, Transaction
 from sipcore.transaction.invite_server import INVITE_SERVER
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
-from sipcore.transaction.table import ServerKey, server_key
+from sipcore.transaction.table import ServerKey
 
 if TYPE_CHECKING:
     from sipcore.proxy import ProxyCore
@@ -66,11 +66,9 @@ class UserAgentServer(ResponseWriter):
 
     def receive(self, request: Request, flow: Flow, now: float, out: list[Output]) -> Dialog | None:
         """Take one request; returns the dialog that it acknowledged, if it was the awaited ACK."""
-        via = request.via
         method = request.method
-        related = "INVITE" if method in ("ACK", "CANCEL") else method
-        key = server_key(request, via, related)
-        self._stamp(request, via, flow)
+        key = request.server_key("INVITE" if method == "ACK" or method == "CANCEL" else method)
+        request.stamp_source(*flow.remote)
         transaction = self._state.transactions.server(key)
         if method == "ACK":
             return self._receive_ack(transaction, request, flow, now, out)
@@ -301,8 +299,10 @@ class UserAgentServer(ResponseWriter):
 
     def _open(self, key: ServerKey, request: Request, flow: Flow, local_tag: str, now: float) -> Transaction:
         machine = INVITE_SERVER if request.method == "INVITE" else NONINVITE_SERVER
-        reply_flow = response_flow(request.via, flow, symmetric=self._state.symmetric)
-        transaction = self._state.transactions.open_server(machine, key, request, reply_flow, now)
+        state = self._state
+        if not state.symmetric:
+            flow = response_flow(request.via, flow, symmetric=False)
+        transaction = state.transactions.open_server(machine, key, request, flow, now)
         transaction.local_tag = local_tag
         return transaction
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
 from sipcore.auth import DigestServer, Verified, Wrong, parse_digest
 from sipcore.endpoint import Admit, Answer, Drop, Refuse, Relay, Verdict
 from sipcore.errors import ParseError
-from sipcore.flow import Flow
+from sipcore.flow import Address, Flow
 from sipcore.guard import Admission, Guard
 from sipcore.message import Request
 from sipcore.names import METHODS
@@ -100,13 +101,13 @@ class Gate:
             return refusal
         if method == "OPTIONS":
             return self._options(request, flow)
+        if self.draining:
+            return self._draining(request, flow)
         if method in FOR_USERS:
-            return self._draining(request, flow) or self._authenticate(request, request.from_.uri, flow, now)
-        return self._draining(request, flow) or self._invite(request, flow, now)
+            return self._authenticate(request, request.from_.uri, flow, now)
+        return self._invite(request, flow, now)
 
-    def _draining(self, request: Request, flow: Flow) -> Refuse | None:
-        if not self.draining:
-            return None
+    def _draining(self, request: Request, flow: Flow) -> Refuse:
         return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
 
     def _unusable(self, request: Request, flow: Flow) -> Verdict | None:
@@ -175,9 +176,10 @@ class Gate:
 
         Reading a request costs five times what receiving it does: in a flood that is what there is no time for.
         """
-        if not data.startswith(_NEW) or self.guard is None or flow.transport != "UDP" or not is_new(data):
+        guard, source = self.guard, flow.remote.host
+        if not data.startswith(_NEW) or guard is None or flow.transport != "UDP" or guard.is_known(source, now):
             return False
-        return self.guard.ignores(flow.remote.host, now, lambda: self._is_plain(data, flow))
+        return is_new(data) and guard.ignores(source, now, lambda: self._is_plain(data, flow))
 
     def _is_plain(self, data: bytes, flow: Flow) -> bool:
         """Whether it is urgent to nobody: no call, and no answer to a challenge of ours."""
@@ -246,7 +248,7 @@ class Gate:
     def _admission(self, guard: Guard, request: Request, flow: Flow, now: float) -> Admission:
         source, account = flow.remote.host, ""
         if guard.holds_registration(source, now):
-            claimed = _claimed(request)
+            claimed = request.to.uri if request.method == "REGISTER" else request.from_.uri
             domain = self.domain_of(claimed, flow)
             if self.is_registered(claimed, domain, source):
                 account = f"{claimed.user}@{domain}"
@@ -307,8 +309,8 @@ class Gate:
         return self._authenticate(request, uri, flow, now)
 
     def _options(self, request: Request, flow: Flow) -> Verdict:
-        if (draining := self._draining(request, flow)) is not None:
-            return draining
+        if self.draining:
+            return self._draining(request, flow)
         if self.is_own(request.uri.host, flow) or self.domain_of(request.uri, flow) is not None:
             return Answer(200, self.capabilities)
         return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)
@@ -340,7 +342,7 @@ class Gate:
         if domain is None or not proxies(domain):
             return None
         if self.draining:
-            return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
+            return self._draining(request, flow)
         verdict = self._authenticate(request, caller, flow, now, proxy=True)
         return Relay(verdict.identity) if isinstance(verdict, Admit) else verdict
 
@@ -387,9 +389,7 @@ class Gate:
         if type(verdict) is Wrong:
             self._wrong(request, flow, domain, verdict.username, now)
         challenges = self._digest.challenge(domain, algorithms, now, source=source, stale=is_stale, proxy=proxy)
-        return Refuse(
-            407 if proxy else 401, None, (*challenges, reasons.AUTHENTICATION_REQUIRED.warning(str(flow.local)))
-        )
+        return Refuse(407 if proxy else 401, None, (*challenges, _challenge_warning(flow.local)))
 
     def _wrong(self, request: Request, flow: Flow, domain: str, username: str, now: float) -> None:
         source = flow.remote.host
@@ -419,6 +419,11 @@ class Gate:
             events.RequestRefused(request.method, flow.remote.host, account, reason.status, reason.id, request.call_id)
         )
         return Refuse(reason.status, None, (*headers, reason.warning(str(flow.local))))
+
+
+@lru_cache(maxsize=256)
+def _challenge_warning(local: Address) -> tuple[str, str]:
+    return reasons.AUTHENTICATION_REQUIRED.warning(str(local))
 
 
 _IN_DIALOG = Admit()

@@ -7,12 +7,17 @@ wallclock, so that a binding means the same after a restart.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from operator import attrgetter
+from typing import Final, Protocol
 
 from sipcore.flow import Address, Flow
 from sipcore.values import value_object
+
+# In C, where a comprehension would be a call of a function for each REGISTER.
+expiry_of: Final[Callable[[Binding], float]] = attrgetter("expires_at")
+key_of: Final[Callable[[Binding], str]] = attrgetter("key")
 
 
 @value_object(frozen=True, slots=True)
@@ -172,14 +177,17 @@ class MemoryLocation:
     def update(self, tenant: str, aor: str, saved: Sequence[Binding], removed: Sequence[Binding]) -> None:
         """Make one REGISTER's changes, all of them. A saved binding replaces the one with its key."""
         key = (tenant, aor)
-        renewed = [binding.key for binding in saved]
-        lost = [binding for binding in removed if binding.key not in renewed]
-        gone = [*renewed, *(binding.key for binding in lost)] if lost else renewed
-        kept = [binding for binding in self._all(key) if binding.key not in gone]
-        self._put(key, (*kept, *saved))
+        renewed = set(map(key_of, saved))
+        gone = renewed.union(map(key_of, removed))
+        left = []
+        for binding in self._all(key):
+            if binding.key not in gone:
+                left.append(binding)  # a comprehension is a call of a function
+        self._put(key, (*left, *saved))
         if self._observer is not None:
-            for binding in lost:
-                self._observer.binding_removed(binding)
+            for binding in removed:
+                if binding.key not in renewed:
+                    self._observer.binding_removed(binding)
             for binding in saved:
                 self._observer.binding_saved(binding)
 
@@ -225,12 +233,12 @@ class MemoryLocation:
             return
         self._count += len(bindings) - len(record.bindings)
         record.bindings = bindings
-        if bindings and min([binding.expires_at for binding in bindings]) < record.due:
+        if bindings and min(map(expiry_of, bindings)) < record.due:
             record.due = self._schedule(key, bindings)
             self._compact()
 
     def _schedule(self, key: tuple[str, str], bindings: tuple[Binding, ...]) -> float:
-        due = min(binding.expires_at for binding in bindings)
+        due = min(map(expiry_of, bindings))
         heapq.heappush(self._expiries, (due, key))
         return due
 

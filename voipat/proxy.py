@@ -109,13 +109,10 @@ class Proxy:
     ) -> None:
         self.policy: Final = policy
         self.public: Final = public
-        self._serves = serves
+        # Whether the calls of a domain are proxied.
+        self.serves: Final[Callable[[str], bool]] = serves or _serves_all
         self._switch: Switch | None = None
         self._calls: ProxiedCalls | None = None
-
-    def serves(self, domain: str) -> bool:
-        """Whether the calls of this domain are proxied."""
-        return self._serves is None or self._serves(domain)
 
     def attach(self, switch: Switch) -> None:
         """Called by the App at its start."""
@@ -206,3 +203,7 @@ def _view(request: Request, flow: Flow, identity: Identity | None, tenant: str, 
         header=request.headers.get,
         bindings=lambda user: sorted(switch.lookup(tenant, user), key=lambda binding: -binding.q),
     )
+
+
+def _serves_all(domain: str) -> bool:
+    return True

@@ -26,7 +26,7 @@ from voipat.accounts import DEFAULT_DIGEST, Accounts, Identity, PasswordAccounts
 from voipat.exchange import Exchange
 from voipat.gruu import Gruus
 from voipat.keepalive import KeepAlive, KeepAlivePolicy
-from voipat.location import Binding, Location, MemoryLocation
+from voipat.location import Binding, Location, MemoryLocation, expiry_of, key_of
 from voipat.outbound import has_option, outbound_of
 from voipat.reasons import Reason
 
@@ -188,9 +188,11 @@ class Registrar:
             return reasons.BAD_CONTACT.status, [], reasons.BAD_CONTACT
         gruus = self.gruus if self.gruus is not None and has_option(request, "gruu") else None
         headers = [("Contact", _contact_value(binding, wallclock, gruus)) for binding in left]
-        if [binding for binding in left if binding.reg_id and binding.call_id == request.call_id]:
-            # RFC 5626 §6: "the registrar MUST include the 'outbound' option-tag in a Require header field".
-            headers.append(("Require", "outbound"))
+        for binding in left:
+            if binding.reg_id and binding.call_id == request.call_id:
+                # RFC 5626 §6: "the registrar MUST include the 'outbound' option-tag in a Require header field".
+                headers.append(("Require", "outbound"))
+                break
         # RFC 3327 §5.3: the UA learns of the path that was stored.
         if "Path" in request.headers:
             headers += [("Path", value) for value in request.headers.get_all("Path")[:MAX_PATH]]
@@ -214,7 +216,7 @@ class Registrar:
     def _remove_all(self, request: Request, before: Sequence[Binding]) -> _Change:
         # §10.2.2: "The REGISTER-specific Contact header field value of "*" applies to all registrations, but it
         # MUST NOT be used unless the Expires header field is present with a value of "0"".
-        if request.contacts or len(request.headers.get_all("Contact")) > 1 or _header_expires(request) != 0:
+        if request.contacts or len(request.headers.get_all("Contact")) > 1 or request.expires != 0:
             raise _Refused(reasons.CONTACT_STAR)
         for binding in before:
             _check_order(request, binding)
@@ -224,13 +226,14 @@ class Registrar:
         self, request: Request, flow: Flow, tenant: str, aor: str, before: Sequence[Binding], wallclock: float
     ) -> _Change:
         change = _Change([], [], list(before))
-        is_outbound, refusal = outbound_of(request)
-        if refusal is not None:
-            raise _Refused(refusal)
         for contact in request.contacts:
-            if "reg-id" in contact.params and not (is_outbound and _is_reg_id(contact.params["reg-id"] or "")):
-                # RFC 5626 §6: "the registrar MUST ignore the reg-id parameter"; so is one that is no number of §10.
-                contact = _without_reg_id(contact)  # the same one, read differently
+            if "reg-id" in contact.params:
+                is_outbound, refusal = outbound_of(request)
+                if refusal is not None:
+                    raise _Refused(refusal)
+                if not (is_outbound and _is_reg_id(contact.params["reg-id"] or "")):
+                    # RFC 5626 §6: "the registrar MUST ignore the reg-id parameter"; so is one that is no number of §10.
+                    contact = _without_reg_id(contact)  # the same one, read differently
             self._apply(contact, request, flow, tenant, aor, change, wallclock)
         if change.saved and len(change.left) > self._policy.max_contacts:
             self._make_room(change)
@@ -250,8 +253,9 @@ class Registrar:
         if "+sip.instance" in contact.params and has_option(request, "gruu") and contact.uri.equivalent(Uri.parse(aor)):
             raise _Refused(reasons.CONTACT_IS_AOR)  # RFC 5627 §5.1
         binding = _binding(contact, request, flow, tenant, aor, wallclock + expires)
-        same = [other for other in change.left if _is_same(other, binding, contact.uri)]
-        for other in same:
+        for other in tuple(change.left):
+            if not _is_same(other, binding, contact.uri):
+                continue
             change.left.remove(other)
             if other in change.saved:
                 change.saved.remove(other)
@@ -265,7 +269,7 @@ class Registrar:
     def _make_room(self, change: _Change) -> None:
         if not self._policy.replace_oldest or len(change.saved) > self._policy.max_contacts:
             raise _Refused(reasons.TOO_MANY_CONTACTS)
-        old = sorted((binding for binding in change.left if binding not in change.saved), key=_expiry_of)
+        old = sorted((binding for binding in change.left if binding not in change.saved), key=expiry_of)
         for binding in old[: len(change.left) - self._policy.max_contacts]:
             change.left.remove(binding)
             change.removed.append(binding)
@@ -273,7 +277,7 @@ class Registrar:
     def _expires(self, contact: NameAddr, request: Request) -> int:
         text = contact.params.get("expires")
         if text is None:
-            header = _header_expires(request)
+            header = request.expires
             expires = self._policy.default_expires if header is None else header
         else:
             expires = int(text) if text.isascii() and text.isdigit() and len(text) < 11 else MALFORMED_EXPIRES
@@ -283,8 +287,8 @@ class Registrar:
         return min(expires, self._policy.max_expires)
 
     def _tell(self, change: _Change, before: Sequence[Binding], wallclock: float) -> None:
-        known = [binding.key for binding in before]
-        renewed = [binding.key for binding in change.saved] if change.removed else ()
+        known = set(map(key_of, before))
+        renewed = set(map(key_of, change.saved))
         for binding in change.removed:
             if binding.key not in renewed:
                 self._publish(events.Unregistered(binding.tenant, binding.aor, binding.contact, "removed"))
@@ -294,8 +298,8 @@ class Registrar:
                     tenant=binding.tenant,
                     aor=binding.aor,
                     contact=binding.contact,
-                    received=binding.received,
-                    transport=binding.transport,
+                    received=str(binding.flow.remote),
+                    transport=binding.flow.transport,
                     user_agent=binding.user_agent,
                     expires_s=round(binding.expires_at - wallclock),
                     is_refresh=binding.key in known,
@@ -313,13 +317,6 @@ def _nobody(event: events.Event) -> None:
     """Until an App serves the registrar."""
 
 
-def _header_expires(request: Request) -> int | None:
-    try:
-        return request.expires
-    except ParseError:
-        return MALFORMED_EXPIRES
-
-
 def _check_order(request: Request, binding: Binding) -> None:
     # §10.3 step 7: with the same Call-ID the CSeq must be higher; "if not, the update MUST be aborted".
     if binding.call_id == request.call_id and request.cseq.number <= binding.cseq:
@@ -332,10 +329,6 @@ def _is_same(binding: Binding, newcomer: Binding, uri: Uri) -> bool:
     if binding.contact == newcomer.contact:
         return True
     return Uri.parse(binding.contact).equivalent(uri)
-
-
-def _expiry_of(binding: Binding) -> float:
-    return binding.expires_at
 
 
 def _binding(contact: NameAddr, request: Request, flow: Flow, tenant: str, aor: str, expires_at: float) -> Binding:
@@ -354,7 +347,7 @@ def _binding(contact: NameAddr, request: Request, flow: Flow, tenant: str, aor: 
         call_id=request.call_id[:MAX_CONTACT],
         cseq=request.cseq.number,
         expires_at=expires_at,
-        q=_q(params.get("q")),
+        q=_q(params["q"]) if "q" in params else 1.0,
         user_agent=(request.headers.get("User-Agent") or "")[:MAX_TEXT],
     )
     instance = params.get("+sip.instance")

@@ -94,7 +94,7 @@ class RegistrationInfos:
 
     def on_event(self, event: events.Event) -> None:
         """A phone came, stayed or went."""
-        if isinstance(event, events.Registered | events.Unregistered):
+        if isinstance(event, events.Registered | events.Unregistered) and self.notifier.watched:
             user = event.aor.partition(":")[2].rpartition("@")[0]
             self.notifier.changed(Resource(event.tenant, user))
 

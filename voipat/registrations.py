@@ -15,7 +15,7 @@ from sipcore.uri import Uri, escape_user
 from voipat.accounts import Identity
 from voipat.events import Event
 from voipat.exchange import Exchange
-from voipat.location import Binding
+from voipat.location import Binding, expiry_of
 from voipat.parties import user_of
 from voipat.registrar import Registrar
 from voipat.seats import Caller, Seats, caller_of
@@ -123,14 +123,16 @@ class Registrations:
         self._schedule_expiry()
 
     def _registered(self, flow: Flow, identity: Identity, now: float) -> None:
-        bindings = self.lookup(identity.tenant, identity.user)
+        assert self.registrar is not None, "who has answered a REGISTER"
+        bindings = self.registrar.lookup(identity.tenant, identity.user)
+        if not bindings:
+            return
         self._let_in(flow, bindings, now)
-        phones = [each for each in bindings if each.flow is flow or each.flow == flow]
-        self._subscriptions.tell_phones(Resource(identity.tenant, identity.user), phones)
+        self._subscriptions.tell_phones(Resource(identity.tenant, identity.user), bindings, flow)
 
     def _let_in(self, flow: Flow, bindings: Sequence[Binding], now: float) -> None:
-        if self._guard is not None and bindings:
-            left = max([binding.expires_at for binding in bindings]) - self._wallclock()
+        if self._guard is not None:
+            left = max(map(expiry_of, bindings)) - self._wallclock()
             self._guard.registered(flow.remote.host, now + left)
 
     def _schedule_expiry(self) -> None:

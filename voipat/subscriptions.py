@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol
 from sipcore.errors import ParseError
 from sipcore.events import DialogId, RequestFailed, RequestReceived, ResponseReceived
 from sipcore.fields import NameAddr
+from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.subscription import EventField
 from sipcore.uri import Uri, escape_user
@@ -77,6 +78,11 @@ class Notifier:
     unsolicited: bool = False
     own_user_only: bool = False
     table: Subscriptions | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody watches anything of any package: before that no change needs to be told."""
+        return self.unsolicited or (self.table is not None and bool(self.table.watched))
 
     def changed(self, resource: Resource) -> None:
         """Tell everybody who watches the resource."""
@@ -246,12 +252,13 @@ class Subscriptions:
             for binding in self._lookup(resource.tenant, resource.user):
                 self._tell(notifier, resource, state, binding)
 
-    def tell_phones(self, resource: Resource, bindings: Sequence[Binding]) -> None:
-        """A REGISTER came: the phones hear of their own user, unless they watch him anyway."""
+    def tell_phones(self, resource: Resource, bindings: Sequence[Binding], flow: Flow) -> None:
+        """A REGISTER came on `flow`: its phones hear of their own user, unless they watch him anyway."""
         for notifier in self._notifiers.values():
-            if notifier.unsolicited and bindings and (state := notifier.state_of(resource)) is not None:
+            if notifier.unsolicited and (state := notifier.state_of(resource)) is not None:
                 for binding in bindings:
-                    self._tell(notifier, resource, state, binding)
+                    if binding.flow == flow:
+                        self._tell(notifier, resource, state, binding)
 
     def _tell(self, notifier: Notifier, resource: Resource, state: Document | bytes, binding: Binding) -> None:
         watchers = self.watched.get((notifier.package, resource), ())

@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from scan cimport DIGIT, TOKEN, element_end, find, number, same_lower, skip_space, span, text_t, trim_space
 from sipcore._sipfields cimport (
-    UNKNOWN, Span, UriFields, WordTable, cseq_from, name_addr_from, pin, text_of, uri_from, via_from,
+    UNKNOWN, Span, UriFields, ViaFields, WordTable, cseq_from, name_addr_from, pin, text_of, uri_from, via_from,
 )
 
 from sipcore.errors import LocalProtocolError, ParseError

@@ -224,6 +224,45 @@ cdef class Request(Message):
     cdef str start_line(self):
         return f"{self.method} {self.uri_text} SIP/2.0"
 
+    def server_key(self, str method not None):
+        """What retransmissions of this request have in common; `method` is INVITE for the ACK and the CANCEL to one.
+
+        RFC 3261 §17.2.3: branch, sent-by and method. Without the magic cookie the branch is not unique, and the
+        fields of RFC 2543 decide; the To tag is left out, since an ACK has the one of our response.
+        """
+        cdef ViaFields via = self.via
+        branch = via.params.get("branch")
+        if branch is not None and len(branch) > 7 and (<str>branch).startswith("z9hG4bK"):
+            return branch, via.host, via.port, method
+        return self.uri_text, self.from_.tag, self.call_id, self.cseq[0], via.host, via.port, branch, method
+
+    def stamp_source(self, str host not None, port):
+        """Say in the topmost Via where the request came from: `received` and `rport`, where they have to be said.
+
+        RFC 3261 §18.2.1: `received` when sent-by is not the source address; RFC 3581 §4: both, even when equal, when
+        `rport` was asked for. What the sender wrote there itself does not survive. Raises ParseError for a broken Via.
+        """
+        cdef ViaFields via = self.via
+        cdef bint asked = "rport" in via.params, was_received = "received" in via.params
+        cdef bint is_foreign = host != via.host.strip("[]")
+        cdef str text
+        if not (asked or is_foreign or was_received):
+            return
+        text = self.headers.get_all("Via")[0]
+        if asked and not was_received and text.endswith(";rport"):
+            # What nearly every client sends: nothing to take out.
+            self.stamp_via(f"{text}={port};received={host}")
+            return
+        pieces = [text.partition(";")[0].strip()]
+        for name, value in via.params.items():
+            if name != "received" and name != "rport":
+                pieces.append(name if value is None else f"{name}={value}")
+        if asked:
+            pieces.append(f"rport={port}")
+        if asked or is_foreign:
+            pieces.append(f"received={host}")
+        self.stamp_via(";".join(pieces))
+
     def stamp_via(self, str value not None):
         """Put `value` in the place of the topmost Via; what else was parsed stays. Raises LocalProtocolError."""
         cdef Headers headers = self.headers

@@ -52,7 +52,8 @@ SINGLES: Final[dict[str, type[Any]]] = {
 
 
 # Ended and begun here, with their media; or passed through (pbx.proxying).
-CALLS: Final = ("bridged", "proxied")
+PROXIED: Final = "proxied"
+CALLS: Final = ("bridged", PROXIED)
 
 
 @dataclass(frozen=True, slots=True)

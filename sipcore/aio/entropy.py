@@ -27,7 +27,10 @@ class SystemEntropy:
         return piece
 
     def token(self, nbytes: int = 8) -> str:
-        return self.bytes(nbytes).hex()
+        # As `bytes`, and without calling it: each tag and branch comes from here.
+        begun = self._next
+        self._next = end = begun + nbytes
+        return self._pool[begun:end].hex() if end <= len(self._pool) else self.bytes(nbytes).hex()
 
     def uint32(self) -> int:
         return int.from_bytes(self.bytes(4), "big")

@@ -6,7 +6,6 @@ from collections.abc import Hashable
 from typing import Final
 
 from sipcore.events import TransactionId
-from sipcore.fields import Via
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
 from sipcore.timers import Deadlines, Timers
@@ -14,26 +13,15 @@ from sipcore.transaction import Machine, State, Transaction
 
 MAGIC_COOKIE: Final = "z9hG4bK"
 
+# What `Request.server_key` gives.
 ServerKey = tuple[Hashable, ...]
-
-
-def server_key(request: Request, via: Via, method: str) -> ServerKey:
-    """What retransmissions of a request have in common; `method` is INVITE for the ACK and the CANCEL to one.
-
-    RFC 3261 §17.2.3: branch, sent-by and method. Without the magic cookie the branch is not unique, and the
-    fields of RFC 2543 decide; the To tag is left out, since an ACK has the one of our response.
-    """
-    branch = via.branch
-    if branch is not None and len(branch) > 7 and branch.startswith(MAGIC_COOKIE):
-        return branch, via.host, via.port, method
-    cseq = request.cseq.number
-    return request.uri_text, request.from_.tag, request.call_id, cseq, via.host, via.port, branch, method
 
 
 class TransactionTable:
     """All transactions of one endpoint, each until it is `Terminated`."""
 
-    __slots__ = ("_by_connection", "_clients", "_deadlines", "_ids", "_last_id", "_merged", "_servers", "_timers")
+    __slots__ = ("_by_connection", "_clients", "_deadlines", "_ids", "_last_id", "_merged", "_servers", "_timers",
+                 "get", "merged", "server")  # fmt: skip
 
     def __init__(self, deadlines: Deadlines, timers: Timers) -> None:
         self._deadlines = deadlines
@@ -44,6 +32,12 @@ class TransactionTable:
         self._merged: dict[tuple[str, str, int, str], Transaction] = {}
         self._by_connection: dict[tuple[str, Address], set[Transaction]] = {}
         self._last_id = 0
+        # The transaction of this id, while it lives.
+        self.get: Final = self._ids.get
+        # The server transaction that a repeated request, an ACK or a CANCEL belongs to.
+        self.server: Final = self._servers.get
+        # RFC 3261 §8.2.2.2: the transaction of the same request that came another way.
+        self.merged: Final = self._merged.get
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -53,21 +47,9 @@ class TransactionTable:
         self._last_id += 1
         return TransactionId(self._last_id)
 
-    def get(self, transaction: TransactionId) -> Transaction | None:
-        """The transaction of this id, while it lives."""
-        return self._ids.get(transaction)
-
     def client(self, branch: str | None, method: str) -> Transaction | None:
         """The client transaction that a response belongs to."""
         return self._clients.get((branch or "", method))
-
-    def server(self, key: ServerKey) -> Transaction | None:
-        """The server transaction that a repeated request, an ACK or a CANCEL belongs to."""
-        return self._servers.get(key)
-
-    def merged(self, merge_key: tuple[str, str, int, str]) -> Transaction | None:
-        """RFC 3261 §8.2.2.2: the transaction of the same request that came another way."""
-        return self._merged.get(merge_key)
 
     def open_client(self, transaction: Transaction, branch: str, flow: Flow, now: float) -> None:
         """Put a client transaction whose request is ready into the table and start its timers."""
