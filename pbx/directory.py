@@ -24,7 +24,7 @@ from voipat import Call, SrtpRules, TrunkIdentity
 class Directory:
     """An immutable snapshot of every tenant."""
 
-    __slots__ = ("_media", "_plans", "_server", "_tenants", "default_tenant", "programs", "proxied")
+    __slots__ = ("_plans", "_server", "_tenants", "default_tenant", "leg_media", "programs", "proxied")
 
     def __init__(
         self,
@@ -51,13 +51,11 @@ class Directory:
         )
         self.default_tenant = default_tenant
         self._server = media
-        self._media: dict[tuple[str, str, str], LegMedia] = {}
+        # Of extensions and trunks by name, as far as it was asked for.
+        self.leg_media: dict[tuple[str, str, str], LegMedia] = {}
 
     def media_of_extension(self, domain: str, number: str) -> LegMedia:
         """How the media of a phone is to be; of who is no extension, as the tenant says."""
-        found = self._media.get(("extension", domain, number))
-        if found is not None:
-            return found
         tenant = self._tenants.get(domain)
         extension = None if tenant is None else tenant.extensions.get(number)
         return self._resolved(("extension", domain, "" if extension is None else number), extension, tenant)
@@ -70,11 +68,11 @@ class Directory:
         return self._resolved(("trunk", domain, name), trunk, tenant)
 
     def _resolved(self, key: tuple[str, str, str], own: MediaKeys | None, tenant: TenantConfig | None) -> LegMedia:
-        found = self._media.get(key)
+        found = self.leg_media.get(key)
         if found is None:
             found = resolve(*(keys for keys in (own, tenant, self._server) if keys is not None))
             if tenant is not None:
-                self._media[key] = found
+                self.leg_media[key] = found
         return found
 
     @property
@@ -182,7 +180,8 @@ class LiveDirectory:
         identity = call.identity
         if isinstance(identity, TrunkIdentity):
             return self.current.media_of_trunk(identity.tenant, identity.trunk)
-        return self.current.media_of_extension(call.tenant, call.own_number)
+        directory, tenant, number = self.current, call.tenant, call.own_number
+        return directory.leg_media.get(("extension", tenant, number)) or directory.media_of_extension(tenant, number)
 
     def swap(self, directory: Directory) -> Directory:
         """Put `directory` in force at once; returns the one before."""

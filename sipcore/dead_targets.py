@@ -19,36 +19,33 @@ MAX_DEAD: Final = 1000
 class DeadTargets:
     """When each was found dead, the oldest first."""
 
-    __slots__ = ("_since",)
+    __slots__ = ("since",)
 
     def __init__(self) -> None:
-        self._since: OrderedDict[Target, float] = OrderedDict()
-
-    def __bool__(self) -> bool:
-        return bool(self._since)
+        self.since: Final[OrderedDict[Target, float]] = OrderedDict()
 
     def add(self, target: Target, now: float) -> None:
         """It did not react, could not be reached, or said 503."""
-        self._since[target] = now
-        self._since.move_to_end(target)
-        if len(self._since) > MAX_DEAD:
-            self._since.popitem(last=False)
+        self.since[target] = now
+        self.since.move_to_end(target)
+        if len(self.since) > MAX_DEAD:
+            self.since.popitem(last=False)
 
     def remove(self, target: Target) -> None:
         """It answered."""
-        self._since.pop(target, None)
+        self.since.pop(target, None)
 
     def last(self, targets: Sequence[Target], now: float) -> Sequence[Target]:
         """The targets in their order, those found dead lately at the end."""
-        if not self._since:
+        if not self.since:
             return targets
         return sorted(targets, key=lambda target: self._is_dead(target, now))
 
     def _is_dead(self, target: Target, now: float) -> bool:
-        since = self._since.get(target)
+        since = self.since.get(target)
         if since is None:
             return False
         if now - since < DEAD_S:
             return True
-        del self._since[target]
+        del self.since[target]
         return False

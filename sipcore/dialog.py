@@ -223,20 +223,18 @@ def request_uri_of(route: str) -> str:
 class DialogTable:
     """The dialogs of one endpoint, by id and by Call-ID and tags."""
 
-    __slots__ = ("_by_connection", "_by_id", "_by_key", "_last_id")
+    __slots__ = ("_by_connection", "_by_id", "_by_key", "_last_id", "get")
 
     def __init__(self) -> None:
         self._by_id: dict[DialogId, Dialog] = {}
         self._by_key: dict[DialogKey, Dialog] = {}
         self._by_connection: dict[Flow, set[Dialog]] = {}
         self._last_id = 0
+        # The dialog of this id, while it lives.
+        self.get: Final = self._by_id.get
 
     def __len__(self) -> int:
         return len(self._by_id)
-
-    def get(self, dialog: DialogId) -> Dialog | None:
-        """The dialog of this id, while it lives."""
-        return self._by_id.get(dialog)
 
     def find(self, request: Request) -> Dialog | None:
         """The dialog that an incoming request names: our tag in To, the peer's in From."""

@@ -13,7 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipcore.entropy import Entropy
-from sipcore.message import Message, Request, Response
+from sipcore.message import Request, Response
 from sipcore.timers import Clock
 from sipcore.transaction import HeaderPairs, Transaction
 from sipcore.values import made_in_c
@@ -94,24 +94,19 @@ def rack_of(request: Request) -> tuple[int, int, str] | None:
     return None if found is None else (int(found[1]), int(found[2]), found[3])
 
 
-def has_option(message: Message, header: str, option: str) -> bool:
-    """Whether a list of option tags (Supported, Require, Allow) has this one."""
-    return message.headers.has_element(header, option)
-
-
 def takes_reliable(invite: Request) -> bool:
     """Whether the caller takes reliable provisional responses."""
-    return has_option(invite, "Supported", OPTION) or wants_reliable(invite)
+    return invite.headers.has_element("Supported", OPTION) or wants_reliable(invite)
 
 
 def wants_reliable(invite: Request) -> bool:
     """§3: the UAS then MUST send any non-100 provisional response reliably."""
-    return has_option(invite, "Require", OPTION)
+    return invite.headers.has_element("Require", OPTION)
 
 
 def reliable_number(response: Response) -> int | None:
     """The RSeq of a provisional response that wants a PRACK; None for all others."""
-    if not 100 < response.status < 200 or not has_option(response, "Require", OPTION):
+    if not 100 < response.status < 200 or not response.headers.has_element("Require", OPTION):
         return None
     value = (response.headers.get("RSeq") or "").strip()
     return int(value) if _RSEQ.fullmatch(value) else None

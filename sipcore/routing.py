@@ -133,6 +133,7 @@ def reconnect_flow(via: Via, flow: Flow) -> Flow:
     return Flow(flow.transport, flow.local, remote, 0)
 
 
+@lru_cache(maxsize=1024)  # ours, as peers see them, and where responses of old clients go
 def host_port(address: Address) -> str:
     """An address as sent-by or hostport: the port always named, IPv6 in brackets."""
     host, port = address

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from sipcore.message import Message, Request, Response
-from sipcore.reliable import has_option
 from sipcore.values import made_in_c
 
 OPTION: Final = "timer"
@@ -121,7 +120,7 @@ def request_headers(
 def grant(request: Request, policy: SessionPolicy) -> Granted | TooSmall:
     """What the UAS does with an INVITE or UPDATE (§9)."""
     asked = session_expires(request)
-    supports = has_option(request, "Supported", OPTION) or has_option(request, "Require", OPTION)
+    supports = request.headers.has_element("Supported", OPTION) or request.headers.has_element("Require", OPTION)
     floor = max(policy.min_se, SMALLEST_SE)
     if asked is not None and supports and asked.seconds < floor:
         return TooSmall(floor)

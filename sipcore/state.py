@@ -98,7 +98,8 @@ class EndpointState:
 
     def contact(self, flow: Flow, request: Request) -> str:
         """Our Contact for the peer on `flow`, in the request or in the response to it."""
-        return contact_value(flow, self.sent_by(flow), sips=flow.transport in SECURE and wants_sips(request))
+        own = flow.local if self.advertised is None else self.advertised(flow)
+        return contact_value(flow, own, sips=flow.transport in SECURE and wants_sips(request))
 
     def request_uri(self, dialog: Dialog) -> str:
         """The Request-URI within a dialog: a proxy on the way could not resolve a GRUU that is ours to resolve."""
@@ -113,7 +114,7 @@ class EndpointState:
 
     def via(self, flow: Flow, branch: str) -> str:
         """Our Via for a request on `flow`."""
-        return via_value(flow, self.sent_by(flow), branch)
+        return via_value(flow, flow.local if self.advertised is None else self.advertised(flow), branch)
 
     def with_local(self, flow: Flow) -> Flow:
         """The flow with one of our listening addresses as its local end, when it has none, or one that is gone."""

@@ -208,7 +208,7 @@ class UserAgentClient(RequestSender):
             self._server.drop("responses_stray", flow, out)
             return
         status = response.status
-        if self._dead and status != 503 and transaction.flow is not None:
+        if self._dead.since and status != 503 and transaction.flow is not None:
             self._dead.remove(Target(transaction.flow.transport, transaction.flow.remote))
         if status < 200:
             input_ = Input.PROVISIONAL

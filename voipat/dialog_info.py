@@ -135,7 +135,8 @@ class DialogLamps:
 
     def _put(self, resource: Resource, dialog: DialogState) -> None:
         self._by_resource.setdefault(resource, {})[dialog.id] = dialog
-        self.notifier.changed(resource)
+        if self.notifier.watched:
+            self.notifier.changed(resource)
 
     def _gone(self, leg: str) -> None:
         resource = self._of_leg.pop(leg, None)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
+from struct import Struct
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from media import Engine, FlightReceived, MediaTimeout, Port, SourceLatched
@@ -48,6 +49,9 @@ def parse_media(text: str) -> tuple[str, tuple[int, int]]:
 def _per_leg(rule: T | Callable[[Call], T]) -> Callable[[Call], T]:
     """A rule for every leg, or one that is asked leg by leg."""
     return rule if callable(rule) else lambda call: rule
+
+
+_FOUR_NUMBERS: Final = Struct(">IIII")
 
 
 class LegRules:
@@ -198,15 +202,14 @@ class MediaPlane:
 
     def _open(self, call: Call, flow: Flow | None, bind: str) -> MediaLeg:
         entropy, codecs = self._entropy, self.codecs_of(call)
-        port = self.engine.open_port(
-            bind, ssrc=entropy.uint32(), sequence=entropy.uint32() & 0xFFFF, timestamp=entropy.uint32()
-        )
+        ssrc, sequence, timestamp, session = _FOUR_NUMBERS.unpack(entropy.bytes(_FOUR_NUMBERS.size))
+        port = self.engine.open_port(bind, ssrc=ssrc, sequence=sequence & 0xFFFF, timestamp=timestamp)
         self.owners[port.id] = call
         signalling = None if flow is None else flow.remote
         peer = call.to.host if signalling is None else signalling.host
         address = self._advertising.towards(peer, bind)
         beside = self._rules.beside(call) if call.beside is None else call.beside
         security = self._security(call, flow)
-        leg = MediaLeg(self, port, address, entropy.uint32(), signalling, security, codecs, beside)
+        leg = MediaLeg(self, port, address, session, signalling, security, codecs, beside)
         leg.on_insecure = call.on_insecure
         return leg

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from sipcore.errors import LocalProtocolError, NegotiationError, ParseError
 from sipcore.events import RequestFailed, ResponseReceived
 from sipcore.message import Message, Request, Response
-from sipcore.reliable import has_option
 from sipcore.session_timer import (
     OPTION,
     SessionPolicy,
@@ -119,9 +118,9 @@ class SessionRefresh:
 
     def _learn(self, message: Message) -> None:
         if "Allow" in message.headers:
-            self.takes_update = has_option(message, "Allow", "UPDATE")
+            self.takes_update = message.headers.has_element("Allow", "UPDATE")
         if "Supported" in message.headers:
-            self.takes_from_change = has_option(message, "Supported", FROM_CHANGE)
+            self.takes_from_change = message.headers.has_element("Supported", FROM_CHANGE)
         if isinstance(message, Request) and session_expires(message) is not None and "Min-SE" in message.headers:
             # §7.4: a refresh of ours must not go below what the peer said.
             self._raised = max(self._raised, min_se(message))

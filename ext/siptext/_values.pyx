@@ -85,6 +85,8 @@ def made_in_c(cls):
         shape.words[i] = PyTuple_GET_ITEM(shape.names, i)
         shape.spare[i] = NULL if shape.defaults[i] is MISSING else PyTuple_GET_ITEM(shape.defaults, i)
     SHAPES[cls] = shape
+    if shape.is_tuple:
+        cls._replace = replaced
     (<PyTypeObject*>cls).tp_vectorcall = <vectorcallfunc>make
     return cls
 
@@ -115,6 +117,19 @@ cdef object make(PyObject* cls, PyObject** args, size_t flags, PyObject* names):
     if shape.has_more_to_do:
         made.__post_init__()
     return made
+
+
+def replaced(self, /, **changes):
+    """The same tuple with other values in some of its fields."""
+    cdef Shape shape = <Shape>SHAPES.get(type(self))
+    cdef list values = list(self)
+    cdef Py_ssize_t at
+    for name, value in changes.items():
+        at = place_of(shape, <PyObject*>name, 0)
+        if at < 0:
+            raise ValueError(f"Got unexpected field names: {[name]!r}")
+        values[at] = value
+    return type(self)(*values)
 
 
 cdef bint arranged(Shape shape, PyObject** values, PyObject** args, Py_ssize_t given, PyObject* names) except -1:

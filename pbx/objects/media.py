@@ -78,8 +78,10 @@ def resolve(*nearest_first: MediaKeys) -> LegMedia:
     """What holds for a leg."""
 
     def given(name: str, default: Any) -> Any:
-        values = (getattr(keys, name) for keys in nearest_first)
-        return next((value for value in values if value not in ("", (), None)), default)
+        for keys in nearest_first:
+            if (value := getattr(keys, name)) not in ("", (), None):
+                return value
+        return default
 
     exchange = cast(Literal["sdes", "dtls"], given("srtp_exchange", "sdes"))
     policy = SrtpPolicy(given("srtp", SrtpPolicy.OPTIONAL.value))

@@ -179,7 +179,13 @@ class Transaction(Clock):
             return ()
         state, actions = transition
         if state is not self.state:
-            self._enter(state, now)
+            self.state = state
+            self.machine.enter(self, state, now)
+            if self.expire_at <= now:
+                # Timers D, I, J and K are zero on a reliable transport.
+                self.state = State.TERMINATED
+            if self.state is State.TERMINATED:
+                self.stop()
         elif input_ is Input.CANCELLED:
             self.expire_at = now + self.timers.timeout
         elif input_ is Input.TIMER_REFRESH:
@@ -196,12 +202,3 @@ class Transaction(Clock):
             self.repeat_at = now + self.interval
             return self.step(self.machine.repeating[self.state], now)
         return ()
-
-    def _enter(self, state: State, now: float) -> None:
-        self.state = state
-        self.machine.enter(self, state, now)
-        if self.expire_at <= now:
-            # Timers D, I, J and K are zero on a reliable transport.
-            self.state = State.TERMINATED
-        if self.state is State.TERMINATED:
-            self.stop()

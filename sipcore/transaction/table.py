@@ -62,7 +62,8 @@ class TransactionTable:
     def open_server(self, machine: Machine, key: ServerKey, request: Request, flow: Flow, now: float) -> Transaction:
         """Make the server transaction of a new request."""
         transaction = Transaction(machine, self._timers, reliable=flow.transport != "UDP")
-        transaction.id = self.new_id()
+        self._last_id += 1
+        transaction.id = TransactionId(self._last_id)
         transaction.key = key
         transaction.request = request
         transaction.flow = flow
@@ -126,7 +127,7 @@ class TransactionTable:
     def _open(self, transaction: Transaction, flow: Flow, now: float) -> None:
         if transaction.reliable:
             self._by_connection.setdefault((flow.transport, flow.remote), set()).add(transaction)
-        transaction.start(now)
+        transaction.machine.enter(transaction, transaction.state, now)
         self._deadlines.schedule(transaction)
 
     def _leave_connection(self, transaction: Transaction, flow: Flow) -> None:

@@ -262,4 +262,4 @@ def test_dead_targets_are_counted_in_bounded_memory() -> None:
     dead = DeadTargets()
     for number in range(3 * MAX_DEAD):
         dead.add(Target("UDP", Address(f"10.0.{number >> 8}.{number & 255}", 5060)), float(number))
-    assert len(dead._since) == MAX_DEAD
+    assert len(dead.since) == MAX_DEAD
