@@ -22,9 +22,7 @@ MAX_AMPLIFICATION: Final = 3
 
 def refusal_bytes(request: Request, flow: Flow, status: int, to_tag: str, headers: HeaderPairs) -> bytes:
     """A response to a request that no endpoint knows, for the flow that it came on."""
-    stamped = stamped_via(request.headers.get_all("Via")[0], request.via, flow)
-    if stamped is not None:
-        request.stamp_via(stamped)
+    request.stamp_source(*flow.remote)
     return request.response_bytes(status, None, to_tag, headers, b"")
 
 
