@@ -86,7 +86,7 @@ def made_in_c(cls):
         shape.spare[i] = NULL if shape.defaults[i] is MISSING else PyTuple_GET_ITEM(shape.defaults, i)
     SHAPES[cls] = shape
     if shape.is_tuple:
-        cls._replace = replaced
+        cls._replace = _replaced
     (<PyTypeObject*>cls).tp_vectorcall = <vectorcallfunc>make
     return cls
 
@@ -119,7 +119,7 @@ cdef object make(PyObject* cls, PyObject** args, size_t flags, PyObject* names):
     return made
 
 
-def replaced(self, /, **changes):
+def _replaced(self, /, **changes):
     """The same tuple with other values in some of its fields."""
     cdef Shape shape = <Shape>SHAPES.get(type(self))
     cdef list values = list(self)
