@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from pbx.limits import resident_kb
+
 logger: Final = logging.getLogger(__name__)
 
 # New objects that are looked at together. What that costs goes with their number, so few at a time cost a call no more:
@@ -31,6 +33,8 @@ LOOK_EVERY_S: Final = 5.0
 QUIET_SHARE: Final = 0.05
 QUIET_LOOKS: Final = 8
 LONGEST_WAIT_S: Final = 3600.0
+# Whatever leaves cycles by a bug of ours or a program's must not fill the memory first: a pause is better.
+MOST_GROWTH_KB: Final = 262_144
 
 
 class Collector:
@@ -43,11 +47,14 @@ class Collector:
         worked: Callable[[], float] = time.thread_time,
         passes: Callable[[], int] = lambda: gc.get_count()[1],
         collect: Callable[[], int] = gc.collect,
+        resident: Callable[[], int] = resident_kb,
     ) -> None:
         self._loop = loop
         self._worked = worked
         self._passes = passes
         self._collect = collect
+        self._resident = resident
+        self._resident_before = resident()
         self._due_since: float | None = None
         self._quiet_looks = 0
         self._worked_before = worked()
@@ -68,13 +75,18 @@ class Collector:
         if self._passes() >= DUE_AFTER:
             if self._due_since is None:
                 self._due_since = now
-            if self._quiet_looks >= QUIET_LOOKS or now - self._due_since >= LONGEST_WAIT_S:
+            is_quiet_enough = self._quiet_looks >= QUIET_LOOKS
+            if is_quiet_enough or now - self._due_since >= LONGEST_WAIT_S or self._has_grown():
                 self._collect_all()
         self._worked_before = self._worked()
         self._timer = self._loop.call_later(LOOK_EVERY_S, self._look)
+
+    def _has_grown(self) -> bool:
+        return self._resident() - self._resident_before >= MOST_GROWTH_KB
 
     def _collect_all(self) -> None:
         begun = self._loop.time()
         self._due_since = None
         found = self._collect()
+        self._resident_before = self._resident()
         logger.debug("collected", extra={"unreachable": found, "seconds": round(self._loop.time() - begun, 3)})

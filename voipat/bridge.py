@@ -189,8 +189,10 @@ class Bridge:
 
     def close(self) -> None:
         """It is over."""
-        if self._beside is not None:
-            self._beside.cancel()
+        # Let go of, so that it is freed at once: what it was cancelled with holds its frames, and those hold us.
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            beside.cancel()
         self.disconnect()
 
     def disconnect(self) -> None:

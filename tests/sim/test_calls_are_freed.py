@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 
 import pytest
@@ -10,9 +11,15 @@ import voipat
 from voipat.testing import Phone, SimWorld
 
 
+async def stay(bridge: voipat.Bridge) -> None:
+    """What an App does beside a conversation, until it is cancelled at its end."""
+    await asyncio.Event().wait()
+
+
 def office() -> voipat.App:
     registrar = voipat.Registrar("example.com", password_of={"alice": "a-secret", "bob": "b-secret"}.get)
     app = voipat.App(listen="udp://127.0.0.1:5060", registrar=registrar)
+    app.on_bridge(stay)
 
     @app.on_call("sip:*@example.com")
     async def user(call: voipat.Call) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pbx.collector import DUE_AFTER, LONGEST_WAIT_S, LOOK_EVERY_S, QUIET_LOOKS, THRESHOLDS, Collector
+from pbx.collector import DUE_AFTER, LONGEST_WAIT_S, LOOK_EVERY_S, MOST_GROWTH_KB, QUIET_LOOKS, THRESHOLDS, Collector
 from voipat.testing.loop import VirtualLoop
 
 
@@ -18,9 +18,14 @@ class Machine:
         self.loop = VirtualLoop()
         self.share = 0.0
         self.passes = 0
+        self.resident = 100_000
         self.collected: list[float] = []
         self.collector = Collector(
-            self.loop, worked=lambda: self.loop.time() * self.share, passes=lambda: self.passes, collect=self._collect
+            self.loop,
+            worked=lambda: self.loop.time() * self.share,
+            passes=lambda: self.passes,
+            collect=self._collect,
+            resident=lambda: self.resident,
         )
 
     def _collect(self) -> int:
@@ -87,3 +92,16 @@ def test_a_closed_one_looks_no_more(machine: Machine) -> None:
     machine.passes = DUE_AFTER
     machine.run(60)
     assert machine.collected == []
+
+
+def test_memory_that_grows_is_looked_through_in_the_middle_of_the_load(machine: Machine) -> None:
+    machine.passes, machine.share = DUE_AFTER, 0.9
+    machine.resident += MOST_GROWTH_KB - 1
+    machine.run(10 * LOOK_EVERY_S)
+    assert machine.collected == []
+    machine.resident += 1
+    machine.run(2 * LOOK_EVERY_S)
+    assert len(machine.collected) == 1
+    machine.passes = DUE_AFTER
+    machine.run(10 * LOOK_EVERY_S)
+    assert len(machine.collected) == 1, "what is left lives: growth counts from there"
