@@ -8,7 +8,7 @@ PRODUCT := voipat sipcore media pbx
 SOURCES := $(PRODUCT) tests bench fuzz tools examples setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env run test check sim day fuzz fuzz-media mutate soak churn bench bench-peers docs clean help peers peer-asterisk interop interop-asterisk prompts dev debug
+.PHONY: env run test check sim races day fuzz fuzz-sanitized fuzz-media mutate soak churn bench bench-peers docs clean help peers peer-asterisk interop interop-asterisk prompts dev debug
 .DEFAULT_GOAL := help
 
 $(VENV)/.env: pyproject.toml tools/bootstrap.sh
@@ -64,12 +64,19 @@ sim: dev  ## call flows in virtual time; SEED=n replays one
 	@VOIPAT_SEED=$(SEED) $(PY) -m pytest tests/sim
 	@$(PY) -m tests.sim.office_hour --seconds 3600 --extensions 500 --seed $(SEED)
 
+races: dev  ## transfers crossing hang-ups in every order, each state of the world once (an hour or so); RACE="with Replaces"
+	@$(PY) -m tests.sim.races --seed $(SEED) $(if $(RACE),--race "$(RACE)")
+
 day: dev  ## 24 simulated hours of an office of 300 and a call centre of 60 agents, with faults; SEED=n replays one
 	@$(PY) -m tests.sim.office_day --seed $(SEED)
 
 fuzz: dev  ## mutated SIP, SDP, RTP and RTCP, and under the sanitizers; COUNT=10000000 MINUTES=60 a campaign of SIP
 	@$(if $(COUNT),$(PY) -m fuzz.campaign --count $(COUNT) --minutes $(or $(MINUTES),1440) --workers $(or $(WORKERS),1) \
 		--report docs/reference/fuzzing.md,$(PY) tools/fuzz_all.py --full)
+
+fuzz-sanitized: dev  ## a campaign of SIP on the address and undefined-behaviour sanitizers, bounded by MINUTES=30
+	@$(PY) tools/sanitized.py -m fuzz.campaign --count $(or $(COUNT),10000000) --minutes $(or $(MINUTES),30) \
+		--workers $(or $(WORKERS),1) --report $(CURDIR)/build/fuzzing-sanitized.md
 
 fuzz-media: dev  ## a campaign of RTP, RTCP, SRTP, STUN, DTLS, keys in SDP, sound files: COUNT=10000000 MINUTES=60 WORKERS=1
 	@$(PY) -m fuzz.campaign --of media --count $(or $(COUNT),1000000) --minutes $(or $(MINUTES),1440) \

@@ -9,6 +9,11 @@ meanwhile, so that repetitions take part.
 Two steps at different nodes can not see each other, so that of orders which differ in such steps only, one is tried:
 after a step was tried, it sleeps in the branches next to it until one that depends on it was taken (sleep sets).
 
+Orders of different steps at one node, too, often lead to the same: with `merging`, which names the parts of an office
+that count, the world is looked at after each step, and where it is as it was in another order, only what was asleep
+there and is not here is tried (Godefroid's sleep sets with state matching). Time stands still in such a race, for when
+something came would tell the worlds apart.
+
 Where that leaves hundreds of thousands, `overtakings` bounds how often a message arrives before one that was sent
 earlier (delay-bounded exploration): every order within that is tried, whenever the deeds are done.
 """
@@ -21,6 +26,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, NamedTuple
 
+from tests.sim.fingerprints import fingerprint, looks
 from tests.sim.office import Office
 from voipat.testing.network import Datagram
 from voipat.trace import kind_of
@@ -62,6 +68,16 @@ class Step(NamedTuple):
         return self.node == other.node
 
 
+def everything(office: Office) -> Sequence[object]:
+    """Worlds of one future, and one past as far as the CDRs tell."""
+    return (office,)
+
+
+def all_but_cdrs(office: Office) -> Sequence[object]:
+    """Worlds of one future; the rows of legs that have ended say who hung up first, and nothing asks them."""
+    return office.app, office.switchboard, office.cdr_writer.open_legs, office.world
+
+
 @dataclass(slots=True)
 class _Fork:
     """A point where several steps were possible; those in `asleep` lead nowhere new."""
@@ -77,8 +93,14 @@ class Explored:
 
     orders: int = 0
     same: int = 0
+    states: int = 0
     longest: int = 0
     finals: Counter[str] = field(default_factory=Counter)
+    outcomes: set[str] = field(default_factory=set)
+
+
+# What sleeps in a state, named so that it is the same in every order that leads there.
+Asleep = frozenset[tuple[str, bool]]
 
 
 class _Same(Exception):
@@ -94,24 +116,28 @@ def explore(
     overtakings: int | None = None,
     drawn: int | None = None,
     most: int | None = None,
+    merging: Callable[[Office], Sequence[object]] | None = None,
     seed: int = 1,
 ) -> Explored:
     """Try every order of a scenario up to `most`, or `drawn` of them by chance; one that fails says which it was."""
     explored = Explored()
     path: list[_Fork] = []
     chance = None if drawn is None else Random(seed)
+    known: dict[bytes, Asleep] | None = None if merging is None else {}
     while drawn is None or explored.orders < drawn:
-        race = _Race(path, losses, pauses, chance, overtakings)
+        race = _Race(path, losses, pauses, chance, overtakings, known, merging)
         try:
             race.run(scenario, make_office)
             explored.orders += 1
             explored.finals.update(race.finals)
+            explored.outcomes.add(race.outcome)
         except _Same:
             explored.same += 1
         except BaseException as error:
             error.add_note("in this order:\n" + "\n".join(f"  {fork.taken.name}" for fork in path))
             raise
         explored.longest = max(explored.longest, len(path))
+        explored.states = len(known or ())
         if chance is not None:
             path.clear()
         elif not _next_order(path) or explored.orders == most:
@@ -132,10 +158,30 @@ def _next_order(path: list[_Fork]) -> bool:
     return False
 
 
+def outcome_of(office: Office) -> str:
+    """How a race ended for everybody: the CDRs, and what each phone was told."""
+    calls = [
+        f"{phone.name} {call.status} {call.change_statuses} {call.refer_statuses}"
+        for phone in office.world.phones
+        for call in phone.calls
+    ]
+    cdrs = [f"{cdr.disposition} {cdr.cause.sip} {cdr.cause.id} {cdr.hangup_by}" for cdr in office.cdrs]
+    return "; ".join(sorted(calls) + sorted(cdrs))
+
+
 class _Race:
     def __init__(
-        self, path: list[_Fork], losses: int, pauses: int, chance: Random | None, overtakings: int | None
+        self,
+        path: list[_Fork],
+        losses: int,
+        pauses: int,
+        chance: Random | None,
+        overtakings: int | None,
+        known: dict[bytes, Asleep] | None,
+        parts: Callable[[Office], Sequence[object]] | None,
     ) -> None:
+        self._parts = parts
+        self._known = known
         self._overtakings = overtakings
         self._chance = chance
         self._path = path
@@ -145,6 +191,7 @@ class _Race:
         self._waiting: dict[str, Datagram] = {}
         self._deeds: list[Deed] = []
         self.finals: Counter[str] = Counter()
+        self.outcome = ""
 
     def run(self, scenario: Scenario, make_office: MakeOffice) -> None:
         try:
@@ -157,6 +204,7 @@ class _Race:
                 assert office.world.leaks() == []
         except _Same:
             raise
+        self.outcome = outcome_of(office)
         for rung in office.world.network.ladder:
             if rung.kind[0].isdigit() and rung.kind >= "2":
                 self.finals[rung.kind] += 1
@@ -168,11 +216,18 @@ class _Race:
             for turn in range(LONGEST_RACE):
                 self._take_in(office)
                 steps = self._possible()
+                is_new = turn == len(self._path)
+                asleep = self._asleep() if is_new else set()
+                if is_new and self._known is not None:
+                    steps, asleep = self._left_out(office, steps, asleep)
                 if not steps:
                     return
-                step = self._choose(turn, steps)
+                step = self._choose(turn, steps, asleep)
                 self._do(office, step)
-                loop.run_until(loop.time() + (PAUSE_S if not step.node else STEP_S))
+                if self._known is None:
+                    loop.run_until(loop.time() + (PAUSE_S if not step.node else STEP_S))
+                else:
+                    loop.run_due()
             raise AssertionError(f"the race goes on after {LONGEST_RACE} steps")
         finally:
             network.kept = None
@@ -200,22 +255,49 @@ class _Race:
             steps.append(Step("", f"{PAUSE_S} s pass"))
         return steps
 
-    def _choose(self, turn: int, steps: list[Step]) -> Step:
+    def _choose(self, turn: int, steps: list[Step], asleep: set[Step]) -> Step:
         path = self._path
         if turn < len(path):
             assert path[turn].taken in steps, "a run repeats exactly"
             return path[turn].taken
-        asleep: set[Step] = set()
-        # Sleep sets may keep the one of two equal orders that is out of bounds.
-        if turn and self._overtakings is None:
-            last = path[turn - 1]
-            asleep = {each for each in last.asleep if not each.depends_on(last.taken)}
         awake = [step for step in steps if step not in asleep]
         if not awake:
             raise _Same
         taken = awake[0] if self._chance is None else self._drawn(awake, self._chance)
         path.append(_Fork(steps, asleep, taken))
         return taken
+
+    def _asleep(self) -> set[Step]:
+        """What was tried in a branch next to this one, and nothing that it depends on since."""
+        # Sleep sets may keep the one of two equal orders that is out of bounds.
+        if not self._path or self._overtakings is not None:
+            return set()
+        last = self._path[-1]
+        return {each for each in last.asleep if not each.depends_on(last.taken)}
+
+    def _left_out(self, office: Office, steps: list[Step], asleep: set[Step]) -> tuple[list[Step], set[Step]]:
+        """What no order has tried yet where the world is as it is now, and what sleeps. Raises: _Same, nothing."""
+        assert self._known is not None and self._parts is not None, "asked with `merging`"
+        # Numbers of messages tell of the way to here: a message is known by its place among those that look like it.
+        waiting = sorted(self._waiting.items(), key=lambda each: looks(each[1]))
+        places = {name: str(index) for index, (name, _) in enumerate(waiting)}
+        keys = {step: (places.get(step.name, step.name), step.is_loss) for step in steps}
+        state = fingerprint(
+            [datagram for _, datagram in waiting],
+            [deed[:2] for deed in self._deeds],
+            (self._losses, self._pauses),
+            sorted(office.world.loop.armed_timers(), key=looks),
+            *self._parts(office),
+        )
+        mine = frozenset(keys[step] for step in asleep)
+        left = self._known.get(state)
+        if left is None:
+            self._known[state] = mine
+            return steps, asleep
+        if left <= mine:
+            raise _Same
+        self._known[state] = left & mine
+        return [step for step in steps if keys[step] in left - mine], {step for step in asleep if keys[step] in left}
 
     def _drawn(self, steps: list[Step], chance: Random) -> Step:
         rare = [step for step in steps if step.is_loss or not step.node]

@@ -2,8 +2,9 @@
 
 `make test` tries some orders of each race, drawn by the seed, a message lost now and then. `make soak` tries all of
 those of two phones, tens to hundreds each. A transfer has a hundred thousand: of these all in which one message at the
-most is overtaken by a later one, whenever somebody leaves, and the first thousands of the others. Whatever the order,
-no call hangs, nothing is left, and both ends of a leg know the same session.
+most is overtaken by a later one, whenever somebody leaves, and the first thousands of the others; `make races` tries
+all, each state of the world once. Whatever the order, no call hangs, nothing is left, and both ends of a leg know the
+same session.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 
 import pytest
 
-from tests.sim.interleavings import Deed, Scenario, explore
+from tests.sim.interleavings import Deed, Scenario, all_but_cdrs, everything, explore
 from tests.sim.office import Office
 from voipat import Call
 from voipat.testing import Phone, PhoneCall
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 Race = Generator[Sequence[Deed], None, None]
 TO_SETTLE_S = 10.0
+# Few enough orders for a run each way.
+SMALL = ("CANCEL × 100",)
 MOST_ORDERS = 3000
 
 
@@ -414,3 +417,22 @@ def test_a_race_ends_well_in_every_order(race: str, seed: int, soak: bool) -> No
 def test_a_transfer_ends_well_whichever_message_is_overtaken(race: str, seed: int, soak: bool) -> None:
     explored = explore(RACES[race], silent_office(seed), overtakings=1, most=None if soak else 3)
     assert explored.orders > (100 if soak else 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("race", [name for name in RACES if name not in TRANSFERS])
+def test_each_state_once_shows_every_end_that_each_order_shows(race: str, seed: int, soak: bool) -> None:
+    """What `make races` leaves out of the transfers' orders, it leaves out for nothing."""
+    if race not in SMALL and not soak:
+        pytest.skip("a minute or more: --soak")
+    each_order = explore(RACES[race], silent_office(seed))
+    each_state = explore(RACES[race], silent_office(seed), merging=everything)
+    assert each_state.orders <= each_order.orders
+    assert each_state.outcomes == each_order.outcomes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("race", TRANSFERS)
+def test_a_transfer_ends_well_in_the_first_states(race: str, seed: int, soak: bool) -> None:
+    explored = explore(RACES[race], silent_office(seed), merging=all_but_cdrs, most=50 if soak else 1)
+    assert explored.states > explored.orders > 0

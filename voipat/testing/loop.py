@@ -77,6 +77,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         finally:
             stop.cancel()
 
+    def run_due(self) -> None:
+        """Run everything that can run without the clock going on."""
+        while self._ready or any(timer.when() <= self._virtual_now for timer in self.armed_timers()):  # type: ignore[attr-defined]  # no public view
+            self.run_until(self._virtual_now)
+
     def run_while(self, busy: Callable[[], bool], *, limit: float, every: float) -> bool:
         """Run until `busy()` is false, asking at each `every` seconds; False when it still is after `limit` seconds."""
         end = self._virtual_now + limit
