@@ -59,8 +59,11 @@ FEW_CALLS, MANY_CALLS, REGISTRATIONS = 0.15, 0.6, 0.5
 CONNECTIONS, HANDSHAKES = 400, 200.0  # kept, and made in a second at most
 FULL: Final = 0.9  # of the core: what is above it waits
 TRIES: Final = 5
+MIXED_TRIES: Final = 2
 SHED_S: Final = 1.0  # what was refused is asked again after so long
 KNEE_FROM, KNEE_STEP, KNEE_PRECISION, KNEE_TIME = 0.9, 1.35, 0.08, 0.2
+# Without these nothing can be planned.
+NEEDED: Final = ("registration", "call", "trunk_call", "relay", "srtp", "g722", "play", "conference", "record")
 # Held all the time, for they cost next to nothing while they are silent.
 LASTING: Final = (FEW, RELAY, SRTP)
 MIXED_S: Final = 5.0
@@ -112,7 +115,8 @@ class Measurement:
         self._secured = None
         for kind in (FEW, *self.kinds):
             self._let_go(kind)
-        self.mixed(costs())
+        if self.is_complete:
+            self.mixed(costs())
 
     def prepare(self) -> None:
         """Idle, then every phone is registered: base, memory of a binding, what keeping it alive costs."""
@@ -243,7 +247,7 @@ class Measurement:
     def mixed(self, costs: Costs) -> None:
         """Loads of many kinds, against what the costs foretell of them; again when the generator was the limit."""
         for mix in MIXES:
-            for _ in range(TRIES):
+            for _ in range(MIXED_TRIES):
                 self._progress(f"{mix.title}, to check the costs")
                 check = self._mixed(mix, costs)
                 if check is not None:
@@ -318,6 +322,11 @@ class Measurement:
             for name, title in titles.items()
             if self.samples.get(name)
         }
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a cost of each thing without which nothing can be planned."""
+        return all(self.samples.get(name) for name in NEEDED)
 
     @property
     def growth(self) -> dict[str, float]:

@@ -12,13 +12,11 @@ from typing import Final
 
 from pbx.capacity.costs import Costs
 from pbx.capacity.kinds import MEDIA_KINDS, USERS
-from pbx.capacity.measure import Measurement
+from pbx.capacity.measure import NEEDED, Measurement
 from pbx.capacity.rig import RigError, open_rig
 from voipat._version import __version__
 from voipat.load import GeneratorError, Proof
 
-# Without these nothing can be planned.
-NEEDED: Final = ("registration", "call", "trunk_call", "relay", "srtp", "g722", "play", "conference", "record")
 NOISY: Final = 0.2
 
 
