@@ -21,7 +21,7 @@ from pbx.services_shown import conference_rows, desk_rows, log_out, parked_rows,
 from pbx.tenant_state import LiveState
 from pbx.tenants import TenantConfig
 from pbx.voicemail.operator import voicemail_rows
-from pbx.waiting_cli import message_rows
+from pbx.waiting_rows import message_rows
 from voipat import CallState, Origination, reasons
 from voipat._version import __version__
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from pbx import output
-from pbx.audit import OPERATOR, Audit
 from pbx.control import ControlError
-from pbx.output import Row, rfc3339
-from pbx.store.base import TextRecord
-from pbx.waiting_messages import WaitingMessages
+from pbx.output import Row
 
 COLUMNS: Final = ("received", "tenant", "sender", "recipient", "bytes", "state", "id")
 TIMES: Final = ("received",)
@@ -51,6 +47,7 @@ def run(options: argparse.Namespace, ask: Ask) -> int:
 def stored(data: Path, arguments: dict[str, object]) -> Iterator[Row]:
     """The list out of the store of a daemon that is down. Raises: ControlError, DataDirectoryError."""
     from pbx.store.sqlite import StoreReader
+    from pbx.waiting_rows import text_row
 
     if arguments["action"] != "list":
         raise ControlError("the daemon must run for that", exit_status=NOT_FOUND)
@@ -59,33 +56,4 @@ def stored(data: Path, arguments: dict[str, object]) -> Iterator[Row]:
         for domain in reader.domains():
             for record in reader.tenant(domain).load_texts():
                 if tenant in (None, domain) and recipient in (None, record.recipient):
-                    yield _row(domain, record)
-
-
-async def message_rows(waiting: WaitingMessages, audit: Audit, arguments: Mapping[str, object]) -> AsyncIterator[Row]:
-    """The answer of the daemon. Raises: ControlError."""
-    wanted = {name: None if (value := arguments.get(name)) is None else str(value) for name in ("tenant", "to", "id")}
-    match str(arguments.get("action")):
-        case "list":
-            for domain, record in waiting.rows(wanted["tenant"], wanted["to"]):
-                yield _row(domain, record)
-        case "delete":
-            found = waiting.delete(wanted["tenant"], wanted["id"] or "")
-            if found is None:
-                raise ControlError(f"there is no message {wanted['id']}", exit_status=NOT_FOUND)
-            audit.note(found[0], OPERATOR, "text-deleted", found[1].id)
-            yield {"id": found[1].id, "deleted": True}
-        case other:
-            raise ControlError(f"there is no messages {other}", exit_status=USAGE)
-
-
-def _row(tenant: str, record: TextRecord) -> Row:
-    return {
-        "id": record.id,
-        "tenant": tenant,
-        "sender": record.sender,
-        "recipient": record.recipient,
-        "received": rfc3339(datetime.fromtimestamp(record.received, UTC)),
-        "bytes": record.bytes,
-        "state": record.state,
-    }
+                    yield text_row(domain, record)
