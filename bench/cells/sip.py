@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from bench.cells import knee
 from bench.cells.trial import Plan, Trial
 from bench.peers.base import Contender, SipContender
 from bench.rig import load
 from bench.rig.extensions import EXTENSIONS
 from bench.rig.generated import Done, Phones
+from voipat.load.knee import Search
 
 BINDING_RATE = 1000.0
 MESSAGES = {"register": 4, "call": 13, "options": 2}  # of one unit, both ways, at all phones
@@ -79,7 +79,7 @@ def sustained(contender: Contender, directory: Path, plan: Plan) -> Trial:
         straight_ms = at(plan.load, target=load.nothing()).percentile(0.99)
         first = at(plan.load)
         measured = [first]
-        found = knee.search(plan.load, lambda rate: _fault(measured.pop() if measured else at(rate), straight_ms))
+        found = Search(lambda rate: _fault(measured.pop() if measured else at(rate), straight_ms)).run(plan.load)
     finally:
         callee.close()
     beside = {"sustained rate/cps": found.good, "core at the rate asked for/%": first.cpu_s / plan.seconds * 100}
