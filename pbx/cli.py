@@ -205,13 +205,14 @@ def _drain(options: argparse.Namespace) -> int:
 def _call(options: argparse.Namespace) -> int:
     wanted = {**_given(options, "caller", "target", "tenant"), "timeout": options.timeout}
     # The daemon gives the call up when we go away: Ctrl-C needs nothing more.
+    caller, target = output.printable(options.caller), output.printable(options.target)
     for row in _rows(options, wanted, timeout=options.timeout + control.CLIENT_TIMEOUT):
         if options.json:
             print(output.json_line(row), flush=True)
         elif row.get("state") == "ringing":
-            print(f"{options.caller} rings, call {row.get('id')}", flush=True)
+            print(f"{caller} rings, call {row.get('id')}", flush=True)
         else:
-            print(f"{options.caller} has answered and is led to {options.target}", flush=True)
+            print(f"{caller} has answered and is led to {target}", flush=True)
     return OK
 
 

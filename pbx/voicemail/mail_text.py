@@ -85,4 +85,6 @@ def caller_text(message: MessageRecord) -> str:
 
 def _one_line(text: str) -> str:
     clean = text.encode("utf-8", "replace").decode("utf-8", "replace")
-    return "".join(each if each.isprintable() else " " for each in clean).strip()
+    printable = "".join(each if each.isprintable() else " " for each in clean).strip()
+    # Python reads an encoded word (RFC 2047) in the value of a header that it is to write, and a line end out of that.
+    return printable.replace("=?", "= ?")
