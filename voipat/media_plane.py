@@ -11,8 +11,8 @@ from dataclasses import replace
 from struct import Struct
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from media import Engine, FlightReceived, MediaTimeout, Port, SourceLatched
-from media.events import SpeakingChanged
+from media import Engine, EngineStalledError, FlightReceived, MediaTimeout, Port, SourceLatched
+from media.events import MediaEvent, SpeakingChanged
 from media.prompts import PromptCache
 from sipcore.beside import KINDS
 from sipcore.entropy import Entropy
@@ -152,18 +152,11 @@ class MediaPlane:
             call = self.owners.get(event.port.id)
             if call is None:
                 continue
-            if isinstance(event, MediaTimeout):
-                call.on_media_timeout()
-            elif isinstance(event, FlightReceived):
-                if call.media is not None:
-                    call.media.receive_flight(event.port, event.data, event.source)
-            elif isinstance(event, SourceLatched):
-                call.note("%s has media from %s:%d", call.id, *event.address)
-            elif isinstance(event, SpeakingChanged):
-                if call.media is not None and call.media.seat is not None:
-                    call.media.seat.spoke(event.speaking)
-            else:
-                call.playback.on_event(event)
+            try:
+                _deliver(event, call)
+            except EngineStalledError as error:
+                # A key that cannot be passed on is that call's loss; the events behind it are others'.
+                call.note("an event of media was lost: %s", error)
 
     def close(self) -> None:
         """End what computes beside the loop."""
@@ -213,3 +206,18 @@ class MediaPlane:
         leg = MediaLeg(self, port, address, session, signalling, security, codecs, beside)
         leg.on_insecure = call.on_insecure
         return leg
+
+
+def _deliver(event: MediaEvent, call: Call) -> None:
+    if isinstance(event, MediaTimeout):
+        call.on_media_timeout()
+    elif isinstance(event, FlightReceived):
+        if call.media is not None:
+            call.media.receive_flight(event.port, event.data, event.source)
+    elif isinstance(event, SourceLatched):
+        call.note("%s has media from %s:%d", call.id, *event.address)
+    elif isinstance(event, SpeakingChanged):
+        if call.media is not None and call.media.seat is not None:
+            call.media.seat.spoke(event.speaking)
+    else:
+        call.playback.on_event(event)
