@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from sipcore.auth import answer_challenge
-from sipcore.message import Request, Response
+from sipcore.message import Request, Response, response_to
 from sipcore.parser import parse_message
 
 _serial = itertools.count(1)
@@ -118,6 +118,36 @@ class PhoneByHand:
                 if line.startswith(header):
                     return line.removeprefix(header).strip()
         raise AssertionError(f"nothing says {header} within {limit} s")
+
+    def watch(self, number: str) -> str:
+        """Subscribe anew to the calls of an extension: the dialog-info of the first NOTIFY."""
+        call_id = f"{next(_serial)}@{self.address[0]}"
+        headers = [("Event", "dialog"), ("Accept", "application/dialog-info+xml"), ("Expires", "120")]
+        first = self.request("SUBSCRIBE", f"sip:{number}@office.test", headers=headers, call_id=call_id)
+        response = self.ask(first)
+        if response is not None and response.status == 401:
+            again = self.authenticated(first, response)
+            for name, value in headers:
+                again.headers.set(name, value)
+            response = self.ask(again)
+        assert response is not None and response.status == 200, f"SUBSCRIBE: {_said(response)}"
+        return self.notified(call_id)
+
+    def notified(self, call_id: str, limit: float = 20.0) -> str:
+        """What the next NOTIFY of this subscription says; it is answered."""
+        deadline = time.monotonic() + limit
+        while (left := deadline - time.monotonic()) > 0:
+            self._socket.settimeout(left)
+            message = parse_message(self._read_message() if self.tcp else self._socket.recv(65535))
+            if isinstance(message, Request) and message.method == "NOTIFY":
+                self._answer(message)
+                if message.call_id == call_id:
+                    return message.body.decode()
+        raise AssertionError(f"no NOTIFY within {limit} s")
+
+    def _answer(self, request: Request) -> None:
+        data = response_to(request, 200).to_bytes()
+        self._socket.sendall(data) if self.tcp else self._socket.sendto(data, self.server)
 
     def call(self, number: str) -> str:
         """INVITE with credentials, ACK, BYE. Empty when it went well."""

@@ -29,6 +29,8 @@ from tests.interop.tones import Samples, dominant_frequency
 MAILBOXES = {"1006": "1001", "1007": "1002"}
 RECORDED = {"1009": "1005", "1010": "1008"}
 TONES = {user: 1000.0 + 150 * place for place, user in enumerate([*MAILBOXES, *RECORDED, *RECORDED.values()])}
+# Whose keys have lamps of the recorded extensions.
+WATCHER = "1003"
 LAST_SECOND_S = 1.0
 # From the first byte of a file to its first sample.
 START_S = 0.5
@@ -119,6 +121,14 @@ class Office:
             phone.register(expires=0)
         return int(told.split("/")[0])
 
+    def busy_lamps(self) -> set[str]:
+        """The recorded extensions whose lamp is lit for a phone that subscribes now, as it does after a restart."""
+        with PhoneByHand("127.0.0.1", ("127.0.0.1", self.server.port), WATCHER, f"pass-{WATCHER}") as phone:
+            phone.register()
+            lit = {number for number in RECORDED.values() if "<state>confirmed</state>" in phone.watch(number)}
+            phone.register(expires=0)
+        return lit
+
     def messages(self) -> dict[str, dict[str, Any]]:
         """By mailbox."""
         return {str(row["mailbox"]): dict(row) for row in self._ask("voicemail", {"action": "list"})}
@@ -197,10 +207,13 @@ def test_messages_and_recordings_outlive_kill_9(office: Office, soak: bool, soak
     moments = random.Random(5)
     messages = recordings = 0
     for number in range(round(SOAK_ROUNDS * soak_scale) if soak else ROUNDS):
+        assert not office.busy_lamps()
         begun = office.speak()
+        assert office.busy_lamps() == set(RECORDED.values())
         time.sleep(moments.uniform(0.0, 4.0) if soak else 2.5)
         killed = office.kill()
         office.server.start()
+        assert not office.busy_lamps(), "nobody is stuck in a call that is gone"
         messages += assert_messages(office, begun, killed)
         recordings += assert_recordings(office, begun, killed)
         left = office.files("voicemail") | office.files("recordings")
