@@ -33,8 +33,8 @@ format_wav app_dial app_playback app_read app_confbridge app_echo app_cdr cdr_cs
 func_callerid func_devstate
 """
 
-FILES = {
-    "asterisk.conf": """\
+# Everything of a run is in `home`; modules and sounds are those of the package.
+DIRECTORIES = """\
 [directories]
 astetcdir => {home}
 astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules
@@ -45,10 +45,10 @@ astdatadir => /usr/share/asterisk
 astspooldir => {home}
 astrundir => {home}
 astlogdir => {home}
-[options]
-verbose = 0
-debug = 0
-""",
+"""
+
+FILES = {
+    "asterisk.conf": f"{DIRECTORIES}[options]\nverbose = 0\ndebug = 0\n",
     "logger.conf": "[general]\n[logfiles]\nconsole => error\n",
     "rtp.conf": "[general]\nrtpstart={rtp_low}\nrtpend={rtp_high}\n",
     "cdr.conf": "[general]\nenable=yes\nbatch=yes\n",

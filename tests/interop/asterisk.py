@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
+from bench.peers.asterisk import DIRECTORIES
 from bench.rig.processes import PeerMissing, Process, free_port, program, wait_until
 from tests.certificates import Authority
 from tests.interop.outcomes import ASTERISK_ROOT
@@ -26,20 +27,7 @@ UNWANTED = re.compile(
     r"res_pjsip_(phoneprov|publish|transport_websocket|stir_shaken|config_wizard|history|notify|geolocation).*"
 )
 
-ASTERISK = """\
-[directories]
-astetcdir => {home}
-astmoddir => /{modules}
-astvarlibdir => /var/lib/asterisk
-astdbdir => {home}
-astkeydir => {home}
-astdatadir => /usr/share/asterisk
-astspooldir => {home}
-astrundir => {home}
-astlogdir => {home}
-[options]
-verbose = 3
-"""
+ASTERISK = f"{DIRECTORIES}[options]\nverbose = 3\n"
 
 PJSIP = """\
 [system]
@@ -167,7 +155,7 @@ class Asterisk:
             timers=timers,
         )
         dialled = "\n".join(f"exten => {user},1,Dial(PJSIP/{user},60)" for user in phones)
-        self._write("asterisk.conf", ASTERISK.format(home=self._home, modules=MODULES))
+        self._write("asterisk.conf", ASTERISK.format(home=self._home))
         self._write("modules.conf", "[modules]\nautoload=no\n" + "".join(f"load={name}\n" for name in _modules()))
         self._write("logger.conf", "[general]\n[logfiles]\nconsole => notice,warning,error,verbose\n")
         self._write("pjsip.conf", pjsip + "".join(PHONE.format(user=user) for user in phones))

@@ -20,8 +20,6 @@ from tests.proxy_side import CAROL, DAVE, ProxySide, in_dialog_bytes, request_of
     "per Section 11. Otherwise, the element MUST return a 483 (Too many hops) response.",
 )
 def test_a_request_without_forwards_left_gets_483() -> None:
-    # "If the request contains a Max-Forwards header field with a field value of zero (0), the element MUST NOT
-    # forward the request."
     side = ProxySide()
     side.receive(request_bytes("INVITE", "Max-Forwards: 0", uri="sip:bob@example.com"))
     assert [each.status for each in side.to_alice()] == [483]

@@ -106,7 +106,7 @@ async def bench(*names: str) -> AsyncIterator[Bench]:
 
 def run(loop: Loop, scenario: Any) -> None:
     async def limited() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await scenario()
 
     with asyncio.Runner(loop_factory=loop) as runner:

@@ -20,7 +20,7 @@ from sipcore.flow import Address, Flow
 from sipcore.outputs import Datagram, Output, Transmit
 
 ANY = Address("127.0.0.1", 0)
-PATIENCE = 5.0
+PATIENCE = 120.0
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
 loops = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
