@@ -115,7 +115,7 @@ COMMANDS = ("open_port", "set_remote", "connect", "play", "echo", "set_audio", "
 FAILS_FOR_S = 1.0
 # Long enough for every flow to reach its conversation.
 TALK_S = 7.0
-MOST_MOMENTS = 16
+MOST_MOMENTS, SOAK_MOMENTS = 10, 60
 SESSION_S = 1800.0
 UNHEARD = ("conference", "conference with a PIN", "page")
 
@@ -186,7 +186,7 @@ class Scene:
             office.world.at(office.world.now + flow.after, press)
         return call
 
-    def moments(self) -> list[float]:
+    def moments(self, most: int) -> list[float]:
         """When something is sent, in seconds after the INVITE; evenly thinned out."""
         with self.played() as (office, call, callees):
             begun = office.world.now
@@ -194,7 +194,7 @@ class Scene:
             found = sorted({round(rung.time - begun, 3) for rung in office.world.network.ladder if rung.time >= begun})
             leave_all(office, [call, *office.others, *self.going_on(callees)])
         between = [*found, *(moment + 0.5 for moment in found)]
-        step = max(1, len(between) // MOST_MOMENTS)
+        step = -(-len(between) // most)
         return sorted(between)[::step]
 
     def going_on(self, callees: list[Phone]) -> list[PhoneCall]:
@@ -253,11 +253,11 @@ def ending(how: str, office: Office, call: PhoneCall, callees: list[Phone]) -> C
 
 @pytest.mark.parametrize("how", ENDS)
 @pytest.mark.parametrize("name", FLOWS)
-def test_nothing_is_left_and_each_leg_ends_once(seed: int, name: str, how: str, tmp_path: Path) -> None:
+def test_nothing_is_left_and_each_leg_ends_once(seed: int, name: str, how: str, tmp_path: Path, soak: bool) -> None:
     scene = Scene(tmp_path, seed, FLOWS[name])
     # Half an hour each, of music: a few of them do.
     every = 8 if how == "caller vanishes" and name in UNHEARD else 1
-    for moment in scene.moments()[::every]:
+    for moment in scene.moments(SOAK_MOMENTS if soak else MOST_MOMENTS)[::every]:
         with scene.played() as (office, call, callees):
             office.world.at(office.world.now + moment, ending(how, office, call, callees))
             office.world.run(until=office.world.now + TALK_S + 1.0)
