@@ -20,7 +20,7 @@ import numpy as np
 from media._tape import HEARD, MIXED, SAID, STEREO, Tape
 from media.errors import RecordingError
 from media.recording_file import RecordingFile
-from media.sealed import Format
+from media.sealed import CHUNK_SECONDS, Format
 
 logger: Final = logging.getLogger("voipat.media")
 
@@ -30,9 +30,11 @@ _KINDS: Final[dict[Channels, int]] = {"stereo": STEREO, "mixed": MIXED, "heard":
 # With a chunk of a sealed recording (0.5 s) below the second that a crash may cost.
 BATCH_SECONDS: Final = 0.3
 TICKS_PER_SECOND: Final = 50
-# 5 s: ten times the longest pause of Python that we answer for, and a disk that stalls as long.
+# 5 s, of which up to 0.8 wait anyway: eight times the longest pause of Python that we answer for, or a slow disk.
 RING_FRAMES: Final = 256
 _BATCH_FRAMES: Final = 64
+# Less is left on the tape: what is read then is a chunk as it is, written and sealed at once.
+_CHUNK_FRAMES: Final = round(CHUNK_SECONDS * TICKS_PER_SECOND)
 # Silence for frames that are missing: more than an hour at once is no gap but a broken clock.
 _MOST_SILENCE: Final = 3600 * TICKS_PER_SECOND
 
@@ -123,8 +125,11 @@ class Recording:
         if self._file is None:
             self._file = self._open_file()
         has_ended = self._tape.ended  # before the last frames are read
-        for what in self._taken_notes():
+        notes = self._taken_notes()
+        for what in notes:
             self._file.note(what)
+        if not (notes or has_ended or self._has_chunk()):
+            return True
         while self._copy_batch(self._file):
             if self._limit is not None and self._frames >= self._limit:
                 self._finish("limit")
@@ -132,6 +137,10 @@ class Recording:
         if has_ended:
             self._finish("stopped")
         return not has_ended
+
+    def _has_chunk(self) -> bool:
+        waiting = self._tape.waiting
+        return waiting >= _CHUNK_FRAMES or (self._limit is not None and self._frames + waiting >= self._limit)
 
     def _taken_notes(self) -> list[str]:
         taken, self._notes = self._notes, []

@@ -5,7 +5,7 @@
 A chunk is sealed with the digest of the header, its number, its kind and its length as associated data: none can be
 moved, exchanged or left out unseen. What is not sealed says nothing of what was said: who keeps the key, the rate, the
 channels. Without footer (a crash, a full disk) the file is read by walking over the chunks; a tail that is cut short is
-left out, so that what is lost is what had not been written: CHUNK_SECONDS and one batch of the recorder.
+left out, so that what is lost is what had not been written: less than CHUNK_SECONDS, and one batch of the recorder.
 
 The object's key is not in the file. It is with the keeper of keys, sealed by the tenant's key: who deletes it there has
 deleted the recording, in every copy.
@@ -30,8 +30,10 @@ from media.errors import ChunkCorruptError, RecordingCorruptError, RecordingMiss
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
-# With a batch of the recorder (0.2 s) and the jitter buffer it stays below the second that a crash may cost.
+# What comes in smaller parts waits for so much; what the recorder brings is a chunk as it is. With its round of 0.3 s
+# it stays below the second that a crash may cost.
 CHUNK_SECONDS: Final = 0.5
+LONGEST_CHUNK_SECONDS: Final = 1.5
 SAMPLE_BYTES: Final = 2
 
 _MAGIC: Final = b"voipat-sealed-1\n"
@@ -154,6 +156,7 @@ class SealedWriter:
         self._frames = sum(entry.frames for entry in entries)
         self._pending = bytearray()
         self._wanted = int(self.form.rate * CHUNK_SECONDS) * self.form.frame_bytes
+        self._most = int(self.form.rate * LONGEST_CHUNK_SECONDS) * self.form.frame_bytes
 
     @classmethod
     def append(cls, path: Path, keys: TenantKeys, *, random_bytes: RandomBytes) -> SealedWriter:
@@ -177,6 +180,10 @@ class SealedWriter:
 
     def write(self, samples: bytes | bytearray | memoryview) -> None:
         """Whole frames; each full chunk goes to the disk. Raises: OSError."""
+        if self._wanted <= len(samples) <= self._most - len(self._pending):
+            self._put_chunk(self._pending + samples if self._pending else samples)
+            self._pending.clear()
+            return
         self._pending += samples
         while len(self._pending) >= self._wanted:
             self._put_audio(self._wanted)
@@ -214,13 +221,16 @@ class SealedWriter:
         return struct.pack("<II", len(self._entries), len(notes)) + table + notes
 
     def _put_audio(self, octets: int) -> None:
-        entry = _Entry(self._offset, self._frames, octets // self.form.frame_bytes, self._number)
-        self._put(_AUDIO, self._pending[:octets])
+        self._put_chunk(self._pending[:octets])
         del self._pending[:octets]
+
+    def _put_chunk(self, samples: bytes | bytearray | memoryview) -> None:
+        entry = _Entry(self._offset, self._frames, len(samples) // self.form.frame_bytes, self._number)
+        self._put(_AUDIO, samples)
         self._frames += entry.frames
         self._entries.append(entry)
 
-    def _put(self, kind: int, plain: bytes | bytearray) -> None:
+    def _put(self, kind: int, plain: bytes | bytearray | memoryview) -> None:
         self._write(self._seal.close(self._number, kind, plain, self._random_bytes(NONCE_BYTES)))
         self._number += 1
 
