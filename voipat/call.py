@@ -53,7 +53,7 @@ DEFAULT_RING_S: Final = 30.0
 class Call(CallFacts):
     """A call as its handler sees it. Made by the App, or by `dial`."""
 
-    __slots__ = ("_playback", "changes", "prompts", "session")
+    __slots__ = ("__weakref__", "_playback", "changes", "prompts", "session")
 
     def __init__(
         self, switch: Switch, leg: InboundLeg | OutboundLeg, parties: Parties, *, to: Uri, caller: Uri
@@ -268,7 +268,7 @@ class Call(CallFacts):
 
     def digits(self) -> Digits:
         """The keys that the peer presses, however it tells them: `async for digit in call.digits()`. Raises: HungUp."""
-        return Digits(self.playback)
+        return Digits(self)
 
     async def hear_tones(self) -> None:
         """Take keys that are heard as tones for digits, also from a peer that has agreed on telephone-events.

@@ -9,6 +9,7 @@ conversation, and only a verb that already waits gets them.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
@@ -41,7 +42,8 @@ class CallAudio:
     """One call's playback and keys. Made at the first verb or digit."""
 
     def __init__(self, call: Call) -> None:
-        self._call = call
+        # Its verbs are the call's, which is there as long as one of them runs; a cycle would wait for the collector.
+        self._user = weakref.ref(call)
         self._waiting: deque[str] = deque(maxlen=MAX_WAITING)
         self._listeners: set[asyncio.Future[None]] = set()
         self._running: dict[int, asyncio.Future[None]] = {}
@@ -53,6 +55,12 @@ class CallAudio:
         self._pressed: int | None = None
         # Who looks for codes among the keys, while the call is joined with another one.
         self.codes: CodeWatch | None = None
+
+    @property
+    def _call(self) -> Call:
+        call = self._user()
+        assert call is not None, "the verbs of a call hold it"
+        return call
 
     # Events
 
@@ -288,14 +296,14 @@ class CallAudio:
 class Digits:
     """The digits that are pressed, one by one; what waits comes first. Ends with the call: HungUp."""
 
-    def __init__(self, audio: CallAudio) -> None:
-        self._audio = audio
+    def __init__(self, call: Call) -> None:
+        self._call = call
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self
 
     async def __anext__(self) -> str:
-        digit = await self._audio.next_digit(None)
+        digit = await self._call.playback.next_digit(None)
         assert digit is not None, "without a time limit there is a digit"
         return digit
 

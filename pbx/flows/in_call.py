@@ -25,7 +25,8 @@ END: Final = "#"
 RINGBACK: Final = SIGNALS["us"].ringback
 
 Conversation = Coroutine[Any, Any, object]
-Action = Callable[[Call], Awaitable[None]]
+# Not a bound method: who keeps those of his own is in a cycle, with both calls.
+Action = Callable[["_InCall", Call], Awaitable[None]]
 
 
 def in_call(desk: Desk, directory: LiveDirectory) -> Callable[[Bridge], Conversation | None]:
@@ -80,7 +81,7 @@ class _InCall:
                 await self._bridge.a_leg.hung_up()
                 return
             async for each in pressed:
-                await self.codes[each.call][each.code](each.call)
+                await self.codes[each.call][each.code](self, each.call)
                 pressed.forget()
         finally:
             await self._tape.close()
@@ -99,9 +100,9 @@ class _InCall:
         features: FeaturesConfig = self._tenant(leg).features
         wanted: list[tuple[str | None, Action]] = []
         if self._desk.recordings is not None and extension.record != "never":
-            wanted.append((features.record, self._record))
+            wanted.append((features.record, _InCall._record))
         if extension.transfer and not self._bridge.is_consultation:
-            wanted += [(features.blind_transfer, self._blind), (features.attended_transfer, self._attended)]
+            wanted += [(features.blind_transfer, _InCall._blind), (features.attended_transfer, _InCall._attended)]
         return {code: action for code, action in wanted if code is not None}
 
     async def _record(self, by: Call) -> None:
