@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OK: Final = 0
 FAILED: Final = 1
-LEAST_S, DEFAULT_S, MOST_S = 20.0, 240.0, 3600.0
+LEAST_S, DEFAULT_S, MOST_S = 20.0, 300.0, 3600.0
 # What the check of a mixed load may be off by.
 TOLERANCE: Final = 0.15
 MOST_USERS: Final = 1_000_000
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=_measuring,
         default=DEFAULT_S,
-        help="measure for so long (240); less is less sure",
+        help="measure for so long (300); less is less sure",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object: costs, room and needs")
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write a page with plots; it needs no network")

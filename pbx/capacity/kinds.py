@@ -13,7 +13,7 @@ FIRST_USER: Final = 10000
 TRUNK_NUMBER: Final = "+12025550100"
 OUTSIDER: Final = "+12025550177"
 QUEUE: Final = "900"
-ROOMS: Final = tuple(str(number) for number in range(910, 920))
+ROOMS: Final = tuple(str(number) for number in range(910, 940))
 PARTIES_PER_ROOM: Final = 6
 
 # How calls are answered, by the number of the profile. Held calls of two kinds share none: each is sent from by itself.
@@ -61,10 +61,10 @@ FEW: Final = MediaKind("few", "few G.711 calls, passed on", (FEW_CALLEE,), 64, s
 SRTP: Final = MediaKind(
     "srtp", "G.711 call, SRTP on both legs", (SEALED_CALLEE,), 200, srtp=True, stamped=True, answered=SEALED
 )
-OPUS: Final = MediaKind("opus", "Opus to G.711", (PLAIN_CALLEE,), 24, codec="OPUS", answered=PLAIN)
-G722: Final = MediaKind("g722", "G.711 to G.722", (WIDE_CALLEE,), 80, answered=WIDE)
-PLAY: Final = MediaKind("play", "channel with music or a prompt", (QUEUE,), 240)
+OPUS: Final = MediaKind("opus", "Opus to G.711", (PLAIN_CALLEE,), 64, codec="OPUS", answered=PLAIN)
+G722: Final = MediaKind("g722", "G.711 to G.722", (WIDE_CALLEE,), 160, answered=WIDE)
+PLAY: Final = MediaKind("play", "channel with music or a prompt", (QUEUE,), 400)
 CONFERENCE: Final = MediaKind("conference", "party of a conference of 6", ROOMS, PARTIES_PER_ROOM * len(ROOMS))
-RECORD: Final = MediaKind("record", "recorded G.711 call", (TAPED_CALLEE,), 60, stamped=True, answered=TAPED)
+RECORD: Final = MediaKind("record", "recorded G.711 call", (TAPED_CALLEE,), 160, stamped=True, answered=TAPED)
 
 MEDIA_KINDS: Final = (RELAY, SRTP, OPUS, G722, PLAY, CONFERENCE, RECORD)

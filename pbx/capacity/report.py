@@ -138,6 +138,8 @@ def cost_rows(costs: Costs) -> list[tuple[str, str, str, str]]:
 
 def interval(cost: Cost) -> str:
     """How sure a cost is."""
+    if len(cost.runs) < 2:
+        return "(measured once)"
     found = cost.estimate
     return f"± {found.error:.0%} ({_time(found.low)} – {_time(found.high)})"
 
