@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ class Tapes:
         self.sealed = SealedRecordings(
             folder / "recordings", FileTenantKeys(folder / "keys", chance.randbytes), chance.randbytes
         )
-        audit = Audit(self.store, wallclock=lambda: WALLCLOCK, random_bytes=chance.randbytes)
+        # Rows of one moment have no order.
+        moments = count(1)
+        audit = Audit(self.store, wallclock=lambda: WALLCLOCK + next(moments) / 1e3, random_bytes=chance.randbytes)
         self.recordings = Recordings(
             self.store, self.sealed, audit, wallclock=lambda: WALLCLOCK, random_bytes=chance.randbytes
         )
