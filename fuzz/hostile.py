@@ -8,6 +8,7 @@ what is over still is divided by how many times slower than usual a yardstick ru
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import time
@@ -29,6 +30,8 @@ TOKENIZER_S: Final = 0.001
 RECEIVE_S: Final = 0.02
 TRIES: Final = 40
 YARDSTICK: Final = range(40_000)
+# The sanitizers check every access of the native tokenizer, which the yardstick has none of.
+SANITIZED: Final = 10.0 if "libasan" in os.environ.get("LD_PRELOAD", "") else 1.0
 # CPU seconds of the yardstick's sum where the limits were set.
 YARDSTICK_S: Final = 0.001
 SIZE: Final = DEFAULT_LIMITS.max_message
@@ -126,7 +129,7 @@ def _slowness() -> float:
         started = time.thread_time()
         sum(YARDSTICK)
         best = min(best, time.thread_time() - started)
-    return max(1.0, best / YARDSTICK_S)
+    return SANITIZED * max(1.0, best / YARDSTICK_S)
 
 
 def tried(count: int, seed: int) -> tuple[Counter[str], float, float]:
