@@ -144,5 +144,9 @@ cdef class Deadlines:
         owner.scheduled = INFINITY
         self.schedule(owner)
 
+    def owners(self):
+        """Who has an entry, whether it counts still or not; for who looks on."""
+        return [entry[2] for entries in (self._heap, *self._far.values()) for entry in entries]
+
     def __len__(self):
         return len(self._heap) + sum([len(entries) for entries in self._far.values()])

@@ -159,21 +159,21 @@ GROUPS: Final = (
         Acts("1004", "answers", after=4.5),
         after=("unreachable leads to the mailbox",),
     ),
-    one(
-        "queue leads to its other agent, whose calls are recorded",
-        Dials("1006", "610", stays=8.0, hears=("queue/next", "music", "record-notice", "phone:1005")),
-        Acts("1004", "rings"),
-        Acts("1005", "answers", after=4.5),
-        after=("queue leads to an agent", "whom 1005 calls is recorded after an announcement"),
-    ),
     Scenario(
         "queue says its position",
         (
             Dials("1006", "610", stays=10.0, hears=("queue/next",)),
             Dials("1007", "610", at=1.5, stays=3.5, hears=("queue/position",)),
         ),
-        (Acts("1004", "rings"),),
+        (Acts("1004", "rings"), Acts("1005", "rings")),
         after=("queue leads to an agent",),
+    ),
+    one(
+        "queue leads to its other agent, whose calls are recorded",
+        Dials("1006", "610", stays=8.0, hears=("queue/next", "music", "record-notice", "phone:1005")),
+        Acts("1004", "rings"),
+        Acts("1005", "answers", after=4.5),
+        after=("queue leads to an agent", "whom 1005 calls is recorded after an announcement"),
     ),
     Scenario(
         "conference 700 is open",

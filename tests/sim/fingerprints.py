@@ -26,7 +26,7 @@ from sipcore.buckets import Recent
 from sipcore.entropy import SeededEntropy
 from sipcore.headers import Headers
 from sipcore.message import Message
-from sipcore.timers import Deadlines, Timers
+from sipcore.timers import Clock, Deadlines, Timers
 from voipat.recorder import Recorder
 from voipat.testing.ladder import Ladder, Rung
 from voipat.testing.network import SimNetwork
@@ -161,6 +161,8 @@ def _parts_of(kind: type) -> Parts:
         if issubclass(kind, known):
             return parts
     slots = {name for each in kind.__mro__ for name in _slots(each)} - _WRITTEN_ONLY
+    if issubclass(kind, Clock):
+        slots |= {"interval", "repeat_at", "expire_at"}
     if _is_frozen(kind):
         # Not what was computed from its fields and kept.
         return _attributes(sorted(getattr(kind, "__dataclass_fields__")))  # noqa: B009  # mypy knows no such attribute
@@ -217,8 +219,7 @@ def _coroutine(it: Any) -> list[Any]:
 
 def _deadlines(it: Deadlines) -> list[Any]:
     """Whose time comes when; entries that an owner has left behind mean nothing."""
-    entries = [*it._heap, *(entry for entries in it._far.values() for entry in entries)]
-    owners = {id(owner): (owner.next_deadline(), owner) for _, _, owner in entries}
+    owners = {id(owner): (owner.next_deadline(), owner) for owner in it.owners()}
     return sorted((each for each in owners.values() if each[0] < inf), key=lambda each: (each[0], looks(each[1])))
 
 
