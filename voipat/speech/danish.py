@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from voipat.speech.scales import millions
 from voipat.speech.values import Clock, Date
 
-_LARGE: Final = ((1_000_000_000, "billion", "billions"), (1_000_000, "million", "millions"))
 WORDS: Final = (
     "hundred",
     "thousand",
@@ -24,12 +24,7 @@ WORDS: Final = (
 
 def number(value: int, gender: str) -> list[str]:
     """A number from 0; "m" and "f" are the common gender."""
-    said: list[str] = []
-    for unit, one, many in _LARGE:
-        if value >= unit:
-            count = value // unit
-            said += [*_below_a_million(count, "m"), one if count == 1 else many]
-            value %= unit
+    said, value = millions(value, lambda count: _below_a_million(count, "m"))
     return [*said, *_below_a_million(value, gender)] if value or not said else said
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from voipat.speech.scales import millions
 from voipat.speech.values import Clock, Date
 
 _ONES: Final = (1, 21, 31, 41, 51, 61, 81)
-_LARGE: Final = ((1_000_000_000, "billion", "billions"), (1_000_000, "million", "millions"))
 WORDS: Final = (
     "hundred",
     "thousand",
@@ -23,12 +23,7 @@ WORDS: Final = (
 
 def number(value: int, gender: str) -> list[str]:
     """A number from 0."""
-    said: list[str] = []
-    for unit, one, many in _LARGE:
-        if value >= unit:
-            count = value // unit
-            said += [*_below_a_million(count, "m"), one if count == 1 else many]
-            value %= unit
+    said, value = millions(value, lambda count: _below_a_million(count, "m"))
     if said and not value:
         # "Un million d'euros".
         return [*said, "of"] if gender in "mf" else said

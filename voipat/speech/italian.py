@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from voipat.speech.scales import millions
 from voipat.speech.values import Clock, Date
 
-_LARGE: Final = ((1_000_000_000, "billion", "billions"), (1_000_000, "million", "millions"))
 _ONES: Final = (1, *range(21, 100, 10))  # those that end in "uno"
 WORDS: Final = (
     "hundred",
@@ -27,12 +27,7 @@ WORDS: Final = (
 
 def number(value: int, gender: str) -> list[str]:
     """A number from 0; of the genders only one itself has forms."""
-    said: list[str] = []
-    for unit, one, many in _LARGE:
-        if value >= unit:
-            count = value // unit
-            said += [*_counted(count), one if count == 1 else many]
-            value %= unit
+    said, value = millions(value, _counted)
     if said and not value:
         # "Un milione di euro".
         return [*said, "of"] if gender in "mf" else said
