@@ -11,7 +11,6 @@ names.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -20,6 +19,7 @@ from types import FrameType
 from typing import Any, Final
 
 from bench.message import INVITE, SDP, forward, parse_fields
+from bench.micro.counts import CannotCountError, grown, keep, kept
 from bench.micro.test_endpoint import Calls
 from bench.micro.test_signalling_parts import OURS, PHONE, REALM, Asked, invite_transaction, stored
 from sipcore.aio.entropy import SystemEntropy
@@ -30,12 +30,7 @@ from sipcore.parser import parse_message
 from sipcore.sdp import parse_sdp
 
 BASELINE: Final = Path(__file__).with_suffix(".json")
-MORE: Final = 1.05
 WARM, TIMES = 3, 3
-
-
-class CannotCountError(Exception):
-    """The baseline is of another version of Python."""
 
 
 def version() -> str:
@@ -95,20 +90,7 @@ def measure() -> dict[str, int]:
 
 def baseline() -> dict[str, int]:
     """Raises: CannotCountError."""
-    found = json.loads(BASELINE.read_text())
-    if found["python"] != version():
-        raise CannotCountError(f"the baseline was counted with {found['python']}, this is {version()}")
-    counts: dict[str, int] = found["counts"]
-    return counts
-
-
-def grown(counts: dict[str, int], before: dict[str, int]) -> list[str]:
-    """What has more than 5 % more."""
-    return [
-        f"{unit}: {number} bytecodes, {before[unit]} before"
-        for unit, number in counts.items()
-        if number > MORE * before.get(unit, number)
-    ]
+    return kept(BASELINE, "python", version())
 
 
 def main() -> None:
@@ -117,14 +99,14 @@ def main() -> None:
     options = parser.parse_args()
     counts = measure()
     if options.write:
-        BASELINE.write_text(json.dumps({"python": version(), "counts": counts}, indent=2) + "\n")
+        keep(BASELINE, "python", version(), counts)
     try:
         before = baseline()
     except CannotCountError as error:
         raise SystemExit(f"not compared: {error}") from None
     for unit, number in counts.items():
         print(f"{unit:26} {number:6} bytecodes, {before.get(unit, number):6} before")
-    if more := grown(counts, before):
+    if more := grown(counts, before, "bytecodes"):
         raise SystemExit("more bytecodes than before: " + "; ".join(more))
 
 

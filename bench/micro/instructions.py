@@ -10,24 +10,19 @@ valgrind's fifty times longer; virtual machines mostly have no counters for it.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from bench.micro.counts import CannotCountError, grown, keep, kept
 from bench.rig.media import BUILD, NATIVE
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 BASELINE: Final = Path(__file__).with_suffix(".json")
-MORE: Final = 1.05
 # Of the kernels alone, as bench/native/kernel_steps.c names them: how many times each is done.
 UNITS: Final = {"relay": 2000, "room": 100, "pitch": 200, "resample": 100}
-
-
-class CannotCountError(Exception):
-    """There is no valgrind, or the baseline is of another compiler."""
 
 
 def compiler() -> str:
@@ -60,21 +55,9 @@ def measure() -> dict[str, int]:
     return {unit: (counted(program, unit, times) - counted(program, unit, 0)) // times for unit, times in UNITS.items()}
 
 
-def baseline() -> dict[str, Any]:
+def baseline() -> dict[str, int]:
     """Raises: CannotCountError."""
-    found: dict[str, Any] = json.loads(BASELINE.read_text())
-    if found["compiler"] != compiler():
-        raise CannotCountError(f"the baseline was counted with {found['compiler']}, this is {compiler()}")
-    return found
-
-
-def grown(counts: dict[str, int], before: dict[str, int]) -> list[str]:
-    """What has more than 5 % more."""
-    return [
-        f"{unit}: {count} instructions, {before[unit]} before"
-        for unit, count in counts.items()
-        if count > MORE * before.get(unit, count)
-    ]
+    return kept(BASELINE, "compiler", compiler())
 
 
 def main() -> None:
@@ -84,13 +67,13 @@ def main() -> None:
     try:
         counts = measure()
         if options.write:
-            BASELINE.write_text(json.dumps({"compiler": compiler(), "counts": counts}, indent=2) + "\n")
-        before = baseline()["counts"]
+            keep(BASELINE, "compiler", compiler(), counts)
+        before = baseline()
     except CannotCountError as error:
         raise SystemExit(f"not counted: {error}") from None
     for unit, count in counts.items():
         print(f"{unit:10} {count:8} instructions, {before[unit]:8} before")
-    if more := grown(counts, before):
+    if more := grown(counts, before, "instructions"):
         raise SystemExit("more instructions than before: " + "; ".join(more))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.micro.bytecodes import CannotCountError, baseline, counted, grown, measure
+from bench.micro.bytecodes import baseline, counted, measure
+from bench.micro.counts import CannotCountError, grown
 
 
 def test_what_is_counted_is_what_the_interpreter_does() -> None:
@@ -18,7 +19,7 @@ def test_what_is_counted_is_what_the_interpreter_does() -> None:
 
 def test_growth_of_more_than_five_per_cent_is_named() -> None:
     before = {"call": 10_000, "digest": 1000}
-    assert grown({"call": 10_500, "digest": 1051}, before) == ["digest: 1051 bytecodes, 1000 before"]
+    assert grown({"call": 10_500, "digest": 1051}, before, "bytecodes") == ["digest: 1051 bytecodes, 1000 before"]
 
 
 def test_signalling_takes_no_more_bytecodes_than_its_baseline() -> None:
@@ -26,4 +27,4 @@ def test_signalling_takes_no_more_bytecodes_than_its_baseline() -> None:
         before = baseline()
     except CannotCountError as error:
         pytest.skip(str(error))
-    assert not grown(measure(), before)
+    assert not grown(measure(), before, "bytecodes")
