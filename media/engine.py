@@ -8,7 +8,6 @@ sockets: `feed`, `step` and `take` drive the same kernels.
 from __future__ import annotations
 
 import errno
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -37,7 +36,7 @@ from media.opus import maybe_opus
 from media.plugins import PLUGINS, plugin_functions
 from media.port import Pair, Port, PortNumbers
 from media.recorder import BATCH_SECONDS, Channels, OnFinished, OpenFile, Recorder, Recording, make_tape
-from media.scheduling import Scheduling, put_first
+from media.scheduling import Scheduling, WorkerThreads
 from media.securing import Securing
 from media.stats import AudioStats, IntakeStats, Lateness, PortStats, port_stats
 from media.tap import TAP_FRAMES, DropPolicy, Speaking, Tap, TapSide
@@ -96,8 +95,6 @@ class Engine:
         self._clock = clock
         self._dscp = dscp
         self._workers = workers
-        self._realtime = realtime
-        self._scheduling = Scheduling.NORMAL
         self._numbers: dict[str, PortNumbers] = {}
         self._ports: dict[int, Port] = {}
         self._leaving: dict[int, Port] = {}  # closed on the manual clock, their last packets not taken yet
@@ -109,7 +106,7 @@ class Engine:
         capacity = min(_SLOTS, 2 * (high - low + 1))
         self._core = Core(capacity, workers, clock is not None, media_timeout, EVENT_RING)
         self._securing = Securing(self._core)
-        self._threads = [] if clock else [self._start_worker(index) for index in range(workers)]
+        self._threads = WorkerThreads(self._core.run, 0 if clock else workers, first=realtime)
         self._set_time()
         opus = maybe_opus()
         if opus is not None:
@@ -123,16 +120,6 @@ class Engine:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    def _start_worker(self, index: int) -> threading.Thread:
-        thread = threading.Thread(target=self._run_worker, args=(index,), name=f"voipat-media-{index}", daemon=True)
-        thread.start()
-        return thread
-
-    def _run_worker(self, index: int) -> None:
-        if self._realtime:
-            self._scheduling = put_first()
-        self._core.run(index)
 
     # Ports
 
@@ -552,7 +539,7 @@ class Engine:
     @property
     def scheduling(self) -> Scheduling:
         """How the system lets those threads run."""
-        return self._scheduling
+        return self._threads.scheduling
 
     @property
     def cpu_seconds(self) -> tuple[float, ...]:
@@ -564,11 +551,9 @@ class Engine:
         for port in list(self._ports.values()) if self._clock else ():
             self.close_port(port)
         self._core.stop()
-        for thread in self._threads:
-            thread.join()
+        self._threads.join()
         self._recorder.close()
         self._core.release()
-        self._threads.clear()
         self._ports.clear()
         self._securing.clear()
 

@@ -1,9 +1,10 @@
-"""The standing of the media workers' threads beside everything else that the machine runs."""
+"""The media workers' threads, and their standing beside everything else that the machine runs."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
@@ -38,3 +39,32 @@ def put_first() -> Scheduling:
     except PermissionError:
         return Scheduling.NORMAL
     return Scheduling.FAVOURED
+
+
+class WorkerThreads:
+    """`count` threads, each of which does `run(index)`; with `first` they go before other work as far as they may.
+
+    `scheduling` says how far that is.
+    """
+
+    def __init__(self, run: Callable[[int], None], count: int, *, first: bool) -> None:
+        self.scheduling = Scheduling.NORMAL
+        self._run = run
+        self._first = first
+        self._threads = [
+            threading.Thread(target=self._work, args=(index,), name=f"voipat-media-{index}", daemon=True)
+            for index in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait for their end; harmless when repeated."""
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def _work(self, index: int) -> None:
+        if self._first:
+            self.scheduling = put_first()
+        self._run(index)

@@ -43,10 +43,9 @@ def rings(bob: Phone) -> None:
     bob.rings()
 
 
-HELD = {"Call", "Fork", "Bridge", "MediaLeg", "Task", "Request", "Response", "SessionDescription"} | {
-    "Dialog",
-    "Negotiation",
-    "Transaction",
+HELD = {
+    *("Call", "Fork", "Bridge", "MediaLeg", "Task", "Request", "Response", "SessionDescription"),
+    *("Dialog", "Negotiation", "Transaction"),
 }
 
 
