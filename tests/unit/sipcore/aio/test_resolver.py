@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
 import uvloop
 
 from sipcore.aio import resolver as module
-from sipcore.aio.resolver import Resolver
-from sipcore.entropy import SeededEntropy
-from sipcore.flow import Address
-from sipcore.locate import Target
-from sipcore.outputs import Resolve
+from tests.nameserver import bench
 
 loops = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 Loop = Callable[[], asyncio.AbstractEventLoop]
@@ -32,76 +23,6 @@ _sip._udp.x.test 300 SRV 1 0 5080 a.x.test.
 a.x.test 300 A 192.0.2.1
 b.x.test 0 A 192.0.2.2
 """
-
-
-class Server(asyncio.DatagramProtocol):
-    """Authoritative for `ZONE`; silent when told."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.silent = False
-        self._transport: Any = None
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        query = dns.message.from_wire(data)
-        name, kind = query.question[0].name, query.question[0].rdtype.name
-        self.asked.append(f"{name.to_text(omit_final_dot=True)} {kind}")
-        if self.silent:
-            return
-        rows = [line.split(maxsplit=3) for line in ZONE.strip().splitlines()]
-        of_name = [row for row in rows if row[0] == name.to_text(omit_final_dot=True)]
-        records = [row[3] for row in of_name if row[2] == kind]
-        response = dns.message.make_response(query)
-        response.flags |= dns.flags.AA
-        if not of_name:
-            response.set_rcode(dns.rcode.NXDOMAIN)
-        if records:
-            ttl = int(next(row[1] for row in of_name if row[2] == kind))
-            response.answer.append(dns.rrset.from_text_list(name, ttl, "IN", kind, records))
-        self._transport.sendto(response.to_wire(), addr)
-
-
-class FakeTransport:
-    def __init__(self, name: str) -> None:
-        self.name, self.local = name, Address("127.0.0.1", 5060)
-
-
-class Asked:
-    """The driver, as the resolver sees it."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.transports = [FakeTransport(name) for name in names]
-        self.answers: asyncio.Queue[tuple[int, Sequence[Target]]] = asyncio.Queue()
-
-    def resolved(self, query: int, answers: Sequence[Target]) -> None:
-        self.answers.put_nowait((query, answers))
-
-
-class Bench:
-    def __init__(self, server: Server, resolver: Resolver, driver: Asked) -> None:
-        self.server, self.resolver, self.driver = server, resolver, driver
-
-    async def ask(self, host: str, port: int | None = None, transport: str | None = None) -> list[str]:
-        self.resolver.resolve(Resolve(1, host, port, transport))
-        _, answers = await self.driver.answers.get()
-        return [f"{target.transport} {target.address}" for target in answers]
-
-
-@asynccontextmanager
-async def bench(*names: str) -> AsyncIterator[Bench]:
-    wire, server = await asyncio.get_running_loop().create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
-    resolver = Resolver(SeededEntropy(1), nameservers=["127.0.0.1"], port=wire.get_extra_info("sockname")[1])
-    driver = Asked(names or ("UDP", "TCP"))
-    resolver.attach(driver)  # type: ignore[arg-type]
-    try:
-        yield Bench(server, resolver, driver)
-    finally:
-        await resolver.close()
-        wire.close()
 
 
 def run(loop: Loop, scenario: Any) -> None:
@@ -122,7 +43,7 @@ def run(loop: Loop, scenario: Any) -> None:
 )
 def test_naptr_srv_and_addresses_of_a_real_zone(loop: Loop) -> None:
     async def scenario() -> None:
-        async with bench() as it:
+        async with bench(ZONE) as it:
             assert await it.ask("x.test") == ["TCP 192.0.2.2:5090", "UDP 192.0.2.1:5080"]
             assert await it.ask("x.test", transport="UDP") == ["UDP 192.0.2.1:5080"]
             assert await it.ask("a.x.test", 7) == ["UDP 192.0.2.1:7"]
@@ -133,7 +54,7 @@ def test_naptr_srv_and_addresses_of_a_real_zone(loop: Loop) -> None:
 @loops
 def test_answers_and_their_absence_are_remembered(loop: Loop) -> None:
     async def scenario() -> None:
-        async with bench() as it:
+        async with bench(ZONE) as it:
             for _ in range(3):
                 assert await it.ask("a.x.test", 7) == ["UDP 192.0.2.1:7"]
                 assert await it.ask("gone.test", 7) == []
@@ -148,7 +69,7 @@ def test_answers_and_their_absence_are_remembered(loop: Loop) -> None:
 @loops
 def test_who_asks_at_the_same_time_shares_the_look_up(loop: Loop) -> None:
     async def scenario() -> None:
-        async with bench() as it:
+        async with bench(ZONE) as it:
             answers = await asyncio.gather(*(it.ask("a.x.test", 7) for _ in range(20)))
             assert answers == [["UDP 192.0.2.1:7"]] * 20
             assert it.server.asked == ["a.x.test A"]
@@ -163,7 +84,7 @@ def test_servers_that_are_silent_cost_the_budget_and_what_expired_is_used(
     monkeypatch.setattr(module, "BUDGET_S", 0.2)
 
     async def scenario() -> None:
-        async with bench() as it:
+        async with bench(ZONE) as it:
             assert await it.ask("b.x.test", 7) == ["UDP 192.0.2.2:7"]
             it.server.silent = True
             begun = it.driver.loop.time()
@@ -180,7 +101,7 @@ def test_the_memory_is_bounded(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "MAX_NAMES", 5)
 
     async def scenario() -> None:
-        async with bench() as it:
+        async with bench(ZONE) as it:
             for number in range(20):
                 await it.ask(f"n{number}.test", 7)
             assert len(it.resolver._known) == 5
@@ -192,7 +113,7 @@ def test_the_memory_is_bounded(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("name", ["x" * 70 + ".test", "a..b", "é.test", "."])
 def test_a_name_that_is_none_leads_nowhere(loop: Loop, name: str) -> None:
     async def scenario() -> None:
-        async with bench() as it:
+        async with bench(ZONE) as it:
             assert await it.ask(name, 7) == []
 
     run(loop, scenario)
