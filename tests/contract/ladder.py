@@ -65,8 +65,9 @@ class _Message:
 
 
 def _paragraph(leg: list[_Message]) -> str:
-    """Without the challenge: who has a nonce of late is not asked again."""
-    challenged = {each.cseq for each in leg if each.what in ("401 INVITE", "407 INVITE")}
+    """Without the challenge that was answered: who has a nonce of late is not asked again."""
+    last = max((each.cseq for each in leg if each.is_first), default=0)
+    challenged = {each.cseq for each in leg if each.what in ("401 INVITE", "407 INVITE") and each.cseq < last}
     told = [each for each in leg if each.cseq not in challenged]
     # Both sides may hang up at once: the first BYE counts.
     byes = [each for each in told if each.what == "BYE"]

@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 CARRIER: Final = "carrier"
 CARRIER_NUMBERS: Final = ("+12025550123", "112", "911")
+# Who calls from the address of the carrier, by another port.
+STRANGER: Final = "stranger"
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,11 @@ class Acts:
     """What a called phone does, `after` seconds of ringing; `then` is a number it transfers to 1.5 s later.
 
     It presses `keys` as a caller does, and hangs up `stays` seconds after that; None: the other side ends it. `gets`
-    are the digits that it is told.
+    are the digits that it is told. A silent one is there and says nothing, to no request.
     """
 
     user: str
-    does: Literal["answers", "rings", "refuses", "absent"]
+    does: Literal["answers", "rings", "refuses", "absent", "silent"]
     after: float = 1.0
     then: str = ""
     keys: tuple[tuple[float, str], ...] = ()
@@ -401,8 +403,18 @@ SECOND_TENANT: Final = (
     ),
 )
 
+# Where the trunk is asked by calls only (options_s = 0): what it counts is what the calls before have met.
+SILENT_TRUNK: Final = (
+    Scenario(
+        "a silent carrier is out of service after three calls, and the fourth is refused at once",
+        tuple(Dials(user, "92025550123", at=4.0 * place) for place, user in enumerate(("1006", "1007", "1009", "1010"))),
+        (Acts(CARRIER, "silent"),),
+    ),
+    one("who calls from another port of the carrier must log in", Dials(STRANGER, "+12025550101")),
+)
+
 ALL: Final = (*MENU, *GROUPS, *MAILBOXES, *CODES, *IN_CALL, *TRUNK)
-BY_NAME: Final = {each.name: each for each in (*ALL, *SECOND_TENANT)}
+BY_NAME: Final = {each.name: each for each in (*ALL, *SECOND_TENANT, *SILENT_TRUNK)}
 
 
 def user_of(target: str) -> str:

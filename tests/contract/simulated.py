@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from pbx.trace import entry_rows
+from sipcore.flow import Address
 from tests.contract.ladder import ladder_of
-from tests.contract.scenarios import CARRIER, Acts, Dials, Scenario, Taped, chain, user_of
+from tests.contract.scenarios import CARRIER, STRANGER, Acts, Dials, Scenario, Taped, chain, user_of
 from tests.sim.plan_office import DOMAIN, EXAMPLE
 from tests.sim.recording_office import Tapes, share
 from tests.sim.voicemail_office import VoicemailOffice
@@ -64,10 +65,13 @@ def ladders(scenario: Scenario, data: Path) -> list[str]:
 
 def _play(office: VoicemailOffice, phones: dict[str, Phone], scenario: Scenario) -> list[PhoneCall]:
     absent = {each.user for each in scenario.acts if each.does == "absent"}
-    for user in sorted(scenario.users - absent - phones.keys() - {CARRIER}):
+    for user in sorted(scenario.users - absent - phones.keys() - {CARRIER, STRANGER}):
         number, _, domain = user.partition("@")
         phones[user] = office.phone(int(number), domain or DOMAIN)
     phones[CARRIER] = office.carrier
+    if STRANGER in scenario.users:
+        beside = Address(office.carrier.address.host, office.carrier.address.port + 2)
+        phones[STRANGER] = office.world.phone("sip:+12025550123@127.0.0.1", password="", at=beside)
     for phone in phones.values():
         phone.allow = BARESIP_ALLOW
     for act in scenario.acts:
@@ -86,6 +90,8 @@ def _instruct(office: VoicemailOffice, phone: Phone, act: Acts) -> None:
             phone.rings()
         case "refuses":
             phone.refuses(486, after=act.after)
+        case "silent":
+            office.world.network.cut_off(phone.name)
     if act.keys or act.stays is not None:
         phone.on_call(lambda call: _press(call, act.keys, act.stays))
     if act.then:
@@ -94,7 +100,7 @@ def _instruct(office: VoicemailOffice, phone: Phone, act: Acts) -> None:
 
 
 def _dial(phone: Phone, dials: Dials) -> PhoneCall:
-    number = f"sip:{dials.number}@127.0.0.1" if dials.user == CARRIER else dials.number
+    number = f"sip:{dials.number}@127.0.0.1" if dials.user in (CARRIER, STRANGER) else dials.number
     call = phone.dial(number, after=dials.at)
     return _press(call, dials.keys, dials.stays)
 
@@ -121,7 +127,10 @@ def _hear(office: ContractOffice, phones: dict[str, Phone], taped: Taped) -> Non
 
 
 def _trace_of(traces: list[Trace], dials: Dials) -> Trace:
-    """The newest of that caller and callee."""
+    """The newest of that caller and callee; of who is not let in nothing is known."""
+    if dials.user == STRANGER:
+        (refused,) = (each for each in traces if each.start is None)
+        return refused
     found = [
         (each.started, index)
         for index, each in enumerate(traces)

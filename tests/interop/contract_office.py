@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,13 +21,13 @@ from bench.rig.processes import free_port, wait_until
 from bench.rig.server import OFFICE, Server
 from pbx import control
 from tests.contract.ladder import ladder_of
-from tests.contract.scenarios import CARRIER, CARRIER_NUMBERS, Acts, Dials, Scenario, Taped, weight
+from tests.contract.scenarios import CARRIER, CARRIER_NUMBERS, STRANGER, Acts, Dials, Scenario, Taped, weight
 from tests.contract.simulated import at_hours
 from tests.contract.sounds import timeline
 from tests.interop.baresip import Baresip
 
 AT_ONCE: Final = 8
-PHONES: Final = {**{str(number): 1300 + 60 * (number - 1000) for number in range(1001, 1011)}, CARRIER: 2100}
+PHONES: Final = {**{str(number): 1300 + 60 * (number - 1000) for number in range(1001, 1011)}, CARRIER: 2100, STRANGER: 2200}
 EXAMPLE_CARRIER: Final = "127.0.0.1:5090"
 
 
@@ -45,13 +45,25 @@ class Played:
 # How long phones ring in vain unless the office is patient: tests/sim plays the 20 seconds of the example.
 SHORT_RING_S: Final = 4
 # Of these a scenario says that their phone is not registered.
-ABSENT_AT_FIRST: Final = ("1004", "1005")
+ABSENT_AT_FIRST: Final = ("1004", "1005", STRANGER)
+# Of one that does so, no phone plays the part.
+NOT_THERE: Final = ("absent", "silent")
 
 
 class ContractOffice:
-    """One daemon and its phones. The `patient` office rings for as long as the example says."""
+    """One daemon and its phones, those that are `there`. The `patient` office rings for as long as the example says.
 
-    def __init__(self, directory: Path, *, patient: bool = False) -> None:
+    One that does not ask its trunk (by OPTIONS) learns from calls alone whether it is in service.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        patient: bool = False,
+        there: Sequence[str] = tuple(user for user in PHONES if user not in ABSENT_AT_FIRST),
+        asks_trunk: bool = True,
+    ) -> None:
         self.directory = directory
         self.carrier_port = free_port(run=5)
         self._hours = ""
@@ -62,11 +74,14 @@ class ContractOffice:
             self.text = self.text.replace("1004 = { ", f"1004 = {{ ring_s = {SHORT_RING_S}, ")
             shown = f'1009 = {{ ring_s = {SHORT_RING_S}, password = "pass-1009" }}'
             self.text = self.text.replace('1009 = "pass-1009"', shown)
+        if not asks_trunk:
+            host = f'host = "127.0.0.1:{self.carrier_port}"'
+            assert self.text.count(host) == 1
+            self.text = self.text.replace(host, f"options_s = 0\n{host}")
         self.config = directory / "office.toml"
         self.config.write_text(self.text)
         self.server = Server(directory / "server", config=self.config)
         self._starting = threading.Lock()
-        there = [user for user in PHONES if user not in ABSENT_AT_FIRST]
         with ThreadPoolExecutor(len(there)) as pool:
             self.phones = dict(zip(there, pool.map(self._start, there), strict=True))
 
@@ -114,7 +129,7 @@ class ContractOffice:
 
     def play(self, scenario: Scenario) -> Played:
         """Raises: AssertionError where a phone does not see what it should."""
-        absent = {each.user for each in scenario.acts if each.does == "absent"}
+        absent = {each.user for each in scenario.acts if each.does in NOT_THERE}
         lines = {user: _Line(self.phone(user)) for user in sorted(scenario.users - absent)}
         began = time.time()
         with ThreadPoolExecutor(len(scenario.dials) + len(scenario.acts)) as pool:
@@ -151,21 +166,26 @@ class ContractOffice:
         return [timeline(np.ascontiguousarray(samples[:, channel]), PHONES) for channel in (0, 1)]
 
     def _uri(self, dials: Dials) -> str:
-        return f"sip:{dials.number}@{self.server.address if dials.user == CARRIER else 'office.test'}"
+        host = self.server.address if dials.user in (CARRIER, STRANGER) else "office.test"
+        return f"sip:{dials.number}@{host}"
 
     def _row(self, dials: Dials, began: float) -> dict[str, Any] | None:
         """The newest trace of who dialled what, once it has ended."""
         for row in control.request(self.server.data, "trace", {"limit": 50}):
-            is_its = row["caller"] == dials.user or dials.user == CARRIER
-            if not is_its or row["callee"] != dials.number or row["fate"] == "live":
+            is_its = (row["caller"] == dials.user or dials.user == CARRIER) and row["callee"] == dials.number
+            # Of who is not let in nothing is known.
+            is_its = is_its or (dials.user == STRANGER and row["fate"] == "refused")
+            if not is_its or row["fate"] == "live":
                 continue
             if datetime.fromisoformat(str(row["started"])).timestamp() >= began - 0.5:
                 return dict(row)
         return None
 
     def _start(self, user: str) -> Baresip:
-        """The phone, registered; the carrier is one that does not register."""
-        return self._carrier() if user == CARRIER else self._phone(user)
+        """The phone, registered; carrier and stranger do not register."""
+        if user == STRANGER:
+            return self._outside(user, free_port(run=5), CARRIER_NUMBERS[:1])
+        return self._outside(user, self.carrier_port, CARRIER_NUMBERS) if user == CARRIER else self._phone(user)
 
     def _phone(self, user: str) -> Baresip:
         phone = Baresip(
@@ -175,12 +195,12 @@ class ContractOffice:
         phone.wait_registered()
         return phone
 
-    def _carrier(self) -> Baresip:
+    def _outside(self, user: str, port: int, numbers: Sequence[str]) -> Baresip:
         way = f'outbound="sip:{self.server.address};transport=udp";regint=0;answermode=manual'
-        accounts = [f"<sip:{number}@127.0.0.1:{self.carrier_port}>;{way}\n" for number in CARRIER_NUMBERS]
+        accounts = [f"<sip:{number}@127.0.0.1:{port}>;{way}\n" for number in numbers]
         return Baresip(
-            self.directory / CARRIER, user=CARRIER, password="", server=self.server.address,
-            port=self.carrier_port, frequency=PHONES[CARRIER], accounts="".join(accounts),
+            self.directory / user, user=user, password="", server=self.server.address,
+            port=port, frequency=PHONES[user], accounts="".join(accounts),
         )  # fmt: skip
 
 

@@ -144,16 +144,20 @@ class SimWorld:
         name: str | None = None,
         tone: int | None = None,
         transport: str = "UDP",
+        at: Address | None = None,
     ) -> Phone:
         """A new phone. Two phones may have one URI: they are two devices of one user, on hosts of their own.
+
+        `at` gives it an address, which may be another port of a host that is there already: None for a host of its own.
 
         Without `password` it has what the App's registrar knows of its user; with an empty one it has none.
         """
         self._next_host += 1
         number = self._next_host
-        address = Address(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 5060)
+        address = at or Address(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 5060)
         parsed = Uri.parse(uri)
-        self.network.name(address.host, name or self._free_name(parsed.user or "phone"))
+        if address.host not in {phone.address.host for phone in self.phones}:
+            self.network.name(address.host, name or self._free_name(parsed.user or "phone"))
         phone = Phone(
             self,
             parsed,
