@@ -407,7 +407,9 @@ SECOND_TENANT: Final = (
 SILENT_TRUNK: Final = (
     Scenario(
         "a silent carrier is out of service after three calls, and the fourth is refused at once",
-        tuple(Dials(user, "92025550123", at=4.0 * place) for place, user in enumerate(("1006", "1007", "1009", "1010"))),
+        tuple(
+            Dials(user, "92025550123", at=4.0 * place) for place, user in enumerate(("1006", "1007", "1009", "1010"))
+        ),
         (Acts(CARRIER, "silent"),),
     ),
     one("who calls from another port of the carrier must log in", Dials(STRANGER, "+12025550101")),

@@ -27,7 +27,11 @@ from tests.contract.sounds import timeline
 from tests.interop.baresip import Baresip
 
 AT_ONCE: Final = 8
-PHONES: Final = {**{str(number): 1300 + 60 * (number - 1000) for number in range(1001, 1011)}, CARRIER: 2100, STRANGER: 2200}
+PHONES: Final = {
+    **{str(number): 1300 + 60 * (number - 1000) for number in range(1001, 1011)},
+    CARRIER: 2100,
+    STRANGER: 2200,
+}
 EXAMPLE_CARRIER: Final = "127.0.0.1:5090"
 
 
