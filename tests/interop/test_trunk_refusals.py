@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack
 
 import pytest
 
@@ -21,10 +21,12 @@ pytestmark = pytest.mark.interop
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContractOffice]:
     users = {user for scenario in SILENT_TRUNK for user in scenario.users} - {CARRIER}
-    with closing(ContractOffice(tmp_path_factory.mktemp("silent"), there=sorted(users), asks_trunk=False)) as made:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-            silent.bind(("127.0.0.1", made.carrier_port))
-            yield made
+    with ExitStack() as stack:
+        made = ContractOffice(tmp_path_factory.mktemp("silent"), there=sorted(users), asks_trunk=False)
+        stack.callback(made.close)
+        silent = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        silent.bind(("127.0.0.1", made.carrier_port))
+        yield made
 
 
 @pytest.mark.parametrize("scenario", SILENT_TRUNK, ids=lambda each: each.name)
