@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bench.cells.catalogue import Scenario, scenarios
 from bench.report import Outcome, machine, report, table
+from bench.rig import usage
 from bench.rig.figures import Figure
 
 HERE = Path(__file__).resolve().parent
@@ -25,7 +26,7 @@ LONGEST_S, LONGEST_FULL_S = 400, 1800
 
 def run(scenario: Scenario, arguments: list[str], longest_s: float) -> Outcome:
     """In a process group of its own, so that what it started ends with it."""
-    command = [sys.executable, "-m", "bench.cells", scenario.name, *arguments]
+    command, begun = [sys.executable, "-m", "bench.cells", scenario.name, *arguments], time.monotonic()
     with subprocess.Popen(
         command, cwd=HERE.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as child:
@@ -37,7 +38,7 @@ def run(scenario: Scenario, arguments: list[str], longest_s: float) -> Outcome:
             output, _ = child.communicate()
             fault = f"not over within {longest_s:.0f} s"
     figures = [Figure(**json.loads(line)) for line in output.splitlines() if line.startswith("{")]
-    return Outcome(" ".join(["python", *command[1:]]), figures, fault)
+    return Outcome(" ".join(["python", *command[1:]]), figures, fault, time.monotonic() - begun)
 
 
 def main() -> None:
@@ -56,15 +57,18 @@ def main() -> None:
     chosen = [known[name] for name in named] if named else _with_peer(known, options.peer)
     arguments = [f"--{key}={getattr(options, key)}" for key in ("peer", "rounds", "seconds") if getattr(options, key)]
     arguments += ["--full"] if options.full else []
-    begun, outcomes = time.monotonic(), {}
+    begun, outcomes, (stolen, passed) = time.monotonic(), {}, usage.stolen_seconds()
     for scenario in chosen:
         print(f"{scenario.name}: {scenario.title} …", flush=True)
         outcomes[scenario.name] = run(scenario, arguments, LONGEST_FULL_S if options.full else LONGEST_S)
+        print(f"{outcomes[scenario.name].seconds:.0f} s", flush=True)
         print("\n".join([outcomes[scenario.name].fault, *table(outcomes[scenario.name].figures), ""]), flush=True)
     if named or options.peer:
         print(machine())
     else:
-        options.output.write_text(report(known, outcomes, (time.monotonic() - begun) / 60))
+        later, now = usage.stolen_seconds()
+        share = (later - stolen) / max(now - passed, 1e-9)
+        options.output.write_text(report(known, outcomes, (time.monotonic() - begun) / 60, share))
         print(f"written: {options.output}, {(time.monotonic() - begun) / 60:.1f} minutes")
         subprocess.run([sys.executable, "tools/docs.py"], cwd=HERE.parent, check=True)  # README quotes it
     failed = [name for name, outcome in outcomes.items() if outcome.fault]

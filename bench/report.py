@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.cells.catalogue import TABLES, Scenario, Target
-from bench.cells.compare import figure_for
+from bench.cells.compare import beside_peer, figure_for
 from bench.rig.figures import Figure
 
 HERE = Path(__file__).resolve().parent
+THEN_NOW = "beside the peer: then allowed / now"
 TITLES = {"SIP": "SIP", "media": "Media engine", "PBX": "PBX"}
 
 
@@ -25,6 +26,7 @@ class Outcome:
     command: str
     figures: Sequence[Figure] = field(default_factory=tuple)
     fault: str = ""
+    seconds: float = 0.0
 
 
 def number(value: float) -> str:
@@ -81,6 +83,17 @@ def others(target: Target, scenario: Scenario, figures: Sequence[Figure]) -> str
     return ", ".join(named) if len(named) > 1 else ""
 
 
+def then_and_now(scenario: Scenario, target: Target, figures: Sequence[Figure], unit: str) -> str:
+    """The target as a multiple of what the peer took when it was set, and ours as one of what the peer takes now."""
+    if target.peer_then is None:
+        return ""
+    now = beside_peer(target, scenario, figures)
+    measured = "–" if now is None else shown(now)
+    peer = f"{number(target.peer_then)} {unit}".removesuffix(" CPU").strip()
+    allowed = limit(target.limit / target.peer_then, target)
+    return f"{allowed} × ({', '.join(filter(None, [peer, target.then]))}) / {measured}"
+
+
 def cell(scenario: Scenario, target: Target, outcome: Outcome) -> str:
     figure = figure_for(target, scenario, outcome.figures)
     is_there = figure is not None and figure.value is not None
@@ -89,19 +102,20 @@ def cell(scenario: Scenario, target: Target, outcome: Outcome) -> str:
         judged = f"**not measured**: {why_missing(outcome, scenario)}"
     value = shown(figure) if figure is not None and is_there else "–"
     columns = [target.work, limit(target.limit, target), limit(target.goal, target), value, judged]
-    return f"| {' | '.join([*columns, others(target, scenario, outcome.figures), f'`{scenario.name}`'])} |"
+    columns += [others(target, scenario, outcome.figures), then_and_now(scenario, target, outcome.figures, figure.unit if figure else "")]
+    return f"| {' | '.join([*columns, f'`{scenario.name}`'])} |"
 
 
 def speed_tables(scenarios: Mapping[str, Scenario], outcomes: Mapping[str, Outcome]) -> list[str]:
     lines: list[str] = []
     for name in TABLES:
         lines += ["", f"## Speed: {TITLES[name]}", ""]
-        lines += ["| work | target | goal | measured | verdict | in the same run | scenario |"]
-        lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+        lines += [f"| work | target | goal | measured | verdict | in the same run | {THEN_NOW} | scenario |"]
+        lines += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
         for scenario in scenarios.values():
             if scenario.absent and scenario.table == name:
                 lines.append(
-                    f"| {scenario.title} |  |  | – | **not there**: {scenario.absent} |  | `{scenario.name}` |"
+                    f"| {scenario.title} |  |  | – | **not there**: {scenario.absent} |  |  | `{scenario.name}` |"
                 )
             outcome = outcomes.get(scenario.name, Outcome("", fault="not run"))
             lines += [cell(scenario, target, outcome) for target in scenario.target if target.table == name]
@@ -109,7 +123,7 @@ def speed_tables(scenarios: Mapping[str, Scenario], outcomes: Mapping[str, Outco
 
 
 def section(scenario: Scenario, outcome: Outcome) -> list[str]:
-    lines = ["", f"## {scenario.name}: {scenario.title}", "", f"`{outcome.command}`", ""]
+    lines = ["", f"## {scenario.name}: {scenario.title}", "", f"`{outcome.command}`, {outcome.seconds:.0f} s", ""]
     if outcome.fault:
         lines += [f"FAILED: {outcome.fault}", ""]
     return [*lines, *(table(outcome.figures) if outcome.figures else [])]
@@ -143,11 +157,18 @@ configuration, server on one core and generator on the other, each server anew i
 value is the median of its runs; a set-up is timed from when its call was due. Losses are counted at the phones. A
 figure is INVALID when its generator was the limit: it used too much of its core, was late, or lost packets itself. The
 machine may be shared: compare figures of one run.
+
+The targets are absolute, and were set on a machine on which the peers took less than they take on this one. So each
+also stands beside the peer: as the multiple that was allowed of what the peer took then (in brackets), and as the
+multiple that was measured now, in one run.
 """
 
 
-def report(scenarios: Mapping[str, Scenario], outcomes: Mapping[str, Outcome], minutes: float) -> str:
-    made = f"{machine()} {minutes:.0f} minutes, {datetime.now(UTC):%Y-%m-%d}."
+def report(
+    scenarios: Mapping[str, Scenario], outcomes: Mapping[str, Outcome], minutes: float, stolen: float = 0.0
+) -> str:
+    """`stolen`: the share of the processors' time that the host took for others meanwhile."""
+    made = f"{machine()} {minutes:.0f} minutes, {datetime.now(UTC):%Y-%m-%d}, {stolen:.1%} stolen by the host."
     lines = [INTRODUCTION, made, *speed_tables(scenarios, outcomes)]
     for name, outcome in outcomes.items():
         lines += section(scenarios[name], outcome)

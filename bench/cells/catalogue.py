@@ -15,7 +15,11 @@ TABLES = ("SIP", "media", "PBX")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One cell of a speed table. `of` names what is measured ("" is the cost), `to` the server it is held against."""
+    """One cell of a speed table. `of` names what is measured ("" is the cost), `to` the server it is held against.
+
+    `peer_then`: what the scenario's first peer took, in the same unit, on the machine that the target was set on, and
+    `then` under which load.
+    """
 
     table: Literal["SIP", "media", "PBX"]
     work: str
@@ -25,11 +29,14 @@ class Target:
     at_most: float | None = None
     at_least: float | None = None
     goal: float | None = None
+    peer_then: float | None = None
+    then: str = ""
 
     def __post_init__(self) -> None:
         assert self.table in TABLES, f"{self.work}: table {self.table!r} is none of {TABLES}"
         assert (self.at_most is None) != (self.at_least is None), f"{self.work}: either at_most or at_least"
         assert (self.how == "value") == (not self.to), f"{self.work}: a ratio and a difference need `to`, a value none"
+        assert self.peer_then is None or self.how == "value", f"{self.work}: a ratio is beside the peer already"
 
     @property
     def limit(self) -> float:

@@ -132,6 +132,7 @@ def compared(scenario: Scenario, measured: Sequence[Measured]) -> list[Figure]:
     ours, found = measured[0], []
     for peer in measured[1:]:
         wanted = {("", "ratio")} | {(t.of, t.how) for t in scenario.target if t.to == peer.name}
+        wanted |= {(t.of, "ratio") for t in scenario.target if t.peer_then is not None}
         found += [against(scenario, ours, peer, what, how) for what, how in sorted(wanted)]
     return found
 
@@ -150,6 +151,12 @@ def against(scenario: Scenario, ours: Measured, peer: Measured, what: str, how: 
 
 def key_of(ours: str, peer: str, how: str) -> str:
     return f"{ours} {how} {peer}"
+
+
+def beside_peer(target: Target, scenario: Scenario, figures: Sequence[Figure]) -> Figure | None:
+    """What the same is as a multiple of the scenario's first peer."""
+    who = key_of(scenario.ours, scenario.peers[0], "ratio")
+    return next((figure for figure in figures if (figure.who, figure.what) == (who, target.of)), None)
 
 
 def figure_for(target: Target, scenario: Scenario, figures: Sequence[Figure]) -> Figure | None:

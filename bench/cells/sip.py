@@ -14,7 +14,7 @@ from bench.rig.extensions import EXTENSIONS
 from bench.rig.generated import Done, Phones
 from voipat.load.knee import Search
 
-BINDING_RATE = 1000.0
+BINDING_RATE = 2000.0
 MESSAGES = {"register": 4, "call": 13, "options": 2}  # of one unit, both ways, at all phones
 
 
@@ -86,7 +86,7 @@ def sustained(contender: Contender, directory: Path, plan: Plan) -> Trial:
     return Trial(first.percentile(0.99) - straight_ms, first.failed, _repeated(first), first.proof, beside)
 
 
-WARM_RATE, REST_S = 100.0, 3.0
+WARM_RATE, REST_S = 100.0, 2.0
 ADDED_MS, REPEATED = 20.0, 0.001
 
 

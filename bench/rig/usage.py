@@ -75,6 +75,12 @@ def core_busy_seconds(core: int, stat: Path = Path("/proc/stat")) -> float:
     raise AssertionError(f"no core {core} in {stat}")
 
 
+def stolen_seconds(stat: Path = Path("/proc/stat")) -> tuple[float, float]:
+    """What the host took from this machine's processors so far, and all of their time."""
+    ticks = [int(field) for field in stat.read_text().splitlines()[0].split()[1:9]]
+    return ticks[7] / TICK, sum(ticks) / TICK
+
+
 def pss_kb(pid: int) -> int:
     """Resident memory of the tree, shared pages counted once."""
     total = 0

@@ -12,6 +12,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LONGEST_S = 400
+# Of an environment itself; what begins with one underscore besides may be a dependency's extension (_cffi_backend).
+OWN = ("voipat", "__", "_distutils_hack", "pip", "setuptools")
 BUILDS = ["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
 
 
@@ -36,7 +38,7 @@ def fresh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     site = next((made / "lib").glob("python*/site-packages"))
     ours = Path(next(path for path in sys.path if path.endswith("site-packages")))
     for path in ours.iterdir():
-        if not path.name.startswith(("voipat", "__editable__", "pip", "setuptools", "_")) and path.suffix != ".pth":
+        if not path.name.startswith(OWN) and path.suffix != ".pth":
             (site / path.name).symlink_to(path)
     return directory
 

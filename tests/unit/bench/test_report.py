@@ -60,6 +60,21 @@ def test_losses_at_our_server_stand_beside_the_verdict() -> None:
     assert "goal met, 7 failed or lost" in cell(RELAY, RATIO, outcome(trials(5.0, failed=7), trials(6.0)))
 
 
+def test_a_target_stands_beside_what_the_peer_took_then_and_takes_now() -> None:
+    target = Target("SIP", "REGISTER", at_most=140, peer_then=70, then="at 3,000/s")
+    beside = replace(RELAY, target=(target,))
+    assert "| ≤ 2 × (70 µs, at 3,000/s) / 1.5 × |" in cell(beside, target, outcome(trials(9.0), trials(6.0)))
+    assert "| ≤ 2 × (70, at 3,000/s) / – |" in cell(beside, target, Outcome("", fault="it crashed"))
+    with pytest.raises(AssertionError, match="beside the peer already"):
+        replace(RATIO, peer_then=1.0)
+
+
+def test_the_report_says_how_long_each_scenario_took_and_what_the_host_stole() -> None:
+    text = report({"relay": RELAY}, {"relay": Outcome("python -m bench.cells relay", seconds=55.4)}, 18.0, 0.061)
+    assert "`python -m bench.cells relay`, 55 s" in text and "18 minutes, " in text
+    assert "6.1% stolen by the host." in text
+
+
 def test_a_cell_without_a_figure_says_why() -> None:
     absent = Outcome("", [missing("relay", "rtpengine is missing: run `make bench-peers`", who="rtpengine")])
     assert "**not measured**: rtpengine is missing" in cell(RELAY, RATIO, absent)
@@ -74,7 +89,7 @@ def test_the_report_has_every_cell_also_of_what_was_not_run() -> None:
 def test_what_voipat_does_not_have_is_a_row_that_says_so() -> None:
     absent = Scenario("open", "REGISTER without digest", absent="every phone has a password", table="SIP")
     text = report({"open": absent}, {}, 1.0)
-    assert "| REGISTER without digest |  |  | – | **not there**: every phone has a password |  | `open` |" in text
+    assert "| REGISTER without digest |  |  | – | **not there**: every phone has a password |  |  | `open` |" in text
 
 
 def test_a_scenario_is_run_or_a_program_or_absent() -> None:
