@@ -102,7 +102,10 @@ def cell(scenario: Scenario, target: Target, outcome: Outcome) -> str:
         judged = f"**not measured**: {why_missing(outcome, scenario)}"
     value = shown(figure) if figure is not None and is_there else "–"
     columns = [target.work, limit(target.limit, target), limit(target.goal, target), value, judged]
-    columns += [others(target, scenario, outcome.figures), then_and_now(scenario, target, outcome.figures, figure.unit if figure else "")]
+    columns += [
+        others(target, scenario, outcome.figures),
+        then_and_now(scenario, target, outcome.figures, figure.unit if figure else ""),
+    ]
     return f"| {' | '.join([*columns, f'`{scenario.name}`'])} |"
 
 
