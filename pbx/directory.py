@@ -24,7 +24,7 @@ from voipat import Call, SrtpRules, TrunkIdentity
 class Directory:
     """An immutable snapshot of every tenant."""
 
-    __slots__ = ("_plans", "_server", "_tenants", "default_tenant", "leg_media", "programs", "proxied")
+    __slots__ = ("_plans", "_server", "_tenants", "default_tenant", "domain", "leg_media", "programs", "proxied")
 
     def __init__(
         self,
@@ -41,6 +41,8 @@ class Directory:
         """
         self.programs: Final = programs
         self._tenants = {tenant.domain: tenant for tenant in tenants}
+        # The canonical name of the tenant when a host is its domain, in whatever case; else None.
+        self.domain: Final[Callable[[str], str | None]] = _Domains({name: name for name in self._tenants}).__getitem__
         tables: dict[str, dict[str, PrefixTable]] = {}
         for (domain, route), table in rates.items():
             tables.setdefault(domain, {})[route] = table
@@ -108,13 +110,6 @@ class Directory:
         """Whether `domain` is one of ours."""
         return domain in self._tenants or domain.lower() in self._tenants
 
-    def domain(self, host: str) -> str | None:
-        """The canonical name of the tenant when `host` is its domain, in whatever case."""
-        if host in self._tenants:
-            return host
-        name = host.lower()
-        return name if name in self._tenants else None
-
     def extension(self, domain: str, number: str) -> ExtensionConfig | None:
         """The extension `number` of `domain`, if there is one."""
         tenant = self._tenants.get(domain) or self._tenants.get(domain.lower())
@@ -122,7 +117,8 @@ class Directory:
 
     def ha1(self, domain: str, username: str, algorithm: str) -> str | None:
         """HA1 of the user for the digest algorithm; None for an unknown user or one not allowed to use it."""
-        extension = self.extension(domain, username)
+        tenant = self._tenants.get(domain) or self._tenants.get(domain.lower())
+        extension = None if tenant is None else tenant.extensions.get(username)
         if extension is None:
             return None
         for name, value in extension.ha1:
@@ -132,8 +128,16 @@ class Directory:
 
     def digest(self, domain: str, username: str | None = None) -> tuple[str, ...]:
         """The digest algorithms to offer, in order; an unknown user is offered the tenant's, as most are."""
-        extension = None if username is None else self.extension(domain, username)
-        return self.tenant(domain).digest if extension is None else extension.digest
+        tenant = self._tenants.get(domain) or self.tenant(domain)
+        extension = None if username is None else tenant.extensions.get(username)
+        return tenant.digest if extension is None else extension.digest
+
+
+class _Domains(dict[str, str | None]):
+    """By name as it is written nearly always: asked a dozen times a call, which C does without calling us."""
+
+    def __missing__(self, host: str) -> str | None:
+        return self.get(host.lower())
 
 
 class LiveDirectory:

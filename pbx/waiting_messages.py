@@ -157,7 +157,8 @@ class WaitingMessages:
         key = event.tenant, phone
         if key in self._trying:
             self._came.add(key)
-        self._begin(key)
+        if key in self._waiting:
+            self._begin(key)
 
     def _begin(self, key: Key) -> None:
         if self._waiting.get(key) and key not in self._deliveries:

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 class Clock:
     interval: float
@@ -19,3 +19,13 @@ class Deadlines:
     def due(self, now: float) -> Iterator[Clock]: ...
     def owners(self) -> list[Clock]: ...
     def __len__(self) -> int: ...
+
+class Wallclock:
+    def __init__(
+        self,
+        wallclock: Callable[[], float],
+        monotonic: Callable[[], float],
+        on_step: Callable[[float], None],
+        least: float,
+    ) -> None: ...
+    def __call__(self) -> float: ...

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
+from sipcore._guard import Sources
 from sipcore.buckets import Bucket, Recent
 from sipcore.strangers import Rank, StrangerPolicy, Strangers
 
@@ -61,21 +62,19 @@ class GuardPolicy:
     strangers: StrangerPolicy = field(default_factory=StrangerPolicy)
 
 
-class Guard:
-    """The memory of who asked too much and who failed too often."""
+class Guard(Sources):
+    """The memory of who asked too much and who failed too often.
+
+    What every request of a known phone asks is answered by `Sources`, in C (`ext/siptext/_guard.pyx`); it calls
+    `_banned`, `_may_stranger_guess` and `_forget_mistakes` for the rest.
+    """
 
     def __init__(self, policy: GuardPolicy | None = None, *, trusted: Sequence[Network] = ()) -> None:
-        self._policy = policy or GuardPolicy()
-        self._trusted = tuple(trusted)
-        size = self._policy.sources
-        # Buckets are full again after seconds, and then they say nothing: a forged flood needs no more room.
-        self._buckets: Recent[str, Bucket] = Recent(size // 4)
-        self._offenders: Recent[str | tuple[str, str], _Offender] = Recent(size)
-        self._accounts: Recent[str, Bucket] = Recent(size)
-        self._registered: Recent[str, float] = Recent(size)
-        self._is_trusted: Recent[str, bool] = Recent(size)
-        self._strays: Recent[str, Bucket] = Recent(size // 4)
-        self._strangers = Strangers(self._policy.strangers)
+        self._policy = policy = policy or GuardPolicy()
+        super().__init__(trusted, policy.sources, _ACCOUNT_SIZE, policy.rate, policy.burst)
+        self._accounts: Recent[str, Bucket] = Recent(policy.sources)
+        self._strays: Recent[str, Bucket] = Recent(policy.sources // 4)
+        self._strangers = Strangers(policy.strangers)
 
     def admit(self, source: str, now: float, *, account: str = "", is_first: Callable[[], bool] = _never) -> Admission:
         """Judge a request by where it comes from.
@@ -83,7 +82,7 @@ class Guard:
         `account`: who has a phone registered there and sends this; each of those has a budget of its own. `is_first`
         is asked about a stranger when not all are answered (`strangers.Rank`).
         """
-        if self._trusted and self._trusts(source):
+        if self.trusts(source):
             return Admission.ADMITTED
         if self._offenders.entries and self._banned(source, account, now):
             return Admission.BANNED
@@ -91,7 +90,7 @@ class Guard:
         rank = None if is_known else self._strangers.rank(source, now, is_first)
         if rank is None and not is_known:
             return Admission.UNANSWERED
-        if not self._take(_own(source, account), now):
+        if not self.take(self.budget(source, account), now):
             return Admission.LIMITED
         return Admission.FIRST if rank is Rank.FIRST else Admission.ADMITTED
 
@@ -102,15 +101,7 @@ class Guard:
         """
         return self._banned(source, "", now) or self._strangers.is_hopeless(source, now, is_plain)
 
-    def is_banned(self, source: str, account: str, now: float) -> bool:
-        """Whether `source`, or only `account` there, is banned."""
-        return bool(self._offenders.entries) and self._banned(source, account, now) and not self._trusts(source)
-
-    def may_guess(self, source: str, account: str, now: float) -> bool:
-        """Whether credentials for `account` are looked at. Only wrong ones use up what it is allowed (`failed`)."""
-        # Who is registered here already must not suffer from those who guess elsewhere.
-        if self.is_known(source, now):
-            return True
+    def _may_stranger_guess(self, source: str, account: str, now: float) -> bool:
         policy = self._policy
         left = self._guesses(account, now).fill(policy.account_rate, policy.account_burst, now)
         # The last third is for those who were not wrong yet: a phone that starts while others guess its password.
@@ -119,7 +110,7 @@ class Guard:
 
     def answers_stray(self, source: str, now: float) -> bool:
         """Whether `source` gets one more answer to what nobody can serve; a banned one gets none."""
-        if self._trusts(source):
+        if self.trusts(source):
             return True
         if self._banned(source, "", now):
             return False
@@ -146,7 +137,7 @@ class Guard:
 
     def failed(self, source: str, account: str, now: float) -> bool:
         """A wrong password or unknown user from `source`, with a nonce that it got from us. True when this bans."""
-        if self._trusts(source):
+        if self.trusts(source):
             return False
         policy = self._policy
         is_known = self.holds_registration(source, now)
@@ -156,35 +147,17 @@ class Guard:
         if not policy.ban:
             return False
         key = _pair(source, account) if is_known else source
-        offender = self._offenders.get(key)
+        offender: _Offender | None = self._offenders.get(key)
         if offender is None:
             offender = self._offenders.put(key, _Offender())
         return offender.fail(policy, now)
 
-    def succeeded(self, source: str, account: str, now: float) -> None:
-        """`account` authenticated from `source`: what the request cost is given back, its mistakes are forgotten."""
-        bucket = self._buckets.peek(_own(source, account)) or self._buckets.peek(source)
-        if bucket is not None:
-            bucket.give_back(self._policy.burst)
+    def _forget_mistakes(self, source: str, account: str, now: float) -> None:
         if not self.holds_registration(source, now):
             self._strangers.was_right()
         offender = self._offenders.get(_pair(source, account)) if self._offenders.entries else None
         if offender is not None:
             offender.failures = 0.0
-
-    def registered(self, source: str, until: float) -> None:
-        """`source` holds a good registration until then; the latest of several counts."""
-        self._registered.put(source, max(until, self._registered.peek(source) or until))
-
-    def holds_registration(self, source: str, now: float) -> bool:
-        """Whether a phone is registered at `source`: it is no stranger."""
-        until = self._registered.peek(source)
-        return until is not None and until > now
-
-    def is_known(self, source: str, now: float) -> bool:
-        """Whether a phone is registered at `source`, or it is trusted."""
-        until = self._registered.peek(source)
-        return (until is not None and until > now) or (bool(self._trusted) and self._trusts(source))
 
     def banned(self, now: float) -> list[tuple[str, str, float]]:
         """The bans in force: source, account (empty: all of them), seconds left."""
@@ -197,13 +170,6 @@ class Guard:
             if source in (key, key[0]):
                 self._offenders.remove(key)
 
-    def _trusts(self, source: str) -> bool:
-        known = self._is_trusted.get(source) if self._trusted else False
-        if known is None:
-            address = ip_address(source)
-            known = self._is_trusted.put(source, any(address in network for network in self._trusted))
-        return known
-
     def _banned(self, source: str, account: str, now: float) -> bool:
         whole = self._offenders.get(source)
         if whole is not None and whole.until > now and not self.holds_registration(source, now):
@@ -214,17 +180,6 @@ class Guard:
     def _guesses(self, account: str, now: float) -> Bucket:
         key = account[:_ACCOUNT_SIZE]
         return self._accounts.get(key) or self._accounts.put(key, Bucket(self._policy.account_burst, now))
-
-    def _take(self, key: str, now: float) -> bool:
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            bucket = self._buckets.put(key, Bucket(self._policy.burst, now))
-        return bucket.take(self._policy.rate, self._policy.burst, now)
-
-
-def _own(source: str, account: str) -> str:
-    """Whose budget: the source's, or that of one of those who are registered there."""
-    return f"{source} {account[:_ACCOUNT_SIZE]}" if account else source
 
 
 def _pair(source: str, account: str) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-from sipcore.dialog import TARGET_REFRESH
 from sipcore.errors import ParseError
 from sipcore.events import MessageDropped
 from sipcore.fields import Via
@@ -53,7 +52,8 @@ class ResponseWriter:
         transaction.data = request.response_bytes(status, reason, to_tag, headers, body)
 
     def _with_dialog_headers(self, transaction: Transaction, request: Request, headers: HeaderPairs) -> HeaderPairs:
-        if request.method not in TARGET_REFRESH or transaction.flow is None:
+        """Of a 1xx or 2xx to a request whose Contact is a target."""
+        if transaction.flow is None:
             return headers
         added = list(headers)
         if not has_header(headers, "contact"):
@@ -75,7 +75,9 @@ class ResponseWriter:
         headers: HeaderPairs = (),
     ) -> None:
         """RFC 3261 §8.2.7: the same response to every copy, and nothing kept."""
-        self._send_stateless(request, flow, status, reason, headers, self._stateless_tag(request), out)
+        if not self._state.symmetric:
+            flow = response_flow(request.via, flow, symmetric=False)
+        self._transmit_stateless(request, flow, status, reason, headers, self._stateless_tag(request), out)
 
     def refuse_malformed(
         self, request: Request, flow: Flow, status: int, reason: str, now: float, out: list[Output]

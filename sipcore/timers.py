@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from sipcore._timers import Clock, Deadlines
+from sipcore._timers import Clock, Deadlines, Wallclock
 
-__all__ = ["Clock", "Deadlines", "Timers"]
+__all__ = ["Clock", "Deadlines", "Timers", "Wallclock"]
 
 
 @dataclass(frozen=True)

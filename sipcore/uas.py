@@ -34,7 +34,7 @@ from sipcore.state import Answer, Drop, EndpointState, Refuse, Relay
 from sipcore.transaction import Action, HeaderPairs, Input, State, Transaction
 from sipcore.transaction.invite_server import INVITE_SERVER
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
-from sipcore.transaction.table import ServerKey
+from sipcore.transaction.table import MergeKey, ServerKey
 
 if TYPE_CHECKING:
     from sipcore.proxy import ProxyCore
@@ -166,14 +166,13 @@ class UserAgentServer(ResponseWriter):
         dialog = state.dialogs.open_uas(request, local_tag, flow) if request.method in DIALOG_CREATING else None
         merge_key = (request.call_id, request.from_.tag or "", request.cseq.number, request.method)
         merged = state.transactions.merged(merge_key)
-        transaction = self._open(key, request, flow, local_tag, now)
+        transaction = self._open(key, request, flow, local_tag, now, merge_key if merged is None else None)
         if merged is not None:
             # RFC 3261 §8.2.2.2. With state, so that a copy on the way can not be taken for a new request.
             if dialog is not None:
                 state.dialogs.remove(dialog)
             self.reject(transaction, 482, now, out)
             return
-        state.transactions.note_merge_key(transaction, merge_key)
         if dialog is not None:
             transaction.dialog = dialog
             dialog.has_invite = request.method == "INVITE"
@@ -189,17 +188,15 @@ class UserAgentServer(ResponseWriter):
             self.refuse_stateless(request, flow, 416, out)
         elif request.max_forwards == 0 and request.method not in _ANSWERED_AT_ZERO:
             self.refuse_stateless(request, flow, 483, out)
-        elif unsupported := self._unsupported(request):
+        elif "Require" in request.headers and (unsupported := self._unsupported(request)):
             self.refuse_stateless(request, flow, 420, out, None, (("Unsupported", unsupported),))
-        elif len(state.transactions) >= state.max_transactions:
+        elif state.transactions.size() >= state.max_transactions:
             self.refuse_stateless(request, flow, 503, out, None, (("Retry-After", "10"),))
         else:
             return False
         return True
 
     def _unsupported(self, request: Request) -> str:
-        if "Require" not in request.headers:
-            return ""
         required = request.headers.get_all("Require")
         return ", ".join(option for option in required if option.lower() not in self._state.supported)
 
@@ -297,12 +294,20 @@ class UserAgentServer(ResponseWriter):
             return
         dialog.state = DialogState.TERMINATING
 
-    def _open(self, key: ServerKey, request: Request, flow: Flow, local_tag: str, now: float) -> Transaction:
+    def _open(
+        self,
+        key: ServerKey,
+        request: Request,
+        flow: Flow,
+        local_tag: str,
+        now: float,
+        merge_key: MergeKey | None = None,
+    ) -> Transaction:
         machine = INVITE_SERVER if request.method == "INVITE" else NONINVITE_SERVER
         state = self._state
         if not state.symmetric:
             flow = response_flow(request.via, flow, symmetric=False)
-        transaction = state.transactions.open_server(machine, key, request, flow, now)
+        transaction = state.transactions.open_server(machine, key, request, flow, now, merge_key)
         transaction.local_tag = local_tag
         return transaction
 
@@ -429,7 +434,7 @@ class UserAgentServer(ResponseWriter):
         if not actions:
             self._state.counters["responses_late"] += 1
             return
-        if 101 <= status <= 299:
+        if 101 <= status <= 299 and request.method in TARGET_REFRESH:
             headers = self._with_dialog_headers(transaction, request, headers)
         if status == 408 and transaction.machine is NONINVITE_SERVER:
             # RFC 4320 §4.2: it could only come too late.
@@ -545,7 +550,11 @@ class UserAgentServer(ResponseWriter):
                 if dialog is not None and (made_it or transaction.method == "BYE"):
                     # Nobody answered in time: a SUBSCRIBE or REFER leaves no dialog, and a BYE ends its own anyway.
                     end_dialog(self._state, dialog, now, out)
-        self._state.transactions.settle(transaction)
+        # As `settle`, which every message would call.
+        if transaction.state is not State.TERMINATED:
+            self._state.deadlines.schedule(transaction)
+        else:
+            self._state.transactions.forget(transaction)
 
     def _send_trying(self, transaction: Transaction, out: list[Output]) -> None:
         request = transaction.request

@@ -47,6 +47,7 @@ SCANNERS: Final = (
     "friendly-scanner", "friendly-request", "sipvicious", "sundayddr", "sipcli", "sip-scan", "sipscan", "sivus",
     "vaxsipuseragent", "vaxipuseragent", "pplsip", "iwar", "smap",
 )  # fmt: skip
+_LONGEST_SCANNER: Final = max(map(len, SCANNERS))
 
 
 class Gate:
@@ -94,7 +95,10 @@ class Gate:
         if (early := self._judged_by_source(request, flow, now)) is not None:
             return early
         if method == "REGISTER" and self._accounts is not None:
-            return self._register(request, flow, now)
+            # RFC 3261 §10.3: the To field is the address of record, "a SIP or SIPS URI".
+            is_address = request.to.uri.scheme in ("sip", "sips")
+            refused = None if is_address else self._refuse(request, flow, reasons.BAD_ADDRESS_OF_RECORD)
+            return refused or self._authenticate(request, request.to.uri, flow, now)
         if self.proxies is not None and (relayed := self._relay(request, flow, now)) is not None:
             return relayed
         if (refusal := self._unusable(request, flow)) is not None:
@@ -134,7 +138,8 @@ class Gate:
         self._is_let_in = False
         if data.startswith(b"ACK "):
             return b"" if self.refusal_tag and self.refusal_tag.encode() in data else None
-        if self.ignores(data, flow, now):
+        guard = self.guard
+        if guard is not None and not guard.is_known(flow.remote.host, now) and self.ignores(data, flow, now):
             return b""
         overload = self.overload
         is_meant = overload is not None and overload.shed > Kind.CALL and self.refusal_tag
@@ -224,7 +229,8 @@ class Gate:
 
     def _judged_by_source(self, request: Request, flow: Flow, now: float) -> Verdict | None:
         """What is clear before anybody's password is looked at; None: go on."""
-        if self.drops_scanners and is_scanner(request):
+        agent = request.headers.get("User-Agent") if self.drops_scanners else None
+        if agent is not None and agent[:_LONGEST_SCANNER].lower().startswith(SCANNERS):
             return _SCANNER
         trunk = self._from_trunk(request, flow) if request.method == "INVITE" else None
         admission = Admission.ADMITTED
@@ -249,9 +255,13 @@ class Gate:
         source, account = flow.remote.host, ""
         if guard.holds_registration(source, now):
             claimed = request.to.uri if request.method == "REGISTER" else request.from_.uri
-            domain = self.domain_of(claimed, flow)
+            domain = None if self._accounts is None else self._accounts.domain(claimed.host)
+            if domain is None:
+                domain = self.domain_of(claimed, flow)
             if self.is_registered(claimed, domain, source):
                 account = f"{claimed.user}@{domain}"
+        if guard.passes(source, account, now):
+            return Admission.ADMITTED
         return guard.admit(source, now, account=account, is_first=lambda: self._may_not_be_lost(request, flow, now))
 
     def _may_not_be_lost(self, request: Request, flow: Flow, now: float) -> bool:
@@ -301,13 +311,6 @@ class Gate:
         domain = self.domain_of(caller, flow) if credentials else None
         return domain is not None and self._digest.issued(credentials, domain, flow.remote.host, now)
 
-    def _register(self, request: Request, flow: Flow, now: float) -> Verdict:
-        # RFC 3261 §10.3: the To field is the address of record, "a SIP or SIPS URI".
-        uri = request.to.uri
-        if uri.scheme not in ("sip", "sips"):
-            return self._refuse(request, flow, reasons.BAD_ADDRESS_OF_RECORD)
-        return self._authenticate(request, uri, flow, now)
-
     def _options(self, request: Request, flow: Flow) -> Verdict:
         if self.draining:
             return self._draining(request, flow)
@@ -348,15 +351,16 @@ class Gate:
 
     def _authenticate(self, request: Request, uri: Uri, flow: Flow, now: float, *, proxy: bool = False) -> Verdict:
         """401 (a proxy: 407) until the user that `uri` names has proven to be there."""
-        domain = self.domain_of(uri, flow)
-        if domain is None or self._accounts is None:
+        accounts = self._accounts
+        domain = None if accounts is None else accounts.domain(uri.host) or self.domain_of(uri, flow)
+        if domain is None or accounts is None:
             return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)
         try:
             user = uri.user or ""
             user = unescape(user) if "%" in user else user
         except ParseError:
             user = ""
-        accounts, source, guard, account = self._accounts, flow.remote.host, self.guard, f"{user}@{domain}"
+        source, guard, account = flow.remote.host, self.guard, f"{user}@{domain}"
         if guard is not None and guard.is_banned(source, account, now):
             return _BANNED
         is_limited = False

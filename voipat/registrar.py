@@ -186,8 +186,10 @@ class Registrar:
             return refused.reason.status, list(refused.headers), refused.reason
         except ParseError:
             return reasons.BAD_CONTACT.status, [], reasons.BAD_CONTACT
-        gruus = self.gruus if self.gruus is not None and has_option(request, "gruu") else None
-        headers = [("Contact", _contact_value(binding, wallclock, gruus)) for binding in left]
+        gruus = self.gruus if request.headers.has_element("Supported", "gruu") else None
+        headers: Headers = []
+        for binding in left:
+            headers.append(("Contact", _contact_value(binding, wallclock, gruus)))
         for binding in left:
             if binding.reg_id and binding.call_id == request.call_id:
                 # RFC 5626 §6: "the registrar MUST include the 'outbound' option-tag in a Require header field".

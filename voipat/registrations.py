@@ -20,7 +20,7 @@ from voipat.parties import user_of
 from voipat.registrar import Registrar
 from voipat.seats import Caller, Seats, caller_of
 from voipat.subscriptions import Resource, Subscriptions
-from voipat.wallclock import Wallclock
+from voipat.wallclock import watched
 
 # Expired bindings are swept in batches: lookups never see them anyway.
 EXPIRY_STEP_S: Final = 1.0
@@ -51,11 +51,13 @@ class Registrations:
         registrar = self.registrar
         if registrar is None:
             return
-        self._wallclock = Wallclock(wallclock, loop.time, registrar.clock_was_set)
+        self._wallclock = watched(wallclock, loop.time, registrar.clock_was_set)
         registrar.start(self._wallclock, publish, entropy)
         # Whose phones were registered before the start is no stranger.
-        for binding in registrar.location if self._guard is not None else ():
-            self._let_in(binding.flow, (binding,), loop.time())
+        if self._guard is not None:
+            ahead = loop.time() - self._wallclock()
+            for binding in registrar.location:
+                self._guard.registered(binding.flow.remote.host, ahead + binding.expires_at)
 
     def serve(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
         """The App can send now."""
@@ -87,10 +89,13 @@ class Registrations:
 
     def is_registered(self, user: Uri, tenant: str | None, host: str) -> bool:
         """Whether a user of a tenant has a phone at this host."""
-        registrar = self.registrar
+        registrar, name = self.registrar, user.user
         if registrar is None or tenant is None:
             return False
-        for each in registrar.lookup(tenant, user_of(user)):  # noqa: SIM110  # nearly always one
+        if not name or "%" in name:
+            name = user_of(user)
+        found = registrar.location.bindings(tenant, f"sip:{name}@{tenant}", self._wallclock())
+        for each in found:  # noqa: SIM110  # nearly always one
             if each.flow.remote.host == host:
                 return True
         return False
@@ -117,23 +122,22 @@ class Registrations:
             headers.append(reason.warning(str(event.flow.local)))
         exchange.respond(event.transaction, status, headers)
         if reason is None:
-            self._registered(event.flow, identity, exchange.now())
-        if event.flow.reliable:
+            self._registered(event.flow, identity, exchange.driver.now())
+        if event.flow.transport != "UDP":
             exchange.driver.authenticated(event.flow)
-        self._schedule_expiry()
 
     def _registered(self, flow: Flow, identity: Identity, now: float) -> None:
-        assert self.registrar is not None, "who has answered a REGISTER"
-        bindings = self.registrar.lookup(identity.tenant, identity.user)
+        registrar = self.registrar
+        assert registrar is not None, "who has answered a REGISTER"
+        tenant, wallclock = identity.tenant, self._wallclock()
+        bindings = registrar.location.bindings(tenant, f"sip:{identity.user}@{tenant}", wallclock)
         if not bindings:
             return
-        self._let_in(flow, bindings, now)
-        self._subscriptions.tell_phones(Resource(identity.tenant, identity.user), bindings, flow)
-
-    def _let_in(self, flow: Flow, bindings: Sequence[Binding], now: float) -> None:
         if self._guard is not None:
-            left = max(map(expiry_of, bindings)) - self._wallclock()
-            self._guard.registered(flow.remote.host, now + left)
+            self._guard.registered(flow.remote.host, now + max(map(expiry_of, bindings)) - wallclock)
+        if min(map(expiry_of, bindings)) < self._expires_at:
+            self._schedule_expiry()
+        self._subscriptions.tell_phones(Resource(identity.tenant, identity.user), bindings, flow)
 
     def _schedule_expiry(self) -> None:
         """Set the timer for the earliest expiry, unless one that is no later is set."""

@@ -150,3 +150,30 @@ cdef class Deadlines:
 
     def __len__(self):
         return len(self._heap) + sum([len(entries) for entries in self._far.values()])
+
+
+cdef class Wallclock:
+    """Tells the time of `wallclock`, and calls `on_step(seconds)` before it does so for the first time after a step.
+
+    A step is a change against `monotonic` of `least` seconds or more.
+    """
+
+    cdef object _wallclock
+    cdef object _monotonic
+    cdef object _on_step
+    cdef double _least
+    cdef double _offset
+
+    def __init__(self, wallclock, monotonic, on_step, double least):
+        self._wallclock, self._monotonic, self._on_step = wallclock, monotonic, on_step
+        self._least = least
+        self._offset = <double>wallclock() - <double>monotonic()
+
+    def __call__(self):
+        cdef double now = self._wallclock()
+        cdef double offset = now - <double>self._monotonic()
+        cdef double step = offset - self._offset
+        self._offset = offset
+        if step >= self._least or step <= -self._least:
+            self._on_step(step)
+        return now

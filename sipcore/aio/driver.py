@@ -182,7 +182,14 @@ class Driver:
         try:
             for output in outputs:
                 if isinstance(output, Transmit):
-                    self._transmit(output)
+                    flow = output.flow
+                    transport = self._transports.get((flow.transport, flow.local))
+                    if transport is None:
+                        self._lack_transport(flow)
+                        continue
+                    if self.observer is not None:
+                        self.observer.observe(output.data, flow, True, self.loop.time())
+                    transport.send(flow, output.data)
                 elif isinstance(output, Close):
                     self._close_flow(output)
                 elif isinstance(output, Resolve):
@@ -210,14 +217,7 @@ class Driver:
         if answer and transport is not None:
             transport.send(flow, answer)
 
-    def _transmit(self, output: Transmit) -> None:
-        flow = output.flow
-        transport = self._transports.get((flow.transport, flow.local))
-        if transport is not None:
-            if self.observer is not None:
-                self.observer.observe(output.data, flow, True, self.loop.time())
-            transport.send(flow, output.data)
-            return
+    def _lack_transport(self, flow: Flow) -> None:
         self.counters["no_transport"] += 1
         if flow.reliable:
             self.loop.call_soon(self.flow_lost, flow)

@@ -15,13 +15,15 @@ MAGIC_COOKIE: Final = "z9hG4bK"
 
 # What `Request.server_key` gives.
 ServerKey = tuple[Hashable, ...]
+# Call-ID, From tag, CSeq number and method.
+MergeKey = tuple[str, str, int, str]
 
 
 class TransactionTable:
     """All transactions of one endpoint, each until it is `Terminated`."""
 
     __slots__ = ("_by_connection", "_clients", "_deadlines", "_ids", "_last_id", "_merged", "_servers", "_timers",
-                 "get", "merged", "server")  # fmt: skip
+                 "get", "merged", "server", "size")  # fmt: skip
 
     def __init__(self, deadlines: Deadlines, timers: Timers) -> None:
         self._deadlines = deadlines
@@ -29,9 +31,11 @@ class TransactionTable:
         self._ids: dict[TransactionId, Transaction] = {}
         self._clients: dict[tuple[Hashable, ...], Transaction] = {}
         self._servers: dict[ServerKey, Transaction] = {}
-        self._merged: dict[tuple[str, str, int, str], Transaction] = {}
+        self._merged: dict[MergeKey, Transaction] = {}
         self._by_connection: dict[tuple[str, Address], set[Transaction]] = {}
         self._last_id = 0
+        # How many there are, which each new request asks.
+        self.size: Final = self._ids.__len__
         # The transaction of this id, while it lives.
         self.get: Final = self._ids.get
         # The server transaction that a repeated request, an ACK or a CANCEL belongs to.
@@ -59,8 +63,16 @@ class TransactionTable:
         self._clients[branch, transaction.method] = transaction
         self._open(transaction, flow, now)
 
-    def open_server(self, machine: Machine, key: ServerKey, request: Request, flow: Flow, now: float) -> Transaction:
-        """Make the server transaction of a new request."""
+    def open_server(
+        self,
+        machine: Machine,
+        key: ServerKey,
+        request: Request,
+        flow: Flow,
+        now: float,
+        merge_key: MergeKey | None = None,
+    ) -> Transaction:
+        """Make the server transaction of a new request; with `merge_key` the same on another branch finds it."""
         transaction = Transaction(machine, self._timers, reliable=flow.transport != "UDP")
         self._last_id += 1
         transaction.id = TransactionId(self._last_id)
@@ -72,13 +84,11 @@ class TransactionTable:
         transaction.method = method
         self._ids[transaction.id] = transaction
         self._servers[key] = transaction
+        if merge_key is not None:
+            transaction.merge_key = merge_key
+            self._merged[merge_key] = transaction
         self._open(transaction, flow, now)
         return transaction
-
-    def note_merge_key(self, transaction: Transaction, merge_key: tuple[str, str, int, str]) -> None:
-        """Let the same request on another branch find this transaction."""
-        transaction.merge_key = merge_key
-        self._merged[merge_key] = transaction
 
     def settle(self, transaction: Transaction) -> bool:
         """After a step: forget the transaction when it has terminated (True), else see to its deadline."""

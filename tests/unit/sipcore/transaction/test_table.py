@@ -16,7 +16,7 @@ from sipcore.transaction.invite_client import INVITE_CLIENT
 from sipcore.transaction.invite_server import INVITE_SERVER
 from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
-from sipcore.transaction.table import TransactionTable
+from sipcore.transaction.table import MergeKey, TransactionTable
 from tests.endpoints import ALICE, BOB, request_bytes
 
 UDP = Flow("UDP", BOB, ALICE, 0)
@@ -37,8 +37,8 @@ class Fixture:
         self.deadlines = Deadlines()
         self.table = TransactionTable(self.deadlines, Timers())
 
-    def server(self, key: str = "k1", flow: Flow = UDP) -> Transaction:
-        return self.table.open_server(NONINVITE_SERVER, (key,), request(), flow, 0.0)
+    def server(self, key: str = "k1", flow: Flow = UDP, merge_key: MergeKey | None = None) -> Transaction:
+        return self.table.open_server(NONINVITE_SERVER, (key,), request(), flow, 0.0, merge_key)
 
     def client(self, branch: str = "b1", flow: Flow = UDP) -> Transaction:
         made = Transaction(NONINVITE_CLIENT, Timers(), reliable=flow.transport != "UDP")
@@ -91,8 +91,7 @@ def test_a_client_transaction_is_found_by_branch_and_method(fixture: Fixture) ->
 
 
 def test_what_has_terminated_is_forgotten_and_what_lives_has_its_deadline_noted(fixture: Fixture) -> None:
-    made = fixture.server()
-    fixture.table.note_merge_key(made, ("call-1", "a1", 4, "OPTIONS"))
+    made = fixture.server(merge_key=("call-1", "a1", 4, "OPTIONS"))
     other = fixture.server("k2")
     other.expire_at = 0.3
     assert fixture.table.settle(other) is False
