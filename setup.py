@@ -33,6 +33,7 @@ if SANITIZE:
 # Module → its sources. A module appears here with its first function.
 MODULES = {
     "sipcore._guard": ["ext/siptext/_guard.pyx"],
+    "sipcore._sdp": ["ext/siptext/_sdp.pyx"],
     "sipcore._sipfields": ["ext/siptext/_sipfields.pyx"],
     "sipcore._siptext": ["ext/siptext/_siptext.pyx"],
     "sipcore._timers": ["ext/siptext/_timers.pyx"],

@@ -2,29 +2,24 @@
 
 Reading is tolerant: LF or CRLF, lines of any known or unknown type in any order within their section, all kept.
 Writing is strict: CRLF, the order of RFC 8866 §9. `parse_sdp(format_sdp(x)) == x` for everything that was parsed.
-Sizes that a peer controls have the ceilings below; beyond them, ParseError with 488.
+Sizes that a peer controls have the ceilings below; beyond them, ParseError with 488. Both are done in C
+(`ext/siptext/_sdp.pyx`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from sipcore.errors import ParseError
+from sipcore._sdp import Codec
 from sipcore.values import made_in_c, value_object
 
 # A browser with audio, video and data offers 3 streams, some 15 formats in each, and below 100 lines in a section.
 MAX_STREAMS: Final = 16
 MAX_FORMATS: Final = 64
 MAX_LINES: Final = 256  # in one section, attributes and all
-
-# RFC 8866 §9: i= u= e= p= stand before c=, everything else after it, a= last.
-_BEFORE_CONNECTION: Final = "iuep"
-
-_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class Direction(Enum):
@@ -70,13 +65,10 @@ class Direction(Enum):
 _REMEMBERED: Final = 128
 _REMEMBERED_LINES: Final = 32
 
-# Attributes that descriptions share, and of how many characters at most.
-_SHARED: Final = 1024
-_SHORT: Final = 64
-
 _DIRECTIONS: Final = {direction.value: direction for direction in Direction}
 
 
+@made_in_c
 class RtpFormat(NamedTuple):
     """One payload type and what it carries."""
 
@@ -136,6 +128,7 @@ STATIC_FORMATS: Final = {
 }
 
 
+@made_in_c
 class Attribute(NamedTuple):
     """`a=name` or `a=name:value`."""
 
@@ -221,144 +214,31 @@ class SessionDescription:
         return format_sdp(self)
 
 
+_codec: Final = Codec(
+    session=SessionDescription,
+    stream=MediaDescription,
+    origin=Origin,
+    attribute=Attribute,
+    line=Line,
+    max_streams=MAX_STREAMS,
+    max_formats=MAX_FORMATS,
+    max_lines=MAX_LINES,
+)
+
+
 def parse_sdp(body: bytes) -> SessionDescription:
     """The description in `body`. Raises: ParseError (488) when it is none or breaks a ceiling."""
-    sections = _sections(body.decode("utf-8", "surrogateescape"))
-    session = _Section(sections[0])
-    return SessionDescription(
-        origin=None if session.origin is None else _parse_origin(session.origin),
-        name=session.name,
-        connection=session.connection,
-        attributes=tuple(session.attributes),
-        media=tuple([_parse_media(section) for section in sections[1:]]),
-        lines=tuple(session.lines),
-    )
+    return _codec.read(body)
 
 
 def format_sdp(description: SessionDescription) -> bytes:
     """The bytes of a description, in the order of RFC 8866 §9."""
-    lines = ["v=0"]
-    if description.origin is not None:
-        lines.append(f"o={description.origin}")
-    if description.name is not None:
-        lines.append(f"s={description.name}")
-    _format_section(lines, description.connection, description.lines, description.attributes)
-    for stream in description.media:
-        count = "" if stream.port_count == 1 else f"/{stream.port_count}"
-        lines.append(f"m={stream.media} {stream.port}{count} {stream.proto} {' '.join(stream.formats)}")
-        _format_section(lines, stream.connection, stream.lines, stream.attributes)
-    lines.append("")
-    return "\r\n".join(lines).encode("utf-8", "surrogateescape")
+    return _codec.write(description)
 
 
 def connection_text(address: str) -> str:
     """`IN IP4 address` or `IN IP6 address`."""
     return f"IN {'IP6' if ':' in address else 'IP4'} {address}"
-
-
-def _error(message: str) -> ParseError:
-    return ParseError(message, status_hint=488)
-
-
-def _sections(text: str) -> list[list[tuple[str, str]]]:
-    if "\0" in text:
-        raise _error("not a line of SDP")
-    section: list[tuple[str, str]] = []
-    sections = [section]
-    for line in _LINE_END.split(text):
-        if not line:
-            continue
-        if line[1:2] != "=":
-            raise _error("not a line of SDP")
-        type_ = line[0]
-        if type_ == "m":
-            if len(sections) > MAX_STREAMS:
-                raise _error("too many streams")
-            section = []
-            sections.append(section)
-        elif len(section) > MAX_LINES:
-            raise _error("too many lines")
-        section.append((type_, line[2:]))
-    if not sections[0] or sections[0][0][0] != "v" or sections[0][0][1].rstrip(" \t") != "0":
-        raise _error("SDP starts with v=0")
-    return sections
-
-
-class _Section:
-    """The lines of one section, sorted by what they are."""
-
-    def __init__(self, lines: list[tuple[str, str]]) -> None:
-        self.origin: str | None = None
-        self.name: str | None = None
-        self.connection: str | None = None
-        self.attributes: list[Attribute] = []
-        self.lines: list[Line] = []
-        first = lines[0][0]
-        for type_, value in lines[1:]:
-            if type_ == "a":
-                self.attributes.append(_attribute(value) if len(value) <= _SHORT else _parse_attribute(value))
-            elif type_ == "c" and self.connection is None:
-                self.connection = _parse_connection(value)
-            elif type_ == "o" and first == "v" and self.origin is None:
-                self.origin = value
-            elif type_ == "s" and first == "v" and self.name is None:
-                self.name = value
-            else:
-                self.lines.append(Line(type_, value))
-        if len(self.lines) > 1:
-            self.lines.sort(key=_after_connection)
-
-
-def _parse_attribute(value: str) -> Attribute:
-    name, colon, text = value.partition(":")
-    return Attribute(name, text if colon else None)
-
-
-# All calls of a model of phone have these in common, and share them; keys and candidates are longer.
-_attribute = lru_cache(maxsize=_SHARED)(_parse_attribute)
-
-
-def _parse_connection(value: str) -> str:
-    parts = value.split()
-    if len(parts) != 3 or parts[0].upper() != "IN" or parts[1].upper() not in ("IP4", "IP6"):
-        raise _error("c= is not IN IP4 or IN IP6")
-    if (":" in parts[2]) is not (parts[1].upper() == "IP6"):
-        raise _error("c= has an address of the other family")
-    return parts[2]
-
-
-def _parse_origin(value: str) -> Origin:
-    # Some leave the user out, or write a name with spaces: nothing of it is used.
-    parts = ["-", *value.split()] if value[:1].isspace() else value.rsplit(None, 5)
-    if len(parts) != 6:
-        raise _error("o= has not six fields")
-    return Origin(parts[0], parts[1], parts[2], parts[5])
-
-
-def _parse_media(lines: list[tuple[str, str]]) -> MediaDescription:
-    parts = lines[0][1].split()
-    if len(parts) < 4:
-        raise _error("m= has fewer than four fields")
-    if len(parts) - 3 > MAX_FORMATS:
-        raise _error("too many formats")
-    port, slash, count = parts[1].partition("/")
-    section = _Section(lines)
-    return MediaDescription(
-        media=parts[0],
-        port=_small_number(port, 65535),
-        proto=parts[2],
-        formats=tuple(parts[3:]),
-        connection=section.connection,
-        attributes=tuple(section.attributes),
-        lines=tuple(section.lines),
-        port_count=_small_number(count, 65535) if slash else 1,
-    )
-
-
-def _small_number(text: str, largest: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5) or int(text) > largest:
-        raise _error("m= has no port")
-    return int(text)
 
 
 def _rtp_formats(formats: tuple[str, ...], attributes: tuple[Attribute, ...]) -> tuple[RtpFormat, ...]:
@@ -406,17 +286,3 @@ def _direction(attributes: tuple[Attribute, ...]) -> Direction | None:
         if name in _DIRECTIONS:
             return _DIRECTIONS[name]
     return None
-
-
-def _after_connection(line: Line) -> bool:
-    return line.type not in _BEFORE_CONNECTION
-
-
-def _format_section(
-    out: list[str], connection: str | None, lines: tuple[Line, ...], attributes: tuple[Attribute, ...]
-) -> None:
-    out += [f"{type_}={value}" for type_, value in lines if type_ in _BEFORE_CONNECTION] if lines else ()
-    if connection is not None:
-        out.append(f"c={connection_text(connection)}")
-    out += [f"{type_}={value}" for type_, value in lines if type_ not in _BEFORE_CONNECTION] if lines else ()
-    out += [f"a={name}" if value is None else f"a={name}:{value}" for name, value in attributes]

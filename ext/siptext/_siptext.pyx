@@ -22,6 +22,7 @@ from sipcore._sipfields cimport (
 from sipcore.errors import LocalProtocolError, ParseError
 from sipcore.names import COMPACT, KNOWN, LISTS, METHODS, REASONS, SINGLE
 
+include "buffer.pxi"
 include "names.pxi"
 include "headers.pxi"
 include "messages.pxi"
