@@ -49,7 +49,7 @@ def streams_beside(description: SessionDescription) -> dict[Kind, int]:
     """The place of the first stream of each kind."""
     found: dict[Kind, int] = {}
     for place, stream in enumerate(description.media):
-        kind = kind_of(stream)
+        kind = None if stream.media == "audio" else kind_of(stream)
         if kind is not None:
             found.setdefault(kind, place)
     return found
@@ -57,9 +57,14 @@ def streams_beside(description: SessionDescription) -> dict[Kind, int]:
 
 def is_fax(description: SessionDescription) -> bool:
     """Whether it has T.38 and no audio: a call that becomes a fax (T.38 annex D.2.2.4)."""
-    if "image" not in streams_beside(description):
-        return False
-    return not any(stream.media == "audio" and stream.port for stream in description.media)
+    has_image = False
+    for stream in description.media:
+        if stream.media == "audio":
+            if stream.port:
+                return False
+        elif stream.media == "image":
+            has_image = has_image or kind_of(stream) == "image"
+    return has_image
 
 
 def replaces_audio(description: SessionDescription) -> bool:

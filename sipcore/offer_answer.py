@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from sipcore.errors import NegotiationError, SecurityError
 from sipcore.flow import Address
+from sipcore.routing import UNSPECIFIED
 from sipcore.sdp import Attribute, Direction, Line, MediaDescription, Origin, RtpFormat, SessionDescription, format_sdp
 from sipcore.sdp_security import (
     PROTOS,
@@ -37,9 +38,6 @@ from sipcore.values import value_object
 PTIME_MS: Final = range(10, 121)
 DYNAMIC: Final = range(96, 128)
 PORTS: Final = range(1024, 65536)
-CLOCK_RATES: Final = frozenset(
-    (1000, 6000, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 90000, 96000, 192000)
-)
 
 # What format lists come to is remembered: phones of a model write the same ones in every call.
 _REMEMBERED: Final = 256
@@ -190,14 +188,16 @@ class OfferAnswer:
             offer, local, self._session_id, self._version, self._stream, self._security, is_muxed=self._is_muxed
         )
         if beside is not None and (taken_beside := beside()):
-            streams = [taken_beside.get(place, each) for place, each in enumerate(description.media)]
+            streams = [taken_beside.get(place, stream) for place, stream in enumerate(description.media)]
             description = replace(description, media=tuple(streams))
         self._stream = negotiated.stream
         events = negotiated.telephone_event
         pairs = negotiated.formats if events is None else (*negotiated.formats, events)
-        taken = tuple(pair.receive for pair in pairs)
+        taken = tuple([pair.receive for pair in pairs])
         # A peer that gives a number to another codec is followed: it hears what it writes.
-        self._numbers.update((each.payload_type, each) for each in taken if each.payload_type in DYNAMIC)
+        for each in taken:
+            if each.payload_type in DYNAMIC:
+                self._numbers[each.payload_type] = each
         self._offered = LocalMedia(
             local.address, local.port, taken, negotiated.direction, local.ptime, local.security, local.rtcp_mux
         )
@@ -283,7 +283,7 @@ def read_answer(
         raise NegotiationError("the answer rejects the audio stream")
     pairs = _pairs_of_answer(offered.formats, _checked_formats(theirs))
     security = read_answer_security(offered.security, before, answer, theirs)
-    muxes = is_muxed or (_offers_mux(offered, before) and theirs.attribute("rtcp-mux") is not None)
+    muxes = is_muxed or ("rtcp-mux" in theirs.said.first and _offers_mux(offered, before))
     return _negotiated(answer, stream, offered, pairs, security, muxes=muxes)
 
 
@@ -318,7 +318,8 @@ def check_offer(offer: SessionDescription, local: LocalSecurity | None) -> None:
 
 def stream_address(description: SessionDescription, stream: MediaDescription) -> Address:
     """Where the stream is to be sent. Raises: NegotiationError."""
-    return _remote(description.connection_of(stream), stream.port)
+    host = stream.connection
+    return _remote(description.connection if host is None else host, stream.port)
 
 
 def find_format(formats: Sequence[RtpFormat], wanted: RtpFormat) -> RtpFormat | None:
@@ -367,11 +368,12 @@ def _answer(  # both sides, and what the session was before
     stream, security = _choose_stream(offer, preferred, local.security)
     if before is not None and security is None:
         raise SecurityError("the stream was secure, and is not to be so any more")
-    security = keep_role(security, before, offered_setup(offer, offer.media[stream]))
-    pairs = _pairs_of_offer(local.formats, _checked_formats(offer.media[stream]))
     asks = offer.media[stream]
+    if security is not None or offer.attributes or "setup" in asks.said.first:
+        security = keep_role(security, before, offered_setup(offer, asks))
+    pairs = _pairs_of_offer(local.formats, _checked_formats(asks))
     # RFC 5761 §5.1.1: what was multiplexed once stays so.
-    muxes = is_muxed or asks.attribute("rtcp-mux") is not None
+    muxes = is_muxed or "rtcp-mux" in asks.said.first
     negotiated = _negotiated(offer, stream, local, pairs, security, muxes=muxes)
     streams = [_rejected(each) for each in offer.media]
     streams[stream] = _audio(
@@ -386,11 +388,10 @@ def _answer(  # both sides, and what the session was before
 
 def _audio_streams(offer: SessionDescription) -> list[int]:
     """The places of audio that we could serve."""
-    found = [
-        index
-        for index, stream in enumerate(offer.media)
-        if stream.media == "audio" and stream.port and stream.proto in PROTOS
-    ]
+    found: list[int] = []
+    for index, stream in enumerate(offer.media):
+        if stream.media == "audio" and stream.port and stream.proto in PROTOS:
+            found.append(index)
     if not found:
         raise NegotiationError("no audio stream over RTP")
     return found
@@ -400,9 +401,12 @@ def _choose_stream(
     offer: SessionDescription, preferred: int, local: LocalSecurity | None
 ) -> tuple[int, Security | None]:
     """The audio stream in use, or else the first secure one that we can serve, or else the first."""
+    places = _audio_streams(offer)
+    if len(places) == 1:
+        return places[0], choose(offer, offer.media[places[0]], local)
     served: list[tuple[int, Security | None]] = []
     problem: SecurityError | None = None
-    for index in _audio_streams(offer):
+    for index in places:
         try:
             served.append((index, choose(offer, offer.media[index], local)))
         except SecurityError as error:
@@ -415,11 +419,10 @@ def _choose_stream(
 
 
 def _checked_formats(stream: MediaDescription) -> tuple[RtpFormat, ...]:
-    formats = stream.rtp_formats
-    for format_ in formats:
-        if format_.clock_rate not in CLOCK_RATES or not 1 <= format_.channels <= 8:
-            raise NegotiationError("a clock rate or channel count that no codec has")
-    return formats
+    said = stream.said
+    if said.is_odd:
+        raise NegotiationError("a clock rate or channel count that no codec has")
+    return said.formats
 
 
 def _negotiated(
@@ -435,7 +438,7 @@ def _negotiated(
     formats, telephone_event = _sorted(pairs)
     remote = stream_address(theirs, stream)
     direction = theirs.direction_of(stream)
-    if _is_unspecified(remote.host):
+    if remote.host in UNSPECIFIED:
         direction = direction.on_hold
     return NegotiatedAudio(
         remote=remote,
@@ -491,13 +494,9 @@ def _is_unicast(host: str) -> bool:
     return not (address.is_multicast or "%" in host or host == "255.255.255.255")
 
 
-def _is_unspecified(host: str) -> bool:
-    return host == "0.0.0.0" or host == "::"
-
-
 def stream_rtcp(stream: MediaDescription, remote: Address) -> Address:
     """Where its RTCP is to be sent: RFC 3605, without the attribute the next port. Raises: NegotiationError."""
-    value = stream.attribute("rtcp")
+    value = stream.said.first.get("rtcp")
     if value is None:
         return Address(remote.host, min(remote.port + 1, 65535))
     parts = value.split()
@@ -508,12 +507,14 @@ def stream_rtcp(stream: MediaDescription, remote: Address) -> Address:
 
 def _ptime(stream: MediaDescription, own: int) -> int:
     """The packet time to send with. ptime and maxptime are the wish and the limit of the side that writes them."""
-    wish = limit = None
-    for name, value in stream.attributes:
-        if name == "ptime" and wish is None:
-            wish = _time(name, value)
-        elif name == "maxptime" and limit is None:
-            limit = _time(name, value)
+    first = stream.said.first
+    return _packet_time(first.get("ptime"), first.get("maxptime"), own)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _packet_time(ptime: str | None, maxptime: str | None, own: int) -> int:
+    wish = None if ptime is None else _time("ptime", ptime)
+    limit = None if maxptime is None else _time("maxptime", maxptime)
     if wish is not None and wish not in PTIME_MS:
         raise NegotiationError("ptime outside 10-120 ms")
     if limit is not None and limit < PTIME_MS[0]:
@@ -522,8 +523,8 @@ def _ptime(stream: MediaDescription, own: int) -> int:
     return chosen if limit is None else min(chosen, limit)
 
 
-def _time(name: str, value: str | None) -> int:
-    match = _TIME.fullmatch(value or "")
+def _time(name: str, value: str) -> int:
+    match = _TIME.fullmatch(value)
     if match is None:
         raise NegotiationError(f"{name} is no number of milliseconds")
     return int(match[1])
@@ -558,7 +559,7 @@ def _offers_mux(local: LocalMedia, before: Security | None) -> bool:
 
 def _rtcp_attributes(offered: MediaDescription, *, muxes: bool) -> tuple[Attribute, ...]:
     """RFC 5761, and RFC 5506: we take RTCP of reduced size, and write none."""
-    rsize = offered.attribute("rtcp-rsize") is not None
+    rsize = "rtcp-rsize" in offered.said.first
     return ((Attribute("rtcp-mux"),) if muxes else ()) + ((Attribute("rtcp-rsize"),) if rsize else ())
 
 
@@ -581,7 +582,7 @@ def _described(formats: tuple[RtpFormat, ...], ptime: int) -> tuple[tuple[str, .
     """The numbers of the formats, and what they are."""
     attributes = [Attribute("rtpmap", f"{each.payload_type} {each.rtpmap}") for each in formats]
     attributes += [Attribute("fmtp", f"{each.payload_type} {each.fmtp}") for each in formats if each.fmtp]
-    return tuple(str(each.payload_type) for each in formats), (*attributes, Attribute("ptime", str(ptime)))
+    return tuple([str(each.payload_type) for each in formats]), (*attributes, Attribute("ptime", str(ptime)))
 
 
 def _rejected(stream: MediaDescription) -> MediaDescription:

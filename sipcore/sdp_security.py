@@ -111,12 +111,13 @@ class LocalSecurity:
         """How our offers bring keys: as wished where that is possible, else the other way."""
         if self.policy is SrtpPolicy.OFF:
             return None
-        can = {"sdes": self.sdes and bool(self.keys), "dtls": self.fingerprint is not None}
-        if self.policy is SrtpPolicy.OPTIONAL and not can[self.exchange]:
+        sdes, dtls = self.sdes and bool(self.keys), self.fingerprint is not None
+        if sdes if self.exchange == "sdes" else dtls:
+            return self.exchange
+        if self.policy is SrtpPolicy.OPTIONAL:
             # A fingerprint beside plain RTP helps few phones and confuses some: only where it is asked for.
             return None
-        other: Literal["sdes", "dtls"] = "dtls" if self.exchange == "sdes" else "sdes"
-        return self.exchange if can[self.exchange] else other if can[other] else None
+        return "sdes" if sdes else "dtls" if dtls else None
 
 
 @value_object(frozen=True, slots=True)
@@ -278,6 +279,8 @@ def choose(offer: SessionDescription, stream: MediaDescription, local: LocalSecu
         if needs:
             raise SecurityError("secure media is switched off")
         return None
+    if not needs and local.policy is SrtpPolicy.OPTIONAL and not _has_keys(offer, stream):
+        return None
     problem = SecurityError("secure media is required")
     order = (_choose_dtls, _choose_sdes) if stream.proto in DTLS_PROTOS else (_choose_sdes, _choose_dtls)
     for attempt in order:
@@ -291,6 +294,14 @@ def choose(offer: SessionDescription, stream: MediaDescription, local: LocalSecu
     if needs or local.policy is SrtpPolicy.REQUIRED:
         raise problem
     return None
+
+
+def _has_keys(offer: SessionDescription, stream: MediaDescription) -> bool:
+    """Whether the stream brings any, usable or not: most have none, and need no further look."""
+    first = stream.said.first
+    return (
+        "crypto" in first or "fingerprint" in first or bool(offer.attributes and _values(offer, stream, "fingerprint"))
+    )
 
 
 def _choose_sdes(offer: SessionDescription, stream: MediaDescription, local: LocalSecurity) -> Sdes | None:

@@ -279,6 +279,8 @@ class Beside:
         """Ours to the peer's offer, by place: what the `other` leg agreed on; None: what this one has already."""
         found: dict[int, MediaDescription] = {}
         places = streams_beside(offer)
+        if not places and not self._streams and not self._declined:
+            return found
         for kind, place in places.items():
             source = (self if other is None else other)._streams.get(kind)
             wanted = None if source is None else source.agreed
