@@ -10,8 +10,9 @@ from sipcore.fields import NameAddr
 from sipcore.message import Request
 from sipcore.uri import Uri
 
-# Of the ways that a call went before, so many are told on.
+# Of the ways that a call went before, so many are told on; the last of them counts those that are left out.
 MAX_DIVERSIONS: Final = 5
+_MAX_COUNTER: Final = 99  # RFC 5806 §4: two digits
 # So many entries are looked at; no call is forwarded so often.
 _MAX_ENTRIES: Final = 32
 
@@ -40,7 +41,26 @@ def diversions_of(request: Request) -> tuple[str, ...]:
     diversions = request.headers.get_all("Diversion")
     if not diversions:
         diversions = _from_history(request.headers.get_all("History-Info")[-_MAX_ENTRIES:])
-    return tuple(diversions[:MAX_DIVERSIONS])
+    return shortened(diversions)
+
+
+def count_of(diversion: str) -> int:
+    """How many diversions a value stands for: its `counter` (RFC 5806 §4), or 1."""
+    name = _parsed(diversion)
+    counter = "" if name is None else name.params.get("counter") or ""
+    return max(int(counter), 1) if counter.isascii() and counter.isdecimal() and len(counter) <= 2 else 1
+
+
+def shortened(diversions: Sequence[str]) -> tuple[str, ...]:
+    """The newest of these, which stand for all: the counter of the last has what is left out, so that none is lost."""
+    if len(diversions) <= MAX_DIVERSIONS:
+        return tuple(diversions)
+    kept, last, rest = diversions[: MAX_DIVERSIONS - 1], diversions[MAX_DIVERSIONS - 1], diversions[MAX_DIVERSIONS:]
+    name = _parsed(last)
+    if name is None:
+        return tuple(diversions[:MAX_DIVERSIONS])
+    counter = min(sum(map(count_of, (last, *rest))), _MAX_COUNTER)
+    return (*kept, str(NameAddr(name.uri, name.display_name, {**name.params, "counter": str(counter)})))
 
 
 def _from_history(values: Sequence[str]) -> list[str]:
@@ -59,9 +79,8 @@ def _from_history(values: Sequence[str]) -> list[str]:
 
 
 def _entry(value: str) -> _Entry | None:
-    try:
-        name = NameAddr.parse(value)
-    except ParseError:
+    name = _parsed(value)
+    if name is None:
         return None
     uri = name.uri
     if uri.scheme not in ("sip", "sips", "tel"):
@@ -70,3 +89,10 @@ def _entry(value: str) -> _Entry | None:
     is_private = "history" in (str(uri.headers) if uri.headers else "").lower()
     params = name.params
     return _Entry(plain, params.get("index") or "", uri.params.get("cause") or "", params.get("mp") or "", is_private)
+
+
+def _parsed(value: str) -> NameAddr | None:
+    try:
+        return NameAddr.parse(value)
+    except ParseError:
+        return None

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pbx.diversions import MAX_DIVERSIONS
+from pbx.diversions import shortened
 from pbx.tenants import TenantConfig
 from pbx.trunk_config import TrunkConfig
 from sipcore.errors import ParseError
@@ -132,10 +132,10 @@ def _asserted(config: TrunkConfig, number: str) -> list[NameAddr]:
     return values
 
 
-def _diversions(config: TrunkConfig, call: Call) -> list[str]:
+def _diversions(config: TrunkConfig, call: Call) -> tuple[str, ...]:
     """RFC 5806: a call that came in by a trunk and leaves by one was diverted by the number that it came to."""
     identity = call.identity
     if not isinstance(identity, TrunkIdentity):
-        return []
+        return ()
     value = NameAddr(Uri("sip", escape_user(identity.did) or None, config.domain))
-    return [f"{value};reason=unknown", *identity.diversions[: MAX_DIVERSIONS - 1]]
+    return shortened([f"{value};reason=unknown", *identity.diversions])

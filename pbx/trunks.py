@@ -16,7 +16,7 @@ from typing import Final
 
 from pbx.diversions import diversions_of
 from pbx.identity import believed_number, number_of, outbound_names
-from pbx.loop_guard import refuse_loop
+from pbx.loop_guard import Transit, refuse_loop
 from pbx.objects.media import LegMedia
 from pbx.output import Row
 from pbx.tenants import TenantConfig
@@ -61,6 +61,7 @@ class Trunks:
         self._lengths: tuple[tuple[int, int], ...] = ()
         self._places: dict[str, TrunkLine] = {}
         self._watches: dict[tuple[str, str], TrunkWatch] = {}
+        self._transit = Transit()
         self._app: App | None = None
 
     # Life
@@ -183,9 +184,16 @@ class Trunks:
     ) -> Call:
         """Call `number` (E.164 with its +, or what the country has) by one of the trunks that the route names.
 
-        Raises: Rejected with the last trunk's refusal, or when none is there or has room; NoAnswer, HungUp, Cancelled.
+        Raises: Rejected with the last trunk's refusal, or when none is there or has room, or the call goes in a circle;
+        NoAnswer, HungUp, Cancelled.
         """
         refuse_loop(call)
+        with self._transit.passing(call):
+            return await self._by_one_of(call, route_names, number, timeout, caller_id)
+
+    async def _by_one_of(
+        self, call: Call, route_names: Sequence[str], number: str, timeout: float, caller_id: str | None
+    ) -> Call:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         refusal = Rejected(reasons.NO_TRUNK)

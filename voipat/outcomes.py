@@ -41,6 +41,12 @@ _BY_CAUSE: Final = {
     41: reasons.TRUNK_UNAVAILABLE,
     42: reasons.TRUNK_UNAVAILABLE,
 }
+# What a gateway says of the way on from it, and the caller is to know; of a phone it says nothing.
+_FURTHER_ON: Final = {
+    482: reasons.CALL_LOOP,
+    483: reasons.TOO_MANY_HOPS,
+    484: reasons.INVALID_NUMBER,
+}
 # Q.850: normal call clearing, and normal without more to say.
 _NORMAL_CAUSES: Final = frozenset({16, 31})
 # What tells the caller most comes first.
@@ -80,8 +86,8 @@ def reason_of_gateway(status: int, cause: int | None = None) -> Reason:
         return _BY_CAUSE[cause]
     if status in (404, 410, 604):
         return reasons.UNALLOCATED
-    if status == 484:
-        return reasons.INVALID_NUMBER
+    if status in _FURTHER_ON:
+        return _FURTHER_ON[status]
     if status == 408 or 500 <= status < 600:
         return reasons.TRUNK_UNAVAILABLE
     return reason_of_status(status)
