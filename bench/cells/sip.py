@@ -79,9 +79,7 @@ def sustained(contender: Contender, directory: Path, plan: Plan) -> Trial:
         straight_ms = at(plan.load, target=load.nothing()).percentile(0.99)
         first = at(plan.load)
         measured = [first]
-        search = Search(
-            lambda rate: _fault(measured.pop() if measured else at(rate), straight_ms), precision=PRECISION
-        )
+        search = Search(lambda rate: _fault(measured.pop() if measured else at(rate), straight_ms), precision=PRECISION)
         found = search.run(plan.load)
     finally:
         callee.close()

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pbx.capacity.estimate import Estimate, estimate
 from pbx.errors import PbxError
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 REPEATED, MESSAGES_OF_CALL, LATEST_MS = 0.001, 13, 200.0
 STAGES: Final = ("signalling", "media", "disk")
 
@@ -24,7 +24,7 @@ class CostsError(PbxError):
 class Cost:
     """CPU of one unit in seconds (a call, a registration), or of one second of a call with media.
 
-    `value` is the median of `runs`; `stages` are its parts. All are those of threads that are half busy.
+    `value` is the median of `runs`; `stages` are its parts. To be woken is not in them.
     """
 
     title: str
@@ -123,8 +123,8 @@ class Costs:
     tls_kb: float  # of a connection
     recording_octets_s: float
     cdr_octets: float  # on the disk, of one call with its legs
-    # By stage: the share of a core is `work ** growth`.
-    growth: Mapping[str, float]
+    # By stage: the share of a core that a thread takes for being woken, above its work.
+    wake: Mapping[str, float]
     costs: Mapping[str, Cost]
     rounds: int = 1
     curve: tuple[Point, ...] = ()

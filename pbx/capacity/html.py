@@ -54,6 +54,7 @@ def page(costs: Costs, demand: Demand, needs: Needs, fits: Mapping[str, Room]) -
         f'<p class="soft">{escape(costs.machine)}, {costs.memory_kb / 1024 / 1024:.1f} GB of memory. Measured '
         f"{escape(costs.measured_at)} with voipat {escape(costs.version)} in {costs.seconds:.0f} s.</p>",
         *(f'<p class="note">{escape(note)}.</p>' for note in costs.notes),
+        f"<p><b>{escape(report.answer(demand, needs, fits['users']))}</b></p>",
         "<h2>What these people need</h2>",
         f"<p>{escape(report.habits(demand))}.</p>",
         _tiles(needs),

@@ -55,15 +55,15 @@ CALLEES: Final = {
 }
 
 # So many that each by itself keeps its thread a third to a half busy, where it takes a core of 2024 class.
-RELAY: Final = MediaKind("relay", "G.711 call, passed on", (CLEAR_CALLEE,), 256, stamped=True, answered=CLEAR)
-# By these alone, and by these beside the others, the growth of media is known.
+RELAY: Final = MediaKind("relay", "G.711 call, passed on", (CLEAR_CALLEE,), 384, stamped=True, answered=CLEAR)
+# By these alone, and by these beside the others, it is known what being woken takes.
 FEW: Final = MediaKind("few", "few G.711 calls, passed on", (FEW_CALLEE,), 64, stamped=True, answered=FEW_CLEAR)
 SRTP: Final = MediaKind(
     "srtp", "G.711 call, SRTP on both legs", (SEALED_CALLEE,), 200, srtp=True, stamped=True, answered=SEALED
 )
-OPUS: Final = MediaKind("opus", "Opus to G.711", (PLAIN_CALLEE,), 64, codec="OPUS", answered=PLAIN)
-G722: Final = MediaKind("g722", "G.711 to G.722", (WIDE_CALLEE,), 160, answered=WIDE)
-PLAY: Final = MediaKind("play", "channel with music or a prompt", (QUEUE,), 400)
+OPUS: Final = MediaKind("opus", "Opus to G.711", (PLAIN_CALLEE,), 56, codec="OPUS", answered=PLAIN)
+G722: Final = MediaKind("g722", "G.711 to G.722", (WIDE_CALLEE,), 120, answered=WIDE)
+PLAY: Final = MediaKind("play", "channel with music or a prompt", (QUEUE,), 300)
 CONFERENCE: Final = MediaKind("conference", "party of a conference of 6", ROOMS, PARTIES_PER_ROOM * len(ROOMS))
 RECORD: Final = MediaKind("record", "recorded G.711 call", (TAPED_CALLEE,), 160, stamped=True, answered=TAPED)
 

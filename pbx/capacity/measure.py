@@ -1,8 +1,8 @@
 """Loads the scratch daemon step by step and keeps what it used.
 
-Each step gives a sample; one whose generator was the limit is thrown away. Every round does every step, and there are
-as many rounds as the time has room for, or until all costs are known well enough: what disturbs the machine for some
-seconds disturbs one round, and a cost is the median of them.
+Each step gives a sample; one whose generator was the limit is thrown away, and one during which the host took the core
+is made again. Every round does every step, and there are as many rounds as the time has room for, or until all costs
+are known well enough: what disturbs the machine for some seconds disturbs one round, and a cost is the median of them.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from pbx.capacity.kinds import (
     MediaKind,
 )
 from pbx.capacity.mixed import MIXES, Loaded, Mixed, mixed_load
-from pbx.capacity.model import Load, shares
+from pbx.capacity.model import TARGET, Load, shares
 from pbx.capacity.planner import KEEPALIVE_S
 from pbx.capacity.rig import TLS_CONNECTIONS, Rig, RigError, Usage
-from pbx.capacity.samples import Sample, cost_of, growth_of
+from pbx.capacity.samples import Sample, cost_of, wake_of
 from voipat.load import Counts, Generator, Mark, MediaCounts, Plan, Proof
 from voipat.load.fleet import Part
 from voipat.load.knee import Search
@@ -49,6 +49,10 @@ from voipat.load.knee import Search
 # So long a step is when the whole has some minutes; the parts of a shorter one are shorter.
 STEP_S, LEAST_STEP_S, FULL_S = 1.0, 0.35, 200.0
 SETTLE_S: Final = 0.4
+# Streams are heard for so long a part of a step, so many times while their calls are up: to bring them up takes longer.
+SUNG, SUNG_SETTLE_S, SUNG_TIMES = 0.5, 0.25, 3
+# A step during which the host took more of the core is made once more.
+STOLEN: Final = 0.05
 # When every cost is known as well as this after so many rounds, there are no more.
 SURE, ENOUGH = 0.03, 7
 FIRST_RATE, FIRST_CALLS = 15.0, 20
@@ -56,13 +60,15 @@ SETUP_SHARE, SETUP_MOST = 0.9, 150.0  # of the core, and calls a second
 REGISTER_RATE: Final = 400.0
 # Of the core, by what a call or registration costs when it is idle; it costs less then.
 FEW_CALLS, MANY_CALLS, REGISTRATIONS = 0.15, 0.6, 0.5
+FEW_STEPS: Final = 2  # so many steps long are the few calls of one
 CONNECTIONS, HANDSHAKES = 400, 200.0  # kept, and made in a second at most
+TLS_TIMES: Final = 2
 FULL: Final = 0.9  # of the core: what is above it waits
 TRIES: Final = 5
+RESTS: Final = 5
 MIXED_TRIES: Final = 2
-TWICE: Final = 2
 SHED_S: Final = 1.0  # what was refused is asked again after so long
-KNEE_FROM, KNEE_STEP, KNEE_PRECISION, KNEE_TIME = 0.9, 1.35, 0.08, 0.2
+KNEE_FROM, KNEE_STEP, KNEE_PRECISION, KNEE_TIME = 0.9, 1.35, 0.08, 0.12
 # Without these nothing can be planned.
 NEEDED: Final = ("registration", "call", "trunk_call", "relay", "srtp", "g722", "play", "conference", "record")
 # Held all the time, for they cost next to nothing while they are silent.
@@ -129,7 +135,7 @@ class Measurement:
         self.binding_kb = max(self._rig.resident_kb() - self.base_kb, 0) / self._users
         for number, profile in enumerate(CALLEES.values()):
             self._register(USERS + number, 1, profile)
-        rested = [self._kept_alive() for _ in range(3)]
+        rested = [self._kept_alive() for _ in range(RESTS)]
         self._quiet = sorted(rested, key=lambda usage: usage.total)[1]
         self._empty_store = self._rig.store_octets()
 
@@ -199,32 +205,36 @@ class Measurement:
         return max(estimate(cost.runs).error for cost in self.costs().values())
 
     def signalling(self) -> None:
-        """One round: registrations, calls without digest, few and many calls."""
+        """One round: phones at rest, registrations, calls without digest, few and many calls."""
         self._progress(f"round {self.rounds + 1}: registrations")
+        self._kept_alive()
         rate = steady(min(REGISTRATIONS / self._first("first registration"), 2000.0))
-        self._sample("registration", Plan("register", rate, self._count(rate), users=(0, self._users)))
+        register = Plan("register", rate, self._count(rate), users=(0, self._users))
+        self._steadily("registration", lambda: self._sample("registration", register))
         alone = 1 / self._first("first call")
         few, many = steady(FEW_CALLS * alone), steady(MANY_CALLS * alone)
         self._progress(f"round {self.rounds + 1}: calls from a trunk")
         trunk = Plan("call", many, self._count(many), users=(0, 1), targets=(TRUNK_NUMBER,), from_trunk=OUTSIDER)
-        self._sample("trunk_call", trunk)
-        for name, rate in (("few calls", few), ("call", many)):
-            self._progress(f"round {self.rounds + 1}: {rate:.0f} calls a second")
-            self._calls(name, rate)
+        self._steadily("trunk_call", lambda: self._sample("trunk_call", trunk))
+        self._progress(f"round {self.rounds + 1}: {few:.0f} and {many:.0f} calls a second")
+        self._steadily("few calls", lambda: self._calls("few calls", few, self._count(FEW_STEPS * few)))
+        self._steadily("call", lambda: self._calls("call", many))
 
     def over_tls(self) -> None:
         """One round: handshakes, and calls between phones over TLS whose media would be sealed."""
         self._progress(f"round {self.rounds + 1}: TLS")
+        for _ in range(TLS_TIMES):
+            self._steadily("tls_handshake", self._shake_hands)
+        rate = steady(MANY_CALLS / 2 / self._first("first call"))
+        plan = Plan("call", rate, self._count(rate), users=(0, TLS_CONNECTIONS), targets=(TLS_CALLEE,), srtp=True)
+        for _ in range(TLS_TIMES):
+            self._steadily("tls_call", lambda: self._sample("tls_call", plan, self._secured))
+
+    def _shake_hands(self) -> None:
         begun, before = time.monotonic(), self._rig.usage()
         with self._rig.handshakes(self._count(HANDSHAKES)) as active:
             spent, elapsed = self._rig.usage() - before, time.monotonic() - begun
         self._keep("tls_handshake", self._count(HANDSHAKES), active, spent, elapsed)
-        rate = steady(MANY_CALLS / 2 / self._first("first call"))
-        self._sample(
-            "tls_call",
-            Plan("call", rate, self._count(rate), users=(0, TLS_CONNECTIONS), targets=(TLS_CALLEE,), srtp=True),
-            self._secured,
-        )
 
     def lasting_media(self) -> None:
         """One round: few and many that are passed on, in clear and sealed."""
@@ -317,9 +327,9 @@ class Measurement:
             **{kind.name: kind.title for kind in MEDIA_KINDS},
         }
         media = {kind.name for kind in MEDIA_KINDS}
-        growth = self.growth
+        wake = self.wake
         return {
-            name: cost_of(title, self.samples[name], growth, per_second=name in media)
+            name: cost_of(name, title, self.samples[name], wake, per_second=name in media)
             for name, title in titles.items()
             if self.samples.get(name)
         }
@@ -330,15 +340,15 @@ class Measurement:
         return all(self.samples.get(name) for name in NEEDED)
 
     @property
-    def growth(self) -> dict[str, float]:
-        """By stage: of calls at all rates that were tried, and of few and many streams."""
+    def wake(self) -> dict[str, float]:
+        """By stage: of calls at all rates that leave the core some rest, and of few and many streams."""
         calls = [*self.samples["few calls"], *self.samples["call"]]
-        calls += [one for one in self.samples["knee"] if one.busy.total < FULL]
+        calls += [one for one in self.samples["knee"] if one.busy.total < TARGET]
         relayed = [*self.samples["few"], *self.samples["relay"]]
         return {
-            "signalling": growth_of(calls, "signalling"),
-            "media": growth_of(relayed, "media"),
-            "disk": growth_of(calls, "disk"),
+            "signalling": wake_of(calls, "signalling"),
+            "media": wake_of(relayed, "media"),
+            "disk": wake_of(calls, "disk"),
         }
 
     def curve(self) -> tuple[Point, ...]:
@@ -517,14 +527,26 @@ class Measurement:
     def _sing(self, name: str, kinds: Sequence[MediaKind]) -> None:
         """Samples of these kinds together: to bring calls up takes longer than to hear them."""
         self._progress(f"round {self.rounds + 1}: {kinds[-1].title}")
-        for _ in range(TWICE):
-            self._sing_once(name, kinds)
+        for _ in range(SUNG_TIMES):
+            self._steadily(name, lambda: self._sing_once(name, kinds))
+
+    def _steadily(self, name: str, step: Callable[[], object]) -> None:
+        """A step that gives a sample of that name; once more, in its place, when the host took the core meanwhile."""
+        found, begun, stolen = self.samples[name], time.monotonic(), self._rig.stolen_s()
+        count = len(found)
+        step()
+        share = (self._rig.stolen_s() - stolen) / (time.monotonic() - begun)
+        if share > STOLEN and len(found) > count:
+            disturbed = found.pop()
+            step()
+            if len(found) == count:
+                found.append(disturbed)
 
     def _sing_once(self, name: str, kinds: Sequence[MediaKind]) -> None:
         self._generator.sing(self._parts(kinds))
-        time.sleep(SETTLE_S)
+        time.sleep(SUNG_SETTLE_S)
         mark, begun, before = self._generator.mark(), time.monotonic(), self._rig.usage()
-        time.sleep(self._step_s)
+        time.sleep(SUNG * self._step_s)
         spent, elapsed = self._rig.usage() - before, time.monotonic() - begun
         proof = self._judge(mark)
         counted = self._generator.hush()

@@ -1,11 +1,9 @@
-"""How busy a thread gets: work adds up, and the thread's share of a core grows more slowly than the work.
+"""How busy a thread gets: each unit of work takes its time, and to be woken for work takes some besides.
 
-A thread that sleeps between messages pays for a wake, and finds its code and its objects gone from the caches; the more
-there is to do, the more is done at one wake. Measured from a twentieth to nine tenths of a core the share follows
-`work ** growth`: 0.6 for media, 0.8 for signalling. Both are measured, by calls at two rates and by few and by many
-streams. Threads hardly warm each other: shares of different threads add.
-
-Work is counted so that a thread with half a core of it is half busy: costs are those of a thread that is half busy.
+A thread that sleeps between messages pays for every wake, and messages that come while it works need none. So the share
+of wakes soon stops to grow: from a twentieth to seven tenths of a core a thread's share is a straight line over its
+work, which begins at `wake` and not at nothing. Both are measured, by calls at several rates and by few and by many
+streams. Media that the server makes itself, by its tick of 20 ms, wakes nobody. Shares of different threads add.
 """
 
 from __future__ import annotations
@@ -14,17 +12,21 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from math import log
+from math import exp, log
 from typing import Final
 
 from pbx.capacity.costs import STAGES, Costs
 
 # A core is planned to this: above it a queue forms whenever calls come in a bunch.
 TARGET: Final = 0.7
-HALF: Final = 0.5
+# So much work at `wake` is woken for by two thirds, three times as much by nearly all.
+WARM: Final = 0.01
 # Of two points that are nearer to each other (1.5 times) the slope is noise.
 APART: Final = log(1.5)
-LEAST_GROWTH, MOST_GROWTH = 0.3, 1.0
+MOST_WAKE: Final = 0.4
+HALVINGS: Final = 40
+# Whose packets wake the media worker: those of sockets that are passed on. All others are read at its tick.
+PASSED_ON: Final = frozenset({"relay", "few", "srtp", "record", "recording"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +53,56 @@ class Shares:
 
 def shares(load: Load, costs: Costs) -> Shares:
     """What the load takes."""
-    work = dict.fromkeys(STAGES, 0.0)
+    work, waking = dict.fromkeys(STAGES, 0.0), dict.fromkeys(STAGES, 0.0)
     for name, count in (*load.rates.items(), *load.held.items()):
         cost = costs.unit(name)
         if cost is not None:
             for stage in STAGES:
                 work[stage] += count * cost.stages[stage]
-    used = {stage: share_of(work[stage], costs.growth[stage]) for stage in STAGES}
+                waking[stage] += count * cost.stages[stage] * wakes(name, stage)
+    used = {stage: share_of(work[stage], woken(waking[stage], costs.wake[stage])) for stage in STAGES}
     return Shares(costs.idle + used["signalling"], used["media"], used["disk"])
 
 
-def share_of(work: float, growth: float) -> float:
+def wakes(name: str, stage: str) -> bool:
+    """Whether the thread of that stage is woken by what such a unit sends."""
+    return stage != "media" or name in PASSED_ON
+
+
+def woken(work: float, wake: float) -> float:
+    """The share that goes to being woken for so much work."""
+    return wake * (1 - exp(-work / WARM))
+
+
+def share_of(work: float, wake: float = 0.0) -> float:
     """Of one thread as long as it is not full; more than one is planned to do is done by several that are as busy."""
-    if work <= 0:
-        return 0.0
-    full = work_of(TARGET, growth)
-    return float(TARGET * work / full if work > full else HALF * (work / HALF) ** growth)
+    share = work + wake
+    return TARGET * work / (TARGET - wake) if share > TARGET else share
 
 
-def work_of(share: float, growth: float) -> float:
-    """What a thread does that is so busy."""
-    return float(HALF * (max(share, 0.0) / HALF) ** (1 / growth))
+def work_of(share: float, wake: float) -> float:
+    """What a thread does that is so busy, when all of its work wakes it."""
+    low, high = 0.0, max(share, 0.0)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if middle + woken(middle, wake) < share else (low, middle)
+    return high
 
 
-def fit_growth(points: Sequence[tuple[float, float]]) -> float:
-    """Out of (units, share of the core): the median slope of all pairs on a double logarithm (Theil and Sen)."""
-    known = sorted((log(units), log(share)) for units, share in points if units > 0 and share > 0)
+def fit_wake(points: Sequence[tuple[float, float]]) -> float:
+    """Out of (units, share of the core): where the line begins.
+
+    Its slope is the median of all pairs (Theil and Sen). It goes through the points with the fewest units: there
+    an error of the slope reaches the beginning least.
+    """
+    known = sorted((units, share) for units, share in points if units > 0)
     slopes = [
         (later[1] - early[1]) / (later[0] - early[0])
         for early, later in combinations(known, 2)
-        if later[0] - early[0] > APART
+        if log(later[0] / early[0]) > APART
     ]
-    return min(max(statistics.median(slopes), LEAST_GROWTH), MOST_GROWTH) if slopes else MOST_GROWTH
+    if not slopes:
+        return 0.0
+    slope = statistics.median(slopes)
+    beginnings = [share - slope * units for units, share in known if log(units / known[0][0]) <= APART]
+    return min(max(statistics.median(beginnings), 0.0), MOST_WAKE)

@@ -23,11 +23,11 @@ RATES: Final = ("call", "tls_call", "registration", "tls_handshake")
 ROOM_TITLES: Final = {
     "users": "users like these",
     "call": "calls set up in a second",
-    "tls_call": "the same over TLS",
+    "tls_call": "calls set up in a second, over TLS",
     "registration": "registrations a second",
     "tls_handshake": "TLS handshakes a second",
     "relay": "G.711 calls at one time",
-    "srtp": "the same, SRTP on both legs",
+    "srtp": "G.711 calls, SRTP on both legs",
     "opus": "calls between Opus and G.711",
     "g722": "calls between G.711 and G.722",
     "record": "recorded G.711 calls",
@@ -45,6 +45,8 @@ def rooms(costs: Costs, demand: Demand) -> dict[str, Room]:
 
 def lines(costs: Costs, demand: Demand, needs: Needs, fits: Mapping[str, Room]) -> Iterator[str]:
     """The whole report."""
+    yield answer(demand, needs, fits["users"])
+    yield ""
     yield f"This machine: {costs.machine}, {costs.memory_kb / 1024 / 1024:.1f} GB of memory"
     yield (
         f"Measured {costs.measured_at} with voipat {costs.version} in {costs.seconds:.0f} s on one core, "
@@ -58,6 +60,17 @@ def lines(costs: Costs, demand: Demand, needs: Needs, fits: Mapping[str, Room]) 
     yield from _costs(costs)
     yield from _rates(costs)
     yield from _check(costs)
+
+
+def answer(demand: Demand, needs: Needs, fits: Room) -> str:
+    """What was asked for, in two sentences."""
+    people = f"{demand.users:,} users like these make up to {needs.calls:,} calls at one time"
+    if needs.daemons == 1:
+        takes = f"{people}, which take {needs.shares.total:.0%} of one core and {needs.memory_mb:,.0f} MB of memory."
+    else:
+        takes = f"{people}, which take {needs.cores} cores and {needs.daemons} daemons: one daemon is not enough."
+    most = f"One daemon on this machine serves about {fits.count:,} users like these"
+    return f"{takes} {most}; what is full then is {fits.limit}." if fits.limit else f"{takes} {most}."
 
 
 def habits(demand: Demand) -> str:
@@ -154,10 +167,11 @@ def _answer(demand: Demand, needs: Needs) -> Iterator[str]:
 
 def _machine(costs: Costs, fits: Mapping[str, Room]) -> Iterator[str]:
     yield ""
-    yield f"What this machine carries, with one daemon and a core planned to {TARGET:.0%}"
+    yield f"What this machine carries of one kind, when there is nothing else; a core is planned to {TARGET:.0%}"
+    yield f"  {'':<35} {'about':>9} {'(between)':>18}   what is full then"
     for name, room in fits.items():
         between = f"({room.low:,} – {room.high:,})"
-        yield f"  {ROOM_TITLES[name]:<32} {room.count:>9,} {between:>18}   then {room.limit or 'nothing is full'}"
+        yield f"  {ROOM_TITLES[name]:<35} {room.count:>9,} {between:>18}   {room.limit or 'nothing is full'}"
     if costs.knee is not None:
         yield f"  {knee(costs.knee)}"
 
@@ -170,7 +184,7 @@ def knee(found: Knee) -> str:
 
 def _costs(costs: Costs) -> Iterator[str]:
     yield ""
-    yield f"What it costs: CPU of a thread that is half busy; median of {costs.rounds} rounds, and where it lies (90 %)"
+    yield f"What each costs in CPU time: the median of {costs.rounds} rounds, and between what it lies (90 %)"
     for what, value, between, parts in cost_rows(costs):
         yield f"  {what:<38} {value:>16}  {between:<26}   {parts}"
     yield (
@@ -178,8 +192,8 @@ def _costs(costs: Costs) -> Iterator[str]:
         f"a TLS connection {costs.tls_kb:.1f} kB, a call {costs.call_kb:.0f} kB; idle {costs.idle:.1%} of a core; "
         f"a call's rows {costs.cdr_octets:.0f} octets of disk"
     )
-    grown = ", ".join(f"{stage} {costs.growth[stage]:.2f}" for stage in STAGES)
-    yield f"  a thread's share grows with its work to the power of: {grown}"
+    woken = ", ".join(f"{stage} {costs.wake[stage]:.1%}" for stage in STAGES)
+    yield f"  besides, as soon as there is any work: the threads are woken for it, which takes of a core {woken}"
 
 
 def _rates(costs: Costs) -> Iterator[str]:

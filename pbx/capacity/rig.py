@@ -92,6 +92,15 @@ def usage_of(pid: int) -> Usage:
     return Usage(**spent)
 
 
+def stolen_s(core: int) -> float:
+    """How long a hypervisor had this core for other guests, so far; 10 ms fine."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{core}":
+            return int(fields[7]) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
 def resident_kb(pid: int) -> int:
     """Memory of the process, shared pages counted by their part."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -190,6 +199,10 @@ class Rig:
     def usage(self) -> Usage:
         """Of the daemon, so far."""
         return usage_of(self.pid)
+
+    def stolen_s(self) -> float:
+        """How long the host had the daemon's core for others, so far."""
+        return stolen_s(self.server_core)
 
     def resident_kb(self) -> int:
         """Of the daemon, now."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pbx.capacity.costs import STAGES, Cost
-from pbx.capacity.model import fit_growth, work_of
+from pbx.capacity.model import fit_wake, wakes, work_of
 from pbx.capacity.rig import Usage
 
 NOTHING: Final = Usage()
@@ -25,11 +25,11 @@ class Sample:
     busy: Usage
     quiet: Usage = NOTHING
 
-    def work(self, growth: Mapping[str, float]) -> dict[str, float]:
-        """Of one unit."""
+    def work(self, wake: Mapping[str, float]) -> dict[str, float]:
+        """Of one unit, where so much of each stage's share goes to being woken."""
         return {
             stage: max(
-                work_of(getattr(self.busy, stage), growth[stage]) - work_of(getattr(self.quiet, stage), growth[stage]),
+                work_of(getattr(self.busy, stage), wake[stage]) - work_of(getattr(self.quiet, stage), wake[stage]),
                 0.0,
             )
             / max(self.units, 1e-9)
@@ -37,18 +37,19 @@ class Sample:
         }
 
 
-def growth_of(samples: Sequence[Sample], stage: str) -> float:
+def wake_of(samples: Sequence[Sample], stage: str) -> float:
     """Of samples of the same work at different rates."""
 
     def share(sample: Sample) -> float:
         return float(getattr(sample.busy, stage) - getattr(sample.quiet, stage))
 
-    return fit_growth([(sample.units, share(sample)) for sample in samples])
+    return fit_wake([(sample.units, share(sample)) for sample in samples])
 
 
-def cost_of(title: str, samples: Sequence[Sample], growth: Mapping[str, float], *, per_second: bool) -> Cost:
+def cost_of(name: str, title: str, samples: Sequence[Sample], wake: Mapping[str, float], *, per_second: bool) -> Cost:
     """The median of the samples, and its parts."""
-    found = [sample.work(growth) for sample in samples]
+    woken = {stage: wake[stage] * wakes(name, stage) for stage in STAGES}
+    found = [sample.work(woken) for sample in samples]
     runs = tuple(sum(each.values()) for each in found)
     value = statistics.median(runs)
     parts = {stage: statistics.median(each[stage] for each in found) for stage in STAGES}

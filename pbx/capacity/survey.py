@@ -101,7 +101,7 @@ def _costs(measurement: Measurement, seconds: float) -> Costs:
         tls_kb=measurement.tls_kb,
         recording_octets_s=measurement.recording_octets_s,
         cdr_octets=measurement.cdr_octets,
-        growth=measurement.growth,
+        wake=measurement.wake,
         costs=measurement.costs(),
         rounds=measurement.rounds,
         curve=measurement.curve(),

@@ -88,6 +88,7 @@ class Generator:
         self._fleet = fleet
         self._children = [_start(fleet, index, on[index % len(on)] if on else None) for index in range(processes)]
         self._plans: list[int] = []
+        self._over: dict[int, Counts] = {}  # of plans whose units are all over: they are not asked for again
         self._closed = threading.Event()
         try:
             for child in self._children:
@@ -160,6 +161,8 @@ class Generator:
         while True:
             counts = self.counts(plan)
             is_started = counts.started >= self._plans[plan]
+            if is_started and not counts.open:
+                self._over[plan] = counts
             if (is_started and counts.open == (counts.up if held else 0)) or time.monotonic() > deadline:
                 return counts
             time.sleep(POLL_S)
@@ -179,7 +182,7 @@ class Generator:
     def mark(self) -> Mark:
         """What was counted so far, for `proof`."""
         totals = self._ask_all(do="totals")
-        plans = [self.counts(plan) for plan in range(len(self._plans))]
+        plans = [self._over.get(plan) or self.counts(plan) for plan in range(len(self._plans))]
         media = self.media()
         return Mark(
             at=time.monotonic(),

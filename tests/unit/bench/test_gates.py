@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
+from bench.cells.compare import KNEE_TRIES, fault_of_server
 from bench.cells.knee import fault
-from bench.cells.trial import Trial
+from bench.cells.trial import Plan, Trial, Work
+from bench.peers.base import Contender
 from bench.rig.usage import Proof
 
 QUIET = Proof(share=0.3, punctual=1.0, drops=0)
@@ -25,3 +31,44 @@ QUIET = Proof(share=0.3, punctual=1.0, drops=0)
 )
 def test_each_gate_is_named_by_what_did_not_pass_it(trial: Trial, said: str) -> None:
     assert fault(trial) == said
+
+
+GOOD, LATE = Trial(1.0, 0, 0.0, QUIET), Trial(1.0, 0, 0.0, Proof(0.3, 1.0, 0, late_ms=27.0))
+LOSES = Trial(1.0, 7, 0.0, QUIET)
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Work):
+    """Gives these trials in turn; an error is raised."""
+
+    coming: tuple[Trial | OSError, ...] = ()
+    seen: list[int] | None = None
+
+    def trial(self, make: Callable[[], Contender]) -> Trial:
+        assert self.seen is not None
+        self.seen.append(1)
+        found = self.coming[len(self.seen) - 1]
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+
+def _never(_: Contender, __: Path, ___: Plan) -> Trial:
+    raise AssertionError("it is told what comes")
+
+
+@pytest.mark.parametrize(
+    ("coming", "said", "tries"),
+    [
+        ((LATE, OSError("Address already in use"), GOOD), "", 3),
+        ((LATE, LOSES), "7 failed or lost", 2),
+        ((LOSES,), "7 failed or lost", 1),
+        ((LATE, LATE, LATE), "INVALID: generator sent up to 27 ms late", KNEE_TRIES),
+    ],
+)
+def test_a_knee_is_not_found_by_what_the_generator_could_not_do(
+    coming: tuple[Trial | OSError, ...], said: str, tries: int
+) -> None:
+    work = Told(_never, Plan(1.0, 1.0), coming, [])
+    assert fault_of_server(work, Contender) == said
+    assert len(work.seen or []) == tries

@@ -11,7 +11,7 @@ def cost(signalling: float, media: float = 0.0, disk: float = 0.0, *, per_second
     return Cost("a title", total, (total * 0.9, total, total * 1.1), stages, per_second=per_second)
 
 
-def costs(*, growth: float = 1.0) -> Costs:
+def costs(*, wake: float = 0.0) -> Costs:
     """1 ms a call, 1 ms a second of media, 100 µs a registration."""
     media = {name: cost(0, 1e-3, per_second=True) for name in ("relay", "srtp", "play", "conference")}
     return Costs(
@@ -28,7 +28,7 @@ def costs(*, growth: float = 1.0) -> Costs:
         tls_kb=20,
         recording_octets_s=16_000,
         cdr_octets=1000,
-        growth=dict.fromkeys(STAGES, growth),
+        wake=dict.fromkeys(STAGES, wake),
         costs={
             "registration": cost(90e-6, disk=10e-6),
             "keepalive": cost(50e-6),

@@ -30,8 +30,8 @@ def test_what_is_kept_is_read_as_it_was(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("{", "is no JSON; give a file that `voipat capacity --save` wrote"),
-        ('{"schema": 99}', "has no schema 2; measure again"),
-        ('{"schema": 2}', "is incomplete: 'costs'"),
+        ('{"schema": 99}', "has no schema 3; measure again"),
+        ('{"schema": 3}', "is incomplete: 'costs'"),
         (None, "cannot be read: No such file or directory"),
     ],
 )
@@ -48,7 +48,9 @@ def test_the_terminal_says_what_is_needed_and_what_is_full() -> None:
     assert re.search(r"calls at one time +48 +36\.0 on average", text)
     assert re.search(r"processor cores +1 ", text)
     assert re.search(r"agents +\d+ +80% of the queued calls wait up to 20 s \(Erlang C\)", text)
-    assert re.search(r"G\.711 calls at one time +699 +\(636 – 777\) +then media: its thread is 70% busy", text)
+    assert re.search(r"G\.711 calls at one time +699 +\(636 – 777\) +media: its thread is 70% busy", text)
+    assert text.startswith("300 users like these make up to 48 calls at one time, which take ")
+    assert "One daemon on this machine serves about " in text.splitlines()[0]
     assert "the mixed office was foretold to take 55.0% of a core and took 50.0% (+10%)" in text
     assert "200 passed every gate; 230 did not: set-up took 250 ms (p99)" in text
     assert re.search(r"TLS handshake|a title +1 ms +± 10% \(900 µs – 1\.1 ms\)", text)
@@ -72,7 +74,7 @@ def test_a_kept_measurement_answers_again(tmp_path: Path, capsys: pytest.Capture
     wanted = ["--users", "1000", "--busy-hour", "20%", "--hold", "2m", "--recorded", "30%", "--opus", "50%"]
     assert main(["capacity", "--from", str(kept), "--json", "--html", str(page), *wanted]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["schema"] == 2
+    assert found["schema"] == 3
     assert found["demand"]["users"] == 1000
     assert found["needs"]["erlangs"] == pytest.approx(200)
     assert found["room"]["relay"]["count"] == 699
