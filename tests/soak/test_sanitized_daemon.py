@@ -33,10 +33,8 @@ def test_calls_with_media_bring_no_report_of_a_sanitizer(tmp_path: Path, soak: b
     try:
         loaded = Path(f"/proc/{server.process.pid}/maps").read_text()
         assert f"{sanitized.LIBRARY}/media/_engine" in loaded and "libasan" in loaded
-        churn = Churn(tmp_path, server)
         rate, minutes = float(os.environ.get("CHURN_RATE") or 10), float(os.environ.get("CHURN_MINUTES") or 5)
-        answered = churn.round(rate, 60 * minutes)
-        churn.close()
+        answered = Churn(tmp_path, server).round(rate, 60 * minutes)
         wait_until(lambda: nothing_open(server), 10, "every port and SRTP context is given back")
         check_media(server)
         server.process.signal(signal.SIGTERM)
