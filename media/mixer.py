@@ -1,7 +1,8 @@
 """A room in which everybody hears everybody else.
 
 What one port hears is the sum of the others, N-1, added in 32 bits and saturated once. Those who do not speak share one
-encoding for each codec, so that 200 listeners of one codec cost one encoder. `SpeakingChanged` tells who speaks.
+encoding for each codec, so that 200 listeners of one codec cost one encoder. `SpeakingChanged` tells who speaks. Who has
+no more than 8 kHz in a room that has more is mixed at 8 kHz, and the two sums are resampled once for all.
 
 An open mixer is for a conversation that is overheard: the quiet are not left out, and nobody is told who speaks. Its
 members may be connected with each other; who is not `told` hears its peer as before and is only heard here.
@@ -16,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from media._engine import GAIN_ONE, Core, Room
+from media._engine import GAIN_ONE, NARROW_RATE, Core, Room
 from media.port import Port
 
 MAX_GAIN_DB: Final = 24.0
@@ -42,12 +43,17 @@ class Mixer:
         self._room = Room(rate, worker, is_open)
         self._places: dict[Port, _Place] = {}
         self._before = before
+        self._has_narrow: Final = not is_open and rate > NARROW_RATE
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __contains__(self, port: Port) -> bool:
         return port in self._places
+
+    def rate_for(self, natural_rate: int) -> int:
+        """The samples a second that the audio of a member should have whose codec has so many."""
+        return NARROW_RATE if self._has_narrow and natural_rate <= NARROW_RATE else self.rate
 
     def add(  # the facts of one place, by keyword
         self,
@@ -59,8 +65,8 @@ class Mixer:
         aside: int = 0,
         confided: int = 0,
     ) -> None:
-        """Let the port in, or give it another place. It has audio of this room's `rate` (`Engine.set_audio`) with a
-        format to send.
+        """Let the port in, or give it another place. It has audio of this room's `rate` or that of `rate_for`
+        (`Engine.set_audio`), with a format to send.
 
         In an open mixer: without `told` it is heard and hears nothing of it; what it says into the aside 1 or 2 is
         heard by those alone to whom that one is `confided`. Raises: ValueError, StaleHandleError.

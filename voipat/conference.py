@@ -114,7 +114,9 @@ class Member:
 
     def described(self, negotiated: NegotiatedAudio) -> None:
         """The session was negotiated anew: held, resumed, or another codec."""
-        self._put()
+        if self._is_in:
+            self._leg.audio.want("mixer", self._rate())
+            self._put()
 
     def spoke(self, speaking: bool) -> None:
         """It began to speak, or ended."""
@@ -137,8 +139,11 @@ class Member:
 
     def enter(self) -> None:
         """Into the mixer. Raises: CodecMissingError."""
-        self._leg.take_seat(self, self._room.mixer.rate)
+        self._leg.take_seat(self, self._rate())
         self._put()
+
+    def _rate(self) -> int:
+        return self._room.mixer.rate_for(self._leg.audio.natural_rate)
 
     def let_go(self) -> None:
         """Out of the mixer."""

@@ -135,6 +135,7 @@ cdef extern from "mixer.h" nogil:
     enum:
         VP_GAIN_ONE
         VP_GAIN_MAX
+        VP_NARROW_RATE
         VP_ASIDES
     ctypedef struct vp_mixer:
         uint32_t rate

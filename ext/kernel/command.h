@@ -216,7 +216,8 @@ static inline void vp_port_set_audio(vp_port *port, vp_audio *audio) {
 /* A port without audio, or with another rate than the mixer's, is in none. */
 static inline void vp_port_mix(vp_port *port, const vp_mix *mix, uint64_t now) {
     vp_audio *audio = port->audio;
-    if (!audio || (mix->mixer && audio->rate != mix->mixer->rate)) {
+    vp_layer *layer = audio && mix->mixer ? vp_mixer_layer(mix->mixer, audio->rate) : NULL;
+    if (!audio || (mix->mixer && !layer)) {
         vp_mixer_release(mix->mixer);
         return;
     }
@@ -227,11 +228,13 @@ static inline void vp_port_mix(vp_port *port, const vp_mix *mix, uint64_t now) {
     if (!mix->mixer)
         *member = (vp_membership){0};
     member->mixer = mix->mixer;
+    member->layer = layer;
     member->gain = mix->gain;
     member->muted = mix->muted;
     member->told = mix->told;
-    member->aside = mix->aside;
-    member->confided = mix->confided;
+    bool open = mix->mixer && mix->mixer->open;
+    member->aside = open ? mix->aside : 0;
+    member->confided = open ? mix->confided : 0;
     member->adds = false;
 }
 

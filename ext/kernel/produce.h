@@ -95,8 +95,9 @@ static inline size_t vp_port_say_mixed(vp_port *port, const vp_context *context,
     vp_rtp rtp;
     vp_audio *audio = port->audio;
     vp_mixer_begin(audio->member.mixer, context->turn);
-    vp_mixer_hear(&audio->member, audio->frame, heard);
     vp_encoding *encoding = vp_mixer_share(&audio->member, &audio->encoder.format);
+    if (!encoding || audio->sinks)
+        vp_mixer_hear(&audio->member, audio->frame, heard);
     if (!encoding) {
         vp_audio_say(audio, heard);
         return 0;

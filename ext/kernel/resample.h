@@ -87,6 +87,13 @@ static inline int vp_resampler_init(vp_resampler *resampler, uint32_t from, uint
     return 0;
 }
 
+/* What comes next has nothing to do with what came. */
+static inline void vp_resampler_reset(vp_resampler *resampler) {
+    resampler->phase = 0;
+    if (resampler->window)
+        memset(resampler->window, 0, (resampler->taps - 1) * sizeof *resampler->window);
+}
+
 static inline int16_t vp_resampler_dot(const int16_t *samples, const int16_t *row, uint32_t taps) {
     int32_t sum = 1 << (VP_RESAMPLE_SHIFT - 1);
     for (uint32_t i = 0; i < taps; i++)

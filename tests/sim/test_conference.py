@@ -11,6 +11,7 @@ import pytest
 
 from voipat import App, Call, Conference, Member, Tone, events
 from voipat.events import ConferenceJoined, ConferenceLeft, ConferenceSpeaking, Event
+from voipat.leg_audio import LegAudio
 from voipat.testing import PhoneCall, SimWorld
 
 TONES = {"alice": 420, "bob": 700, "carol": 1130}
@@ -78,6 +79,12 @@ def levels(call: PhoneCall, world: SimWorld, *hertz: int) -> list[float]:
     return [float(spectrum[round(each / 2)]) for each in hertz]
 
 
+def rate_of(member: Member) -> int:
+    """Of its samples in the mixer."""
+    assert member.call.media is not None
+    return member.call.media.audio._users["mixer"]
+
+
 def heard_by(call: PhoneCall, world: SimWorld) -> set[str]:
     return {name for name, level in zip(TONES, levels(call, world, *TONES.values()), strict=True) if level > 1500}
 
@@ -107,6 +114,21 @@ def test_members_with_different_codecs_meet() -> None:
         world.run(until=3.5)
         codecs = [member.call.media and member.call.media.codec for member in rooms.members]
         assert sorted(filter(None, codecs)) == ["PCMA", "PCMU", "PCMU"]
+        assert [heard_by(call, world) for call in calls] == [{"bob", "carol"}, {"alice", "carol"}, {"alice", "bob"}]
+        for call in calls:
+            call.hang_up()
+
+
+def test_who_has_a_narrow_codec_is_mixed_narrow_until_it_negotiates_a_wide_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms = Rooms()
+    with rooms.world() as world:
+        calls = [phone.dial("sip:room-1@127.0.0.1") for phone in world.phones]
+        world.run(until=2.0)
+        assert [rate_of(member) for member in rooms.members] == [8000] * 3
+        monkeypatch.setattr(LegAudio, "natural_rate", 16000)
+        calls[1].resume()  # a re-INVITE, the only one
+        world.run(until=5.0)
+        assert sorted(rate_of(member) for member in rooms.members) == [8000, 8000, 16000]
         assert [heard_by(call, world) for call in calls] == [{"bob", "carol"}, {"alice", "carol"}, {"alice", "bob"}]
         for call in calls:
             call.hang_up()

@@ -14,11 +14,14 @@ from media.events import SpeakingChanged
 from media.mixer import Mixer
 
 LINEAR, ULAW = Format(L16, 96), Format(PCMU, 0)
+WIDE = Format(Codec("L16", 16000, kind=2, rate=16000), 97)
 
 
-def member(bench: Bench, mixer: Mixer, number: int, form: Format = LINEAR, **options: float) -> Port:
+def member(
+    bench: Bench, mixer: Mixer, number: int, form: Format = LINEAR, *, rate: int | None = None, **options: float
+) -> Port:
     port = bench.open((f"192.0.2.{number}", 4000), ssrc=number)
-    bench.engine.set_audio(port, rate=mixer.rate, receive=[form], send=form)
+    bench.engine.set_audio(port, rate=rate or mixer.rate, receive=[form], send=form)
     mixer.add(port, **options)  # type: ignore[arg-type]  # test options
     return port
 
@@ -110,12 +113,55 @@ def test_a_member_that_leaves_is_not_heard_and_an_announcement_is_heard_by_all(b
 
 def test_wide_and_narrow_members_meet_at_the_rate_of_the_room(bench: Bench) -> None:
     mixer = bench.engine.mixer(16000)
-    wide = Format(Codec("L16", 16000, kind=2, rate=16000), 97)
-    narrow_port, wide_port = member(bench, mixer, 1), member(bench, mixer, 2, wide)
+    narrow_port, wide_port = member(bench, mixer, 1), member(bench, mixer, 2, WIDE)
     run(bench, [phone(narrow_port, 1, tone(1000, 2, peak=6000))], 2)
     [samples] = heard(bench, [wide_port])
     assert abs(level(samples[::2], 1000) - 6000) < 300
     assert len(samples) > 30000
+
+
+def test_the_narrow_in_a_wide_room_hear_the_very_samples_of_a_narrow_room(bench: Bench) -> None:
+    found = []
+    for first, mixer in ((1, bench.engine.mixer(8000)), (11, bench.engine.mixer(16000))):
+        assert mixer.rate_for(8000) == 8000
+        ports = [member(bench, mixer, first + n, rate=8000) for n in range(3)]
+        said = (tone(400, 2, peak=5000), tone(700, 2, peak=5000))
+        run(bench, [phone(port, first + n, one) for n, (port, one) in enumerate(zip(ports, said, strict=False))], 2)
+        found.append(heard(bench, ports))
+    for narrow, wide in zip(*found, strict=True):
+        assert len(narrow) > 15000 and np.array_equal(narrow, wide)
+
+
+@pytest.mark.parametrize("top", [16000, 48000])
+def test_narrow_and_wide_members_hear_each_other_and_none_itself(bench: Bench, top: int) -> None:
+    mixer = bench.engine.mixer(top)
+    assert (mixer.rate_for(8000), mixer.rate_for(16000)) == (8000, top)
+    narrow = [member(bench, mixer, number, rate=8000) for number in (1, 2)]
+    wide = [member(bench, mixer, number, WIDE) for number in (3, 4)]
+    mute = member(bench, mixer, 5, rate=8000, muted=True)
+    wide_phone = Phone(wide[0], ("192.0.2.3", 4000), WIDE, packed_l16(tone(1100, 3, peak=5000, rate=16000), 320))
+    run(bench, [phone(narrow[0], 1, tone(500, 3, peak=5000)), wide_phone], 3)
+    first, second, third, fourth, fifth = heard(bench, [*narrow, *wide, mute])
+    for samples, low, high in ((first, 0, 5000), (second, 5000, 5000), (fifth, 5000, 5000)):
+        assert abs(level(samples, 500) - low) < 100 and abs(level(samples, 1100) - high) < 150
+    for samples, low, high in ((third, 5000, 0), (fourth, 5000, 5000)):
+        assert abs(level(samples[::2], 500) - low) < 150 and abs(level(samples[::2], 1100) - high) < 150
+
+
+def test_an_announcement_at_the_rate_of_a_wide_room_reaches_the_narrow_who_are_alone(bench: Bench) -> None:
+    mixer = bench.engine.mixer(16000)
+    ears = [member(bench, mixer, number, ULAW if number > 1 else LINEAR, rate=8000) for number in (1, 2, 3)]
+    bench.wait(2)
+    bench.sent()
+    mixer.announce(tone(900, 1, peak=6000, rate=16000))
+    bench.wait(1)
+    [samples, *_] = heard(bench, [ears[0]])
+    assert abs(level(samples, 900) - 6000) < 150
+    bench.wait(0.2)
+    bench.sent()
+    bench.wait(1)
+    [after] = heard(bench, [ears[0]])
+    assert len(after) >= 7840 and not after.any()
 
 
 def test_a_room_of_500_is_mixed_and_let_go_when_they_hang_up(bench: Bench) -> None:
