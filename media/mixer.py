@@ -1,8 +1,8 @@
 """A room in which everybody hears everybody else.
 
 What one port hears is the sum of the others, N-1, added in 32 bits and saturated once. Those who do not speak share one
-encoding for each codec, so that 200 listeners of one codec cost one encoder. `SpeakingChanged` tells who speaks. Who has
-no more than 8 kHz in a room that has more is mixed at 8 kHz, and the two sums are resampled once for all.
+encoding for each codec, so that 200 listeners of one codec cost one encoder. `SpeakingChanged` tells who speaks.
+Who has no more than 8 kHz in a room that has more is mixed at 8 kHz, and the two sums are resampled once for all.
 
 An open mixer is for a conversation that is overheard: the quiet are not left out, and nobody is told who speaks. Its
 members may be connected with each other; who is not `told` hears its peer as before and is only heard here.

@@ -126,7 +126,12 @@ def test_who_has_a_narrow_codec_is_mixed_narrow_until_it_negotiates_a_wide_one(m
         world.run(until=2.0)
         assert [rate_of(member) for member in rooms.members] == [8000] * 3
         monkeypatch.setattr(LegAudio, "natural_rate", 16000)
+        law = replace(calls[1]._local, formats=tuple(each for each in calls[1]._local.formats if each.name != "PCMU"))
+        calls[1]._local = law
         calls[1].resume()  # a re-INVITE, the only one
+        world.run(until=2.2)
+        assert calls[1]._talker is not None
+        calls[1]._talker.payload_type = 8
         world.run(until=5.0)
         assert sorted(rate_of(member) for member in rooms.members) == [8000, 8000, 16000]
         assert [heard_by(call, world) for call in calls] == [{"bob", "carol"}, {"alice", "carol"}, {"alice", "bob"}]
