@@ -123,7 +123,7 @@ class Costs:
     tls_kb: float  # of a connection
     recording_octets_s: float
     cdr_octets: float  # on the disk, of one call with its legs
-    # By stage: the share of a core that a thread takes for being woken, above its work.
+    # By stage: what a thread takes for being woken, above its work, as a share of the time that its work leaves.
     wake: Mapping[str, float]
     costs: Mapping[str, Cost]
     rounds: int = 1

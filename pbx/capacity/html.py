@@ -51,8 +51,8 @@ def page(costs: Costs, demand: Demand, needs: Needs, fits: Mapping[str, Room]) -
     """The whole page."""
     sections = [
         "<h1>How many calls this machine carries</h1>",
-        f'<p class="soft">{escape(costs.machine)}, {costs.memory_kb / 1024 / 1024:.1f} GB of memory. Measured '
-        f"{escape(costs.measured_at)} with voipat {escape(costs.version)} in {costs.seconds:.0f} s.</p>",
+        f'<p class="soft">{escape(costs.machine)}, {costs.memory_kb / 1024 / 1024:.1f} GB of memory. '
+        f"{escape(report.measured(costs))}.</p>",
         *(f'<p class="note">{escape(note)}.</p>' for note in costs.notes),
         f"<p><b>{escape(report.answer(demand, needs, fits['users']))}</b></p>",
         "<h2>What these people need</h2>",
@@ -114,7 +114,7 @@ def _tiles(needs: Needs) -> str:
         "memory": f"{needs.memory_mb:.0f} MB",
         "network, each way": f"{needs.bandwidth_mbit:.1f} Mbit/s",
         "trunk channels": f"{needs.trunk_channels}",
-        "disk a day": f"{needs.recordings_gb_day + needs.cdr_gb_day:.2f} GB",
+        "disk a day": report.octets(needs.recordings_gb_day + needs.cdr_gb_day),
     }
     shown = "".join(f'<div class="tile"><b>{value}</b>{name}</div>' for name, value in tiles.items())
     return f'<div class="tiles">{shown}</div>'
@@ -142,6 +142,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _small_print(costs: Costs) -> list[str]:
     found = [
+        f"<p>{escape(report.woken(costs).capitalize())}.</p>",
         f"<p>A registered phone takes {costs.binding_kb:.1f} kB, a call {costs.call_kb:.0f} kB, the daemon alone "
         f"{costs.base_kb / 1024:.0f} MB.</p>",
         "<h2>Whether to believe it</h2>",

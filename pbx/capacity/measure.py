@@ -65,7 +65,7 @@ CONNECTIONS, HANDSHAKES = 400, 200.0  # kept, and made in a second at most
 TLS_TIMES: Final = 2
 FULL: Final = 0.9  # of the core: what is above it waits
 TRIES: Final = 5
-RESTS: Final = 5
+RESTS: Final = 7
 MIXED_TRIES: Final = 2
 SHED_S: Final = 1.0  # what was refused is asked again after so long
 KNEE_FROM, KNEE_STEP, KNEE_PRECISION, KNEE_TIME = 0.9, 1.35, 0.08, 0.12
@@ -205,9 +205,8 @@ class Measurement:
         return max(estimate(cost.runs).error for cost in self.costs().values())
 
     def signalling(self) -> None:
-        """One round: phones at rest, registrations, calls without digest, few and many calls."""
+        """One round: registrations, calls without digest, few and many calls."""
         self._progress(f"round {self.rounds + 1}: registrations")
-        self._kept_alive()
         rate = steady(min(REGISTRATIONS / self._first("first registration"), 2000.0))
         register = Plan("register", rate, self._count(rate), users=(0, self._users))
         self._steadily("registration", lambda: self._sample("registration", register))

@@ -1,9 +1,10 @@
 """How busy a thread gets: each unit of work takes its time, and to be woken for work takes some besides.
 
-A thread that sleeps between messages pays for every wake, and messages that come while it works need none. So the share
-of wakes soon stops to grow: from a twentieth to seven tenths of a core a thread's share is a straight line over its
-work, which begins at `wake` and not at nothing. Both are measured, by calls at several rates and by few and by many
-streams. Media that the server makes itself, by its tick of 20 ms, wakes nobody. Shares of different threads add.
+A thread that sleeps between messages pays for every wake; messages that come while it works need none. The more there
+is to do, the more of them come so: a share is `work + wake × (1 − share)`, a straight line over the work that begins
+above nothing. It holds from a twentieth to seven tenths of a core. Where it begins is measured, by calls at several
+rates and by few and by many streams. Media that the server makes itself, by its tick of 20 ms, wakes nobody. Shares of
+different threads add.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ TARGET: Final = 0.7
 WARM: Final = 0.01
 # Of two points that are nearer to each other (1.5 times) the slope is noise.
 APART: Final = log(1.5)
-MOST_WAKE: Final = 0.4
+MOST_BEGINS: Final = 0.4
 HALVINGS: Final = 40
 # Whose packets wake the media worker: those of sockets that are passed on. All others are read at its tick.
 PASSED_ON: Final = frozenset({"relay", "few", "srtp", "record", "recording"})
@@ -70,14 +71,19 @@ def wakes(name: str, stage: str) -> bool:
 
 
 def woken(work: float, wake: float) -> float:
-    """The share that goes to being woken for so much work."""
+    """What a thread that is at rest otherwise would take for being woken for so much work."""
     return wake * (1 - exp(-work / WARM))
+
+
+def share_of_one(work: float, wake: float) -> float:
+    """Of one thread; it is woken in what time its work leaves."""
+    return (work + wake) / (1 + wake)
 
 
 def share_of(work: float, wake: float = 0.0) -> float:
     """Of one thread as long as it is not full; more than one is planned to do is done by several that are as busy."""
-    share = work + wake
-    return TARGET * work / (TARGET - wake) if share > TARGET else share
+    share = share_of_one(work, wake)
+    return TARGET * work / (TARGET * (1 + wake) - wake) if share > TARGET else share
 
 
 def work_of(share: float, wake: float) -> float:
@@ -85,12 +91,12 @@ def work_of(share: float, wake: float) -> float:
     low, high = 0.0, max(share, 0.0)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if middle + woken(middle, wake) < share else (low, middle)
+        low, high = (middle, high) if share_of_one(middle, woken(middle, wake)) < share else (low, middle)
     return high
 
 
 def fit_wake(points: Sequence[tuple[float, float]]) -> float:
-    """Out of (units, share of the core): where the line begins.
+    """Out of (units, share of the core): what being woken takes of a thread at rest, by where the line begins.
 
     Its slope is the median of all pairs (Theil and Sen). It goes through the points with the fewest units: there
     an error of the slope reaches the beginning least.
@@ -105,4 +111,5 @@ def fit_wake(points: Sequence[tuple[float, float]]) -> float:
         return 0.0
     slope = statistics.median(slopes)
     beginnings = [share - slope * units for units, share in known if log(units / known[0][0]) <= APART]
-    return min(max(statistics.median(beginnings), 0.0), MOST_WAKE)
+    begins = min(max(statistics.median(beginnings), 0.0), MOST_BEGINS)
+    return begins / (1 - begins)

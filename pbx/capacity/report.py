@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Final
 
 from pbx.capacity.costs import STAGES, Check, Cost, Costs, Knee
@@ -48,10 +49,7 @@ def lines(costs: Costs, demand: Demand, needs: Needs, fits: Mapping[str, Room]) 
     yield answer(demand, needs, fits["users"])
     yield ""
     yield f"This machine: {costs.machine}, {costs.memory_kb / 1024 / 1024:.1f} GB of memory"
-    yield (
-        f"Measured {costs.measured_at} with voipat {costs.version} in {costs.seconds:.0f} s on one core, "
-        f"{costs.rounds} rounds"
-    )
+    yield f"{measured(costs)}, {costs.rounds} rounds"
     yield f"The load: {costs.proof}"
     for note in costs.notes:
         yield f"Note: {note}."
@@ -93,6 +91,25 @@ def habits(demand: Demand) -> str:
     )
 
 
+def octets(gb: float) -> str:
+    """Gigabytes, or megabytes where there are few."""
+    return f"{gb:.1f} GB" if gb >= 1 else f"{gb * 1000:.3g} MB"
+
+
+def measured(costs: Costs) -> str:
+    """When, by what, and for how long."""
+    at = datetime.fromisoformat(costs.measured_at)
+    return f"Measured {at:%Y-%m-%d %H:%M} UTC with voipat {costs.version} in {costs.seconds:.0f} s on one core"
+
+
+def woken(costs: Costs) -> str:
+    """What is in no cost."""
+    parts = ", ".join(f"{stage} {costs.wake[stage]:.1%}" for stage in STAGES)
+    return (
+        f"besides, as soon as there is any work: the threads are woken for it, which takes of the time between {parts}"
+    )
+
+
 def needs_rows(demand: Demand, needs: Needs) -> list[tuple[str, str, str]]:
     """(what, how much, why)."""
     used = needs.shares
@@ -120,9 +137,9 @@ def needs_rows(demand: Demand, needs: Needs) -> list[tuple[str, str, str]]:
         ("trunk channels", f"{needs.trunk_channels}", f"for {demand.trunk_share:.0%} of the calls (Erlang B)"),
         (
             "disk a day",
-            f"{needs.recordings_gb_day + needs.cdr_gb_day:.2f} GB",
-            f"recordings {needs.recordings_gb_day:.2f}, CDRs {needs.cdr_gb_day:.3f}; "
-            f"recordings of {demand.days} days {needs.recordings_gb_kept:.1f} GB",
+            octets(needs.recordings_gb_day + needs.cdr_gb_day),
+            f"recordings {octets(needs.recordings_gb_day)}, CDRs {octets(needs.cdr_gb_day)}; "
+            f"recordings of {demand.days} days {octets(needs.recordings_gb_kept)}",
         ),
     ]
     if demand.queued:
@@ -192,8 +209,7 @@ def _costs(costs: Costs) -> Iterator[str]:
         f"a TLS connection {costs.tls_kb:.1f} kB, a call {costs.call_kb:.0f} kB; idle {costs.idle:.1%} of a core; "
         f"a call's rows {costs.cdr_octets:.0f} octets of disk"
     )
-    woken = ", ".join(f"{stage} {costs.wake[stage]:.1%}" for stage in STAGES)
-    yield f"  besides, as soon as there is any work: the threads are woken for it, which takes of a core {woken}"
+    yield f"  {woken(costs)}"
 
 
 def _rates(costs: Costs) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 from pbx.capacity.estimate import estimate
 from pbx.capacity.kinds import MEDIA_KINDS
 from pbx.capacity.mixed import MIXES, mixed_load
-from pbx.capacity.model import Load, fit_wake, share_of, shares, woken, work_of
+from pbx.capacity.model import Load, fit_wake, share_of, share_of_one, shares, woken, work_of
 from pbx.capacity.planner import Demand, calls_that_fit, needs, rate_that_fits, users_that_fit
 from pbx.capacity.rig import Usage
 from pbx.capacity.samples import Sample, cost_of, wake_of
@@ -110,27 +110,28 @@ def test_what_fits_has_an_interval_by_that_of_the_costs() -> None:
 
 
 def test_a_thread_with_work_is_woken_for_it_and_its_share_is_a_line_from_there_on() -> None:
-    few, many = (shares(Load(held={"relay": count}), costs(wake=0.2)).media for count in (100, 300))
-    assert (few, many) == (pytest.approx(0.1 + 0.2, rel=1e-3), pytest.approx(0.3 + 0.2))
-    assert shares(Load(held={"relay": 1}), costs(wake=0.2)).media == pytest.approx(0.001 + woken(0.001, 0.2))
-    assert shares(Load(), costs(wake=0.2)).media == 0
+    shared = [shares(Load(held={"relay": count}), costs(wake=0.25)).media for count in (100, 300, 500)]
+    assert shared == pytest.approx([(0.1 + 0.25) / 1.25, (0.3 + 0.25) / 1.25, (0.5 + 0.25) / 1.25], rel=1e-3)
+    assert shares(Load(held={"relay": 1}), costs(wake=0.25)).media < 0.03  # few packets, few wakes
+    assert shares(Load(), costs(wake=0.25)).media == 0
 
 
-def test_media_that_is_made_at_the_tick_wakes_nobody() -> None:
-    played, both = (shares(Load(held=held), costs(wake=0.2)) for held in ({"play": 100}, {"play": 100, "relay": 100}))
+def test_media_that_is_made_at_the_tick_wakes_nobody_and_leaves_less_time_to_be_woken_in() -> None:
+    played, both = (shares(Load(held=held), costs(wake=0.25)) for held in ({"play": 100}, {"play": 100, "relay": 100}))
     assert played.media == pytest.approx(0.1)
-    assert both.media == pytest.approx(0.2 + 0.2, rel=1e-3)
+    assert both.media == pytest.approx(0.2 + 0.25 * (1 - both.media), rel=1e-3)
 
 
 def test_work_is_what_is_left_of_a_share_when_the_wakes_are_taken_off() -> None:
     for work in (0.001, 0.01, 0.3):
-        assert work_of(work + woken(work, 0.2), 0.2) == pytest.approx(work, rel=1e-6)
-    assert work_of(0.0, 0.2) == pytest.approx(0) and work_of(-0.1, 0.2) == 0
+        assert work_of(share_of_one(work, woken(work, 0.25)), 0.25) == pytest.approx(work, rel=1e-6)
+    assert work_of(0.0, 0.25) == pytest.approx(0) and work_of(-0.1, 0.25) == 0
 
 
 def test_what_is_more_than_a_thread_is_planned_to_is_done_by_several_that_are_as_busy() -> None:
-    assert share_of(0.5, 0.2) == pytest.approx(0.7)
-    assert share_of(1.5, 0.2) == pytest.approx(2.1)
+    full = 0.7 * 1.25 - 0.25
+    assert share_of(full, 0.25) == pytest.approx(0.7)
+    assert share_of(3 * full, 0.25) == pytest.approx(2.1)
 
 
 def test_shares_of_different_threads_add() -> None:
@@ -140,15 +141,15 @@ def test_shares_of_different_threads_add() -> None:
 
 
 def test_being_woken_takes_what_the_points_were_made_of_whatever_one_of_them_says() -> None:
-    points = [(float(units), 0.1 + 0.002 * units) for units in (10, 25, 60, 150)]
-    assert fit_wake(points) == pytest.approx(0.1)
-    assert fit_wake([*points, *points, (30.0, 0.9)]) == pytest.approx(0.1)
+    points = [(float(units), share_of_one(0.003 * units, 0.25)) for units in (10, 25, 60, 150)]
+    assert fit_wake(points) == pytest.approx(0.25)
+    assert fit_wake([*points, *points, (30.0, 0.9)]) == pytest.approx(0.25)
     assert fit_wake([(10.0, 0.1), (11.0, 0.5)]) == 0.0  # too near to each other: nothing is known
     assert fit_wake([(10.0, 0.01), (100.0, 0.2)]) == 0.0  # it is never less than nothing
 
 
 def test_a_cost_is_the_work_of_its_samples_without_the_wakes() -> None:
-    line = [Sample(units, Usage(media=0.1 + 0.001 * units)) for units in (100.0, 200.0, 400.0)]
+    line = [Sample(units, Usage(media=share_of_one(0.001 * units, 0.25))) for units in (100.0, 200.0, 400.0)]
     wake = {"signalling": 0.0, "media": wake_of(line, "media"), "disk": 0.0}
     assert cost_of("relay", "relayed", line, wake, per_second=True).value == pytest.approx(0.001, rel=1e-3)
     ticked = [Sample(100.0, Usage(media=0.1))]
