@@ -32,6 +32,7 @@ if SANITIZE:
 
 # Module → its sources. A module appears here with its first function.
 MODULES = {
+    "sipcore._digest": ["ext/siptext/_digest.pyx"],
     "sipcore._guard": ["ext/siptext/_guard.pyx"],
     "sipcore._sdp": ["ext/siptext/_sdp.pyx"],
     "sipcore._sipfields": ["ext/siptext/_sipfields.pyx"],
@@ -52,7 +53,7 @@ def extensions() -> list[Extension]:
         Extension(
             name,
             sources,
-            include_dirs=["ext/include", "ext/kernel", "ext/net", "ext/load"],
+            include_dirs=["ext/include", "ext/siptext", "ext/kernel", "ext/net", "ext/load"],
             depends=headers,
             extra_compile_args=COMPILE,
             extra_link_args=[*LINK, "-pthread"],

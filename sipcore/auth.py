@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2s
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sipcore._digest import KINDS, Nonces, joined_hash, right_response
 from sipcore._sipfields import digest_params
 from sipcore.errors import RemoteProtocolError
 from sipcore.values import value_object
@@ -34,9 +32,6 @@ _PARAMETER = re.compile(r"""(?:\A|,)\s*+([\w.!%*+`'~-]++)\s*+=\s*+(?:"((?:[^"\\]
 _SCHEME = re.compile(r"\s*+digest\s++", re.I)
 _ADDRESS = re.compile(r"[0-9.]{7,15}|\[[0-9a-f:.]{2,45}\]", re.I)
 _USER_HOST = re.compile(r"sips?:(?:([^@]*+)@)?(\[[^\]]*+\]|[^:;?\[\]@]*+)", re.I)
-
-_NONCE_HEX: Final = 48  # 6 bytes of time, 6 of a counter, 12 of keyed hash
-_USED_UP: Final = 1 << 32  # above every nc
 
 
 class DigestRequest(Protocol):
@@ -76,51 +71,30 @@ class Wrong:
 Verdict = Verified | Missing | Stale | Wrong
 
 
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-# Token in lower case → (name in the registry, name of the hash, hash, session variant).
-_HASHES: Final[Mapping[str, tuple[str, str, Callable[[str], str], bool]]] = {
-    "md5": ("MD5", "MD5", _md5, False),
-    "sha-256": ("SHA-256", "SHA-256", _sha256, False),
-    "md5-sess": ("MD5-sess", "MD5", _md5, True),
-    "sha-256-sess": ("SHA-256-sess", "SHA-256", _sha256, True),
-}
-# Stands in for the HA1 of an unknown user, so that the work is the same; hashes have no such character.
-_NOBODY: Final = {"MD5": "-" * 32, "SHA-256": "-" * 64}
-
-
 def ha1(username: str, realm: str, password: str, algorithm: str) -> str:
     """H(username:realm:password), which is what a store keeps. The -sess variants share it with their base."""
-    return _HASHES[algorithm.lower()][2](f"{username}:{realm}:{password}")
+    return joined_hash(KINDS[algorithm.lower()][1], (username, realm, password))
 
 
 class DigestServer:
-    """Challenges and verifies. One per process: the key is fresh for each, because `now` starts anew with it."""
+    """Challenges and verifies. One per process: the key is fresh for each, because `now` starts anew with it.
+
+    Nonces and hashes are native (`ext/siptext/_digest.pyx`).
+    """
 
     def __init__(
         self, secret: bytes, entropy: Entropy, *, nonce_lifetime: float = 300.0, max_nonces: int = 100_000
     ) -> None:
-        self._key = hashlib.blake2b(secret + entropy.bytes(32), digest_size=32).digest()
+        key = hashlib.blake2b(secret + entropy.bytes(32), digest_size=32).digest()
         # Random starts: neither the uptime nor the number of challenges is anybody's business.
-        self._epoch_ms = entropy.uint32()
-        self._counter = entropy.uint32()
+        epoch_ms, counter = entropy.uint32(), entropy.uint32()
+        self._nonces = Nonces(key, epoch_ms, counter, nonce_lifetime, max_nonces)
         self._lifetime = nonce_lifetime
-        self._max_nonces = max_nonces
-        self._used: OrderedDict[str, tuple[int, float]] = (
-            OrderedDict()
-        )  # nonce → (highest nc, issued), in order of first use
-        self._forgotten = float("-inf")  # nonces issued up to here may have been used, we no longer know
 
     @property
     def nonces(self) -> int:
         """How many nonces are remembered."""
-        return len(self._used)
+        return len(self._nonces)
 
     def challenge(
         self,
@@ -137,9 +111,11 @@ class DigestServer:
         `source` is the host that the credentials must come from, without the port: a NAT may change that.
         """
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
-        nonce = self._new_nonce(realm, now, source)
-        fields = [(name, before + nonce + after) for before, after in _challenges(realm, tuple(algorithms), stale)]
-        return tuple(fields)
+        nonce = self._nonces.new(realm, source, now)
+        fields: tuple[tuple[str, str], ...] = ()
+        for before, after in _challenges(realm, tuple(algorithms), stale):
+            fields += ((name, before + nonce + after),)  # one or two
+        return fields
 
     def verify(
         self,
@@ -162,9 +138,18 @@ class DigestServer:
             params = parse_digest(value)
             if params is None or params.get("realm") != realm:
                 continue
-            verdict = self._judge(request, params, ha1, now, source, algorithms)
-            if type(verdict) is Verified:
-                break
+            issued = self._nonces.issued(params.get("nonce", ""), realm, source)
+            if issued is None:
+                verdict = _STALE
+                continue
+            name = right_response(params, request.method, ha1, algorithms)
+            uri = params.get("uri", "")
+            if name is None or (uri != request.uri_text and not _same_target(uri, request.uri_text)):
+                verdict = Wrong(params.get("username", ""))
+            elif self._nonces.use(params, issued, now):
+                return Verified(params.get("username", ""), name)
+            else:
+                verdict = _STALE
         return verdict
 
     def issued(self, credentials: Sequence[str], realm: str, source: str, now: float) -> bool:
@@ -173,7 +158,7 @@ class DigestServer:
             params = parse_digest(value)
             if params is None or params.get("realm") != realm:
                 continue
-            at = self._issued(params.get("nonce", ""), realm, source)
+            at = self._nonces.issued(params.get("nonce", ""), realm, source)
             if at is not None and now - at <= self._lifetime:
                 return True
         return False
@@ -181,77 +166,11 @@ class DigestServer:
     def was_used(self, credentials: Sequence[str]) -> bool:
         """Whether somebody was let in before with a nonce that these name: they are kept, and answer no challenge."""
         parsed = (parse_digest(value) for value in credentials[:MAX_CREDENTIALS])
-        return any(params is not None and params.get("nonce") in self._used for params in parsed)
+        return any(params is not None and params.get("nonce") in self._nonces for params in parsed)
 
     def made(self, nonce: str, realm: str, source: str) -> bool:
         """Whether this nonce is one of ours for that realm and source, good still or not."""
-        return self._issued(nonce, realm, source) is not None
-
-    def _judge(
-        self,
-        request: DigestRequest,
-        params: dict[str, str],
-        ha1: Callable[[str, str], str | None],
-        now: float,
-        source: str,
-        algorithms: Sequence[str],
-    ) -> Verdict:
-        nonce = params.get("nonce", "")
-        issued = self._issued(nonce, params["realm"], source)
-        if issued is None:
-            return _STALE
-        username = params.get("username", "")
-        name = _check_response(request, params, nonce, ha1, algorithms)
-        if name is None:
-            return Wrong(username)
-        if now - issued > self._lifetime or not self._use(nonce, _count_of(params), issued, now):
-            return _STALE
-        return Verified(username, name)
-
-    def _new_nonce(self, realm: str, now: float, source: str) -> str:
-        self._counter += 1
-        head = f"{(int(now * 1000) + self._epoch_ms) & 0xFFFFFFFFFFFF:012x}{self._counter & 0xFFFFFFFFFFFF:012x}"
-        return head + self._seal(head, realm, source)
-
-    def _seal(self, head: str, realm: str, source: str) -> str:
-        text = f"{head}\0{source}\0{realm}".encode("utf-8", "surrogateescape")
-        return blake2s(text, key=self._key, digest_size=12).hexdigest()
-
-    def _issued(self, nonce: str, realm: str, source: str) -> float | None:
-        """When we made this nonce for this realm and source; None when we did not."""
-        if len(nonce) != _NONCE_HEX or not nonce.isascii():
-            return None
-        head = nonce[:24]
-        if not compare_digest(nonce[24:], self._seal(head, realm, source)):
-            return None
-        issued_ms = int(head[:12], 16) - self._epoch_ms
-        return issued_ms / 1000.0
-
-    def _use(self, nonce: str, count: int, issued: float, now: float) -> bool:
-        """RFC 7616 §5.12: `nc` rises strictly, or the request is a replay."""
-        used = self._used.get(nonce)
-        if used is not None:
-            if count <= used[0]:
-                return False
-            self._used[nonce] = (count, issued)
-            return True
-        if count <= 0 or issued <= self._forgotten:
-            return False
-        self._forget(now)
-        self._used[nonce] = (count, issued)
-        return True
-
-    def _forget(self, now: float) -> None:
-        used = self._used
-        oldest = now - self._lifetime
-        while used:
-            nonce = next(iter(used))
-            issued = used[nonce][1]
-            if issued >= oldest:
-                if len(used) < self._max_nonces:
-                    return
-                self._forgotten = max(self._forgotten, issued)
-            del used[nonce]
+        return self._nonces.issued(nonce, realm, source) is not None
 
 
 @lru_cache(maxsize=1024)
@@ -259,7 +178,7 @@ def _challenges(realm: str, algorithms: tuple[str, ...], stale: bool) -> tuple[t
     """For each algorithm what a challenge says before its nonce, and after it."""
     before = f'Digest realm="{_quote(realm)}", nonce="'
     tail = ', qop="auth", stale=true' if stale else ', qop="auth"'
-    return tuple((before, f'", algorithm={_HASHES[each.lower()][0]}{tail}') for each in algorithms)
+    return tuple((before, f'", algorithm={KINDS[each.lower()][0]}{tail}') for each in algorithms)
 
 
 _MISSING: Final = Missing()
@@ -283,56 +202,13 @@ def parse_digest(value: str) -> dict[str, str] | None:
     return params if len(params) == len(found) else None
 
 
-def _check_response(
-    request: DigestRequest,
-    params: dict[str, str],
-    nonce: str,
-    ha1: Callable[[str, str], str | None],
-    algorithms: Sequence[str],
-) -> str | None:
-    """The algorithm's name when the response is right."""
-    method = _HASHES.get(params.get("algorithm", "MD5").lower())
-    if method is None or method[0] not in algorithms:
-        return None
-    name, base, hash_, session = method
-    stored = ha1(params.get("username", ""), base)
-    secret = stored or _NOBODY[base]
-    qop = params.get("qop", "").lower()
-    uri = params.get("uri", "")
-    if session:
-        secret = hash_(f"{secret}:{nonce}:{params.get('cnonce', '')}")
-    ha2 = hash_(f"{request.method}:{uri}")
-    if qop == "auth":
-        expected = hash_(f"{secret}:{nonce}:{params.get('nc', '')}:{params.get('cnonce', '')}:auth:{ha2}")
-    elif not qop and base == "MD5":
-        # RFC 2617 §3.2.2.1: a client of RFC 2069 sends no qop; such a nonce is good for one request.
-        expected = hash_(f"{secret}:{nonce}:{ha2}")
-    else:
-        return None
-    response = params.get("response", "").lower().encode("utf-8", "surrogateescape")
-    right = compare_digest(response, expected.encode())
-    return name if right and stored and _same_target(uri, request.uri_text) else None
-
-
-def _count_of(params: dict[str, str]) -> int:
-    if not params.get("qop"):
-        return _USED_UP
-    count = params.get("nc", "")
-    try:
-        return int(count, 16) if len(count) == 8 else 0
-    except ValueError:
-        return 0
-
-
 def _same_target(uri: str, request_uri: str) -> bool:
-    """Whether the digest-uri names what is asked for.
+    """Whether a digest-uri that is written otherwise names what is asked for.
 
     Tolerant as RFC 7616 §3.4.6 allows: phones drop or add the port, `transport` and other parameters. sipp (3.6.1)
     names in every request the address of the server that it talks to; who does so gives up the protection of the
     target, for its own requests only.
     """
-    if uri == request_uri:
-        return True
     ours, theirs = _USER_HOST.match(request_uri), _USER_HOST.match(uri)
     if ours is None or theirs is None:
         return False
@@ -372,16 +248,16 @@ def answer_challenge(  # noqa: PLR0913  # one argument per field of the header
         params = parse_digest(value)
         if params is None or (realm is not None and params.get("realm") != realm):
             continue
-        hashes = _HASHES.get(params.get("algorithm", "MD5").lower())
+        kind = KINDS.get(params.get("algorithm", "MD5").lower())
         qop = _choose_qop(params.get("qop"))
-        if hashes is None or qop is None or "nonce" not in params:
+        if kind is None or qop is None or "nonce" not in params:
             continue
-        stored = _stored(hashes, username, params.get("realm", ""), password, ha1s)
+        stored = _stored(kind[1], username, params.get("realm", ""), password, ha1s)
         if stored is None:
             continue
         header = "Proxy-Authorization" if name.lower() == "proxy-authenticate" else "Authorization"
         exchange = _Exchange(method, uri, username, cnonce, f"{nc:08x}", qop, body)
-        return header, _credentials(params, hashes, stored, exchange)
+        return header, _credentials(params, kind, stored, exchange)
     raise RemoteProtocolError("no digest challenge that we can answer", status_hint=403)
 
 
@@ -404,29 +280,27 @@ def _choose_qop(offered: str | None) -> str | None:
 
 
 def _stored(
-    hashes: tuple[str, str, Callable[[str], str], bool],
+    base: str,
     username: str,
     realm: str,
     password: str | None,
     ha1s: Mapping[str, str] | None,
 ) -> str | None:
     if ha1s is not None:
-        return ha1s.get(hashes[1])
-    return None if password is None else hashes[2](f"{username}:{realm}:{password}")
+        return ha1s.get(base)
+    return None if password is None else joined_hash(base, (username, realm, password))
 
 
-def _credentials(
-    params: dict[str, str], hashes: tuple[str, str, Callable[[str], str], bool], secret: str, exchange: _Exchange
-) -> str:
-    name, _, hash_, session = hashes
+def _credentials(params: dict[str, str], kind: tuple[str, str, bool], secret: str, exchange: _Exchange) -> str:
+    name, base, session = kind
     nonce, cnonce, qop = params["nonce"], exchange.cnonce, exchange.qop
     if session:
-        secret = hash_(f"{secret}:{nonce}:{cnonce}")
-    a2 = f"{exchange.method}:{exchange.uri}"
+        secret = joined_hash(base, (secret, nonce, cnonce))
+    a2: tuple[str, ...] = (exchange.method, exchange.uri)
     if qop == "auth-int":
-        a2 += ":" + hash_(exchange.body.decode("utf-8", "surrogateescape"))
-    middle = f"{nonce}:{exchange.nc}:{cnonce}:{qop}" if qop else nonce
-    response = hash_(f"{secret}:{middle}:{hash_(a2)}")
+        a2 += (joined_hash(base, (exchange.body.decode("utf-8", "surrogateescape"),)),)
+    middle = (nonce, exchange.nc, cnonce, qop) if qop else (nonce,)
+    response = joined_hash(base, (secret, *middle, joined_hash(base, a2)))
     value = (
         f'Digest username="{_quote(exchange.username)}", realm="{_quote(params.get("realm", ""))}", '
         f'nonce="{_quote(nonce)}", uri="{exchange.uri}", response="{response}"'

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Final
 
+from sipcore._digest import sealed
 from sipcore.errors import ParseError
 from sipcore.events import MessageDropped
 from sipcore.fields import Via
@@ -139,8 +139,8 @@ class ResponseWriter:
     def _stateless_tag(self, request: Request) -> str:
         # The fields whole: they are in a malformed request too, which is answered like any other.
         headers = request.headers
-        named = f"{headers.get('Call-ID')}\n{headers.get('From')}\n{headers.get('Via')}"
-        return blake2b(named.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=8).hexdigest()
+        named = (headers.get("Call-ID") or "", headers.get("From") or "", headers.get("Via") or "")
+        return sealed(self._secret, named, 8)
 
 
 def _readable_via(request: Request) -> Via | None:

@@ -363,6 +363,8 @@ class Gate:
         source, guard, account = flow.remote.host, self.guard, f"{user}@{domain}"
         if guard is not None and guard.is_banned(source, account, now):
             return _BANNED
+        credentials = request.headers.get_all("Proxy-Authorization" if proxy else "Authorization")
+        algorithms = accounts.digest(domain, user)
         is_limited = False
 
         def ha1(username: str, algorithm: str) -> str | None:
@@ -370,8 +372,6 @@ class Gate:
             is_limited = guard is not None and not guard.may_guess(source, f"{username}@{domain}", now)
             return None if is_limited else accounts.ha1(domain, username, algorithm)
 
-        credentials = request.headers.get_all("Proxy-Authorization" if proxy else "Authorization")
-        algorithms = accounts.digest(domain, user)
         verdict = self._digest.verify(
             request,
             credentials,
