@@ -43,6 +43,7 @@ MODULES = {
     "media._dsp": ["ext/face/_dsp.pyx"],
     "media._engine": ["ext/face/_engine.pyx"],
     "media._tape": ["ext/face/_tape.pyx"],
+    "voipat._aors": ["ext/siptext/_aors.pyx"],
     "voipat.load._load": ["ext/load/_load.pyx"],
 }
 

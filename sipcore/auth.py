@@ -135,7 +135,8 @@ class DigestServer:
         """
         verdict: Verdict = _MISSING
         for value in credentials[:MAX_CREDENTIALS]:
-            params = parse_digest(value)
+            plain = digest_params(value, 7) if value.startswith("Digest ") else None
+            params = plain or parse_digest(value)
             if params is None or params.get("realm") != realm:
                 continue
             issued = self._nonces.issued(params.get("nonce", ""), realm, source)

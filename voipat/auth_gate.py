@@ -13,7 +13,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
-from sipcore.auth import DigestServer, Verified, Wrong, parse_digest
+from sipcore.auth import DigestServer, Missing, Verified, Wrong, parse_digest
+from sipcore.auth import Verdict as Judged
 from sipcore.endpoint import Admit, Answer, Drop, Refuse, Relay, Verdict
 from sipcore.errors import ParseError
 from sipcore.flow import Address, Flow
@@ -372,15 +373,11 @@ class Gate:
             is_limited = guard is not None and not guard.may_guess(source, f"{username}@{domain}", now)
             return None if is_limited else accounts.ha1(domain, username, algorithm)
 
-        verdict = self._digest.verify(
-            request,
-            credentials,
-            realm=domain,
-            ha1=ha1,
-            now=now,
-            source=source,
-            algorithms=algorithms,
-        )
+        verdict: Judged = _MISSING
+        if credentials:
+            verdict = self._digest.verify(
+                request, credentials, realm=domain, ha1=ha1, now=now, source=source, algorithms=algorithms
+            )
         if type(verdict) is Verified:
             if guard is not None:
                 guard.succeeded(source, account, now)
@@ -431,6 +428,7 @@ def _challenge_warning(local: Address) -> tuple[str, str]:
 
 
 _IN_DIALOG = Admit()
+_MISSING = Missing()
 _BANNED = Drop("guard_banned")
 _UNANSWERED = Drop("guard_unanswered")
 

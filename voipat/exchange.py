@@ -183,7 +183,10 @@ class Exchange:
     def on_event(self, event: Event) -> None:
         """Give it to whom it concerns."""
         if isinstance(event, RequestReceived):
-            self._received(event)
+            if event.in_dialog:
+                self._received_in_dialog(event)
+            else:
+                self._on_request(event)
         elif isinstance(event, ResponseReceived):
             self._responded(event)
         elif isinstance(event, RequestFailed):
@@ -215,10 +218,7 @@ class Exchange:
         else:
             invite.on_prack_timeout()
 
-    def _received(self, event: RequestReceived) -> None:
-        if not event.in_dialog:
-            self._on_request(event)
-            return
+    def _received_in_dialog(self, event: RequestReceived) -> None:
         user = None if event.dialog is None else self.dialogs.get(event.dialog)
         if user is not None:
             user.on_request(event)

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from sipcore.flow import Address, Flow
 from sipcore.values import value_object
+from voipat._aors import AorTable
 
 # In C, where a comprehension would be a call of a function for each REGISTER.
 expiry_of: Final[Callable[[Binding], float]] = attrgetter("expires_at")
@@ -145,12 +146,12 @@ class _Aor:
     due: float
 
 
-class MemoryLocation:
-    """Bindings in this process."""
+class MemoryLocation(AorTable):
+    """Bindings in this process. `bindings`, which every request asks, is native (`ext/siptext/_aors.pyx`)."""
 
     def __init__(self, observer: LocationObserver | None = None) -> None:
+        super().__init__()
         self._observer = observer
-        self._aors: dict[tuple[str, str], _Aor] = {}
         # One entry for each AOR counts, at or before its earliest expiry: most refreshes do not touch the heap.
         self._expiries: list[tuple[float, tuple[str, str]]] = []
         self._count = 0
@@ -159,20 +160,9 @@ class MemoryLocation:
         """Take bindings out of the store; the observer is not told."""
         for binding in bindings:
             key = (binding.tenant, binding.aor)
-            others = [other for other in self._all(key) if other.key != binding.key]
+            record = self._aors.get(key)
+            others = () if record is None else [other for other in record.bindings if other.key != binding.key]
             self._put(key, (*others, binding))
-
-    def bindings(self, tenant: str, aor: str, wallclock: float) -> Sequence[Binding]:
-        """Those that have not expired, highest q first, then the newest."""
-        record = self._aors.get((tenant, aor))
-        if record is None:
-            return ()
-        found = record.bindings
-        if len(found) == 1:
-            return found if found[0].expires_at > wallclock else ()
-        live = [binding for binding in reversed(found) if binding.expires_at > wallclock]
-        live.sort(key=lambda binding: -binding.q)
-        return live
 
     def update(self, tenant: str, aor: str, saved: Sequence[Binding], removed: Sequence[Binding]) -> None:
         """Make one REGISTER's changes, all of them. A saved binding replaces the one with its key."""
@@ -180,7 +170,8 @@ class MemoryLocation:
         renewed = set(map(key_of, saved))
         gone = renewed.union(map(key_of, removed))
         left = []
-        for binding in self._all(key):
+        record = self._aors.get(key)
+        for binding in () if record is None else record.bindings:
             if binding.key not in gone:
                 left.append(binding)  # a comprehension is a call of a function
         self._put(key, (*left, *saved))
@@ -218,10 +209,6 @@ class MemoryLocation:
 
     def __len__(self) -> int:
         return self._count
-
-    def _all(self, key: tuple[str, str]) -> tuple[Binding, ...]:
-        record = self._aors.get(key)
-        return () if record is None else record.bindings
 
     def _put(self, key: tuple[str, str], bindings: tuple[Binding, ...]) -> None:
         """An empty tuple stays until its heap entry comes up, so that a phone that comes and goes adds none."""

@@ -61,7 +61,10 @@ class TransactionTable:
         transaction.flow = flow
         self._ids[transaction.id] = transaction
         self._clients[branch, transaction.method] = transaction
-        self._open(transaction, flow, now)
+        if transaction.reliable:
+            self._by_connection.setdefault((flow.transport, flow.remote), set()).add(transaction)
+        transaction.machine.enter(transaction, transaction.state, now)
+        self._deadlines.schedule(transaction)
 
     def open_server(
         self,
@@ -87,7 +90,10 @@ class TransactionTable:
         if merge_key is not None:
             transaction.merge_key = merge_key
             self._merged[merge_key] = transaction
-        self._open(transaction, flow, now)
+        if transaction.reliable:
+            self._by_connection.setdefault((flow.transport, flow.remote), set()).add(transaction)
+        machine.enter(transaction, transaction.state, now)
+        self._deadlines.schedule(transaction)
         return transaction
 
     def settle(self, transaction: Transaction) -> bool:
@@ -133,12 +139,6 @@ class TransactionTable:
             self._leave_connection(transaction, transaction.flow)
             self._by_connection.setdefault((flow.transport, flow.remote), set()).add(transaction)
         transaction.flow = flow
-
-    def _open(self, transaction: Transaction, flow: Flow, now: float) -> None:
-        if transaction.reliable:
-            self._by_connection.setdefault((flow.transport, flow.remote), set()).add(transaction)
-        transaction.machine.enter(transaction, transaction.state, now)
-        self._deadlines.schedule(transaction)
 
     def _leave_connection(self, transaction: Transaction, flow: Flow) -> None:
         key = (flow.transport, flow.remote)
