@@ -36,6 +36,7 @@ from sipcore.transaction.table import MAGIC_COOKIE, ServerKey
 from sipcore.uac import UserAgentClient
 from sipcore.uas import UserAgentServer
 from sipcore.uri import Uri
+from sipcore.values import made_in_c, value_object
 
 # One request must not become a storm of them.
 MAX_TARGETS: Final = 32
@@ -51,7 +52,7 @@ _CHALLENGES: Final = ("WWW-Authenticate", "Proxy-Authenticate")
 ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class ProxyTarget:
     """Where a request is to go: the Request-URI, the flow when one is known (RFC 5626), the Path (RFC 3327)."""
 
@@ -60,7 +61,7 @@ class ProxyTarget:
     path: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object(frozen=True, slots=True)
 class Search:
     """How the targets are tried: group after group, those of one together. `group_s` None: until Timer C.
 
@@ -74,6 +75,10 @@ class Search:
     recurse: bool = False
 
 
+_NO_SEARCH: Final = Search(())
+
+
+@made_in_c
 @dataclass(slots=True, eq=False)
 class Branch:
     """One client transaction of a context; dresses the request for the flow that it leaves by."""
@@ -105,13 +110,13 @@ class ResponseContext(Clock):
     server: Transaction
     request: Request
     flow: Flow
-    search: Search = Search(())
+    search: Search = _NO_SEARCH
     records: bool = False
     loop_hash: str = ""
     branches: list[Branch] = field(default_factory=list)
     waiting: list[tuple[ProxyTarget, ...]] = field(default_factory=list)
     finals: list[tuple[int, Response | None]] = field(default_factory=list)
-    tried: set[str] = field(default_factory=set)
+    tried: set[tuple[object, ...]] = field(default_factory=set)
     group_at: float = inf
     cancelled: bool = False
     answered: bool = False
@@ -123,12 +128,19 @@ class ResponseContext(Clock):
 
     def next_deadline(self) -> float:
         """The end of the group's turn, or the first Timer C."""
-        return min(self.group_at, min((branch.timer_c_at for branch in self.branches), default=inf))
+        soonest = self.group_at
+        for branch in self.branches:
+            soonest = min(soonest, branch.timer_c_at)
+        return soonest
 
     @property
     def pending(self) -> list[Branch]:
         """Branches without a final response."""
-        return [branch for branch in self.branches if not branch.is_done]
+        found = []
+        for branch in self.branches:
+            if not branch.is_done:
+                found.append(branch)  # a comprehension is a call of a function
+        return found
 
 
 class ProxyCore:
@@ -226,15 +238,17 @@ class ProxyCore:
 
     def _refuse(self, request: Request, flow: Flow, loop_hash: str, out: list[Output]) -> bool:
         """What a request has to pass (§16.3)."""
-        server = self._server
+        server, has_looped = self._server, False
         options = request.headers.get_all("Proxy-Require")
+        for via in request.vias:
+            has_looped = has_looped or (via.branch or "").endswith(f".{loop_hash}")
         if request.max_forwards == 0:
             server.refuse_stateless(request, flow, 483, out)
-        elif any((via.branch or "").endswith(f".{loop_hash}") for via in request.vias):
+        elif has_looped:
             server.refuse_stateless(request, flow, 482, out)
         elif options:
             server.refuse_stateless(request, flow, 420, out, None, (("Unsupported", ", ".join(options)),))
-        elif len(self._state.transactions) >= self._state.max_transactions:
+        elif self._state.transactions.size() >= self._state.max_transactions:
             server.refuse_stateless(request, flow, 503, out, None, (("Retry-After", "10"),))
         else:
             return False
@@ -268,10 +282,10 @@ class ProxyCore:
         context.search = search
         context.records = search.record_route and context.request.method in ("INVITE", "SUBSCRIBE", "REFER", "NOTIFY")
         breadth = _breadth(context.request)
-        if max((len(group) for group in search.groups), default=0) > breadth:
+        if max(map(len, search.groups), default=0) > breadth:
             self._finish(context, 440, None, now, out)
             return
-        context.waiting = [group for group in search.groups if group]
+        context.waiting = list(filter(None, search.groups))
         self._next_group(context, now, out)
 
     def respond(self, transaction: Transaction, now: float, out: list[Output]) -> None:
@@ -293,7 +307,14 @@ class ProxyCore:
     def _next_group(self, context: ResponseContext, now: float, out: list[Output]) -> None:
         while context.waiting and not context.ended:
             group = context.waiting.pop(0)
-            targets = [each for each in group if self._is_new(context, each)]
+            targets = []
+            for each in group:
+                # §16.5: a target that was tried is not tried again.
+                flow = each.flow
+                key = (str(each.uri), flow and (flow.transport, flow.local, flow.remote, flow.connection))
+                if key not in context.tried and len(context.tried) < MAX_TARGETS:
+                    context.tried.add(key)
+                    targets.append(each)
             share = _breadth(context.request) // max(len(targets), 1)
             for target in targets:
                 self._try(context, target, share, now, out)
@@ -304,14 +325,6 @@ class ProxyCore:
                 return
         if not context.pending and not context.ended:
             self._choose(context, now, out)
-
-    def _is_new(self, context: ResponseContext, target: ProxyTarget) -> bool:
-        """§16.5: a target that was tried is not tried again."""
-        text = f"{target.uri} {target.flow}"
-        if text in context.tried or len(context.tried) >= MAX_TARGETS:
-            return False
-        context.tried.add(text)
-        return True
 
     def _try(self, context: ResponseContext, target: ProxyTarget, breadth: int, now: float, out: list[Output]) -> None:
         request = context.request.copy()
@@ -512,6 +525,8 @@ def _gather_challenges(response: Response, finals: Iterable[tuple[int, Response 
 
 
 def _breadth(request: Request) -> int:
+    if "Max-Breadth" not in request.headers:
+        return DEFAULT_BREADTH
     text = request.headers.get("Max-Breadth", "").strip()
     return min(int(text), DEFAULT_BREADTH) if text.isdigit() and len(text) < 10 else DEFAULT_BREADTH
 

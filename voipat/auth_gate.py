@@ -339,7 +339,9 @@ class Gate:
         assert proxies is not None, "asked only where there is a proxy"
         if request.method == "OPTIONS" and not request.uri.user:
             return None
-        domain = self.domain_of(caller, flow)
+        domain = None if self._accounts is None else self._accounts.domain(caller.host)
+        if domain is None:
+            domain = self.domain_of(caller, flow)
         if domain is None and self.proxies_strangers:
             served = self.domain_of(request.uri, flow)
             return None if served is None or not proxies(served) else Relay()
