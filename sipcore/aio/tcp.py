@@ -331,6 +331,7 @@ class _Connection(asyncio.Protocol):
             transport.abort()
             return
         _keep_alive(transport)
+        _bound_kernel(transport, self._limits.write_queue)
         transport.set_write_buffer_limits(high=self._limits.write_queue // 4)
         if self._tls is None:
             self._open()
@@ -528,6 +529,14 @@ def _keep_alive(transport: asyncio.Transport) -> None:
         for option, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
             if hasattr(socket, option):
                 handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def _bound_kernel(transport: asyncio.Transport, size: int) -> None:
+    """Let the kernel hold twice `size` octets that the peer does not take; by itself it goes up to 4 MB and more."""
+    handle = transport.get_extra_info("socket")
+    if handle is not None:
+        with suppress(OSError):
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
 
 async def open_tcp(

@@ -335,6 +335,30 @@ def test_a_peer_that_does_not_read_is_cut_off(loop: Loop) -> None:
     run(loop, scenario)
 
 
+@pytest.mark.slow
+@loops
+def test_a_peer_that_stops_reading_short_of_the_limit_is_cut_off_by_the_clock(loop: Loop) -> None:
+    async def scenario() -> None:
+        async with listening(write_queue=65536, stalled_reader_s=0.2) as (transport, endpoint):
+            with socket.socket() as peer:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                peer.connect((transport.local.host, transport.local.port))
+                endpoint.silent = True
+                peer.sendall(message())
+                while not endpoint.heard:
+                    await asyncio.sleep(0)
+                [connection] = transport._connections.values()
+                assert connection._transport is not None
+                # More than a quarter of the queue is where the clock starts.
+                while connection._transport.get_write_buffer_size() <= 65536 // 4:
+                    transport.send(endpoint.heard[0].flow, b"x" * 4096)
+                await endpoint.lost.get()
+            counters = transport.driver.counters
+            assert (counters["tcp_too_slow"], counters["tcp_slow_reader"]) == (1, 0)
+
+    run(loop, scenario)
+
+
 @loops
 def test_one_address_has_a_bounded_number_of_connections(loop: Loop) -> None:
     async def scenario() -> None:
