@@ -200,7 +200,15 @@ def contact_uri(message: Message) -> str | None:
     contact = message.contact
     if contact is None or contact.uri.scheme not in ("sip", "sips"):
         return None
-    return str(contact.uri)
+    return request_uri(contact.uri)
+
+
+def request_uri(uri: Uri) -> str:
+    """A URI of somebody's as a request line may have it: without `method` and headers (RFC 3261 §19.1.1)."""
+    if uri.headers or "method" in uri.params:
+        kept = {name: value for name, value in uri.params.items() if name != "method"}
+        uri = uri.replace(headers={}, params=kept)
+    return str(uri)
 
 
 def is_loose(route: str) -> bool:
@@ -250,7 +258,7 @@ class DialogTable:
         dialog.remote = headers.get("From", "") or ""
         dialog.remote_cseq = request.cseq.number
         # A Contact is a MUST in INVITE; a peer that leaves it out is reached by its From.
-        dialog.remote_target = contact_uri(request) or str(request.from_.uri)
+        dialog.remote_target = contact_uri(request) or request_uri(request.from_.uri)
         dialog.set_route_set(tuple(headers.get_all("Record-Route")))
         self._add(dialog)
         return dialog

@@ -132,6 +132,18 @@ def test_a_contact_that_can_be_dialled_moves_the_target_and_no_other() -> None:
     assert (made.remote_target, made.request_uri) == ("sips:alice@10.0.0.9", "sips:alice@10.0.0.9")
 
 
+@pytest.mark.parametrize(
+    ("contact", "uri"),
+    [
+        ("<sip:a@h;x=%41?b=c>", "sip:a@h;x=%41"),
+        ("<sip:a;b?c@h;method=BYE;lr>", "sip:a;b?c@h;lr"),
+        ("sip:a@h", "sip:a@h"),
+    ],
+)
+def test_a_contact_becomes_a_request_uri_without_method_and_headers(contact: str, uri: str) -> None:
+    assert contact_uri(request(f"Contact: {contact}")) == uri
+
+
 def test_the_first_contact_counts() -> None:
     assert contact_uri(response("Contact: <sip:one@x>, <sip:two@x>")) == "sip:one@x"
     assert contact_uri(response()) is None
