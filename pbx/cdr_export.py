@@ -121,8 +121,6 @@ def write(rows: Iterable[Row], form: str, path: Path | None, out: IO[str]) -> in
     A file is complete or not there: it gets its name at the end. Raises: ExportError.
     """
     if path is None:
-        if form == "parquet":
-            raise ExportError("Parquet is no text: name a file with --output")
         return _TEXT[form](rows, out)
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -145,6 +145,8 @@ def _desks(options: argparse.Namespace) -> int:
 
 
 def _cdr(options: argparse.Namespace) -> int:
+    if options.format == "parquet" and options.output is None:
+        raise ControlError("Parquet is no text: name a file with --output", exit_status=USAGE)
     wanted = _given(options, "since", "until", "caller", "callee", "disposition", "tenant", "limit")
     wanted.setdefault("limit", DEFAULT_CDR_ROWS if options.format is None else MOST_ROWS)
     rows = _rows(options, {**wanted, "legs": options.legs}, offline=_stored_cdrs)
@@ -309,11 +311,9 @@ def _set(options: argparse.Namespace) -> int:
 
 
 def _apply(options: argparse.Namespace) -> int:
-    try:
-        text = options.file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ControlError(f"{options.file}: cannot be read: {error}", exit_status=USAGE) from error
-    wanted = {"text": text, "file": str(options.file), "check": options.check}
+    from pbx import config
+
+    wanted = {"text": config.read_text(options.file), "file": str(options.file), "check": options.check}
     for row in _object_rows(options, wanted):
         if options.json:
             print(output.json_line(row))
@@ -341,7 +341,8 @@ def _stored_objects(command: str, data: Path, arguments: dict[str, object]) -> I
     async def collect() -> list[Row]:
         return [row async for row in object_rows(book, command, arguments)]
 
-    book = StoredBook(data, lambda: datetime.now(UTC).timestamp())  # noqa: TID251  the operator's clock
+    wallclock = lambda: datetime.now(UTC).timestamp()  # noqa: TID251, E731  the operator's clock
+    book = StoredBook(data, wallclock, make=command == "apply")
     try:
         yield from asyncio.run(collect())
     finally:

@@ -11,7 +11,7 @@ from pbx import stored
 from pbx.cdr import CdrSource
 from pbx.control import Arguments, Command, ControlError
 from pbx.errors import ConfigError, PbxError
-from pbx.object_commands import COMMANDS, Book, object_rows
+from pbx.object_commands import COMMANDS, Book, known_tenant, object_rows
 from pbx.output import Row
 from pbx.recording_commands import AuditSource, RecordingCommands
 from pbx.recordings import Recordings
@@ -110,7 +110,7 @@ def commands_of(running: Running) -> Mapping[str, Command]:
     """Every command by its name."""
     commands = _Commands(running)
     recorded = RecordingCommands(running)
-    return {
+    of_a_tenant: dict[str, Command] = {
         "registrations": commands.registrations,
         "calls": commands.calls,
         "trunks": commands.trunks,
@@ -119,20 +119,33 @@ def commands_of(running: Running) -> Mapping[str, Command]:
         "parked": commands.parked,
         "desks": commands.desks,
         "cdr": commands.cdr,
+        "trace": commands.trace,
+        "voicemail": running.voicemail,
+        "messages": running.messages,
+        "recordings": recorded.recordings,
+        "audit": recorded.audit,
+    }
+    return {
+        **{name: partial(_of_known_tenant, running, command) for name, command in of_a_tenant.items()},
         "stats": commands.stats,
         "bans": commands.bans,
         "reload": commands.reload,
         "drain": commands.drain,
         "hangup": commands.hangup,
         "call": commands.call,
-        "trace": commands.trace,
         "route": commands.route,
-        "voicemail": running.voicemail,
-        "messages": running.messages,
-        "recordings": recorded.recordings,
-        "audit": recorded.audit,
         **{name: partial(object_rows, running, name) for name in COMMANDS},
     }
+
+
+async def _of_known_tenant(running: Running, command: Command, arguments: Arguments) -> AsyncIterator[Row]:
+    """The rows; an error when there are none because the tenant was misspelt. One that is gone may have left some."""
+    found = False
+    async for row in command(arguments):
+        found = True
+        yield row
+    if not found:
+        known_tenant(running.tenants, arguments)
 
 
 class _Commands:
@@ -213,10 +226,11 @@ class _Commands:
 
     async def call(self, arguments: Arguments) -> AsyncIterator[Row]:
         """Two rows: that it rings, with the id by which it can be hung up, and that it was answered."""
+        tenant = known_tenant(self._running.tenants, arguments)
         caller, target, timeout = (arguments.get(name) for name in ("caller", "target", "timeout"))
         seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_RING_S
         try:
-            found = self._running.originate(str(caller), str(target), tenant=_tenant(arguments), timeout=seconds)
+            found = self._running.originate(str(caller), str(target), tenant=tenant, timeout=seconds)
             yield {"id": found.id, "state": "ringing", "caller": str(caller), "callee": str(target)}
             answered = await found
         except CallOutcome as outcome:

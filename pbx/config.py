@@ -168,14 +168,21 @@ def load(path: Path, overrides: Sequence[str] = (), *, environ: Mapping[str, str
 
     Raises: ConfigError, with every fault that was found.
     """
+    return parse(read_text(path), overrides, file=str(path), environ=environ)
+
+
+def read_text(path: Path) -> str:
+    """What the file `path` says, without the mark that editors of Windows put in front of UTF-8.
+
+    Raises: ConfigError.
+    """
     try:
-        text = path.read_bytes().decode()
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError([Problem(str(path), 1, "file", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError([Problem(str(path), line, "file", "is not UTF-8")]) from None
-    return parse(text, overrides, file=str(path), environ=environ)
 
 
 def parse(
@@ -295,12 +302,28 @@ def _read(report: Report, environ: Mapping[str, str]) -> Config:
     tenants = read_tenants(root.tables("tenant"), report)
     root.finish()
     if not report.problems:
-        _check_default_tenant(server, tenants, server_table)
         _check_ports(server, server_table)
-        _check_samples(server, tenants, report)
-        _check_tls(server, tenants, report)
-        _check_secrecy(server, tenants, report)
+        _check_together(server, tenants, report)
     return Config(server, tenants)
+
+
+def check_stored(server: ServerConfig, tenants: Sequence[TenantConfig]) -> None:
+    """Refuses tenants of the store that a file with this `[server]` could not have.
+
+    Raises: ConfigError.
+    """
+    report = Report("the store", "")
+    report.document = {"tenant": [{"domain": tenant.domain} for tenant in tenants]}
+    _check_together(server, tenants, report)
+    if report.problems:
+        raise ConfigError(report.problems)
+
+
+def _check_together(server: ServerConfig, tenants: Sequence[TenantConfig], report: Report) -> None:
+    _check_default_tenant(server, tenants, report)
+    _check_samples(server, tenants, report)
+    _check_tls(server, tenants, report)
+    _check_secrecy(server, tenants, report)
 
 
 def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
@@ -407,11 +430,11 @@ def _directory(value: object) -> str:
     return absolute_path(value, "an absolute directory such as '/var/lib/voipat' or '~/voipat'")
 
 
-def _check_default_tenant(server: ServerConfig, tenants: Iterable[TenantConfig], table: Table) -> None:
+def _check_default_tenant(server: ServerConfig, tenants: Iterable[TenantConfig], report: Report) -> None:
     domains = [tenant.domain for tenant in tenants]
     if domains and server.default_tenant is not None and server.default_tenant not in domains:
         known = ", ".join(repr(domain) for domain in domains) or "none yet"
-        table.refuse("default_tenant", f"{shown(server.default_tenant)} is no tenant, known: {known}")
+        report.add(("server", "default_tenant"), f"{shown(server.default_tenant)} is no tenant, known: {known}")
 
 
 def _check_ports(server: ServerConfig, table: Table) -> None:
@@ -499,6 +522,8 @@ def _apply_override(report: Report, override: str, number: int) -> None:
         report.problems.append(Problem("--set", number, plain(key.strip()), reason))
         return
     place[names[-1]] = Raw(value)
+    if names[-1] == "password":
+        place.pop("ha1", None)  # what the former password left
     report.overridden[tuple(names)] = number
 
 

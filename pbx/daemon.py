@@ -36,12 +36,12 @@ from pbx.event_log import EventLog
 from pbx.logs import LogSession
 from pbx.mail_config import mail_warnings
 from pbx.media_warnings import media_warnings
+from pbx.object_commands import ChangeOfTenants
 from pbx.output import Row
 from pbx.recording_housekeeping import sweep_recordings
 from pbx.recording_rules import recorded_objects
 from pbx.running import Answers
 from pbx.store.sqlite import SqliteStore
-from pbx.tenants import TenantConfig
 from pbx.tls import LiveTls, LoadedTls
 from voipat._version import __version__
 
@@ -168,7 +168,7 @@ class Daemon(Answers):
             store.save_tenants(self._config.tenants)
         else:
             # The store is the truth of the tenants; a file that names none leaves it so.
-            self._config = self._at_start = replace(self._config, tenants=store.load_tenants())
+            self._config = self._at_start = _with_tenants_of(store, self._config)
             self._directory.swap(_directory_of(self._config))
         opening = store.opening
         if opening.moved_aside is not None:
@@ -262,13 +262,22 @@ class Daemon(Answers):
         Raises: ConfigError, and then nothing has changed.
         """
         async with self._reloading:
-            loaded = self._with_stored(await asyncio.to_thread(config.load, self._path, self._overrides))
+            loaded = await asyncio.to_thread(config.load, self._path, self._overrides)
+            if not loaded.tenants:
+                loaded = await asyncio.to_thread(_with_tenants_of, self._store, loaded)
             return await self._replace(loaded, check=check)
 
-    async def put(self, tenants: Sequence[TenantConfig]) -> None:
-        """Puts other tenants in force. Raises: ConfigError, and then nothing has changed."""
+    async def change(self, make: ChangeOfTenants) -> None:
+        """Puts in force what `make` makes of the tenants.
+
+        Raises: ConfigError and what `make` does, and then nothing has changed.
+        """
         async with self._reloading:
-            await self._replace(replace(self._config, tenants=tuple(tenants)), check=False)
+            before = self._config.tenants
+            tenants = await asyncio.to_thread(make, before)
+            if tenants is not before:
+                await asyncio.to_thread(config.check_stored, self._config.server, tenants)
+                await self._replace(replace(self._config, tenants=tuple(tenants)), check=False)
 
     async def _replace(self, loaded: Config, *, check: bool) -> Row:
         certificates = await asyncio.to_thread(_certificates, loaded)
@@ -299,10 +308,6 @@ class Daemon(Answers):
             new = recorded_objects(tenant) - before.get(tenant.domain, set())
             self._parts.recordings.switched_on(tenant.domain, new)
 
-    def _with_stored(self, loaded: Config) -> Config:
-        """A file without tenants leaves those of the store in force."""
-        return loaded if loaded.tenants else replace(loaded, tenants=self._store.load_tenants())
-
     async def ended(self) -> None:
         """Returns when the data directory is free for another daemon."""
         await self._ended.wait()
@@ -318,6 +323,13 @@ class Daemon(Answers):
                 logger.error("reload refused", extra={"problem": str(problem)})
         except Exception:
             logger.exception("reload failed, the configuration is as it was")
+
+
+def _with_tenants_of(store: SqliteStore, loaded: Config) -> Config:
+    """Raises: ConfigError, for tenants that this server would not take from a file."""
+    tenants = store.load_tenants()
+    config.check_stored(loaded.server, tenants)
+    return replace(loaded, tenants=tenants)
 
 
 def _certificates(loaded: Config) -> LoadedTls | None:

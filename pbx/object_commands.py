@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from pbx.control import ControlError
-from pbx.errors import ConfigError
+from pbx.errors import ConfigError, DataDirectoryError
 from pbx.export import toml_of
-from pbx.objects_shown import USAGE, diff, list_rows, parse_tenants, set_state, show_row, with_key
+from pbx.objects_shown import NOT_THERE, USAGE, diff, list_rows, parse_tenants, set_state, show_row, with_key
 from pbx.output import Row
 from pbx.persistence import restored_state
+from pbx.store.database import DATABASE_FILE
 from pbx.store.sqlite import SqliteStore
 from pbx.tenant_changes import TenantChanges
 from pbx.tenant_state import SET_BY_HAND, LiveState
@@ -20,6 +22,7 @@ from pbx.tenants import TenantConfig
 
 COMMANDS: Final = ("list", "show", "set", "apply", "export")
 Arguments = Mapping[str, object]
+ChangeOfTenants = Callable[[Sequence[TenantConfig]], Sequence[TenantConfig]]
 
 
 class Book(Protocol):
@@ -36,8 +39,12 @@ class Book(Protocol):
         """Where the server listens: sample passwords are refused where others could use them."""
         ...
 
-    async def put(self, tenants: Sequence[TenantConfig]) -> None:
-        """Put these in force and into the store, or raise and change nothing."""
+    async def change(self, make: ChangeOfTenants) -> None:
+        """Put what `make` makes of the tenants in force and into the store, or raise what it does and change nothing.
+
+        One change at a time, so that of two at once none is lost. `make` may run on another thread, because it reads
+        every extension again; when it returns the tenants that it was given there is nothing to put.
+        """
         ...
 
 
@@ -46,7 +53,8 @@ async def object_rows(book: Book, command: str, arguments: Arguments) -> AsyncIt
     try:
         match command:
             case "list":
-                for row in list_rows(book.tenants, book.state, str(arguments.get("kind")), _text(arguments, "tenant")):
+                wanted = (book.tenants, book.state, str(arguments.get("kind")), known_tenant(book.tenants, arguments))
+                for row in list_rows(*wanted):
                     yield row
             case "show":
                 yield show_row(book.tenants, book.state, str(arguments.get("object")))
@@ -55,7 +63,7 @@ async def object_rows(book: Book, command: str, arguments: Arguments) -> AsyncIt
             case "apply":
                 yield await _apply(book, arguments)
             case "export":
-                for line in toml_of(_wanted(book.tenants, _text(arguments, "tenant"))):
+                for line in toml_of(_wanted(book.tenants, known_tenant(book.tenants, arguments))):
                     yield {"line": line}
     except ConfigError as error:
         raise ControlError(str(error), exit_status=USAGE) from error
@@ -68,17 +76,32 @@ async def _set(book: Book, arguments: Arguments) -> Row:
         return set_state(book.tenants, book.state, name, key, value)
     if value is None:
         raise ControlError(f"{key} cannot be unset: give KEY=VALUE", exit_status=USAGE)
-    await book.put(with_key(book.tenants, name, key, value, book.listen))
+    await book.change(lambda tenants: with_key(tenants, name, key, value, book.listen))
     return show_row(book.tenants, book.state, name)
 
 
 async def _apply(book: Book, arguments: Arguments) -> Row:
-    tenants = parse_tenants(str(arguments.get("text")), str(arguments.get("file")), book.listen)
-    changes = diff(book.tenants, tenants)
-    check = bool(arguments.get("check"))
-    if changes and not check:
-        await book.put(tenants)
+    file, check = str(arguments.get("file")), bool(arguments.get("check"))
+    tenants = await asyncio.to_thread(parse_tenants, str(arguments.get("text")), file, book.listen)
+    if not tenants:
+        raise ControlError(f"{file}: names no tenant; nothing was changed", exit_status=USAGE)
+    changes = TenantChanges()
+
+    def applied(before: Sequence[TenantConfig]) -> Sequence[TenantConfig]:
+        nonlocal changes
+        changes = diff(before, tenants)
+        return tenants if changes and not check else before
+
+    await book.change(applied)
     return changes_row(changes, applied=not check)
+
+
+def known_tenant(tenants: Sequence[TenantConfig], arguments: Arguments) -> str | None:
+    """The tenant that is asked for; None when none is. Raises: ControlError for one that is not there."""
+    domain = _text(arguments, "tenant")
+    if domain is not None and all(tenant.domain != domain for tenant in tenants):
+        raise ControlError(f"there is no tenant {domain}", exit_status=NOT_THERE)
+    return domain
 
 
 def changes_row(changes: TenantChanges, *, applied: bool) -> Row:
@@ -88,19 +111,26 @@ def changes_row(changes: TenantChanges, *, applied: bool) -> Row:
 
 
 class StoredBook:
-    """The tenants in a data directory that no daemon uses."""
+    """The tenants in a data directory that no daemon uses; only with `make` one that is not there is made.
+
+    Raises: StoreError.
+    """
 
     listen: Sequence[str] = ()
 
-    def __init__(self, data: Path, wallclock: Callable[[], float]) -> None:
+    def __init__(self, data: Path, wallclock: Callable[[], float], *, make: bool = False) -> None:
+        if not make and not (data / DATABASE_FILE).exists():
+            raise DataDirectoryError(data, f"there is no {DATABASE_FILE} in it")
         self._store = SqliteStore.open(data, wallclock=wallclock, random_bytes=os.urandom)
         self.tenants: Sequence[TenantConfig] = self._store.load_tenants()
         self.state = restored_state(self._store, self._store.domains())
 
-    async def put(self, tenants: Sequence[TenantConfig]) -> None:
-        """As `Book.put`."""
-        self._store.save_tenants(tenants)
-        self.tenants = self._store.load_tenants()
+    async def change(self, make: ChangeOfTenants) -> None:
+        """As `Book.change`."""
+        tenants = make(self.tenants)
+        if tenants is not self.tenants:
+            self._store.save_tenants(tenants)
+            self.tenants = self._store.load_tenants()
 
     def close(self) -> None:
         """Everything is on the disk when this returns."""

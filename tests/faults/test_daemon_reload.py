@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from bench.rig.processes import wait_until
 from pbx import control
-from tests.faults.running_daemon import OFFICE, RunningDaemon
+from tests.faults.running_daemon import COMMAND, OFFICE, ROOT, RunningDaemon
 
 pytestmark = pytest.mark.slow
 
@@ -112,3 +113,24 @@ def test_applied_tenants_are_in_force_at_once_and_survive_a_restart(tmp_path: Pa
         assert (outcome["status"], outcome["reason"]) == (486, "VP-3301")
     finally:
         second.close()
+
+
+def test_a_misspelt_tenant_is_said_and_no_call_is_made_for_it(daemon: RunningDaemon) -> None:
+    for command in (["queues"], ["calls"], ["registrations"], ["cdr"], ["export"], ["call", "1001", "1002"]):
+        done = daemon.ask(*command, "--tenant", "offce.test")
+        assert (done.returncode, done.stderr) == (3, "voipat: there is no tenant offce.test\n"), command
+    assert daemon.rows("cdr") == []
+
+
+def test_sample_passwords_in_the_store_are_not_opened_to_a_network(tmp_path: Path) -> None:
+    """The store was filled while the server listened on loopback alone, or by `apply` while it was down."""
+    config = tmp_path / "server.toml"
+    config.write_text('[server]\nmedia = "127.0.0.1:20000-29999"\n')
+    first = RunningDaemon(tmp_path, config=config).ready()
+    first.rows("apply", str(OFFICE))
+    first.close()
+    command = [*COMMAND, "serve", "--config", str(config), "--set", f"server.data={first.data}"]
+    opened = [*command, "--set", f"server.listen=udp://0.0.0.0:{first.port}"]
+    done = subprocess.run(opened, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "tenant.office.test.extensions.1001: extension 1001 has a sample password" in done.stderr

@@ -62,7 +62,7 @@ def test_parquet_has_moments_and_numbers(store: Path, tmp_path: Path) -> None:
 
 
 def test_parquet_to_a_terminal_is_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["cdr", "--format", "parquet", "--data", str(store)]) == 1
+    assert cli.main(["cdr", "--format", "parquet", "--data", str(store)]) == 2
     assert "name a file with --output" in capsys.readouterr().err
 
 

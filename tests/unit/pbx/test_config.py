@@ -289,3 +289,26 @@ def test_phones_are_asked_every_half_minute_unless_told_otherwise() -> None:
 def test_a_keep_alive_that_cannot_work_is_a_fault(override: str) -> None:
     (problem,) = faults(SMALL, f"server.registrar.{override}")
     assert problem.startswith(f"--set:1: server.registrar.{override.partition('=')[0]}: ")
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbf[server]\r\ndrain_s = 7\r\n")
+    assert config.load(path, environ=HOME).server.drain_s == 7
+
+
+@pytest.mark.parametrize(
+    ("server", "key"),
+    [
+        ('listen = ["udp://0.0.0.0:5060"]', "tenant.office.test.extensions.1001"),
+        ('default_tenant = "gone.test"', "server.default_tenant"),
+    ],
+)
+def test_tenants_of_the_store_are_held_to_what_a_file_is(server: str, key: str) -> None:
+    stored = config.parse(
+        '[[tenant]]\ndomain = "office.test"\n[tenant.extensions]\n1001 = "pass-1001"\n', environ=HOME
+    ).tenants
+    told = config.parse(f"[server]\n{server}\n", environ=HOME).server
+    with pytest.raises(ConfigError) as refused:
+        config.check_stored(told, stored)
+    assert [(problem.file, problem.key) for problem in refused.value.problems] == [("the store", key)]

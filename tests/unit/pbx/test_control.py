@@ -137,8 +137,19 @@ def test_what_is_not_a_request_gets_one_error_line(tmp_path: Path, raw: bytes) -
 
 
 def test_a_request_over_the_limit_is_an_error_not_memory(tmp_path: Path) -> None:
-    answer = json.loads(exchange(tmp_path, b'{"command": "' + b"x" * (2 * control.MAX_REQUEST)))
-    assert answer["exit"] == 2
+    answer = json.loads(exchange(tmp_path, b'{"command": "' + b"x" * control.MAX_REQUEST))
+    assert answer == {"error": f"the request is longer than {control.MAX_REQUEST} bytes", "exit": 2}
+
+
+def test_a_request_over_the_limit_is_said_before_it_is_sent(tmp_path: Path) -> None:
+    with pytest.raises(ControlError, match=f"longer than {control.MAX_REQUEST} bytes") as refused:
+        ask(tmp_path, "count", to=2, text="x" * control.MAX_REQUEST)
+    assert refused.value.exit_status == 2
+
+
+def test_the_tenants_of_ten_thousand_extensions_are_one_request(tmp_path: Path) -> None:
+    text = "\n".join(f'{number} = "a-password-of-{number}"' for number in range(10_000, 20_000))
+    assert ask(tmp_path, "count", to=2, text=text) == [{"number": 0}, {"number": 1}]
 
 
 def test_a_client_that_says_nothing_gets_nothing(tmp_path: Path) -> None:

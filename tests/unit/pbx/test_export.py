@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,11 @@ import pytest
 from pbx import config
 from pbx.cli import main
 from pbx.export import toml_of
+from pbx.object_commands import ChangeOfTenants, object_rows
 from pbx.objects_shown import KIND_NAMES
+from pbx.output import Row
+from pbx.tenant_state import LiveState
+from pbx.tenants import TenantConfig, ha1_of
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "office.toml"
@@ -109,3 +115,77 @@ def test_what_is_not_there_is_said(
     data = str(tmp_path / "a")
     run(capsys, "apply", str(EXAMPLE), "--data", data)
     assert run(capsys, *arguments, "--data", data)[0] == status
+
+
+def test_a_password_that_is_set_replaces_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = str(tmp_path / "a")
+    run(capsys, "apply", str(EXAMPLE), "--data", data)
+    assert run(capsys, "set", "office.test/1006", "password=a-new-one", "--data", data)[0] == 0
+    exported = config.parse(run(capsys, "export", "--data", data)[1], environ={}).tenants[0]
+    expected = ha1_of("1006", "office.test", "a-new-one", "MD5")
+    assert exported.extensions["1006"].ha1 == (("MD5", expected),)
+    status, _, said = run(capsys, "set", "office.test/1006", "password=short", "--data", data)
+    assert status == 2 and "give at least 6 characters" in said and "short" not in said.replace("--set", "")
+
+
+@pytest.mark.parametrize(
+    "command", [("list", "tenant"), ("show", "office.test"), ("set", "office.test/1001", "dnd=on"), ("export",)]
+)
+def test_a_misspelt_data_directory_is_an_error_and_is_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    status, out, said = run(capsys, *command, "--data", str(tmp_path / "typo"))
+    assert (status, out) == (3, "") and "there is no voipat.db in it" in said
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize("command", [("export",), ("list", "extension")])
+def test_a_misspelt_tenant_is_an_error_and_no_empty_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    data = str(tmp_path / "a")
+    run(capsys, "apply", str(EXAMPLE), "--data", data)
+    status, out, said = run(capsys, *command, "--tenant", "offce.test", "--data", data)
+    assert (status, out, said) == (3, "", "voipat: there is no tenant offce.test\n")
+
+
+def test_applying_a_file_without_tenants_removes_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = str(tmp_path / "a")
+    run(capsys, "apply", str(EXAMPLE), "--data", data)
+    server = tmp_path / "server.toml"
+    server.write_text("[server]\n")
+    status, _, said = run(capsys, "apply", str(server), "--data", data)
+    assert (status, said) == (2, f"{server}: names no tenant; nothing was changed\n")
+    assert "office.test/1001" in run(capsys, "list", "extension", "--data", data)[1]
+
+
+def test_of_two_changes_at_once_none_is_lost(tmp_path: Path) -> None:
+    """Each reads the tenants when the one before is in force."""
+
+    class Slow:
+        """A daemon that takes a moment to put tenants in force."""
+
+        listen = ()
+        state = LiveState()
+        tenants: Sequence[TenantConfig] = config.parse(EXAMPLE.read_text(), environ={"HOME": "/"}).tenants
+        changing = asyncio.Lock()
+
+        async def change(self, make: ChangeOfTenants) -> None:
+            async with self.changing:
+                made = await asyncio.to_thread(make, self.tenants)
+                await asyncio.sleep(0)
+                self.tenants = made
+
+    async def rows(command: str, **arguments: object) -> list[Row]:
+        return [row async for row in object_rows(book, command, arguments)]
+
+    async def both() -> None:
+        await asyncio.gather(
+            rows("set", object="office.test/1006", key="name", value="One"),
+            rows("set", object="office.test/1007", key="name", value="Two"),
+        )
+
+    book = Slow()
+    asyncio.run(both())
+    extensions = book.tenants[0].extensions
+    assert (extensions["1006"].name, extensions["1007"].name) == ("One", "Two")
