@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import uvloop
 
+from media import MediaError
 from pbx import config, limits, programs, rates, retention, status
 from pbx.changes import reload_row
 from pbx.collector import Collector
@@ -241,7 +242,13 @@ class Daemon(Answers):
         while (await asyncio.to_thread(retention.sweep, self._store, policy, time.time())).more:
             await asyncio.sleep(SWEEP_PAUSE_S)
         for domain in gone:
-            if await self._parts.mailboxes.destroy_tenant(domain):
+            self._parts.outbox.forget_tenant(domain)
+            try:
+                destroyed = await self._parts.mailboxes.destroy_tenant(domain)
+            except (OSError, MediaError) as error:
+                logger.error("messages of a tenant that is gone are still on the disk: %s", error)
+                continue
+            if destroyed:
                 self._parts.audit.note(domain, "retention", "messages-deleted", domain)
 
     async def _renew_tls(self) -> None:

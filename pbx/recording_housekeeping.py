@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
+from media import MediaError
 from media.sealed import RandomBytes
 from pbx.audit import Audit
 from pbx.recording_keys import FileTenantKeys
 from pbx.recording_store import SealedRecordings
 from pbx.recordings import DAY_S, FOLDER, KEYS_FOLDER, Recordings, RecordingStores
 from pbx.store.base import Store
+from pbx.store.cdr_queries import GONE_KEY
 from pbx.tenants import TenantConfig
 
-# In the state of a tenant that is configured no more: since when.
-GONE_OWNER = "tenant"
-GONE_KEY = "gone_since"
+log: Final = logging.getLogger(__name__)
+
+GONE_OWNER: Final = "tenant"  # who has `GONE_KEY` in the state of a tenant
 # Of a tenant that is no more: the privacy policy promises 30 days.
 GONE_DAYS = 30
 FLUSH_S = 10.0
@@ -53,7 +57,11 @@ def sweep_recordings(
         elif since is None:
             store.tenant(domain).save_state(GONE_OWNER, GONE_KEY, repr(wallclock))
         elif wallclock - since >= GONE_DAYS * DAY_S:
-            recordings.sweep_gone(domain)
+            try:
+                recordings.sweep_gone(domain)
+            except (OSError, MediaError) as error:
+                # The other tenants' data has its time too; the next sweep tries again.
+                log.error("recordings of a tenant that is gone are still on the disk: %s", error)
             _forget_state(store, domain)
             gone.append(domain)
     return gone

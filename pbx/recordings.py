@@ -185,15 +185,24 @@ class Recordings:
     # Retention
 
     def sweep(self, domain: str, *, days: int) -> int:
-        """Destroy what is older than its tenant keeps it (0: until somebody deletes it); how many."""
+        """Destroy what is older than its tenant keeps it (0: until somebody deletes it); how many.
+
+        What cannot be destroyed is logged, and tried again by the next sweep.
+        """
         if not days:
             return 0
         old = RecordingFilter(until=self._wallclock() - days * DAY_S, limit=SWEEP)
         found = [each for each in self.listed(domain, old) if each.state != "recording"]
-        for record in found:
-            self._audit.note(domain, "retention", "recording-deleted", record.id)
+        return sum(self._is_swept(domain, record) for record in found)
+
+    def _is_swept(self, domain: str, record: RecordingRecord) -> bool:
+        try:
             self._destroy(domain, record)
-        return len(found)
+        except (OSError, MediaError) as error:
+            log.error("a recording whose time is over is still on the disk: %s", error)
+            return False
+        self._audit.note(domain, "retention", "recording-deleted", record.id)
+        return True
 
     def sweep_gone(self, domain: str) -> bool:
         """Destroy all of a tenant that is gone for good; False when there was nothing left."""

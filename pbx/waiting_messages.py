@@ -32,6 +32,8 @@ MAX_WAITING: Final = 100_000
 DURABLE_S: Final = 5.0
 # Nobody wants to know later that somebody typed.
 _FLEETING: Final = "application/im-iscomposing+xml"
+# In memory alone, of a record that is on its way to the disk.
+_COMING: Final = "coming"
 _AWAY: Final = (reasons.NOT_REGISTERED, reasons.MESSAGE_UNANSWERED)
 
 Key = tuple[str, str]
@@ -102,6 +104,7 @@ class WaitingMessages:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._deliveries.clear()  # one that had not begun could not do it
 
     # Taking
 
@@ -137,11 +140,14 @@ class WaitingMessages:
         message_id = self._random_bytes(8).hex()
         record = TextRecord(message_id, message.recipient, message.sender, received, len(message.body), "waiting")
         content = json.dumps({"type": message.content_type, "body": b64encode(message.body).decode()})
-        self._add(message.tenant, record)
-        if await self._save(message.tenant, record, content):
-            return Kept.FOR_LATER
-        self._forget(key, record)
-        return reasons.TOO_MANY_MESSAGES
+        # Not delivered before it is durable: what it says is read from the disk.
+        coming = record._replace(state=_COMING)
+        self._add(message.tenant, coming)
+        if not await self._save(message.tenant, record, content):
+            self._forget(key, coming)
+            return reasons.TOO_MANY_MESSAGES
+        self._change(key, coming, record)
+        return Kept.FOR_LATER
 
     async def _save(self, tenant: str, record: TextRecord, content: str) -> bool:
         """Whether it is durable."""
@@ -162,18 +168,26 @@ class WaitingMessages:
 
     def _begin(self, key: Key) -> None:
         if self._waiting.get(key) and key not in self._deliveries:
-            task = asyncio.get_running_loop().create_task(self._deliver_all(key), name=f"messages to {key[1]}")
-            self._deliveries[key] = task
-            task.add_done_callback(lambda _: self._deliveries.pop(key, None))
+            deliveries = self._deliver_all(key)
+            self._deliveries[key] = asyncio.get_running_loop().create_task(deliveries, name=f"messages to {key[1]}")
 
     async def _deliver_all(self, key: Key) -> None:
         """One after the other until a phone does not answer."""
-        while (record := self._next(key)) is not None:
-            if not await self._deliver(key, record):
-                return
+        try:
+            while (record := self._next(key)) is not None:
+                if not await self._deliver(key, record):
+                    return
+        finally:
+            # Not when the loop gets to it: who comes right after may begin anew.
+            del self._deliveries[key]
 
     def _next(self, key: Key) -> TextRecord | None:
-        return next((each for each in self._waiting.get(key, ()) if each.state == "waiting"), None)
+        """The next one to send; one that is on its way to the disk is begun with when it is there."""
+        first = next((each for each in self._waiting.get(key, ()) if each.state != "sending"), None)
+        if first is None or first.state != _COMING:
+            return first
+        self._came.add(key)
+        return None
 
     async def _deliver(self, key: Key, record: TextRecord) -> bool:
         """Send it; False when nobody is there to take it."""
@@ -184,8 +198,12 @@ class WaitingMessages:
             self._forget(key, record)
             return True
         sending = record._replace(state="sending")
-        self._change(key, record, sending)
-        if not await self._save(tenant, sending, content):
+        if not self._change(key, record, sending):
+            return True  # deleted meanwhile
+        saved = await self._save(tenant, sending, content)
+        if not self._is_there(key, sending):
+            return True
+        if not saved:
             self._change(key, sending, record)
             return False
         values = json.loads(content)
@@ -193,8 +211,9 @@ class WaitingMessages:
         message = Message(tenant, record.sender, record.recipient, values["type"], body, record.received)
         outcome = await self._app.deliver(message)
         if outcome in _AWAY:
-            self._change(key, sending, record)
-            await self._save(tenant, record, content)
+            # What was deleted meanwhile must not come back.
+            if self._change(key, sending, record):
+                await self._save(tenant, record, content)
             return False
         if outcome is not None:
             log.warning("a phone refused a message that waited", extra={"tenant": tenant, "id": record.id})
@@ -242,10 +261,16 @@ class WaitingMessages:
         records.sort(key=lambda each: each.received)
         self._count += 1
 
-    def _change(self, key: Key, old: TextRecord, new: TextRecord) -> None:
-        records = self._waiting.get(key, [])
-        if old in records:
-            records[records.index(old)] = new
+    def _is_there(self, key: Key, record: TextRecord) -> bool:
+        return record in self._waiting.get(key, ())
+
+    def _change(self, key: Key, old: TextRecord, new: TextRecord) -> bool:
+        """False when it is there no more."""
+        if not self._is_there(key, old):
+            return False
+        records = self._waiting[key]
+        records[records.index(old)] = new
+        return True
 
     def _forget(self, key: Key, record: TextRecord) -> None:
         records = self._waiting.get(key, [])

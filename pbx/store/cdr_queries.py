@@ -9,8 +9,23 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, delete
 
 from pbx.store.base import MAX_QUERY_ROWS, CdrFilter, LegRecord
 from pbx.store.database import restored, storable
-from pbx.store.schema import bindings, cdrs, meta, recordings, tenants, voicemail_messages
+from pbx.store.schema import (
+    audit,
+    bindings,
+    cdrs,
+    meta,
+    outbox,
+    recordings,
+    tenant_state,
+    tenants,
+    voicemail_messages,
+    waiting_messages,
+)
 
+# In the state of a tenant that is configured no more: since when.
+GONE_KEY: Final = "gone_since"
+# What is a tenant's own and goes with it, beside its state: each begins its primary key or an index with the tenant.
+OF_TENANTS: Final = (cdrs, bindings, recordings, voicemail_messages, waiting_messages, outbox, audit)
 LINKED_AT_ONCE: Final = 500  # ids in one IN list
 
 _COLUMNS: Final = [cdrs.c[name] for name in LegRecord._fields]
@@ -43,10 +58,15 @@ def calls(connection: Connection, tenant: str, wanted: CdrFilter) -> list[list[L
 
 
 def domains(connection: Connection) -> list[str]:
-    """Every domain with a row: one index step per domain, however many rows it has."""
+    """Every domain with a row: one index step per domain, however many rows it has.
+
+    That a tenant is gone is noted for good, and is none.
+    """
     names = set(connection.scalars(select(tenants.c.tenant)))
-    for table in (cdrs, bindings, recordings, voicemail_messages):
+    for table in OF_TENANTS:
         names.update(_distinct_tenants(connection, table))
+    by_hand = select(tenant_state.c.tenant).where(tenant_state.c.key != GONE_KEY)
+    names.update(connection.scalars(by_hand.distinct()))
     return sorted(names)
 
 

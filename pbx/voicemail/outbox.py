@@ -121,6 +121,11 @@ class Outbox:
         for (tenant, _), row in list(self._rows.items()):
             self._save(tenant, row._replace(next_try=0.0))
 
+    def forget_tenant(self, tenant: str) -> None:
+        """Send nothing of a tenant that is gone for good."""
+        for domain, message_id in [key for key in self._rows if key[0] == tenant]:
+            self._drop(domain, message_id)
+
     async def run(self) -> None:
         """Send what is due, for ever."""
         while True:
@@ -228,7 +233,9 @@ class Outbox:
         log.warning("an e-mail waits", extra={"tenant": tenant, "mailbox": row.mailbox, "problem": problem})
 
     def _give_up(self, tenant: str, message_id: str, problem: str) -> None:
-        row = self._rows[tenant, message_id]
+        row = self._rows.get((tenant, message_id))
+        if row is None:
+            return
         self._drop(tenant, message_id)
         self.given_up += 1
         log.error(

@@ -251,6 +251,31 @@ def test_retention_and_a_tenant_that_is_gone(seed: int, tmp_path: Path) -> None:
         )
 
 
+def test_a_recording_that_cannot_be_destroyed_keeps_no_other_one(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RecordingOffice(tmp_path, seed=seed) as office:
+        for callee in (1006, 1007):
+            call, _ = talk(office, 1005, callee)
+            call.hang_up()
+            office.run()
+        first, second = office.rows()
+        destroy = office.recordings._sealed.destroy
+
+        def fails(tenant: str, name: str) -> bool:
+            if name == first.id:
+                raise OSError(5, "Input/output error")
+            return destroy(tenant, name)
+
+        monkeypatch.setattr(office.recordings._sealed, "destroy", fails)
+        office.recordings._wallclock = lambda: second.started + 5 * 86400.0
+        assert office.recordings.sweep(DOMAIN, days=4) == 1
+        assert [row.id for row in office.rows()] == [first.id]
+        assert ("retention", "recording-deleted", first.id, True) not in office.audited()
+        monkeypatch.undo()
+        assert office.recordings.sweep(DOMAIN, days=4) == 1 and office.rows() == []
+
+
 @pytest.mark.parametrize("after_ms", range(0, 6000, 500))
 def test_a_hang_up_at_any_moment_leaves_nothing_open(seed: int, tmp_path: Path, after_ms: int) -> None:
     with RecordingOffice(tmp_path, seed=seed) as office:

@@ -14,7 +14,8 @@ from pbx.cdr import CdrWriter, LegAnswered, LegEnded, LegStarted
 from pbx.errors import ConfigError, DataDirectoryError, SecretError, StoreClosedError
 from pbx.retention import DAY_S, RetentionClass, RetentionPolicy
 from pbx.store import schema
-from pbx.store.base import BindingRecord, CdrFilter, TextRecord
+from pbx.store.base import AuditRecord, BindingRecord, CdrFilter, MailRecord, TextRecord
+from pbx.store.cdr_queries import OF_TENANTS
 from pbx.store.database import DATABASE_FILE
 from pbx.store.sqlite import KEY_FILE, SqliteStore, StoreReader
 
@@ -64,6 +65,24 @@ def test_bindings_are_the_tenants_own(reopened: Opener) -> None:
     assert store.tenant("shop.test").load_bindings() == []
     assert len(store.tenant("office.test").load_bindings()) == 1
     assert store.domains() == ["office.test"]
+
+
+def test_whoever_left_anything_is_a_domain_so_that_retention_finds_it(reopened: Opener) -> None:
+    store = reopened()
+    rows = {
+        "forward.test": store.tenant("forward.test").save_state("1001", "forward.always", "+12025550177"),
+        "text.test": store.tenant("text.test").save_text(TextRecord("a", "1", "2", 1.0, 1, "waiting"), "x"),
+        "mail.test": store.tenant("mail.test").save_mail(MailRecord("a", "1001", 1.0, 0, 1.0, "")),
+        "audit.test": store.tenant("audit.test").save_audit(AuditRecord("a", 1.0, "operator", "deleted", "x", True)),
+    }
+    assert all(rows.values()) and store.tenant("over.test").save_state("tenant", "gone_since", "1.0")
+    assert store.flush()
+    assert store.domains() == sorted(rows)
+
+
+def test_every_table_of_tenants_is_one_that_retention_looks_into() -> None:
+    of_tenants = {table for table in schema.metadata.tables.values() if "tenant" in table.c}
+    assert of_tenants == {schema.tenants, schema.extensions, schema.tenant_state, *OF_TENANTS}
 
 
 def test_text_messages_are_sealed_and_of_their_tenant(reopened: Opener, tmp_path: Path) -> None:
