@@ -27,6 +27,7 @@ SPEAK_SECONDS: Final = 0.4
 # What is waited for before a speech begins, so that a writer that is late by as much is not heard as a gap.
 LEAD_SECONDS: Final = 0.06
 
+RATES: Final = (8000, 16000, 48000)
 _SIDES: Final[dict[TapSide, int]] = {"heard": HEARD, "said": SAID, "mixed": MIXED}
 
 
@@ -53,6 +54,7 @@ class Tap:
         """Raises: ValueError."""
         if drop not in ("oldest", "newest") or side not in _SIDES:
             raise ValueError(f"side {side!r}, drop {drop!r}: heard, said or mixed; oldest or newest")
+        _check_rate(rate)
         self.number: Final = number
         self.rate: Final = rate
         self.tape: Final = Tape(number, rate, _SIDES[side], frames, drop == "oldest")
@@ -79,6 +81,8 @@ class Speaking:
 
     def __init__(self, number: int, rate: int) -> None:
         """Raises: ValueError."""
+        """Raises: ValueError."""
+        _check_rate(rate)
         self.number: Final = number
         self.rate: Final = rate
         self._room = round(rate * SPEAK_SECONDS)
@@ -116,3 +120,8 @@ class Speaking:
     def finish(self) -> None:
         """What waits is all for now: say it, however little it is."""
         self.speech.finish(True)
+
+
+def _check_rate(rate: int) -> None:
+    if rate not in RATES:
+        raise ValueError(f"rate {rate}: 8000, 16000 or 48000 samples a second")

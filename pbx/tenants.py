@@ -19,7 +19,7 @@ from pbx.objects.media import MediaKeys, check_media
 from pbx.objects.people import MONITOR, RECORD, Forwards, Mailbox
 from pbx.objects.plan import Plan, check_plan, read_plan
 from pbx.objects.shape import option, part
-from pbx.objects.words import E164, LANGUAGE, NAME, NUMBER, NUMBER_ALLOWED, NUMBER_PATTERN, PIN
+from pbx.objects.words import E164, LANGUAGE, NAME, NUMBER, NUMBER_ALLOWED, NUMBER_PATTERN, PIN, TEXT
 from pbx.tls import PairConfig, read_pair
 from pbx.trunk_config import TrunkConfig, read_trunks, refuse_clashes
 
@@ -43,7 +43,7 @@ class ExtensionConfig(MediaKeys):
     """One phone number with its credentials; `max_calls` None is no limit."""
 
     number: str
-    name: str = option(text_of, "")
+    name: str = option(TEXT, "")
     digest: tuple[str, ...] = DEFAULT_DIGEST
     max_calls: int | None = option(integer(1, MAX_CALLS_CEILING), None)
     ring_s: float = option(seconds(1, 3600), DEFAULT_RING_S)

@@ -30,6 +30,9 @@ class Advertising:
         local_networks: Sequence[IPv4Network | IPv6Network] = (),
         by_local: Mapping[str, str] = _NONE,
     ) -> None:
+        for address in (public, *by_local.values()):
+            if address is not None:
+                ip_address(address)  # a name would go into SIP and SDP as it is
         self.public: Final = public
         self._by_local = dict(by_local)
         self._networks = tuple(local_networks)

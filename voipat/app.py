@@ -247,7 +247,7 @@ class App:
         """Let a function handle calls to the URIs that match: `*` and `?` as in a shell, "sip:user@host".
 
         The first match in the order of registration takes the call. Without `public`, only callers who
-        authenticated get through.
+        authenticated get through. Raises: ValueError for a pattern that no URI matches.
         """
 
         def register(handler: Handler) -> Handler:

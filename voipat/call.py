@@ -130,18 +130,20 @@ class Call(CallFacts):
         """Show those that are dialled from now on this caller: a number of the tenant or a URI, `name` for the display.
 
         The CDR, limits and rights stay those of the caller; a trunk takes only numbers that it allows.
-        Raises: ValueError for no address.
+        Raises: ValueError for no address, or a name of more than one line.
         """
-        self.shown_as = NameAddr(self._address_of(number), name)
+        self.shown_as = NameAddr(self._address_of(number), _one_line(name))
 
     async def set_connected(self, target: str | Uri, *, name: str | None = None) -> None:
         """Tell the peer whom it talks with from now on: a number of the tenant, or a URI; `name` is for its display.
 
         Before the answer the next response says so, in a call an UPDATE. A bridge does this by itself. A peer that must
-        not be told, as a trunk that is not trusted, is not. Raises: ValueError for no address, HungUp, Cancelled.
+        not be told, as a trunk that is not trusted, is not.
+
+        Raises: ValueError for no address, or a name of more than one line; HungUp, Cancelled.
         """
         self.raise_if_ended()
-        set_connected(self, Connected(NameAddr(self._address_of(target), name)))
+        set_connected(self, Connected(NameAddr(self._address_of(target), _one_line(name))))
 
     def _address_of(self, target: str | Uri) -> Uri:
         try:
@@ -511,3 +513,10 @@ class Call(CallFacts):
         """Whether who calls this is the handler of a target that has not taken the call yet."""
         led = self.transfer_
         return led is not None and led.task is asyncio.current_task(self.switch.loop)
+
+
+def _one_line(name: str | None) -> str | None:
+    """A display name. Raises: ValueError."""
+    if name is not None and not name.isprintable():
+        raise ValueError(f"{name!r} is no name: it has line ends or control characters")
+    return name

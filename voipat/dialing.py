@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sipcore.errors import NegotiationError, ParseError, SipError
+from media import MediaError
+from sipcore.errors import LocalProtocolError, NegotiationError, ParseError, SipError
 from sipcore.fields import NameAddr
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
@@ -484,11 +485,20 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
         attempt.srtp, attempt.codecs = target.gateway.srtp, target.gateway.codecs
         attempt.beside, attempt.comfort_noise = target.gateway.beside, target.gateway.comfort_noise
     attempt.acquaintance.knows = number_told(identity_of(caller))
-    body = _offer(attempt, offered(caller), offered_beside(caller))
-    headers = (*attempt.session.request_headers(), *fork.headers)
-    if fork.auto_answer and target.gateway is None:
-        headers += auto_answer_headers(caller.tenant or caller.from_.host, target.user_agent)
-    request = _invite(caller, target, forwards, leg, body, headers)
+    try:
+        body = _offer(attempt, offered(caller), offered_beside(caller))
+        headers = (*attempt.session.request_headers(), *fork.headers)
+        if fork.auto_answer and target.gateway is None:
+            headers += auto_answer_headers(caller.tenant or caller.from_.host, target.user_agent)
+        request = _invite(caller, target, forwards, leg, body, headers)
+    except (SipError, MediaError, Rejected) as error:
+        # The caller has not adopted it: nobody else closes its port.
+        if attempt.media is not None:
+            attempt.media.close()
+        if isinstance(error, LocalProtocolError):
+            caller.note("%s cannot be called: %s", target.callee, error)
+            raise Rejected(reasons.BAD_TARGET) from error
+        raise
     if target.gateway is not None:
         leg.login = target.gateway.login
         leg.authority = EarlyAuthority(target.gateway.early_media)
@@ -518,7 +528,6 @@ def _offer(attempt: Call, formats: Sequence[RtpFormat], beside: Sequence[MediaDe
             raise NegotiationError("no codec in common")
         return media.offer(wanted, beside=beside)
     except NegotiationError as error:
-        media.close()
         raise Rejected(reason_of_negotiation(error)) from error
 
 

@@ -81,7 +81,9 @@ class Handling:
         except Exception:
             self._exchange.counters["handler_errors"] += 1
             logger.exception(
-                "the handler of a call failed",
+                "the handler of the call %s to %s failed",
+                call.call_id,
+                call.to,
                 extra={"call": call.id, "tenant": call.tenant, "call_id": call.call_id},
             )
             failure = reasons.INTERNAL_ERROR

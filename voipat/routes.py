@@ -28,7 +28,12 @@ class Routes:
         self._routes: list[_Route] = []
 
     def add(self, pattern: str, handler: Handler, *, public: bool) -> None:
-        """`*` and `?` as in a shell, "sip:user@host"; a `public` one is for strangers too."""
+        """`*` and `?` as in a shell, "sip:user@host"; a `public` one is for strangers too.
+
+        Raises: ValueError for a pattern that no URI matches.
+        """
+        if not _can_match(pattern):
+            raise ValueError(f"{pattern!r} matches no call: a pattern is 'sip:USER@HOST', with * and ? in it")
         self._routes.append(_Route(re.compile(translate(pattern)), handler, public))
 
     def find(self, to: Uri, *, is_known: bool) -> Handler | None:
@@ -42,6 +47,13 @@ class Routes:
     def is_public(self, uri: Uri) -> bool:
         """Whether a stranger may call this."""
         return any(route.public for route in self._routes) and self.find(uri, is_known=False) is not None
+
+
+def _can_match(pattern: str) -> bool:
+    """Whether a URI may begin as the pattern does, and has the "@" that each has."""
+    literal = re.split(r"[*?[]", pattern)[0]
+    begins = any(scheme.startswith(literal) or literal.startswith(scheme) for scheme in ("sip:", "sips:"))
+    return begins and ("@" in pattern or "*" in pattern)
 
 
 def _text(uri: Uri) -> str:

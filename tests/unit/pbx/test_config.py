@@ -312,3 +312,9 @@ def test_tenants_of_the_store_are_held_to_what_a_file_is(server: str, key: str) 
     with pytest.raises(ConfigError) as refused:
         config.check_stored(told, stored)
     assert [(problem.file, problem.key) for problem in refused.value.problems] == [("the store", key)]
+
+
+def test_the_name_of_an_extension_is_one_line() -> None:
+    text = SMALL.replace('"pass-1001"', '{ password = "pass-1001", name = "Reception\\nX-Evil: 1" }')
+    (fault,) = faults(text)
+    assert "tenant.a.test.extensions.1001.name" in fault and "up to 128 characters of one line" in fault
