@@ -306,6 +306,10 @@ class Baresip:
 
         wait_until(has, 10 * seconds + 30, f"{self.user} hears {seconds} s")
 
+    def log_of_last_call(self) -> str:
+        """What it wrote since it dialled last."""
+        return self.process.output().rpartition("call: connecting to ")[2]
+
     def heard_rate(self) -> int:
         """Samples a second of `heard`."""
         return rate_of(sorted(self.directory.glob("dump-*-dec.wav"))[-1])
