@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from media._engine import (
     CARRIES_DATAGRAMS,
@@ -142,7 +143,9 @@ class Engine:
         port = Port(handle, bind, number, number + 1)
         self._ports[handle] = port
         self._securing.opened(port, ssrc & 0xFFFFFFFF)
-        window = LATCH_WINDOW if latch and remote else 0.0  # with no address signalled yet nobody has a claim
+        if remote is None and remote_rtcp is None:
+            return port  # as the native side opens it: nobody has a claim
+        window = LATCH_WINDOW if latch and remote else 0.0
         try:
             self.set_remote(port, remote, remote_rtcp=remote_rtcp, latch_window=window)
         except ValueError:
@@ -447,7 +450,7 @@ class Engine:
         that was playing before is replaced. `silence` is the code that fills up the last packet.
         Raises: StaleHandleError, ValueError.
         """
-        mask = sum({1 << DIGITS.index(digit) for digit in stop_digits})
+        mask = _digits_mask(stop_digits)
         number = self._next_number()
         octets = round(start * SAMPLE_RATE)
         self._core.play(port.id, prompts, payload_type, silence, turns, octets, mask, number)
@@ -589,3 +592,9 @@ class Engine:
         ports = self._ports | self._leaving if self._leaving else self._ports
         self._leaving.clear()
         return [(ports[handle], to, packet, rtcp) for handle, to, packet, rtcp in self._core.take()]
+
+
+@lru_cache(maxsize=64)  # programs name a handful of sets, and the whole keypad in every question
+def _digits_mask(digits: str) -> int:
+    """A bit for each digit. Raises: ValueError."""
+    return sum({1 << DIGITS.index(digit) for digit in digits})

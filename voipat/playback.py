@@ -70,7 +70,8 @@ class CallAudio:
             self._on_digit(event.digit)
         elif isinstance(event, PlaybackFinished):
             self._finish(event.number, event.reason)
-            self._press_next(event.number)
+            if event.number == self._pressed:
+                self._press_next(event.number)
         elif isinstance(event, DigitsSent):
             self._finish(event.number, "finished")
             self._press_next(event.number)
@@ -94,11 +95,12 @@ class CallAudio:
         return bool(self._listeners or self.digit_listeners) or self.codes is not None
 
     def _on_digit(self, digit: str, pass_on: PassOn | None = None) -> None:
-        if any(listener(digit) for listener in tuple(self.digit_listeners)):
+        if self.digit_listeners and any(listener(digit) for listener in tuple(self.digit_listeners)):
             return
-        bridge, listens = self._call.bridge_, bool(self._listeners)
+        call, listens = self._call, bool(self._listeners)
+        bridge = call.bridge_
         if bridge is None or bridge.stepped_out is not None:
-            if bridge is not None and bridge.stepped_out is not self._call and not listens:
+            if bridge is not None and bridge.stepped_out is not call and not listens:
                 return  # Who waits with music talks to nobody.
         else:
             give = pass_on or partial(self._pass_on, digit)
@@ -197,7 +199,7 @@ class CallAudio:
         _check_digits(digits)
         call = self._call
         call.raise_if_ended()
-        leg = await self._leg()
+        leg = await _leg_of(call)
         event = None if leg.negotiated is None else leg.negotiated.telephone_event
         if event is None:
             tones = [tone for digit in digits for tone in (key_tone(digit, duration), pause(pause_s))]
@@ -241,16 +243,19 @@ class CallAudio:
     async def _play(
         self, source: Source | Music, *, stop_digits: str = "", turns: int = 1, start: float = 0.0
     ) -> PlayedReason:
-        self._call.raise_if_ended()
+        call = self._call
+        call.raise_if_ended()
         items = items_of(source.source if isinstance(source, Music) else source)
-        leg = await self._leg()
+        leg = await _leg_of(call)
         if isinstance(source, Music):
             prompts = await self._tune_in(source, items, leg)
             length = sum(prompt.seconds for prompt in prompts)
-            start = source.position(self._call.switch.loop.time(), length)
+            start = source.position(call.switch.loop.time(), length)
         else:
-            prompts = await self._prompts(items, leg)
-        self._call.raise_if_ended()
+            prompts = await _prompts(call, items, leg)
+        call.raise_if_ended()
+        if stop_digits and any(digit in stop_digits for digit in self._waiting):
+            return "digit"  # pressed while the prompt was read: it does not begin
         for number in list(self._running):
             self._finish(number, "replaced")  # the engine says so too, unless its ring is full
         if stop_digits:
@@ -259,20 +264,13 @@ class CallAudio:
         return await self._until_done(leg, number, "prompt")
 
     async def _tune_in(self, music: Music, items: Sequence[str | Tone], leg: MediaLeg) -> list[EncodedAudio]:
+        call = self._call
         try:
-            return await self._prompts(items, leg)
+            return await _prompts(call, items, leg)
         except (PromptError, CodecMissingError) as error:
-            self._call.note("%s waits without its music: %s", self._call.id, error)
-            self._call.switch.counters["music_missing"] += 1
-            return await self._prompts(items_of(music.fallback), leg)
-
-    async def _prompts(self, items: Sequence[str | Tone], leg: MediaLeg) -> list[EncodedAudio]:
-        loop = self._call.switch.loop
-        cache, codec = self._call.switch.media.prompts, leg.codec or ""
-        found = cache.maybe_loaded(items, codec, loop.time())
-        if found is None:
-            found = await loop.run_in_executor(None, cache.load, items, codec, loop.time())
-        return found
+            call.note("%s waits without its music: %s", call.id, error)
+            call.switch.counters["music_missing"] += 1
+            return await _prompts(call, items_of(music.fallback), leg)
 
     async def _until_done(self, leg: MediaLeg, number: int, what: str) -> PlayedReason:
         call = self._call
@@ -286,11 +284,6 @@ class CallAudio:
             reason = self._reasons.pop(number, "stopped")
         call.raise_if_ended()
         return reason
-
-    async def _leg(self) -> MediaLeg:
-        await self._call.answer()
-        assert self._call.media is not None, "an answered call has a port"
-        return self._call.media
 
 
 class Digits:
@@ -308,7 +301,21 @@ class Digits:
         return digit
 
 
+async def _leg_of(call: Call) -> MediaLeg:
+    await call.answer()
+    assert call.media is not None, "an answered call has a port"
+    return call.media
+
+
+async def _prompts(call: Call, items: Sequence[str | Tone], leg: MediaLeg) -> list[EncodedAudio]:
+    loop, cache, codec = call.switch.loop, call.switch.media.prompts, leg.codec or ""
+    found = cache.maybe_loaded(items, codec, loop.time())
+    if found is None:
+        found = await loop.run_in_executor(None, cache.load, items, codec, loop.time())
+    return found
+
+
 def _check_digits(digits: str) -> None:
-    wrong = [digit for digit in digits if digit not in DIGITS]
+    wrong = digits.lstrip(DIGITS)
     if wrong:
         raise ValueError(f"{wrong[0]!r} is no digit: 0-9, *, #, A-D")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from media import EncodedAudio
+from media.prompts import Item
 from voipat import (
     App,
     Call,
@@ -150,6 +152,31 @@ def test_digits_that_stop_nothing_wait_for_who_wants_them() -> None:
         s.alice.dial("sip:main@127.0.0.1").waits(0.2).presses("1937").waits(3.0).presses("0").hangs_up(after=1.0)
         s.world.run()
         assert got == ["", "9", "3", "7", "0"]
+
+
+def test_a_key_that_is_pressed_while_the_prompt_is_read_keeps_it_from_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    got: list[tuple[str, float]] = []
+
+    async def handler(call: Call) -> None:
+        cache, loop = call.switch.media.prompts, call.switch.loop
+        load = cache.load
+
+        def slow(items: Sequence[Item], codec: str, now: float) -> list[EncodedAudio]:
+            call.playback.on_info_digit("5")
+            return load(items, codec, now)
+
+        monkeypatch.setattr(cache, "load", slow)
+        await call.answer()
+        for verb in (call.ask(LONG, digits=1), call.play(Tone(555, seconds=3.0), stop_digits="5")):
+            begun = loop.time()
+            got.append((await verb, loop.time() - begun))
+
+    with stage(handler) as s:
+        s.alice.dial("sip:main@127.0.0.1")
+        s.world.run()
+        assert got == [("5", 0.0), ("5", 0.0)]
 
 
 @pytest.mark.parametrize(
