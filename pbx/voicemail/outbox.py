@@ -4,13 +4,15 @@
                     │
                     └─▶ not taken: 1, 2, 4 … minutes, an hour at most; refused for good or `give_up_h` old: row gone
 
-A message stays in its mailbox whatever becomes of its e-mail.
+A message stays in its mailbox whatever becomes of its e-mail. Rows have times of the wallclock, which mean the same
+after a restart; when the clock is set, all of them are set by as much: nothing waits longer or is given up for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -25,6 +27,7 @@ from pbx.store.base import MailRecord, MessageRecord
 from pbx.voicemail.mail_text import Letter, compose
 from pbx.voicemail.mailboxes import Mailboxes
 from pbx.voicemail.smtp import MailError
+from voipat.wallclock import watched
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +84,13 @@ class Outbox:
         *,
         wallclock: Callable[[], float],
         connect: Open,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stores = stores
         self._mailboxes = mailboxes
         self._directory = directory
         self._config = config
-        self._wallclock = wallclock
+        self._wallclock = watched(wallclock, monotonic, self._set_by)
         self._connect = connect
         self._rows: dict[tuple[str, str], MailRecord] = {}
         self._changed = asyncio.Event()
@@ -99,8 +103,17 @@ class Outbox:
 
     def recover(self, domains: Iterable[str]) -> None:
         """Read what is there. Blocks on the disk."""
+        now = self._wallclock()
         for domain in domains:
-            self._rows |= {(domain, row.id): row for row in self._stores.tenant(domain).load_outbox()}
+            for row in self._stores.tenant(domain).load_outbox():
+                # The clock may have been set while nobody ran: no row is of the future, and none waits longer than that.
+                queued, next_try = min(row.queued, now), min(row.next_try, now + LONGEST_PAUSE_S)
+                self._rows[domain, row.id] = row._replace(queued=queued, next_try=next_try)
+
+    def _set_by(self, seconds: float) -> None:
+        log.info("the clock was set: mails that wait keep their places", extra={"by_s": round(seconds, 1)})
+        for (tenant, _), row in list(self._rows.items()):
+            self._save(tenant, row._replace(queued=row.queued + seconds, next_try=row.next_try + seconds))
 
     def waiting(self, tenant: str, message_id: str) -> MailRecord | None:
         """How the e-mail of a message stands; None when none waits."""

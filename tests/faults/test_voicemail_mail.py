@@ -48,6 +48,7 @@ voicemail = "*97"
 1004 = { password = "pass-1004", mailbox = {} }
 """
 BEGIN = 1_800_000_000.0
+DAY_S = 86_400.0
 
 
 @dataclass
@@ -89,25 +90,30 @@ class Inbox:
 
 
 class MailOffice:
-    """Mailboxes and outbox on a real store; `now` is the wallclock."""
+    """Mailboxes and outbox on a real store; `now` is the time that passes, `set_by` what the clock is set by."""
 
     def __init__(self, directory: Path, mail: MailConfig) -> None:
         self.mail = mail
         self.now = BEGIN
-        self.store = SqliteStore.open(directory, wallclock=lambda: self.now)
+        self.set_by = 0.0
+        self.store = SqliteStore.open(directory, wallclock=self.wallclock)
         loaded = config.parse(OFFICE, environ={})
         self.directory = LiveDirectory(Directory(loaded.tenants))
         self.boxes = open_mailboxes(
-            directory, self.store, LiveState(), wallclock=lambda: self.now, random_bytes=os.urandom
+            directory, self.store, LiveState(), wallclock=self.wallclock, random_bytes=os.urandom
         )
         self.outbox = Outbox(
             *(self.store, self.boxes, self.directory, lambda: self.mail),
-            wallclock=lambda: self.now,
+            wallclock=self.wallclock,
             connect=conversation,
+            monotonic=lambda: self.now,
         )
         self.boxes.on_kept(self.outbox.put)
         self.outbox.recover([DOMAIN])
         self.boxes.recover([DOMAIN])
+
+    def wallclock(self) -> float:
+        return self.now + self.set_by
 
     def leave(self, mailbox: str, *, seconds: float = 2.0, caller: str = "1005", name: str = "Zoë") -> MessageRecord:
         draft = self.boxes.begin(DOMAIN, mailbox, caller=caller, name=name)
@@ -222,6 +228,49 @@ def test_what_is_too_large_for_the_server_goes_without_its_sound(tmp_path: Path,
         with_office(tmp_path, plain(inbox), act)
     finally:
         controller.stop()
+
+
+@pytest.mark.parametrize("by", [-30 * DAY_S, -3600.0, 3600.0, 30 * DAY_S])
+def test_a_clock_that_is_set_neither_holds_a_mail_back_nor_gives_it_up(tmp_path: Path, inbox: Inbox, by: float) -> None:
+    async def act(office: MailOffice) -> None:
+        up, office.mail = office.mail, replace(office.mail, port=free_port())
+        office.leave("1001")
+        await office.outbox.send_due()
+        office.now += 10.0
+        office.set_by = by
+        await office.outbox.send_due()
+        assert office.store.flush(5.0)
+        (row,) = office.store.tenant(DOMAIN).load_outbox()
+        assert (row.tries, row.next_try) == (1, BEGIN + 60.0 + by), "it is due when it would have been"
+        office.now += 50.0
+        await office.outbox.send_due()
+        assert len(office.outbox) == 1 and office.outbox.given_up == 0
+        office.mail = up
+        office.now += 120.0
+        await office.outbox.send_due()
+        assert office.outbox.sent == 1
+
+    with_office(tmp_path, plain(inbox), act)
+
+
+@pytest.mark.parametrize("by", [-30 * DAY_S, -7200.0, 3600.0])
+def test_a_clock_that_was_set_while_nobody_ran_holds_a_mail_back_for_an_hour_at_most(
+    tmp_path: Path, inbox: Inbox, by: float
+) -> None:
+    async def begin(office: MailOffice) -> None:
+        office.mail = replace(office.mail, port=free_port())
+        office.leave("1001")
+        await office.outbox.send_due()
+
+    async def go_on(office: MailOffice) -> None:
+        office.now += by
+        office.outbox.recover([DOMAIN])
+        office.now += 3600.0
+        await office.outbox.send_due()
+        assert office.outbox.sent == 1
+
+    with_office(tmp_path, plain(inbox), begin, left=1)
+    with_office(tmp_path, plain(inbox), go_on)
 
 
 def test_a_server_that_is_down_is_tried_again_with_growing_pauses(tmp_path: Path, inbox: Inbox) -> None:
