@@ -5,6 +5,7 @@ The daemon brings the time.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
@@ -153,7 +154,12 @@ class Parts:
     def _open_mailboxes(self, loaded: Config, mail: Callable[[], MailConfig | None]) -> tuple[Mailboxes, Outbox]:
         store, data = self.store, loaded.server.data
         mailboxes = open_mailboxes(data, store, self.state, wallclock=self._wallclock, random_bytes=os.urandom)
-        outbox = Outbox(store, mailboxes, self.directory, mail, wallclock=self._wallclock, connect=conversation)
+        outbox = Outbox(
+            *(store, mailboxes, self.directory, mail),
+            wallclock=self._wallclock,
+            monotonic=asyncio.get_running_loop().time,
+            connect=conversation,
+        )
         mailboxes.on_kept(outbox.put)
         outbox.recover(store.domains())
         if found := mailboxes.recover(store.domains()):

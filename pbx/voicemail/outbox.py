@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -84,7 +83,7 @@ class Outbox:
         *,
         wallclock: Callable[[], float],
         connect: Open,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float],
     ) -> None:
         self._stores = stores
         self._mailboxes = mailboxes
@@ -106,7 +105,7 @@ class Outbox:
         now = self._wallclock()
         for domain in domains:
             for row in self._stores.tenant(domain).load_outbox():
-                # The clock may have been set while nobody ran: no row is of the future, and none waits longer than that.
+                # The clock may have been set while nobody ran: no row is of the future, and none waits longer.
                 queued, next_try = min(row.queued, now), min(row.next_try, now + LONGEST_PAUSE_S)
                 self._rows[domain, row.id] = row._replace(queued=queued, next_try=next_try)
 

@@ -64,6 +64,7 @@ class Running(Answers):
         outbox = Outbox(
             *(office.rows, office.boxes, office.directory, lambda: None),  # type: ignore[arg-type]  # nothing is sent
             wallclock=office.world.wallclock,
+            monotonic=office.world.loop.time,
             connect=lambda mail: None,  # type: ignore[arg-type,return-value]
         )
         waiting = WaitingMessages(

@@ -240,6 +240,7 @@ def test_a_message_of_the_other_is_none(verb: str, tmp_path: Path) -> None:
         outbox = Outbox(
             *(office.rows, office.boxes, office.directory, lambda: None),  # type: ignore[arg-type]  # nothing is sent
             wallclock=office.world.wallclock,
+            monotonic=office.world.loop.time,
             connect=lambda mail: None,  # type: ignore[arg-type,return-value]
         )
 
