@@ -1,4 +1,5 @@
-"""What a REGISTER and a call cost in the daemon without sockets: its event loop's thread, fed by phones in the process.
+"""What a REGISTER, a call and a question cost in the daemon without sockets: its event loop's thread, fed by phones in
+the process.
 
 The whole daemon runs (store, CDRs, recorder, guard), but datagrams are handed over in memory, so that two states of
 the code can be compared in turns on a noisy machine (take the fastest round); `--profile` prints where the time goes.
@@ -16,6 +17,8 @@ import hashlib
 import pstats
 import re
 import signal
+import socket
+import struct
 import sys
 import tempfile
 import time
@@ -27,6 +30,7 @@ from typing import Any, Final
 
 import uvloop
 
+from bench.peers import dial_plan, ours
 from bench.rig.extensions import CALLEE, many_extensions, users
 from bench.rig.processes import free_port
 from pbx import config
@@ -44,6 +48,11 @@ _NONCE: Final = re.compile(rb'nonce="([^"]+)"')
 _COPIED: Final = re.compile(rb"^(?:Via|Record-Route|From|Call-ID|CSeq): [^\r]*\r\n", re.M)
 _TO: Final = re.compile(rb"^To: [^\r]*", re.M)
 _CONTACT: Final = re.compile(rb"^Contact: <([^>]*)>", re.M)
+_AUDIO: Final = re.compile(rb"^m=audio (\d+)", re.M)
+# Until a prompt is heard; from the last packet of a key to the end of the call.
+PROMPT_S: Final = 0.05
+KEY_S: Final = 5.0
+UNITS: Final = ("REGISTER", "call", "ivr")
 _RECORD_ROUTE: Final = re.compile(rb"^Record-Route: ([^\r]*)\r\n", re.M)
 
 
@@ -70,6 +79,8 @@ class Phones:
         self.caller = Flow("UDP", self.local, Address("127.0.0.1", 7001))
         self.callee = Flow("UDP", self.local, Address("127.0.0.1", 7002))
         self._sent: dict[Address, list[bytes]] = {self.caller.remote: [], self.callee.remote: []}
+        self._waiting: asyncio.Future[None] | None = None
+        self._keys = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         for transport in self._driver.transports:
             if transport.name == "UDP":
                 transport.send = self._take  # type: ignore[method-assign]
@@ -78,6 +89,8 @@ class Phones:
 
     def _take(self, flow: Flow, data: bytes) -> None:
         self._sent[flow.remote].append(data)
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def give(self, text: str, flow: Flow, body: bytes = b"") -> None:
         data = text.encode() + body
@@ -118,6 +131,22 @@ class Phones:
         self.give(self.head("REGISTER", uri, user, to, 2, contact + digest(user, "REGISTER", uri, challenge)), flow)
         await self.next(b"SIP/2.0 200", flow)
 
+    async def ask(self, user: str) -> None:
+        """A question, whose prompt a key of the caller's stops; the daemon hangs up. Its engine and socket are real."""
+        answered = await self.invite(user, dial_plan.IVR)
+        port = _AUDIO.search(answered)
+        assert port is not None, answered
+        self.give(self.head("ACK", target_of(answered), user, tagged(answered), 2, ""), self.caller)
+        await asyncio.sleep(PROMPT_S)
+        self._waiting = asyncio.get_running_loop().create_future()
+        for place, last in enumerate((False, False, True, True, True)):
+            event = struct.pack("!BBHI I BBH", 0x80, 101, place, 1000, self.number, 5, last << 7, 160 * (place + 1))
+            self._keys.sendto(event, ("127.0.0.1", int(port[1])))
+        async with asyncio.timeout(KEY_S):
+            await self._waiting
+        self._waiting = None
+        self.answer(await self.next(b"BYE", self.caller), "200 OK", b"", self.caller)
+
     async def call(self, user: str) -> None:
         target, to, routes = await self.hold(user)
         self.give(self.head("BYE", target, user, to, 3, routes), self.caller)
@@ -126,28 +155,31 @@ class Phones:
 
     async def hold(self, user: str) -> tuple[str, str, str]:
         """A call that is up: the target, the To and the Route lines of what follows."""
+        answered = await self.invite(user, CALLEE)
+        target, to = target_of(answered), tagged(answered)
+        routes = "".join(f"Route: {each.decode()}\r\n" for each in reversed(_RECORD_ROUTE.findall(answered)))
+        self.give(self.head("ACK", target, user, to, 2, routes), self.caller)
+        await self.next(b"ACK", self.callee)
+        return target, to, routes
+
+    async def invite(self, user: str, number: str) -> bytes:
+        """A call that the callee answers, or the daemon itself: the 200."""
         self.number += 1
-        uri, to = f"sip:{CALLEE}@office.test", f"<sip:{CALLEE}@office.test>"
+        uri, to = f"sip:{number}@office.test", f"<sip:{number}@office.test>"
         contact = f"Contact: <sip:{user}@127.0.0.1:7001;transport=UDP>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS\r\n"
         self.give(self.head("INVITE", uri, user, to, 1, contact, SDP), self.caller, SDP)
         challenge = await self.next(b"SIP/2.0 40", self.caller)
         self.give(self.head("ACK", uri, user, tagged(challenge), 1, ""), self.caller)
         more = contact + digest(user, "INVITE", uri, challenge)
         self.give(self.head("INVITE", uri, user, to, 2, more, SDP), self.caller, SDP)
-        invite = await self.next(b"INVITE", self.callee)
-        self.answer(invite, "180 Ringing", b"")
-        await self.next(b"SIP/2.0 180", self.caller)
-        self.answer(invite, "200 OK", SDP)
-        answered = await self.next(b"SIP/2.0 200", self.caller)
-        found = _CONTACT.search(answered)
-        assert found is not None, answered
-        target = found[1].decode()
-        routes = "".join(f"Route: {each.decode()}\r\n" for each in reversed(_RECORD_ROUTE.findall(answered)))
-        self.give(self.head("ACK", target, user, tagged(answered), 2, routes), self.caller)
-        await self.next(b"ACK", self.callee)
-        return target, tagged(answered), routes
+        if number == CALLEE:
+            invite = await self.next(b"INVITE", self.callee)
+            self.answer(invite, "180 Ringing", b"")
+            await self.next(b"SIP/2.0 180", self.caller)
+            self.answer(invite, "200 OK", SDP)
+        return await self.next(b"SIP/2.0 200", self.caller)
 
-    def answer(self, request: bytes, status: str, body: bytes) -> None:
+    def answer(self, request: bytes, status: str, body: bytes, flow: Flow | None = None) -> None:
         to = tagged(request)
         tag = "" if ";tag=" in to else f";tag=b{self.number}"
         kind = "Content-Type: application/sdp\r\n" if body else ""
@@ -155,7 +187,7 @@ class Phones:
         self.give(
             f"SIP/2.0 {status}\r\n{copied}To: {to}{tag}\r\nContact: <sip:127.0.0.1:7002;transport=UDP>\r\n{kind}"
             f"Content-Length: {len(body)}\r\n\r\n",
-            self.callee,
+            flow or self.callee,
             body,
         )
 
@@ -164,6 +196,12 @@ def tagged(message: bytes) -> str:
     found = _TO.search(message)
     assert found is not None, message
     return found[0].decode()[4:]
+
+
+def target_of(answered: bytes) -> str:
+    found = _CONTACT.search(answered)
+    assert found is not None, answered
+    return found[1].decode()
 
 
 async def paced(unit: Callable[[str], Awaitable[None]], names: list[str], count: int, rate: float) -> None:
@@ -201,11 +239,20 @@ class Calls:
             print(f"{n / count:8.1f} {code.co_qualname} {code.co_filename}:{code.co_firstlineno}")
 
 
-async def count_calls(phones: Phones, names: list[str], options: argparse.Namespace) -> None:
+def units(phones: Phones, options: argparse.Namespace) -> list[tuple[str, Callable[[str], Awaitable[None]], int]]:
+    """Name, what does one, and how many; those that are wanted. A tenant whose calls are proxied asks no questions."""
+
     async def register(user: str) -> None:
         await phones.register(user, phones.caller)
 
-    for name, unit in (("REGISTER", register), ("call", phones.call)):
+    wanted = options.only or (UNITS[:2] if options.proxied else UNITS)
+    functions = (register, phones.call, phones.ask)
+    counts = (options.registers, options.calls, options.asks)
+    return [each for each in zip(UNITS, functions, counts, strict=True) if each[0] in wanted]
+
+
+async def count_calls(phones: Phones, names: list[str], options: argparse.Namespace) -> None:
+    for name, unit, _ in units(phones, options):
         await paced(unit, names, 100, options.rate)
         calls = Calls()
         sys.setprofile(calls)
@@ -238,14 +285,11 @@ async def measure(daemon: Daemon, port: int, options: argparse.Namespace) -> Non
         await weigh_calls(phones, names, options.hold)
         return
 
-    async def register(user: str) -> None:
-        await phones.register(user, phones.caller)
-
-    for name, unit, count in (("REGISTER", register, options.registers), ("call", phones.call, options.calls)):
+    for name, unit, count in units(phones, options):
         if not count:
             continue
         await paced(unit, names, count // 10, options.rate)
-        profile = cProfile.Profile() if options.profile else None
+        profile = cProfile.Profile(time.thread_time) if options.profile else None
         found = []
         for _ in range(options.runs):
             phones.busy = 0.0
@@ -265,6 +309,8 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--registers", type=int, default=2000)
     parser.add_argument("--calls", type=int, default=500)
+    parser.add_argument("--asks", type=int, default=200)
+    parser.add_argument("--only", choices=UNITS, action="append")
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--profile", action="store_true")
@@ -275,7 +321,8 @@ async def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="voipat-bench-") as directory:
         port = free_port()
-        path = many_extensions(Path(directory), *(('calls = "proxied"',) if options.proxied else ()))
+        settings = ['calls = "proxied"'] if options.proxied else ours.office(Path(directory))
+        path = many_extensions(Path(directory), *settings)
         overrides = (f'server.listen=["udp://127.0.0.1:{port}"]', f"server.data={directory}/data")
         loaded = config.load(path, (*overrides, "server.registrar.keepalive_s=0", "server.drain_s=1"))
         log = LogSession(level="info", as_json=False)
