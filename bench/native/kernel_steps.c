@@ -68,7 +68,7 @@ static void room(int count) {
     int16_t frames[PARTIES][VP_PCM_FRAME], heard[VP_PCM_FRAME];
     vp_mixer *mixer = vp_mixer_new(8000, false);
     for (int i = 0; i < PARTIES; i++) {
-        members[i] = (vp_membership){.mixer = mixer, .gain = VP_GAIN_ONE};
+        members[i] = (vp_membership){.mixer = mixer, .layer = vp_mixer_layer(mixer, 8000), .gain = VP_GAIN_ONE};
         fill(frames[i], 160);
     }
     for (int turn = 1; turn <= count; turn++) {
