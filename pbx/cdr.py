@@ -156,7 +156,7 @@ class CdrWriter:
         billable = fact.billable_s if answered is not None else 0.0
         if billable is None:
             billable = fact.ended - (answered or fact.ended)
-        self._write(
+        self._save(
             leg._replace(
                 ended=fact.ended,
                 duration_s=round(max(0.0, duration), 3),
@@ -178,7 +178,8 @@ class CdrWriter:
                 rtt=fact.media.rtt,
                 crypto=fact.media.crypto,
                 beside=fact.media.beside,
-            )
+            ),
+            is_open=False,
         )
 
     def joined(self, linked_id: str, by: str) -> None:
@@ -197,11 +198,9 @@ class CdrWriter:
         if self._open:
             self._store.mark_alive()
 
-    def _save(self, leg: LegRecord) -> None:
-        self._open[leg.id] = leg
-        self._write(leg)
-
-    def _write(self, leg: LegRecord) -> None:
+    def _save(self, leg: LegRecord, *, is_open: bool = True) -> None:
+        if is_open:
+            self._open[leg.id] = leg
         if not self._store.tenant(leg.tenant).save_leg(leg):
             self.unsaved += 1
 

@@ -130,10 +130,6 @@ class Dialog(Clock):
         self.deferred_bye: Transaction | None = None
 
     @property
-    def key(self) -> DialogKey:
-        return self.call_id, self.local_tag, self.remote_tag
-
-    @property
     def established(self) -> bool:
         """True once the transaction user has reason to know of it."""
         return self.state is DialogState.EARLY or self.state is DialogState.CONFIRMED
@@ -312,14 +308,16 @@ class DialogTable:
         """Take it out of the table; False when it was not there."""
         if self._by_id.pop(dialog.id, None) is None:
             return False
-        self._by_key.pop(dialog.key, None)
-        self._leave_connection(dialog)
+        self._by_key.pop((dialog.call_id, dialog.local_tag, dialog.remote_tag), None)
+        if dialog.flow.connection:
+            self._leave_connection(dialog)
         return True
 
     def _add(self, dialog: Dialog) -> None:
         self._by_id[dialog.id] = dialog
-        self._by_key[dialog.key] = dialog
-        self._join_connection(dialog)
+        self._by_key[dialog.call_id, dialog.local_tag, dialog.remote_tag] = dialog
+        if dialog.flow.connection:
+            self._join_connection(dialog)
 
     def _new_id(self) -> DialogId:
         self._last_id += 1

@@ -32,6 +32,7 @@ cdef extern from "Python.h":
     ctypedef struct PyTupleObject:
         PyObject** ob_item
     Py_ssize_t PyVectorcall_NARGS(size_t count)
+    PyObject** PySequence_Fast_ITEMS(object values)
 
 cdef enum:
     MAX_FIELDS = 48
@@ -121,7 +122,8 @@ cdef object make(PyObject* cls, PyObject** args, size_t flags, PyObject* names):
 
 def _replaced(self, /, **changes):
     """The same tuple with other values in some of its fields."""
-    cdef Shape shape = <Shape>SHAPES.get(type(self))
+    cdef object cls = type(self)
+    cdef Shape shape = <Shape>SHAPES.get(cls)
     cdef list values = list(self)
     cdef Py_ssize_t at
     for name, value in changes.items():
@@ -129,7 +131,8 @@ def _replaced(self, /, **changes):
         if at < 0:
             raise ValueError(f"Got unexpected field names: {[name]!r}")
         values[at] = value
-    return type(self)(*values)
+    # Not cls(*values), which Cython does by __new__, a function of Python.
+    return make(<PyObject*>cls, PySequence_Fast_ITEMS(values), len(values), NULL)
 
 
 cdef bint arranged(Shape shape, PyObject** values, PyObject** args, Py_ssize_t given, PyObject* names) except -1:

@@ -195,7 +195,10 @@ class Driver:
                 elif isinstance(output, Resolve):
                     self._ask(output)
                 else:
-                    self._tell(output)
+                    try:
+                        self._on_event(output)
+                    except Exception:
+                        self._untold(output)
         finally:
             self._depth -= 1
         # Nearly always the timer is early enough, and looking for the next deadline is not.
@@ -234,14 +237,11 @@ class Driver:
         else:
             self._resolve(output)
 
-    def _tell(self, event: Event) -> None:
-        try:
-            self._on_event(event)
-        except Exception:
-            self._failed("event", None)
-            if isinstance(event, RequestReceived):
-                with suppress(SipError):
-                    self.execute(self._endpoint.respond(event.transaction, 500, self.loop.time()))
+    def _untold(self, event: Event) -> None:
+        self._failed("event", None)
+        if isinstance(event, RequestReceived):
+            with suppress(SipError):
+                self.execute(self._endpoint.respond(event.transaction, 500, self.loop.time()))
 
     def _failed(self, where: str, flow: Flow | None) -> None:
         self.counters["failed"] += 1
