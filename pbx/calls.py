@@ -189,15 +189,15 @@ def _both(first: AbstractContextManager[None], second: AbstractContextManager[No
 
 def _asked(call: Call) -> tuple[Source, str, str | None]:
     """Who calls, what was dialled, and the host that it was dialled at."""
-    identity, transferor = call.identity, call.transferred_by
-    dialled = call.callee if call.to.user else ""
-    if isinstance(identity, TrunkIdentity) and transferor is not None:
+    identity, role = call.identity, call.role
+    dialled = role.callee if role.to.user else ""
+    if isinstance(identity, TrunkIdentity) and role.transferred_by is not None:
         # Who transfers a call from outside sends it where its own extension may call.
-        return FromExtension(transferor), dialled, call.to.host
+        return FromExtension(role.transferred_by), dialled, role.to.host
     if isinstance(identity, TrunkIdentity):
         number = "" if identity.user.lower() in _HIDDEN else identity.user
         return FromTrunk(identity.trunk, number), identity.did, None
-    return FromExtension(call.caller), dialled, call.to.host
+    return FromExtension(role.caller), dialled, role.to.host
 
 
 def _limits(tenant: TenantConfig, caller: str, server: int, *, free: bool) -> list[Limit]:

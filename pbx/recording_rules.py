@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,21 +27,19 @@ class Recorded:
 
 def extension_of(directory: Directory, leg: Call) -> ExtensionConfig | None:
     """The extension whose phone this leg goes to; None for trunks and strangers."""
-    if not leg.may_refer or not directory.serves(leg.tenant):
-        return None
-    return directory.tenant(leg.tenant).extensions.get(leg.own_number)
+    return directory.extension(leg.tenant, leg.own_number) if leg.may_refer else None
 
 
-def recorded_side(directory: Directory, bridge: Bridge) -> Recorded | None:
-    """The first rule that wants the conversation, then an extension that is always recorded; None: nobody is."""
-    tenant = bridge.a_leg.tenant
-    if not directory.serves(tenant):
-        return None
-    config = directory.tenant(tenant)
-    sides = [(leg, extension_of(directory, leg)) for leg in (bridge.b_leg, bridge.a_leg)]
-    direction = _direction(bridge)
+def recorded_side(
+    config: TenantConfig, bridge: Bridge, extensions: Mapping[Call, ExtensionConfig | None]
+) -> Recorded | None:
+    """The first rule that wants the conversation, then an extension that is always recorded; None: nobody is.
+
+    `extensions` are those of both legs, by `extension_of`.
+    """
+    sides = [(leg, extensions[leg]) for leg in (bridge.b_leg, bridge.a_leg)]
     for rule in config.plan.recordings:
-        if rule.direction not in ("any", direction):
+        if rule.direction not in ("any", _direction(bridge)):
             continue
         for leg, extension in sides:
             number = "" if extension is None else extension.number
@@ -49,8 +48,10 @@ def recorded_side(directory: Directory, bridge: Bridge) -> Recorded | None:
         if bridge.a_leg.variables.get("queue") in rule.queues:
             leg, extension = sides[0]
             return Recorded(leg, "" if extension is None else extension.number, rule)
-    always = ((leg, each) for leg, each in sides if each is not None and each.record == "always")
-    return next((Recorded(leg, each.number, BY_EXTENSION) for leg, each in always), None)
+    for leg, extension in sides:
+        if extension is not None and extension.record == "always":
+            return Recorded(leg, extension.number, BY_EXTENSION)
+    return None
 
 
 def recorded_objects(config: TenantConfig) -> set[str]:

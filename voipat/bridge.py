@@ -22,6 +22,7 @@ from voipat.parties import called_by
 if TYPE_CHECKING:
     from media.prompts import Source
     from voipat.call import Call
+    from voipat.media_leg import MediaLeg
     from voipat.monitoring import Overheard
     from voipat.music import Music
     from voipat.transfer import Transfer
@@ -149,16 +150,27 @@ class Bridge:
         a_leg, b_leg = self.a_leg, self.b_leg
         if a_leg.media is None or b_leg.media is None or not self._is_up:
             return
-        # Before the music: what is played to a port takes the place of the relay.
-        is_away = self.stepped_out is not None
-        if is_away or any(is_apart(call) for call in (a_leg, b_leg)):
-            a_leg.media.disconnect()
-        with_music = [play_on_hold(call) for call in (a_leg, b_leg)]
-        if not any(with_music) and not is_away and not a_leg.is_held and not b_leg.is_held:
+        if self._play_on_hold(a_leg.media, b_leg.media):
             a_leg.media.connect(b_leg.media)
             for mine, other in ((a_leg, b_leg), (b_leg, a_leg)):
                 if mine.media is not None and other.media is not None and not mine.media.passes_digits(other.media):
                     mine.media.hear_keys()
+
+    def _play_on_hold(self, a_media: MediaLeg, b_media: MediaLeg) -> bool:
+        """Begin and end the music of those who are held; whether both are to hear each other."""
+        a_leg, b_leg = self.a_leg, self.b_leg
+        is_away = self.stepped_out is not None
+        if not (is_away or _is_held(a_media) or _is_held(b_media)):
+            # As nearly always.
+            for call in (a_leg, b_leg):
+                if call.music is not None:
+                    stop_music(call)
+            return True
+        # Before the music: what is played to a port takes the place of the relay.
+        if is_away or is_apart(a_leg) or is_apart(b_leg):
+            a_media.disconnect()
+        with_music = [play_on_hold(call) for call in (a_leg, b_leg)]
+        return not any(with_music) and not is_away and not a_leg.is_held and not b_leg.is_held
 
     @property
     def _is_up(self) -> bool:
@@ -204,7 +216,7 @@ class Bridge:
             if call.bridge_ is self:
                 call.bridge_ = None
                 is_led = self.transfer_ is not None and self.transfer_.transferee is call
-                if not call.is_held and not is_led:
+                if call.music is not None and not call.is_held and not is_led:
                     stop_music(call)
                 if call.media is not None:
                     call.media.disconnect()
@@ -232,3 +244,8 @@ class Bridge:
         for found in (self.consultation, ended.consulting):
             if found is not None:
                 found.ended()
+
+
+def _is_held(media: MediaLeg) -> bool:
+    """Whether we hold the peer of a leg, or it holds us."""
+    return not media.own_direction.receives or (media.negotiated is not None and media.negotiated.held)

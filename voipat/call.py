@@ -403,7 +403,8 @@ class Call(CallFacts):
         was_answered = self.state is CallState.ANSWERED
         self.session.close()
         self.changes.close()
-        stop_music(self)
+        if self.music is not None:
+            stop_music(self)
         self.state = CallState.ENDED
         self.ended = self.switch.wallclock()
         self.hangup_by = by

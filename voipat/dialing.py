@@ -396,7 +396,7 @@ def _resolve(caller: Call, target: DialTarget, skipped: list[Binding]) -> list[T
     if isinstance(target, str):
         if ":" not in target:
             # Who called a GRUU of this user means one device (RFC 5627 §5.2).
-            device = device_of(caller.to) if unescape(caller.to.user or "") == target else None
+            device = device_of(caller.role.to) if unescape(caller.role.to.user or "") == target else None
             return _registered(caller, caller.tenant, target, skipped, device)
         try:
             target = Uri.parse(target)
@@ -422,7 +422,7 @@ def _registered(
     bindings = caller.switch.lookup(tenant, user)
     if device is not None:
         bindings = [binding for binding in bindings if binding.instance == device]
-    if bindings and caller.to.scheme == "sips":
+    if bindings and caller.role.to.scheme == "sips":
         # RFC 5630 §3.1: TLS on every hop, or no call.
         bindings = [binding for binding in bindings if binding.flow.transport in SECURE]
         if not bindings:
@@ -478,9 +478,9 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     switch = caller.switch
     forwards = _forwards(caller)
     identifier = switch.entropy.token(8)
-    parties = Parties(identifier, caller.linked_id, caller.tenant, caller.caller, target.callee)
+    parties = Parties(identifier, caller.linked_id, caller.tenant, caller.role.caller, target.callee)
     leg = OutboundLeg(switch.exchange, target.flow)
-    attempt = Call(switch, leg, parties, to=target.uri, caller=caller.from_)
+    attempt = Call(switch, leg, parties, to=target.uri, caller=caller.role.from_)
     if target.gateway is not None:
         attempt.srtp, attempt.codecs = target.gateway.srtp, target.gateway.codecs
         attempt.beside, attempt.comfort_noise = target.gateway.beside, target.gateway.comfort_noise
@@ -540,10 +540,11 @@ def _invite(  # each a part of the message
     added: Headers,
 ) -> Request:
     """Nothing of the caller's own message but the name: topology hiding (RFC 7092)."""
-    host = caller.tenant or caller.from_.host
+    role = caller.role
+    host = caller.tenant or role.from_.host
     # RFC 3323 §4.1.1.3: a caller who hides stays hidden.
-    from_host = caller.from_.host if is_anonymous(caller.from_) else host
-    from_ = caller.shown_as or NameAddr(Uri("sip", caller.from_.user, from_host), caller.display_name)
+    from_host = role.from_.host if is_anonymous(role.from_) else host
+    from_ = caller.shown_as or NameAddr(Uri("sip", role.from_.user, from_host), caller.display_name)
     to = NameAddr(Uri("sip", escape_user(target.callee), host) if target.flow is not None else target.uri)
     more: tuple[tuple[str, str], ...] = ()
     if (gateway := target.gateway) is not None:

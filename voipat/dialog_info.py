@@ -135,7 +135,8 @@ class DialogLamps:
 
     def _put(self, resource: Resource, dialog: DialogState) -> None:
         self._by_resource.setdefault(resource, {})[dialog.id] = dialog
-        if self.notifier.watched:
+        table = self.notifier.table
+        if table is not None and table.watched:
             self.notifier.changed(resource)
 
     def _gone(self, leg: str) -> None:

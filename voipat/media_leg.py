@@ -243,15 +243,16 @@ class MediaLeg:
     def relearn(self) -> None:
         """Let the ports learn their sources anew: the call was answered."""
         self.beside.relearn()
-        if self.negotiated is not None:
-            self._apply(self.negotiated, anew=True)
+        if self._is_open and self.negotiated is not None:
+            self._set_remote(self.negotiated)
 
     def connect(self, other: MediaLeg) -> None:
         """Join the two: relayed when they share a codec, each under the number its receiver wrote; else transcoded."""
         if not (self._is_open and other._is_open):
             return
         for leg in (self, other):
-            leg._stand_up("left")
+            if leg.seat is not None:
+                leg._stand_up("left")
         self.beside.connect(other.beside)
         if self.negotiated is None or other.negotiated is None:
             return  # a fax from its first INVITE on: there is no audio to join
@@ -459,7 +460,8 @@ class MediaLeg:
             logger.exception("bug: port %d was closed by another", self.port.id)
             return MediaFigures(codec=self.codec)
         finally:
-            self._stand_up("ended")
+            if self.seat is not None:
+                self._stand_up("ended")
         return media_figures(stats, self.codec, crypto=self.crypto, beside=relayed)
 
     def _local(self, formats: Sequence[RtpFormat], direction: Direction) -> LocalMedia:
@@ -470,18 +472,35 @@ class MediaLeg:
         """What goes through a bridge as it comes."""
         return self.negotiated.formats if self.keeps_keys and self.negotiated is not None else self.pairs
 
-    def _apply(self, negotiated: NegotiatedAudio, *, anew: bool = False) -> None:
+    def _apply(self, negotiated: NegotiatedAudio) -> None:
         if not self._is_open:
             return
         before = self.negotiated
         was_held = before is not None and before.held
         self.negotiated = negotiated
-        if before == negotiated and not anew:
+        if before is not None and before == negotiated:
             # A refresh: the stream goes on as it is (RFC 4028 §7.4).
             return
         digits = negotiated.telephone_event
         self.pairs = negotiated.formats if digits is None else (*negotiated.formats, digits)
         self.codec = negotiated.formats[0].send.name
+        self._set_remote(negotiated)
+        self._keys.agreed(negotiated.security, negotiated.remote)
+        try:
+            self.audio.negotiated(negotiated)
+        except CodecMissingError as error:
+            logger.warning("no samples of port %d any more: %s", self.port.rtp_port, error)
+            self._stand_up("left")
+        if digits is not None and self._key_tones is not None and not self._insists:
+            self._ignore_keys()
+        if negotiated.held or was_held:
+            self._engine.hold(self.port, negotiated.held)
+        if self.seat is not None:
+            self.seat.described(negotiated)
+
+    def _set_remote(self, negotiated: NegotiatedAudio) -> None:
+        """Send where the peer is, and learn its source anew."""
+        digits = negotiated.telephone_event
         # RFC 3264 §8.4: c=0.0.0.0 is hold in the manner of RFC 2543, and no place to send to.
         is_nowhere = negotiated.remote.host in UNSPECIFIED
         self._engine.set_remote(
@@ -495,18 +514,6 @@ class MediaLeg:
             signalling=self._signalling,
             rtcp_mux=negotiated.rtcp_mux,
         )
-        self._keys.agreed(negotiated.security, negotiated.remote)
-        try:
-            self.audio.negotiated(negotiated)
-        except CodecMissingError as error:
-            logger.warning("no samples of port %d any more: %s", self.port.rtp_port, error)
-            self._stand_up("left")
-        if digits is not None and not self._insists:
-            self._ignore_keys()
-        if negotiated.held or was_held:
-            self._engine.hold(self.port, negotiated.held)
-        if self.seat is not None:
-            self.seat.described(negotiated)
 
     def _fail(self, cause: str) -> None:
         if self.on_insecure is not None and self._is_open:

@@ -14,7 +14,7 @@ from pbx.flows.recording import Tape
 from pbx.flows.visit import Desk
 from pbx.objects.features import FeaturesConfig
 from pbx.recording_rules import extension_of, recorded_side
-from pbx.tenants import TenantConfig
+from pbx.tenants import ExtensionConfig, TenantConfig
 from voipat import SIGNALS, Bridge, Call, Codes, Music, Rejected
 
 LONGEST: Final = 32
@@ -42,9 +42,12 @@ def in_call(desk: Desk, directory: LiveDirectory) -> Callable[[Bridge], Conversa
 
 def _give_music(desk: Desk, directory: Directory, bridge: Bridge) -> None:
     """What each side hears while the other one has put it on hold."""
+    found: dict[str, Music | None] = {}
     for leg in (bridge.a_leg, bridge.b_leg):
-        if leg.on_hold is None and (found := _music_of(desk, directory, leg.tenant)) is not None:
-            leg.on_hold = found
+        if leg.on_hold is None:
+            if leg.tenant not in found:
+                found[leg.tenant] = _music_of(desk, directory, leg.tenant)
+            leg.on_hold = found[leg.tenant]
 
 
 def _music_of(desk: Desk, directory: Directory, domain: str) -> Music | None:
@@ -62,13 +65,15 @@ class _InCall:
         self._desk = desk
         self._directory = directory
         self._bridge = bridge
-        tenant = bridge.a_leg.tenant
-        language = directory.tenant(tenant).plan.settings.language if directory.serves(tenant) else ""
-        self._tape = Tape(desk, bridge, language)
-        self.recorded = None if desk.recordings is None else recorded_side(directory, bridge)
+        tenant = directory.maybe_tenant(bridge.a_leg.tenant)
+        extensions = {leg: extension_of(directory, leg) for leg in (bridge.a_leg, bridge.b_leg)}
+        self._tape = Tape(desk, bridge, "" if tenant is None else tenant.plan.settings.language)
+        self.recorded = None
+        if desk.recordings is not None and tenant is not None:
+            self.recorded = recorded_side(tenant, bridge, extensions)
         self.codes: dict[Call, dict[str, Action]] = {}
-        for leg in (bridge.a_leg, bridge.b_leg):
-            if found := self._codes_of(leg):
+        for leg, extension in extensions.items():
+            if extension is not None and (found := self._codes_of(leg, extension)):
                 self.codes[leg] = found
 
     async def run(self) -> None:
@@ -93,10 +98,7 @@ class _InCall:
     def _tenant(self, leg: Call) -> TenantConfig:
         return self._directory.tenant(leg.tenant)
 
-    def _codes_of(self, leg: Call) -> dict[str, Action]:
-        extension = extension_of(self._directory, leg)
-        if extension is None:
-            return {}
+    def _codes_of(self, leg: Call, extension: ExtensionConfig) -> dict[str, Action]:
         features: FeaturesConfig = self._tenant(leg).features
         wanted: list[tuple[str | None, Action]] = []
         if self._desk.recordings is not None and extension.record != "never":
