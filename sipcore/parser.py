@@ -10,12 +10,12 @@ Other headers are never looked at here. After `parse_message` no typed field of 
 
 from __future__ import annotations
 
-from sipcore._siptext import read_message
+from sipcore._siptext import call_id_written, read_message
 from sipcore.errors import ParseError
 from sipcore.limits import DEFAULT_LIMITS, Limits
 from sipcore.message import Message, Request, Response
 
-__all__ = ["InvalidMessage", "answerable", "parse_message", "read_message"]
+__all__ = ["InvalidMessage", "answerable", "call_id_written", "parse_message", "read_message"]
 
 
 class InvalidMessage(ParseError):

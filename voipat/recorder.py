@@ -19,10 +19,10 @@ from math import inf
 from typing import Final, NamedTuple
 
 from sipcore.flow import Flow
+from sipcore.parser import call_id_written
 from sipcore.values import made_in_c
 from voipat import events
 
-_CALL_ID: Final = b"\r\nCall-ID: "
 _OTHER_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 
 # What one entry costs beyond the bytes of its message: the list's four places, the time, a flow of its own.
@@ -240,11 +240,10 @@ class Recorder:
         if data.startswith(b"REGISTER "):
             self._last = None
             return
-        start = data.find(_CALL_ID) + len(_CALL_ID)
-        # Not found, it is a piece of the first line, which is nobody's Call-ID.
-        trace = self._by_call_id.get(data[start : data.find(b"\r", start)])
-        if trace is None and (start < len(_CALL_ID) or data[start] <= 32 or data.startswith(b"INVITE ")):
-            trace = self._missed(start, data, flow, now)
+        call_id = call_id_written(data)
+        trace = self._by_call_id.get(call_id)
+        if trace is None and (call_id[:1] <= b" " or data.startswith(b"INVITE ")):
+            trace = self._missed(call_id, data, flow, now)
         self._last = trace
         if trace is None or trace.is_muted:
             return
@@ -300,15 +299,15 @@ class Recorder:
 
     # The traces
 
-    def _missed(self, start: int, data: bytes, flow: Flow, now: float) -> Trace | None:
-        """The trace of a message whose Call-ID, as it stands at `start`, has none: found otherwise, opened, or None."""
+    def _missed(self, call_id: bytes, data: bytes, flow: Flow, now: float) -> Trace | None:
+        """The trace of a message whose Call-ID, as it is written, has none: found otherwise, opened, or None."""
         if not self._enabled:
             return None
-        if start < len(_CALL_ID):
+        if call_id:
+            call_id = call_id.strip()
+        else:
             found = _OTHER_CALL_ID.search(data)
             call_id = b"" if found is None else found.group(1).strip()
-        else:
-            call_id = data[start : data.find(b"\r", start)].strip()
         trace = self._by_call_id.get(call_id)
         if trace is not None or not call_id or not data.startswith(b"INVITE "):
             return trace

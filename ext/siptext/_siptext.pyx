@@ -12,7 +12,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF, Py_XINCREF
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memchr, memcpy, memmove, memset
 
 from scan cimport DIGIT, TOKEN, element_end, find, number, same_lower, skip_space, span, text_t, trim_space
 from sipcore._sipfields cimport (
@@ -21,6 +21,9 @@ from sipcore._sipfields cimport (
 
 from sipcore.errors import LocalProtocolError, ParseError
 from sipcore.names import COMPACT, KNOWN, LISTS, METHODS, REASONS, SINGLE
+
+cdef extern from "<string.h>":
+    void* memmem(const void* text, size_t length, const void* word, size_t word_length)
 
 include "buffer.pxi"
 include "names.pxi"
@@ -198,3 +201,16 @@ def framed_length(bytes head not None):
     if length < 0:
         raise ParseError("no Content-Length")
     return length
+
+
+def call_id_written(bytes data not None):
+    """The Call-ID of a message that nobody has parsed, as its line has it; empty unless that is written "Call-ID: …"."""
+    cdef const char* p = PyBytes_AS_STRING(data)
+    cdef const char* end = p + PyBytes_GET_SIZE(data)
+    cdef const char* start = <const char*>memmem(p, end - p, <const char*>b"\r\nCall-ID: ", 11)
+    cdef const char* stop
+    if start == NULL:
+        return b""
+    start += 11
+    stop = <const char*>memchr(start, 0x0D, end - start)
+    return PyBytes_FromStringAndSize(start, (end if stop == NULL else stop) - start)
