@@ -313,7 +313,8 @@ def check_offer(offer: SessionDescription, local: LocalSecurity | None) -> None:
     stream = offer.media[index]
     _checked_formats(stream)
     stream_rtcp(stream, stream_address(offer, stream))
-    _ptime(stream, PTIME_MS[0])
+    first = stream.said.first
+    _packet_time(first.get("ptime"), first.get("maxptime"), PTIME_MS[0])
 
 
 def stream_address(description: SessionDescription, stream: MediaDescription) -> Address:
@@ -435,6 +436,7 @@ def _negotiated(
     muxes: bool,
 ) -> NegotiatedAudio:
     stream = theirs.media[index]
+    first = stream.said.first
     formats, telephone_event = _sorted(pairs)
     remote = stream_address(theirs, stream)
     direction = theirs.direction_of(stream)
@@ -447,7 +449,7 @@ def _negotiated(
         telephone_event=telephone_event,
         direction=local.direction.limited_to(direction.reversed),
         held=not direction.receives,
-        ptime=_ptime(stream, local.ptime),
+        ptime=_packet_time(first.get("ptime"), first.get("maxptime"), local.ptime),
         stream=index,
         security=security,
         rtcp_mux=muxes,
@@ -505,14 +507,9 @@ def stream_rtcp(stream: MediaDescription, remote: Address) -> Address:
     return _remote(parts[3] if len(parts) == 4 else remote.host, int(parts[0]))
 
 
-def _ptime(stream: MediaDescription, own: int) -> int:
-    """The packet time to send with. ptime and maxptime are the wish and the limit of the side that writes them."""
-    first = stream.said.first
-    return _packet_time(first.get("ptime"), first.get("maxptime"), own)
-
-
 @lru_cache(maxsize=_REMEMBERED)
 def _packet_time(ptime: str | None, maxptime: str | None, own: int) -> int:
+    """The milliseconds to send with: ptime and maxptime are the wish and the limit of the side that writes them."""
     wish = None if ptime is None else _time("ptime", ptime)
     limit = None if maxptime is None else _time("maxptime", maxptime)
     if wish is not None and wish not in PTIME_MS:

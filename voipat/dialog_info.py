@@ -96,20 +96,19 @@ class DialogLamps:
 
     def on_event(self, event: events.Event) -> None:
         """What a call event means for the lamps."""
-        match event:
-            case events.CallStarted() if event.tenant:
-                is_caller = event.leg == "a"
-                resource = Resource(event.tenant, event.caller if is_caller else event.callee)
-                direction, remote = ("initiator", event.callee) if is_caller else ("recipient", event.caller)
-                if self._knows(resource):
-                    self._of_leg[event.id] = resource
-                    self._put(resource, DialogState(event.id, direction, "trying", remote, event.call_id))
-            case events.CallRinging():
-                self._move(event.id, "early", self._tags(event))
-            case events.CallAnswered():
-                self._move(event.id, "confirmed", None)
-            case events.CallEnded():
-                self._gone(event.id)
+        if isinstance(event, events.CallStarted):
+            is_caller = event.leg == "a"
+            resource = Resource(event.tenant, event.caller if is_caller else event.callee)
+            direction, remote = ("initiator", event.callee) if is_caller else ("recipient", event.caller)
+            if event.tenant and self._knows(resource):
+                self._of_leg[event.id] = resource
+                self._put(resource, DialogState(event.id, direction, "trying", remote, event.call_id))
+        elif isinstance(event, events.CallRinging):
+            self._move(event.id, "early", self._tags(event))
+        elif isinstance(event, events.CallAnswered):
+            self._move(event.id, "confirmed", None)
+        elif isinstance(event, events.CallEnded):
+            self._gone(event.id)
 
     def _state_of(self, resource: Resource) -> DialogInfo | None:
         if not self._knows(resource):
@@ -118,7 +117,10 @@ class DialogLamps:
 
     def _tags(self, event: events.CallRinging) -> tuple[str, str] | None:
         first = self._call(event.linked_id)
-        ringing = None if first is None else next((each for each in first.attempts if each.id == event.id), None)
+        ringing = None
+        for each in () if first is None else first.attempts:
+            if each.id == event.id:
+                ringing = each
         if ringing is None or not isinstance(ringing.leg, OutboundLeg):
             return None
         for dialog in ringing.leg.early:

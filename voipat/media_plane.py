@@ -177,14 +177,10 @@ class MediaPlane:
 
     def codecs_of(self, call: Call) -> LegCodecs:
         """What this leg may speak. Raises: CodecMissingError."""
-        names = self._rules.codecs(call) if call.codecs is None else call.codecs
-        if names or self.makes_noise(call):
-            return codecs_named(tuple(names), comfort_noise=self.makes_noise(call))
-        return ALL_CODECS
-
-    def makes_noise(self, call: Call) -> bool:
-        """Whether the pauses of this leg are comfort noise."""
-        return self._rules.comfort_noise(call) if call.comfort_noise is None else call.comfort_noise
+        rules = self._rules
+        names = rules.codecs(call) if call.codecs is None else call.codecs
+        makes_noise = rules.comfort_noise(call) if call.comfort_noise is None else call.comfort_noise
+        return codecs_named(tuple(names), comfort_noise=makes_noise) if names or makes_noise else ALL_CODECS
 
     def _security(self, call: Call, flow: Flow | None) -> LocalSecurity:
         if flow is not None:
