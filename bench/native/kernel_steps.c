@@ -1,7 +1,7 @@
 /* The media kernels with nothing around them, for counting instructions: `kernel_steps WHAT COUNT`.
  *
  * WHAT: "relay": a packet of G.711 into a port, checked, measured and rewritten for its peer. "room": 20 ms of a room of ten
- * who speak. "pitch": the search for a period in 40 ms. "resample": 20 ms from 8 to 48 kHz.
+ * who speak. "party": ten phones of a room, each a packet in and 20 ms out. "pitch": the search for a period in 40 ms. "resample": 20 ms from 8 to 48 kHz.
  */
 #include <stdio.h>
 
@@ -79,6 +79,41 @@ static void room(int count) {
     }
 }
 
+/* A packet of G.711 in, a tick, and what each says: no packet leaves on the manual clock. */
+static void party(int count) {
+    static uint8_t sound[PARTIES][160];
+    vp_format form = {.kind = VP_CODEC_PCMU, .ptime_ms = 20, .clock_rate = 8000, .rate = 8000};
+    vp_audio_plan plan = {.rate = 8000, .receive = &form, .receive_count = 1, .send = &form, .noise = -1};
+    vp_mixer *mixer = vp_mixer_new(16000, false);
+    uint8_t packet[VP_MAX_PACKET] = {0x80};
+    int16_t samples[160];
+    vp_address source;
+    fill(samples, 160);
+    for (uint32_t slot = 0; slot < PARTIES; slot++) {
+        open_port(slot);
+        vp_ulaw_encode_all(samples, sound[slot], 160);
+        give((vp_command){.kind = VP_COMMAND_AUDIO, .slot = slot, .audio = vp_audio_new(&plan)});
+        vp_mixer_hold(mixer);
+        give((vp_command){.kind = VP_COMMAND_MIX, .slot = slot, .mix = {.mixer = mixer, .gain = VP_GAIN_ONE, .told = true}});
+    }
+    for (int i = 0; i < count; i++) {
+        for (uint32_t slot = 0; slot < PARTIES; slot++) {
+            size_t length = 172;
+            vp_put16(packet + 2, (uint16_t)i);
+            vp_put32(packet + 4, (uint32_t)i * 160);
+            vp_put32(packet + 8, slot + 7);
+            memcpy(packet + VP_RTP_HEADER, sound[slot], 160);
+            vp_address_parse(&source, "192.0.2.1", (uint16_t)(4000 + slot));
+            vp_port_receive(&ports[slot], &worker.context, packet, &length, &source);
+        }
+        worker.context.now += 20 * VP_MILLISECOND;
+        vp_worker_listen(&worker);
+        for (uint32_t slot = 0; slot < PARTIES; slot++)
+            if (!vp_port_produce(&ports[slot], &worker.context, packet))
+                exit(4);
+    }
+}
+
 static void pitch(int count) {
     int16_t samples[320];
     uint32_t sum = 0;
@@ -108,6 +143,8 @@ int main(int count, char **words) {
         relay(times);
     else if (!strcmp(words[1], "room"))
         room(times);
+    else if (!strcmp(words[1], "party"))
+        party(times);
     else if (!strcmp(words[1], "pitch"))
         pitch(times);
     else if (!strcmp(words[1], "resample"))

@@ -17,6 +17,7 @@ enum {
     VP_LATENESS_START_MS = 20,
     VP_TARGET_FRAME_MS = 20,
     VP_TARGET_MISSES = 30, /* in a thousand */
+    VP_LATENESS_NOTHING = 1 << VP_LATENESS_FORGET, /* a weight below this would never be forgotten to the end */
 };
 
 #define VP_TRANSIT_WINDOW (10 * VP_SECOND)
@@ -40,19 +41,17 @@ typedef struct {
     uint32_t least, least_before; /* transit: of this window, of the one before */
     uint64_t window;
     uint32_t lateness[VP_LATENESS_BUCKETS]; /* weights, 1 << 24 in all */
+    uint32_t latest; /* no bucket above it has any weight */
     uint32_t target_ms;
 } vp_jitter;
 
 typedef enum { VP_JITTER_TAKEN, VP_JITTER_LATE, VP_JITTER_DUPLICATE, VP_JITTER_FULL, VP_JITTER_NO_MEMORY } vp_jitter_verdict;
 
-static inline uint32_t vp_rtp_time(uint64_t now, uint32_t clock_rate) {
-    return (uint32_t)((unsigned __int128)now * clock_rate / VP_SECOND);
-}
-
 static inline void vp_jitter_init(vp_jitter *jitter, uint32_t clock_rate) {
     memset(jitter, 0, sizeof *jitter);
     jitter->clock_rate = clock_rate;
-    jitter->lateness[VP_LATENESS_START_MS / VP_LATENESS_MS - 1] = 1 << 24;
+    jitter->latest = VP_LATENESS_START_MS / VP_LATENESS_MS - 1;
+    jitter->lateness[jitter->latest] = 1 << 24;
     jitter->target_ms = VP_LATENESS_START_MS + VP_TARGET_FRAME_MS;
 }
 
@@ -96,13 +95,16 @@ static inline void vp_jitter_learn(vp_jitter *jitter, uint32_t timestamp, uint64
     vp_jitter_learn_transit(jitter, transit, now);
     uint32_t late_ms = (uint32_t)((uint64_t)(transit - vp_jitter_base(jitter)) * 1000 / jitter->clock_rate);
     uint32_t seen = late_ms / VP_LATENESS_MS < VP_LATENESS_BUCKETS ? late_ms / VP_LATENESS_MS : VP_LATENESS_BUCKETS - 1;
-    for (uint32_t i = 0; i < VP_LATENESS_BUCKETS; i++) {
+    while (jitter->latest && jitter->lateness[jitter->latest] < VP_LATENESS_NOTHING)
+        jitter->lateness[jitter->latest--] = 0;
+    for (uint32_t i = 0; i <= jitter->latest; i++) {
         jitter->lateness[i] -= jitter->lateness[i] >> VP_LATENESS_FORGET;
         sum += jitter->lateness[i];
     }
+    jitter->latest = seen > jitter->latest ? seen : jitter->latest;
     jitter->lateness[seen] += (1 << 24) - sum; /* what was forgotten, rounding and all */
     uint32_t misses = (1 << 24) / 1000 * VP_TARGET_MISSES;
-    for (bucket = VP_LATENESS_BUCKETS - 1; bucket > 0 && tail + jitter->lateness[bucket] <= misses; bucket--)
+    for (bucket = jitter->latest; bucket > 0 && tail + jitter->lateness[bucket] <= misses; bucket--)
         tail += jitter->lateness[bucket];
     jitter->target_ms = (bucket + 1) * VP_LATENESS_MS + VP_TARGET_FRAME_MS;
 }

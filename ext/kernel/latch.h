@@ -152,9 +152,10 @@ static inline vp_latch_verdict vp_latch_check(
     return vp_latch_run_done(latch, seat, now, proven) ? vp_latch_to(latch, source, rank, now) : VP_LATCH_LEARNING;
 }
 
-/* No other source can take the port before the next offer or answer: its socket may be connected. */
+/* No other source than the destination can take the port before the next offer or answer: its socket may be connected.
+ * After the window that is the signalled address, also when nothing has come from there. */
 static inline bool vp_latch_settled(const vp_latch *latch, uint64_t now) {
-    return latch->rank == VP_RANK_EXACT || (latch->rank != VP_RANK_NONE && now >= latch->closes);
+    return latch->rank == VP_RANK_EXACT || now >= latch->closes;
 }
 
 /* Where packets go: the latched source, else the signalled address; NULL when there is none. */

@@ -154,7 +154,7 @@ static inline bool vp_post(vp_context *context, const vp_event *event) {
     if (!pushed)
         VP_ADD(*context->events_lost, 1);
     else
-        context->urgent |= event->kind != VP_EVENT_LATCHED;
+        context->urgent |= event->kind != VP_EVENT_LATCHED && event->kind != VP_EVENT_SPEAKING;
     return pushed;
 }
 

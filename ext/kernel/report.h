@@ -24,7 +24,7 @@ static inline bool vp_port_rtcp_destination(const vp_port *port, vp_address *des
 static inline size_t vp_port_write_sr(vp_port *port, const vp_context *context, uint8_t *part) {
     uint64_t ntp = vp_ntp(context->wallclock);
     uint64_t passed = context->now - port->sender.last_sent;
-    uint32_t elapsed = (uint32_t)((unsigned __int128)passed * port->clock_rate / VP_SECOND);
+    uint32_t elapsed = vp_rtp_time(passed, port->clock_rate);
     vp_put32(part + 8, (uint32_t)(ntp >> 32));
     vp_put32(part + 12, (uint32_t)ntp);
     vp_rtcp_sent(&port->rtcp, (uint32_t)(ntp >> 16), context->now);

@@ -19,6 +19,11 @@ typedef struct {
     bool marker;
 } vp_rtp;
 
+/* Nanoseconds in units of a clock, modulo 2^32; in two parts, since a division of 128 bits costs 30 ns. */
+static inline uint32_t vp_rtp_time(uint64_t now, uint32_t clock_rate) {
+    return (uint32_t)(now / VP_SECOND * clock_rate + now % VP_SECOND * clock_rate / VP_SECOND);
+}
+
 /* RFC 5761 §4: second byte 192..223 (payload types 64..95 with the marker masked) is RTCP, never RTP. */
 static inline bool vp_is_rtcp(const uint8_t *packet, size_t length) {
     return length >= 8 && (packet[0] >> 6) == 2 && packet[1] >= 192 && packet[1] <= 223;

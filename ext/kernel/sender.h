@@ -32,7 +32,7 @@ static inline void vp_sender_switch(
         /* At least a frame of 20 ms: two frames at one timestamp are one to the far end. */
         uint64_t passed = now - sender->last_sent, frame = 20 * VP_MILLISECOND;
         sequence++;
-        timestamp += (uint32_t)((unsigned __int128)(passed > frame ? passed : frame) * clock_rate / VP_SECOND);
+        timestamp += vp_rtp_time(passed > frame ? passed : frame, clock_rate);
     }
     sender->sequence_offset = (uint16_t)(sequence - rtp->sequence);
     sender->timestamp_offset = timestamp - rtp->timestamp;

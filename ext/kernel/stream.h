@@ -81,7 +81,7 @@ static inline vp_stream_verdict vp_stream_sequence(vp_stream *stream, const vp_r
 
 /* A.8, with a jump of the timestamp taken as a new start and not as jitter. */
 static inline void vp_stream_timing(vp_stream *stream, const vp_rtp *rtp, uint64_t now, uint32_t clock_rate) {
-    uint32_t arrival = (uint32_t)((unsigned __int128)now * clock_rate / VP_SECOND);
+    uint32_t arrival = vp_rtp_time(now, clock_rate);
     uint32_t transit = arrival - rtp->timestamp;
     int32_t moved = (int32_t)(transit - stream->transit);
     uint32_t distance = moved < 0 ? 0u - (uint32_t)moved : (uint32_t)moved;

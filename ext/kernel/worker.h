@@ -36,6 +36,7 @@ enum {
     VP_TICK_BUCKETS = 9, /* of vp_tick_late_us and above */
     VP_LINGER_MS = 2,
     VP_CATCH_UP = 5, /* frames sent at once for ticks that came late: what jitter buffers take */
+    VP_CALM_TICKS = 5, /* 100 ms: how long events that nobody waits for gather before they wake the face */
 };
 
 #define VP_TICK (20 * VP_MILLISECOND)
@@ -247,10 +248,12 @@ static inline void vp_worker_close_port(vp_worker *worker, vp_port *port) {
 
 /* A connected socket costs 8 % less and the kernel then keeps strangers out; it must not be one while the latch may move. */
 static inline void vp_worker_connect(vp_worker *worker, vp_port *port) {
-    bool settled = vp_latch_settled(&port->latch, worker->context.now) && vp_address_usable(&port->latch.source);
+    const vp_address *to = vp_latch_destination(&port->latch);
+    /* A handshake may come from where no media has come from. */
+    bool settled = to && vp_latch_settled(&port->latch, worker->context.now) && port->srtp.state != VP_CRYPTO_AWAITED;
     if (worker->manual || settled == port->connected)
         return;
-    int failed = settled ? vp_socket_connect(port->rtp_fd, &port->latch.source) : vp_socket_disconnect(port->rtp_fd);
+    int failed = settled ? vp_socket_connect(port->rtp_fd, to) : vp_socket_disconnect(port->rtp_fd);
     if (!failed)
         port->connected = settled;
 }
@@ -490,7 +493,7 @@ static inline void vp_worker_tick(vp_worker *worker) {
     vp_worker_produce(worker, expired < UINT32_MAX ? (uint32_t)expired : UINT32_MAX);
     for (uint32_t i = worker->tick++ % VP_SWEEP_SHARDS; i < worker->owned_count; i += VP_SWEEP_SHARDS)
         vp_worker_sweep(worker, &worker->ports[worker->owned[i]]);
-    if (!vp_ring_empty(&worker->events))
+    if (worker->tick % VP_CALM_TICKS == 0 && !vp_ring_empty(&worker->events))
         vp_worker_signal(worker);
 }
 
