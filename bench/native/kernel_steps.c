@@ -1,7 +1,7 @@
 /* The media kernels with nothing around them, for counting instructions: `kernel_steps WHAT COUNT`.
  *
  * WHAT: "relay": a packet of G.711 into a port, checked, measured and rewritten for its peer. "room": 20 ms of a room of ten
- * who speak. "party": ten phones of a room, each a packet in and 20 ms out. "pitch": the search for a period in 40 ms. "resample": 20 ms from 8 to 48 kHz.
+ * who speak. "party": ten phones of a room, a packet in and one out of each. "pitch": the search for a period in 40 ms. "resample": 20 ms from 8 to 48 kHz.
  */
 #include <stdio.h>
 

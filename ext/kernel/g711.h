@@ -10,37 +10,46 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Position of the highest set bit, for value > 0. */
-static inline int vp_g711_log2(int value) { return 31 - __builtin_clz((unsigned)value); }
+/* (segment + `bias`) << 4 and the four bits below the highest one, for 0 < value < 2^24: they are exponent and mantissa of
+ * the float. No shift depends on the value, so that a loop of it runs on vectors. */
+static inline int vp_g711_code(int value, int bias) {
+    union {
+        float number;
+        int32_t bits;
+    } as = {.number = (float)value};
+    return (as.bits >> 19) - ((127 + bias) << 4);
+}
+
+/* The way back, from segment and four bits: the middle of what has this code, times 2^(segment + 7). */
+static inline int vp_g711_middle(int plain) {
+    union {
+        int32_t bits;
+        float number;
+    } as = {.bits = (plain + ((127 + 7) << 4)) << 19 | 1 << 18};
+    return (int)as.number;
+}
 
 static inline uint8_t vp_ulaw_encode(int16_t sample) {
     int magnitude = ((sample < 0 ? ~sample : sample) >> 2) + 33; /* 14 bits, with the bias that makes segments of it */
     if (magnitude > 0x1fff)
         magnitude = 0x1fff;
-    int segment = vp_g711_log2(magnitude) - 5;
-    int code = segment << 4 | (magnitude >> (segment + 1) & 0x0f);
-    return (uint8_t)((sample < 0 ? 0x7f : 0xff) ^ code);
+    return (uint8_t)((sample < 0 ? 0x7f : 0xff) ^ vp_g711_code(magnitude, 5));
 }
 
 static inline int16_t vp_ulaw_decode(uint8_t code) {
-    int plain = ~code & 0x7f, segment = plain >> 4;
-    int magnitude = ((((plain & 0x0f) << 3) + 0x84) << segment) - 0x84;
+    int magnitude = vp_g711_middle(~code & 0x7f) - 0x84;
     return (int16_t)(code & 0x80 ? magnitude : -magnitude);
 }
 
 static inline uint8_t vp_alaw_encode(int16_t sample) {
     int code = (sample < 0 ? ~sample : sample) >> 4; /* 11 bits; the two lowest segments are linear */
-    if (code > 31) {
-        int segment = vp_g711_log2(code) - 3;
-        code = segment << 4 | (code >> (segment - 1) & 0x0f);
-    }
+    code = code > 31 ? vp_g711_code(code, 3) : code;
     return (uint8_t)((sample < 0 ? 0x00 : 0x80) ^ code ^ 0x55);
 }
 
 static inline int16_t vp_alaw_decode(uint8_t code) {
-    int plain = (code ^ 0x55) & 0x7f, segment = plain >> 4;
-    int magnitude = (plain & 0x0f) << 4;
-    magnitude = segment ? (magnitude + 0x108) << (segment - 1) : magnitude + 8;
+    int plain = (code ^ 0x55) & 0x7f;
+    int magnitude = plain > 15 ? vp_g711_middle(plain) : (plain << 4) + 8;
     return (int16_t)(code & 0x80 ? magnitude : -magnitude);
 }
 
