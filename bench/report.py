@@ -161,8 +161,8 @@ value is the median of its runs; a set-up is timed from when its call was due. L
 figure is INVALID when its generator was the limit: it used too much of its core, was late, or lost packets itself. The
 machine may be shared: compare figures of one run.
 
-The targets are absolute, and were set on a machine on which the peers took less than they take on this one. So each
-also stands beside the peer: as the multiple that was allowed of what the peer took then (in brackets), and as the
+The targets are absolute, and were set on another machine, on which most peers took less than they take on this one. So
+each also stands beside the peer: as the multiple that was allowed of what the peer took then (in brackets), and as the
 multiple that was measured now, in one run.
 """
 

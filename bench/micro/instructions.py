@@ -22,7 +22,7 @@ from bench.rig.media import BUILD, NATIVE
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 BASELINE: Final = Path(__file__).with_suffix(".json")
 # Of the kernels alone, as bench/native/kernel_steps.c names them: how many times each is done.
-UNITS: Final = {"relay": 2000, "room": 100, "pitch": 200, "resample": 100}
+UNITS: Final = {"relay": 2000, "room": 100, "party": 50, "pitch": 200, "resample": 100}
 
 
 def compiler() -> str:

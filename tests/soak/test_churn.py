@@ -23,8 +23,8 @@ from tests.interop.test_sipp import call_rows, register
 
 # Long enough for media to settle: what is tried is opening and closing, and sipp needs as much CPU for a packet as we.
 HOLD_MS: Final = 600
-# A callee of sipp plays to some 32,000 calls and then to none; each round has a new one.
-ROUND_S: Final = 240.0
+# A registration lives for 600 s: the phone registers before each round.
+ROUND_S: Final = 480.0
 # The collector looks at everything after 40 s in which the server has nothing to do (`pbx/collector.py`).
 COLLECTED_S: Final = 60.0
 
@@ -63,7 +63,6 @@ class Churn:
         for kind in KINDS:
             self._folder(kind.name, sealed=kind.sealed)
         self._contact = free_port()
-        register(directory, server, "1002", self._contact)
         self._folder("callee", sealed=False)
 
     def _answering(self) -> sipp.Sipp:
@@ -107,6 +106,7 @@ class Churn:
 
     def round(self, rate: float, seconds: float) -> int:
         """How many calls were answered."""
+        register(self._directories["callee"].parent, self.server, "1002", self._contact)
         callee = self._answering()
         callers = [self._callers(kind, rate, seconds) for kind in KINDS]
         refused = [self._refused("expect_404", "7777", seconds), self._refused("expect_480", "1007", seconds)]
