@@ -180,8 +180,12 @@ class Recording:
         self._tell(RecordingResult("failed", self.seconds, True, self._missing / TICKS_PER_SECOND, problem))
 
     def _tell(self, result: RecordingResult) -> None:
-        self.result = result
-        self._on_finished(result)
+        if self.result is not None:
+            return
+        self.result, tell = result, self._on_finished
+        # Both lead to who records, who holds this: a cycle that only the collector would free.
+        del self._on_finished, self._open_file
+        tell(result)
 
 
 class Recorder:

@@ -196,7 +196,7 @@ class Trunks:
     ) -> Call:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        refusal = Rejected(reasons.NO_TRUNK)
+        reason = reasons.NO_TRUNK
         for line in self.in_order(call.tenant, route_names):
             if not line.in_service or not line.has_room():
                 call.note("trunk %s is %s", line.config.name, "full" if line.in_service else "out of service")
@@ -211,10 +211,10 @@ class Trunks:
                 call.note("trunk %s: %s %s", line.config.name, refused.reason.id, refused.reason.text)
                 if refused.reason.id not in _ITS_OWN_FAULT:
                     raise
-                refusal = refused
+                reason = refused.reason
             if loop.time() >= deadline:
                 break
-        raise Rejected(reasons.NO_TRUNK if refusal.reason.status != 503 else refusal.reason, by="callee") from None
+        raise Rejected(reason if reason.status == 503 else reasons.NO_TRUNK, by="callee") from None
 
     def in_order(self, tenant: str, names: Sequence[str]) -> list[TrunkLine]:
         """The trunks of a route as they are to be tried: by priority, within one by chance as the weights say."""

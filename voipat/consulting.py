@@ -102,7 +102,8 @@ class Consultation:
                 call.role, call.display_name = role, name
                 self._come_back()
         if isinstance(found, Rejected) and call.outcome is None:
-            raise found
+            # Not the task's own, which would stand in a cycle with this frame.
+            raise Rejected(found.reason, status=found.status, by=found.by)
 
     def ended(self) -> None:
         """One of the three is gone; those that are left go on together."""

@@ -20,22 +20,32 @@ async def ring_extension(visit: Visit, target: ToExtension) -> None:
         await _ring(visit, extension)
         return
     except Rejected as refused:
+        # Kept longer, it would stand in a cycle with this frame: only the collector frees those.
         if visit.call.state.value == "ended" or refused.reason.id in _NOT_FOR_US:
             raise
-        outcome = refused
-    if isinstance(outcome, Redirected) and (moved := _elsewhere(visit, extension, outcome)) is not None:
-        visit.hops += 1
-        await visit.go(moved)
-        return
-    cause = cause_of(outcome)
-    visit.call.note("%s: %s %s", extension.number, cause, outcome.reason.id)
+        decision = _next(visit, extension, refused)
+        if decision is None:
+            raise
+    visit.hops += 1
+    await visit.go(decision)
+
+
+def _next(visit: Visit, extension: ExtensionConfig, refused: Rejected) -> Decision | None:
+    """Where the call goes on when its phones refuse it; None: nowhere."""
+    if isinstance(refused, Redirected) and (moved := _elsewhere(visit, extension, refused)) is not None:
+        return moved
+    cause = cause_of(refused)
+    visit.call.note("%s: %s %s", extension.number, cause, refused.reason.id)
     tenant, hops = visit.call.tenant, visit.hops
     decision = on_cause(visit.directory, tenant, extension, cause, visit.at, hops, visit.state)
     # A mailbox that nobody serves is none.
-    if decision is None or (isinstance(decision.target, ToMailbox) and visit.desk.flows.find(decision.target) is None):
-        raise outcome
-    visit.hops += 1
-    await visit.go(decision)
+    if (
+        decision is not None
+        and isinstance(decision.target, ToMailbox)
+        and visit.desk.flows.find(decision.target) is None
+    ):
+        return None
+    return decision
 
 
 def _elsewhere(visit: Visit, extension: ExtensionConfig, moved: Redirected) -> Decision | None:

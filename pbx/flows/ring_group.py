@@ -121,7 +121,7 @@ def _take(visit: Visit, member: Member, places: ExitStack) -> bool:
 
 async def _race(visit: Visit, group: RingGroup, members: Mapping[str, Member]) -> tuple[Call, str]:
     """The first who answers and, where that is asked for, presses 1. Raises: Rejected, HungUp, Cancelled."""
-    refusal = Rejected(reasons.NO_ANSWER)
+    reason = reasons.NO_ANSWER
     async with asyncio.TaskGroup() as tasks:
         running = {tasks.create_task(_reach(visit, group, member)): number for number, member in members.items()}
         winner: tuple[Call, str] | None = None
@@ -130,14 +130,14 @@ async def _race(visit: Visit, group: RingGroup, members: Mapping[str, Member]) -
             if isinstance(found, Call):
                 winner = found, running[task]
                 break
-            refusal = found
+            reason = found.reason
         for attempt in visit.call.attempts:
             if winner is None or attempt is not winner[0]:
                 attempt.end("server", reasons.COMPLETED_ELSEWHERE)
         for task in running:
             task.cancel()
     if winner is None:
-        raise refusal
+        raise Rejected(reason)
     return winner
 
 

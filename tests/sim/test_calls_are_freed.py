@@ -6,11 +6,13 @@ import asyncio
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 import voipat
 from tests.sim.plan_office import PlanOffice
+from tests.sim.voicemail_office import VoicemailOffice
 from voipat.testing import Phone, SimWorld
 
 
@@ -80,7 +82,7 @@ def test_an_ended_call_is_in_no_cycle(behaviour: object, seed: int) -> None:
     assert not found & HELD
 
 
-@pytest.mark.parametrize("number", ["1002", "1003", "500", "600", "610", "700", "800", "*43", "*97", "7777"])
+@pytest.mark.parametrize("number", ["1002", "1003", "1005", "500", "600", "610", "700", "800", "*43", "*97", "7777"])
 def test_a_call_to_what_the_office_has_is_in_no_cycle(number: str, seed: int) -> None:
     with PlanOffice(seed=seed) as office:
         caller = office.phone(1001)
@@ -92,4 +94,18 @@ def test_a_call_to_what_the_office_has_is_in_no_cycle(number: str, seed: int) ->
             for turn in range(2):
                 caller.dial(number).hangs_up(after=3.0)
                 office.world.run(until=80.0 * (turn + 1))
+    assert not found & HELD
+
+
+@pytest.mark.parametrize("after", [0.6, 3.0, 12.0])
+def test_a_call_to_a_mailbox_is_in_no_cycle(after: float, tmp_path: Path, seed: int) -> None:
+    """Also one that ends in the greeting: a phone that is away gets as many calls as come."""
+    with VoicemailOffice(tmp_path, seed=seed) as office:
+        caller = office.phone(1001)
+        office.world.run(until=2.0)
+        with garbage_of() as found:
+            for turn in range(2):
+                call = caller.dial("1002").hangs_up(after=after)
+                office.world.run(until=80.0 * (turn + 1))
+                assert call.was_answered
     assert not found & HELD
