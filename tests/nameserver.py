@@ -36,7 +36,8 @@ class Nameserver(asyncio.DatagramProtocol):
         name, kind = query.question[0].name, query.question[0].rdtype.name
         self.asked.append(f"{name.to_text(omit_final_dot=True)} {kind}")
         if not self.silent:
-            self._transport.sendto(self._response(query, name, kind).to_wire(), addr)
+            # A real one gives records in turn; a test says in which order its own come.
+            self._transport.sendto(self._response(query, name, kind).to_wire(want_shuffle=False), addr)
 
     def _response(self, query: dns.message.Message, name: Any, kind: str) -> dns.message.Message:
         response = dns.message.make_response(query)

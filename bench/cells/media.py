@@ -126,6 +126,7 @@ def busy(contender: Contender, directory: Path, plan: Plan) -> Trial:
         "packets lost/packets": counted["lost"],
         "calls/calls": chosen,
         "share of the core/%": share * 100,
+        "latest send of the phones/ms": counted["late_send_ms"],
     }
     return Trial(max(added["p99"], 0.0), int(counted["lost"]), 0.0, proof, beside)
 
