@@ -81,7 +81,6 @@ class Speaking:
 
     def __init__(self, number: int, rate: int) -> None:
         """Raises: ValueError."""
-        """Raises: ValueError."""
         _check_rate(rate)
         self.number: Final = number
         self.rate: Final = rate

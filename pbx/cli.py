@@ -341,8 +341,11 @@ def _stored_objects(command: str, data: Path, arguments: dict[str, object]) -> I
     async def collect() -> list[Row]:
         return [row async for row in object_rows(book, command, arguments)]
 
-    wallclock = lambda: datetime.now(UTC).timestamp()  # noqa: TID251, E731  the operator's clock
-    book = StoredBook(data, wallclock, make=command == "apply")
+    book = StoredBook(
+        data,
+        lambda: datetime.now(UTC).timestamp(),  # noqa: TID251  the operator's clock
+        make=command == "apply",
+    )
     try:
         yield from asyncio.run(collect())
     finally:

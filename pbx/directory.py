@@ -117,8 +117,7 @@ class Directory:
 
     def ha1(self, domain: str, username: str, algorithm: str) -> str | None:
         """HA1 of the user for the digest algorithm; None for an unknown user or one not allowed to use it."""
-        tenant = self._tenants.get(domain) or self._tenants.get(domain.lower())
-        extension = None if tenant is None else tenant.extensions.get(username)
+        extension = self.extension(domain, username)
         if extension is None:
             return None
         for name, value in extension.ha1:
@@ -128,7 +127,7 @@ class Directory:
 
     def digest(self, domain: str, username: str | None = None) -> tuple[str, ...]:
         """The digest algorithms to offer, in order; an unknown user is offered the tenant's, as most are."""
-        tenant = self._tenants.get(domain) or self.tenant(domain)
+        tenant = self.tenant(domain)
         extension = None if username is None else tenant.extensions.get(username)
         return tenant.digest if extension is None else extension.digest
 

@@ -49,7 +49,7 @@ def streams_beside(description: SessionDescription) -> dict[Kind, int]:
     """The place of the first stream of each kind."""
     found: dict[Kind, int] = {}
     for place, stream in enumerate(description.media):
-        kind = None if stream.media == "audio" else kind_of(stream)
+        kind = kind_of(stream)
         if kind is not None:
             found.setdefault(kind, place)
     return found
@@ -57,14 +57,9 @@ def streams_beside(description: SessionDescription) -> dict[Kind, int]:
 
 def is_fax(description: SessionDescription) -> bool:
     """Whether it has T.38 and no audio: a call that becomes a fax (T.38 annex D.2.2.4)."""
-    has_image = False
-    for stream in description.media:
-        if stream.media == "audio":
-            if stream.port:
-                return False
-        elif stream.media == "image":
-            has_image = has_image or kind_of(stream) == "image"
-    return has_image
+    if any(stream.media == "audio" and stream.port for stream in description.media):
+        return False
+    return "image" in streams_beside(description)
 
 
 def replaces_audio(description: SessionDescription) -> bool:

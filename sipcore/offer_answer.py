@@ -319,8 +319,7 @@ def check_offer(offer: SessionDescription, local: LocalSecurity | None) -> None:
 
 def stream_address(description: SessionDescription, stream: MediaDescription) -> Address:
     """Where the stream is to be sent. Raises: NegotiationError."""
-    host = stream.connection
-    return _remote(description.connection if host is None else host, stream.port)
+    return _remote(description.connection_of(stream), stream.port)
 
 
 def find_format(formats: Sequence[RtpFormat], wanted: RtpFormat) -> RtpFormat | None:

@@ -550,11 +550,7 @@ class UserAgentServer(ResponseWriter):
                 if dialog is not None and (made_it or transaction.method == "BYE"):
                     # Nobody answered in time: a SUBSCRIBE or REFER leaves no dialog, and a BYE ends its own anyway.
                     end_dialog(self._state, dialog, now, out)
-        # As `settle`, which every message would call.
-        if transaction.state is not State.TERMINATED:
-            self._state.deadlines.schedule(transaction)
-        else:
-            self._state.transactions.forget(transaction)
+        self._state.transactions.settle(transaction)
 
     def _send_trying(self, transaction: Transaction, out: list[Output]) -> None:
         request = transaction.request

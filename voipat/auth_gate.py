@@ -13,8 +13,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
-from sipcore.auth import DigestServer, Missing, Verified, Wrong, parse_digest
-from sipcore.auth import Verdict as Judged
+from sipcore.auth import DigestServer, Verified, Wrong, parse_digest
 from sipcore.endpoint import Admit, Answer, Drop, Refuse, Relay, Verdict
 from sipcore.errors import ParseError
 from sipcore.flow import Address, Flow
@@ -48,7 +47,6 @@ SCANNERS: Final = (
     "friendly-scanner", "friendly-request", "sipvicious", "sundayddr", "sipcli", "sip-scan", "sipscan", "sivus",
     "vaxsipuseragent", "vaxipuseragent", "pplsip", "iwar", "smap",
 )  # fmt: skip
-_LONGEST_SCANNER: Final = max(map(len, SCANNERS))
 
 
 class Gate:
@@ -230,8 +228,7 @@ class Gate:
 
     def _judged_by_source(self, request: Request, flow: Flow, now: float) -> Verdict | None:
         """What is clear before anybody's password is looked at; None: go on."""
-        agent = request.headers.get("User-Agent") if self.drops_scanners else None
-        if agent is not None and agent[:_LONGEST_SCANNER].lower().startswith(SCANNERS):
+        if self.drops_scanners and is_scanner(request):
             return _SCANNER
         trunk = self._from_trunk(request, flow) if request.method == "INVITE" else None
         admission = Admission.ADMITTED
@@ -256,9 +253,7 @@ class Gate:
         source, account = flow.remote.host, ""
         if guard.holds_registration(source, now):
             claimed = request.to.uri if request.method == "REGISTER" else request.from_.uri
-            domain = None if self._accounts is None else self._accounts.domain(claimed.host)
-            if domain is None:
-                domain = self.domain_of(claimed, flow)
+            domain = self.domain_of(claimed, flow)
             if self.is_registered(claimed, domain, source):
                 account = f"{claimed.user}@{domain}"
         if guard.passes(source, account, now):
@@ -339,9 +334,7 @@ class Gate:
         assert proxies is not None, "asked only where there is a proxy"
         if request.method == "OPTIONS" and not request.uri.user:
             return None
-        domain = None if self._accounts is None else self._accounts.domain(caller.host)
-        if domain is None:
-            domain = self.domain_of(caller, flow)
+        domain = self.domain_of(caller, flow)
         if domain is None and self.proxies_strangers:
             served = self.domain_of(request.uri, flow)
             return None if served is None or not proxies(served) else Relay()
@@ -355,7 +348,7 @@ class Gate:
     def _authenticate(self, request: Request, uri: Uri, flow: Flow, now: float, *, proxy: bool = False) -> Verdict:
         """401 (a proxy: 407) until the user that `uri` names has proven to be there."""
         accounts = self._accounts
-        domain = None if accounts is None else accounts.domain(uri.host) or self.domain_of(uri, flow)
+        domain = self.domain_of(uri, flow)
         if domain is None or accounts is None:
             return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)
         try:
@@ -375,11 +368,9 @@ class Gate:
             is_limited = guard is not None and not guard.may_guess(source, f"{username}@{domain}", now)
             return None if is_limited else accounts.ha1(domain, username, algorithm)
 
-        verdict: Judged = _MISSING
-        if credentials:
-            verdict = self._digest.verify(
-                request, credentials, realm=domain, ha1=ha1, now=now, source=source, algorithms=algorithms
-            )
+        verdict = self._digest.verify(
+            request, credentials, realm=domain, ha1=ha1, now=now, source=source, algorithms=algorithms
+        )
         if type(verdict) is Verified:
             if guard is not None:
                 guard.succeeded(source, account, now)
@@ -430,7 +421,6 @@ def _challenge_warning(local: Address) -> tuple[str, str]:
 
 
 _IN_DIALOG = Admit()
-_MISSING = Missing()
 _BANNED = Drop("guard_banned")
 _UNANSWERED = Drop("guard_unanswered")
 

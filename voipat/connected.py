@@ -189,8 +189,6 @@ def asserted_in(values_of: Callable[[str], Sequence[str]], header: str) -> Conne
 
 def learn(call: Call, message: SipMessage) -> bool:
     """Take who the peer of a trusted trunk's leg says it is; whether that is somebody new."""
-    if call.gateway is None and not isinstance(call.identity, TrunkIdentity):
-        return False
     found = asserted_in(message.headers.get_all, asserts_in(call)) if kind_of_peer(call) == "trunk" else None
     known = call.acquaintance
     if found is None or (found.name, found.hidden) == (known.asserted, known.hides):

@@ -89,13 +89,10 @@ class Registrations:
 
     def is_registered(self, user: Uri, tenant: str | None, host: str) -> bool:
         """Whether a user of a tenant has a phone at this host."""
-        registrar, name = self.registrar, user.user
+        registrar = self.registrar
         if registrar is None or tenant is None:
             return False
-        if not name or "%" in name:
-            name = user_of(user)
-        found = registrar.location.bindings(tenant, f"sip:{name}@{tenant}", self._wallclock())
-        for each in found:  # noqa: SIM110  # nearly always one
+        for each in registrar.lookup(tenant, user_of(user)):  # noqa: SIM110  # nearly always one
             if each.flow.remote.host == host:
                 return True
         return False
@@ -123,18 +120,17 @@ class Registrations:
         exchange.respond(event.transaction, status, headers)
         if reason is None:
             self._registered(event.flow, identity, exchange.driver.now())
-        if event.flow.transport != "UDP":
+        if event.flow.reliable:
             exchange.driver.authenticated(event.flow)
 
     def _registered(self, flow: Flow, identity: Identity, now: float) -> None:
         registrar = self.registrar
         assert registrar is not None, "who has answered a REGISTER"
-        tenant, wallclock = identity.tenant, self._wallclock()
-        bindings = registrar.location.bindings(tenant, f"sip:{identity.user}@{tenant}", wallclock)
+        bindings = registrar.lookup(identity.tenant, identity.user)
         if not bindings:
             return
         if self._guard is not None:
-            self._guard.registered(flow.remote.host, now + max(map(expiry_of, bindings)) - wallclock)
+            self._guard.registered(flow.remote.host, now + max(map(expiry_of, bindings)) - self._wallclock())
         if min(map(expiry_of, bindings)) < self._expires_at:
             self._schedule_expiry()
         self._subscriptions.tell_phones(Resource(identity.tenant, identity.user), bindings, flow)

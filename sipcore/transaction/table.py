@@ -61,10 +61,7 @@ class TransactionTable:
         transaction.flow = flow
         self._ids[transaction.id] = transaction
         self._clients[branch, transaction.method] = transaction
-        if transaction.reliable:
-            self._by_connection.setdefault((flow.transport, flow.remote), set()).add(transaction)
-        transaction.machine.enter(transaction, transaction.state, now)
-        self._deadlines.schedule(transaction)
+        self._begin(transaction, flow, now)
 
     def open_server(
         self,
@@ -90,11 +87,14 @@ class TransactionTable:
         if merge_key is not None:
             transaction.merge_key = merge_key
             self._merged[merge_key] = transaction
+        self._begin(transaction, flow, now)
+        return transaction
+
+    def _begin(self, transaction: Transaction, flow: Flow, now: float) -> None:
         if transaction.reliable:
             self._by_connection.setdefault((flow.transport, flow.remote), set()).add(transaction)
-        machine.enter(transaction, transaction.state, now)
+        transaction.machine.enter(transaction, transaction.state, now)
         self._deadlines.schedule(transaction)
-        return transaction
 
     def settle(self, transaction: Transaction) -> bool:
         """After a step: forget the transaction when it has terminated (True), else see to its deadline."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import pytest
+
 from sipcore.locate import Naptr, Record, Srv
 
 Zone = dict[tuple[str, str], Sequence[Record]]
@@ -87,3 +89,7 @@ LAYOUTS: Final[Sequence[tuple[str, Zone, Mapping[str, Any], Sequence[str]]]] = [
     ),
     ("SRV '.': not available, and no A instead", {UDP: [Srv(0, 0, 0, ".")], **HOST}, {}, []),
 ]
+
+EACH_LAYOUT: Final = pytest.mark.parametrize(
+    ("zone", "options", "expected"), [row[1:] for row in LAYOUTS], ids=[row[0] for row in LAYOUTS]
+)

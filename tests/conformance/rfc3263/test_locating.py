@@ -13,7 +13,7 @@ from sipcore.events import Failure, RequestFailed
 from sipcore.flow import Address
 from sipcore.locate import Srv, Target, by_weight, locate
 from sipcore.outputs import Resolve
-from tests.conformance.rfc3263.layouts import A1, A2, LAYOUTS, ONE, UDP, Zone
+from tests.conformance.rfc3263.layouts import A1, A2, EACH_LAYOUT, ONE, UDP, Zone
 from tests.endpoints import Side
 
 
@@ -34,7 +34,7 @@ def found(zone: Zone, port: int | None = None, transport: str | None = None, *, 
     "the service field.",
 )
 @pytest.mark.rfc("3263", "4.2")
-@pytest.mark.parametrize(("zone", "options", "expected"), [row[1:] for row in LAYOUTS], ids=[row[0] for row in LAYOUTS])
+@EACH_LAYOUT
 def test_a_zone_leads_to_its_targets_in_order(zone: Zone, options: dict[str, object], expected: list[str]) -> None:
     assert found(zone, **options) == expected  # type: ignore[arg-type]
 

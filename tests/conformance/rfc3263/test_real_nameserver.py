@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from sipcore.locate import Naptr, Record, Srv
-from tests.conformance.rfc3263.layouts import A1, A2, LAYOUTS, Zone
+from tests.conformance.rfc3263.layouts import A1, A2, EACH_LAYOUT, LAYOUTS, Zone
 from tests.nameserver import bench
 
 
@@ -54,7 +54,7 @@ def asked(zone: str, *names: str, host: str = "x.test", **question: Any) -> tupl
     "the service field.",
 )
 @pytest.mark.rfc("3263", "4.2")
-@pytest.mark.parametrize(("zone", "options", "expected"), [row[1:] for row in LAYOUTS], ids=[row[0] for row in LAYOUTS])
+@EACH_LAYOUT
 def test_each_of_25_layouts_on_the_wire_leads_to_its_targets_in_order(
     zone: Zone, options: Mapping[str, Any], expected: Sequence[str]
 ) -> None:
