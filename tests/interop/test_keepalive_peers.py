@@ -40,4 +40,4 @@ def test_a_phone_answers_until_it_is_killed(tmp_path: Path) -> None:
         rows = [["1001", sipp.credentials("1001"), "1006", 6000]]
         sipp.run(tmp_path, "expect_480", target=server.address, port=free_port(), calls=1, rows=rows)
         assert [row["cause"]["id"] for row in server.rows("cdr")] == ["VP-3017"]
-        assert "phone unreachable" in server.process.output()
+        wait_until(lambda: "phone unreachable" in server.process.output(), 10, "the log says so")

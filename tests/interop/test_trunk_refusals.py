@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from bench.rig.processes import wait_until
 from tests.contract.scenarios import CARRIER, SILENT_TRUNK, STRANGER, Scenario
 from tests.interop.contract_office import ContractOffice
 from tests.interop.test_contract import compare_or_keep
@@ -39,5 +40,6 @@ def test_a_trunk_that_nothing_comes_of(scenario: Scenario, office: ContractOffic
 def test_calls_to_a_silent_carrier_end_by_one_line_of_the_log(office: ContractOffice) -> None:
     (row,) = office.server.rows("trunks")
     assert (row["state"], row["failures"]) == ("out", 3), "as the scenarios before left it"
+    wait_until(lambda: "trunk is out of service" in office.server.process.output(), 10, "the log says so")
     assert office.server.process.output().count("trunk is out of service") == 1
     assert not office.phone(STRANGER).seen("CALL_ESTABLISHED")

@@ -49,6 +49,7 @@ def test_a_silent_carrier_is_out_after_three_questions_with_one_line_and_back_wi
             wait_until(lambda: trunk(server)["state"] == "in", 20, "the trunk is back")
         finally:
             answering.close()
+        wait_until(lambda: "trunk is back" in server.process.output(), 10, "the log says so")
         assert server.process.output().count("trunk is out of service") == 1
         assert server.process.output().count("trunk is back") == 1
     finally:
