@@ -64,8 +64,8 @@ sim: dev  ## call flows in virtual time; SEED=n replays one
 	@VOIPAT_SEED=$(SEED) $(PY) -m pytest tests/sim
 	@$(PY) -m tests.sim.office_hour --seconds 3600 --extensions 500 --seed $(SEED)
 
-races: dev  ## transfers crossing hang-ups in every order, each state of the world once (an hour or so); RACE="with Replaces"
-	@$(PY) -m tests.sim.races --seed $(SEED) $(if $(RACE),--race "$(RACE)")
+races: dev  ## transfers crossing hang-ups in every order, each state of the world once; RACE="with Replaces", REORDERED=1 for hours
+	@$(PY) -m tests.sim.races --seed $(SEED) $(if $(RACE),--race "$(RACE)") $(if $(REORDERED),--reordered)
 
 day: dev  ## 24 simulated hours of an office of 300 and a call centre of 60 agents, with faults; SEED=n replays one
 	@$(PY) -m tests.sim.office_day --seed $(SEED)

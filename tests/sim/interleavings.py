@@ -14,6 +14,8 @@ that count, the world is looked at after each step, and where it is as it was in
 there and is not here is tried (Godefroid's sleep sets with state matching). Time stands still in such a race, for when
 something came would tell the worlds apart.
 
+Without `reordering` no message arrives before one that was sent earlier on the same way, as TCP holds it.
+
 Where that leaves hundreds of thousands, `overtakings` bounds how often a message arrives before one that was sent
 earlier (delay-bounded exploration): every order within that is tried, whenever the deeds are done.
 """
@@ -117,6 +119,7 @@ def explore(
     drawn: int | None = None,
     most: int | None = None,
     merging: Callable[[Office], Sequence[object]] | None = None,
+    reordering: bool = True,
     seed: int = 1,
 ) -> Explored:
     """Try every order of a scenario up to `most`, or `drawn` of them by chance; one that fails says which it was."""
@@ -125,7 +128,7 @@ def explore(
     chance = None if drawn is None else Random(seed)
     known: dict[bytes, Asleep] | None = None if merging is None else {}
     while drawn is None or explored.orders < drawn:
-        race = _Race(path, losses, pauses, chance, overtakings, known, merging)
+        race = _Race(path, losses, pauses, chance, overtakings, known, merging, reordering)
         try:
             race.run(scenario, make_office)
             explored.orders += 1
@@ -158,6 +161,10 @@ def _next_order(path: list[_Fork]) -> bool:
     return False
 
 
+def _way(name: str) -> str:
+    return name.partition(" #")[0]
+
+
 def outcome_of(office: Office) -> str:
     """How a race ended for everybody: the CDRs, and what each phone was told."""
     calls = [
@@ -179,7 +186,9 @@ class _Race:
         overtakings: int | None,
         known: dict[bytes, Asleep] | None,
         parts: Callable[[Office], Sequence[object]] | None,
+        reordering: bool,
     ) -> None:
+        self._reordering = reordering
         self._parts = parts
         self._known = known
         self._overtakings = overtakings
@@ -243,6 +252,8 @@ class _Race:
 
     def _possible(self) -> list[Step]:
         arrivals = [Step(name.split(" ")[2], name) for name in self._waiting]
+        if not self._reordering:
+            arrivals = list({_way(arrival.name): arrival for arrival in reversed(arrivals)}.values())
         if self._overtakings is not None:
             del arrivals[self._overtakings + 1 :]
         firsts: dict[str, Step] = {}
@@ -279,7 +290,7 @@ class _Race:
         """What no order has tried yet where the world is as it is now, and what sleeps. Raises: _Same, nothing."""
         assert self._known is not None and self._parts is not None, "asked with `merging`"
         # Numbers of messages tell of the way to here: a message is known by its place among those that look like it.
-        waiting = sorted(self._waiting.items(), key=lambda each: looks(each[1]))
+        waiting = sorted(self._waiting.items(), key=lambda each: looks(each[1]) if self._reordering else _way(each[0]))
         places = {name: str(index) for index, (name, _) in enumerate(waiting)}
         keys = {step: (places.get(step.name, step.name), step.is_loss) for step in steps}
         state = fingerprint(

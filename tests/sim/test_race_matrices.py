@@ -1,10 +1,11 @@
 """CANCEL, glare, BYE, PRACK and REFER crossings: every order of what can happen, on both sides of the server.
 
-`make test` tries some orders of each race, drawn by the seed, a message lost now and then. `make soak` tries all of
-those of two phones, tens to hundreds each. A transfer has a hundred thousand: of these all in which one message at the
-most is overtaken by a later one, whenever somebody leaves, and the first thousands of the others; `make races` tries
-all, each state of the world once. Whatever the order, no call hangs, nothing is left, and both ends of a leg know the
-same session.
+`make test` tries some orders of each race, drawn by the seed, a message lost now and then; and, of two phones, all in
+which the messages of one way stay in their order, as TCP holds it. `make soak` tries those of the transfers too, each
+state of the world once; where messages of one way overtake each other, as in UDP they may, all orders of two phones,
+and of a transfer, which has a hundred thousand of them, all in which one message at the most is overtaken by a later
+one, whenever somebody leaves, and the first thousands of the others. `make races` says what it found in the transfers.
+Whatever the order, no call hangs, nothing is left, and both ends of a leg know the same session.
 """
 
 from __future__ import annotations
@@ -410,6 +411,22 @@ def test_a_race_ends_well_in_every_order(race: str, seed: int, soak: bool) -> No
     explored = explore(RACES[race], silent_office(seed), most=MOST_ORDERS if soak else 5)
     assert explored.orders > 1
     assert not soak or race in TRANSFERS or explored.orders < MOST_ORDERS, "these are all"
+
+
+@pytest.mark.parametrize("race", [name for name in RACES if name not in TRANSFERS])
+def test_a_race_ends_well_in_every_order_that_keeps_that_of_each_way(race: str, seed: int) -> None:
+    each_order = explore(RACES[race], silent_office(seed), reordering=False)
+    each_state = explore(RACES[race], silent_office(seed), reordering=False, merging=everything)
+    assert 1 <= each_state.orders <= each_order.orders
+    assert each_state.outcomes == each_order.outcomes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("race", TRANSFERS)
+def test_a_transfer_ends_well_in_every_order_that_keeps_that_of_each_way(race: str, seed: int, soak: bool) -> None:
+    most = None if soak else 1
+    explored = explore(RACES[race], silent_office(seed), reordering=False, merging=all_but_cdrs, most=most)
+    assert explored.states > explored.orders > 0
 
 
 @pytest.mark.slow
