@@ -8,8 +8,6 @@ import pytest
 from bench.rig.server import Server
 from tests.interop.outcomes import Outcomes
 
-pytestmark = pytest.mark.interop
-
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--outcomes") is None:

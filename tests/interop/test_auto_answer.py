@@ -9,10 +9,14 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from bench.rig.processes import free_port
 from bench.rig.server import Server
 from tests.interop.baresip import Baresip
 from tests.interop.tones import dominant_frequency
+
+pytestmark = pytest.mark.interop
 
 ACCOUNT = '<sip:{user}@office.test>;auth_user={user};auth_pass=pass-{user};outbound="sip:{at}";answermode={mode}'
 TONES = {"1002": 900.0, "1003": 500.0, "1004": 700.0}

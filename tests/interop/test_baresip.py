@@ -14,6 +14,8 @@ from bench.rig.server import Server
 from tests.interop.baresip import Baresip
 from tests.interop.tones import dominant_frequency, longest_gap_ms, toned_seconds
 
+pytestmark = pytest.mark.interop
+
 TALK_S, SOAK_TALK_S = 6.0, 20.0
 
 

@@ -15,6 +15,8 @@ from tests.certificates import Authority
 from tests.interop.baresip import Baresip
 from tests.interop.tones import dominant_frequency, toned_seconds
 
+pytestmark = pytest.mark.interop
+
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:

@@ -17,6 +17,8 @@ from bench.rig.server import REPOSITORY, VOIPAT, Server
 from pbx.pcapng import PcapngWriter
 from tests.interop.test_sipp import call_rows, register
 
+pytestmark = pytest.mark.interop
+
 GUIDE = REPOSITORY / "docs" / "guides" / "why-did-it-fail.md"
 
 

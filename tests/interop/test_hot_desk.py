@@ -6,9 +6,13 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
 from tests.interop.baresip import Baresip
+
+pytestmark = pytest.mark.interop
 
 
 def test_a_person_logs_in_at_the_desk_is_called_there_and_logs_out(tmp_path: Path, server: Server) -> None:

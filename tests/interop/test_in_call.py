@@ -7,11 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
 from tests.interop.baresip import Baresip
 from tests.interop.tones import dominant_frequency
+
+pytestmark = pytest.mark.interop
 
 FREQUENCIES = {"1001": 700.0, "1005": 1000.0, "1003": 1300.0}
 

@@ -14,6 +14,8 @@ from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
 from tests.interop.baresip import Baresip
 
+pytestmark = pytest.mark.interop
+
 
 def reachable(server: Server) -> list[object]:
     return [row["reachable"] for row in server.rows("registrations")]

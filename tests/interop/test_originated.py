@@ -7,9 +7,13 @@ import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from bench.rig.processes import wait_until
 from bench.rig.server import VOIPAT, Server
 from tests.interop.test_in_call import phones
+
+pytestmark = pytest.mark.interop
 
 
 def test_two_phones_are_connected(tmp_path: Path, server: Server) -> None:

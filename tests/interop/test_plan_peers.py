@@ -5,9 +5,13 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from bench.rig.processes import free_port
 from bench.rig.server import Server
 from tests.interop.baresip import Baresip
+
+pytestmark = pytest.mark.interop
 
 
 def phone(directory: Path, server: Server, user: str) -> Baresip:

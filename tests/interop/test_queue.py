@@ -5,9 +5,13 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import pytest
+
 from bench.rig.processes import wait_until
 from bench.rig.server import Server
 from tests.interop.test_in_call import FREQUENCIES, phones
+
+pytestmark = pytest.mark.interop
 
 QUEUE = "tenant.office.test.queue.610"
 

@@ -20,6 +20,8 @@ from tests.interop.baresip import Baresip
 from tests.interop.linphone import Linphone
 from tests.interop.test_contract import compare_or_keep
 
+pytestmark = pytest.mark.interop
+
 TONES = {f"1001@{SHOP}": 1500, f"1002@{SHOP}": 1900}
 
 

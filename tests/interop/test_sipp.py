@@ -10,6 +10,8 @@ from bench.rig import sipp
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
 
+pytestmark = pytest.mark.interop
+
 
 def register(directory: Path, server: Server, user: str, contact_port: int, password: str | None = None) -> None:
     sipp.run(

@@ -11,6 +11,8 @@ from bench.rig.server import Server
 from tests.interop.linphone import Linphone
 from tests.interop.tones import dominant_frequency
 
+pytestmark = pytest.mark.interop
+
 RATE = 8000
 TONES = {"1001": 440.0, "1002": 880.0}
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from bench.rig.processes import free_port, wait_until
 from bench.rig.server import Server
 from tests.interop.linphone import Linphone
+
+pytestmark = pytest.mark.interop
 
 
 def linphone(directory: Path, server: Server, user: str, frequency: float) -> Linphone:
