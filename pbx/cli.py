@@ -211,8 +211,8 @@ def _call(options: argparse.Namespace) -> int:
     for row in _rows(options, wanted, timeout=options.timeout + control.CLIENT_TIMEOUT):
         if options.json:
             print(output.json_line(row), flush=True)
-        elif row.get("state") == "ringing":
-            print(f"{caller} rings, call {row.get('id')}", flush=True)
+        elif row.get("state") == "calling":
+            print(f"{caller} is called, call {row.get('id')}", flush=True)
         else:
             print(f"{caller} has answered and is led to {target}", flush=True)
     return OK

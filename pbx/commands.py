@@ -225,13 +225,13 @@ class _Commands:
             yield row
 
     async def call(self, arguments: Arguments) -> AsyncIterator[Row]:
-        """Two rows: that it rings, with the id by which it can be hung up, and that it was answered."""
+        """Two rows: that it is called, with the id by which it can be hung up, and that it was answered."""
         tenant = known_tenant(self._running.tenants, arguments)
         caller, target, timeout = (arguments.get(name) for name in ("caller", "target", "timeout"))
         seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_RING_S
         try:
             found = self._running.originate(str(caller), str(target), tenant=tenant, timeout=seconds)
-            yield {"id": found.id, "state": "ringing", "caller": str(caller), "callee": str(target)}
+            yield {"id": found.id, "state": "calling", "caller": str(caller), "callee": str(target)}
             answered = await found
         except CallOutcome as outcome:
             raise ControlError(f"{outcome.reason.id} {outcome.reason.text}") from None

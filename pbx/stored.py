@@ -12,6 +12,8 @@ from typing import Final
 
 from pbx import cdr
 from pbx.basics import DISPOSITIONS
+from pbx.control import ControlError
+from pbx.objects_shown import NOT_THERE
 from pbx.output import Row
 from pbx.status import device_fields
 from pbx.store.base import BindingRecord, CdrFilter
@@ -26,11 +28,11 @@ Arguments = Mapping[str, object]
 def registrations(data: Path, arguments: Arguments, wallclock: float) -> Iterator[Row]:
     """The bindings in the store that have not expired.
 
-    Raises: DataDirectoryError.
+    Raises: ControlError for a tenant that is not there, DataDirectoryError.
     """
     with StoreReader(data) as reader:
-        tenant = arguments.get("tenant")
-        for domain in [str(tenant)] if tenant is not None else reader.domains():
+        tenant = _known_tenant(reader, arguments)
+        for domain in [tenant] if tenant is not None else reader.domains():
             for binding in reader.tenant(domain).load_bindings():
                 if binding.expires_at > wallclock:
                     yield registration_row(domain, binding, wallclock)
@@ -39,9 +41,10 @@ def registrations(data: Path, arguments: Arguments, wallclock: float) -> Iterato
 def cdrs(data: Path, arguments: Arguments) -> Iterator[Row]:
     """The CDRs that the arguments want, newest first.
 
-    Raises: DataDirectoryError.
+    Raises: ControlError for a tenant that is not there, DataDirectoryError.
     """
     with StoreReader(data) as reader:
+        _known_tenant(reader, arguments)
         for page in cdr_pages(reader, arguments):
             yield from page
 
@@ -75,6 +78,14 @@ def cdr_pages(source: cdr.CdrSource, arguments: Arguments) -> Iterator[list[Row]
         if len(page) < PAGE_ROWS:
             return
         wanted = replace(wanted, before=(page[-1].started, page[-1].id))
+
+
+def _known_tenant(reader: StoreReader, arguments: Arguments) -> str | None:
+    """The tenant that is asked for, which may be gone and have left rows; None when none is. Raises: ControlError."""
+    tenant = _text(arguments, "tenant")
+    if tenant is not None and tenant not in reader.domains():
+        raise ControlError(f"there is no tenant {tenant}", exit_status=NOT_THERE)
+    return tenant
 
 
 def _received(remote: object) -> str | None:

@@ -252,6 +252,16 @@ def test_cdrs_are_read_from_the_store_when_no_daemon_runs(store: Path, capsys: p
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("command", ["registrations", "cdr"])
+def test_a_misspelt_tenant_is_said_when_no_daemon_runs(
+    command: str, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, "--json", "--tenant", "office.test", "--data", str(store)]) == 0
+    assert json.loads(capsys.readouterr().out)["tenant"] == "office.test"
+    assert cli.main([command, "--json", "--tenant", "offce.test", "--data", str(store)]) == 3
+    assert capsys.readouterr() == ("", "voipat: there is no tenant offce.test\n")
+
+
 def test_the_cdr_tables_have_a_line_per_call_or_leg(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["cdr", "--data", str(store)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
