@@ -26,7 +26,7 @@ def test_two_phones_are_connected(tmp_path: Path, server: Server) -> None:
         three.wait_for("CALL_INCOMING")
         three.command("accept")
         said, _ = asked.communicate(timeout=30)
-        assert "1001 rings" in said and "1001 has answered and is led to 1003" in said and asked.returncode == 0
+        assert "1001 is called" in said and "1001 has answered and is led to 1003" in said and asked.returncode == 0
         wait_until(lambda: one.hears(1300.0), 20, "1001 hears 1003")
         wait_until(lambda: three.hears(700.0), 20, "1003 hears 1001")
         (up,) = server.rows("calls")
@@ -42,7 +42,7 @@ def test_two_phones_are_connected(tmp_path: Path, server: Server) -> None:
         # Where the tests run in the background, SIGINT is ignored, and children inherit that.
         interruptible = ["env", "--default-signal=INT", *command]
         asked = stack.enter_context(subprocess.Popen(interruptible, stdout=subprocess.PIPE, text=True))
-        assert asked.stdout is not None and "1001 rings" in asked.stdout.readline()
+        assert asked.stdout is not None and "1001 is called" in asked.stdout.readline()
         one.wait_for("CALL_INCOMING", count=2)
         asked.send_signal(signal.SIGINT)
         one.wait_for("CALL_CLOSED", count=2)
