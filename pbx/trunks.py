@@ -113,7 +113,17 @@ class Trunks:
         asserts_in = line.config.asserts_in
         caller = believed_number(request, asserts_in if trusted else None)
         authorizes = line.config.early_media == "authorized"
-        return TrunkIdentity(line.tenant, caller, line.config.name, called, diversions, trusted, asserts_in, authorizes)
+        return TrunkIdentity(
+            line.tenant,
+            caller,
+            line.config.name,
+            called,
+            diversions,
+            trusted,
+            asserts_in,
+            authorizes,
+            login_of(line.config),
+        )
 
     @contextmanager
     def inbound(self, call: Call) -> Iterator[None]:
@@ -317,13 +327,18 @@ def gateway_of(line: TrunkLine, number: str, call: Call | None, caller_id: str |
         from_=names.from_,
         headers=names.headers,
         routes=line.service_route,
-        login=Login(config.realm, config.username, config.password) if config.username else None,
+        login=login_of(config),
         silence_s=SILENCE_S if config.is_literal else SILENCE_OF_NAME_S,
         trusted=config.trusted,
         asserts_in=config.asserts_in,
         redirects="follow" if config.redirects == "follow" else "fail",
         early_media=config.early_media,
     )
+
+
+def login_of(config: TrunkConfig) -> Login | None:
+    """What the trunk's challenges are answered with."""
+    return Login(config.realm, config.username, config.password) if config.username else None
 
 
 def trunk_uri(config: TrunkConfig, number: str | None) -> Uri:

@@ -262,6 +262,12 @@ def answer_challenge(  # noqa: PLR0913  # one argument per field of the header
     raise RemoteProtocolError("no digest challenge that we can answer", status_hint=403)
 
 
+def is_stale(challenges: Sequence[tuple[str, str]]) -> bool:
+    """Whether one of the challenges, (name, value), wants the same credentials, with its new nonce (RFC 7616 §3.3)."""
+    parsed = (parse_digest(value) for _, value in challenges)
+    return any(params is not None and params.get("stale", "").lower() == "true" for params in parsed)
+
+
 @value_object(frozen=True, slots=True)
 class _Exchange:
     method: str

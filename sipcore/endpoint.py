@@ -328,6 +328,11 @@ class Endpoint:
         found = self._state.dialogs.get(dialog)
         return None if found is None else found.view()
 
+    def request_uri(self, dialog: DialogId) -> str | None:
+        """The Request-URI of our requests of this dialog, for a digest over it; None when it has ended."""
+        found = self._state.dialogs.get(dialog)
+        return None if found is None else self._state.request_uri(found)
+
     def set_local_identity(self, dialog: DialogId, name: NameAddr) -> None:
         """What From says in our requests of this dialog from now on, its tag apart (RFC 4916 §4.3)."""
         found = self._state.dialogs.get(dialog)

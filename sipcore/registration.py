@@ -22,7 +22,7 @@ from enum import Enum
 from math import inf
 from typing import Final
 
-from sipcore.auth import answer_challenge, parse_digest
+from sipcore.auth import answer_challenge, is_stale
 from sipcore.entropy import Entropy
 from sipcore.errors import ParseError, RemoteProtocolError
 from sipcore.events import ResponseReceived
@@ -160,7 +160,7 @@ class Registration:
             return None
         names = ("WWW-Authenticate", "Proxy-Authenticate")
         found = [(name, value) for name in names for value in event.response.headers.get_all(name)]
-        was_refused = bool(self._challenges) and not _is_stale(found)
+        was_refused = bool(self._challenges) and not is_stale(found)
         self._steps += 1
         if self._steps > MAX_STEPS or (was_refused and self._steps > 1):
             self._challenges = []
@@ -249,11 +249,6 @@ class Registration:
             nc=self._nonce_count,
             realm=account.realm,
         )
-
-
-def _is_stale(challenges: list[tuple[str, str]]) -> bool:
-    parsed = (parse_digest(value) for _, value in challenges)
-    return any(params is not None and params.get("stale", "").lower() == "true" for params in parsed)
 
 
 def _retry_after(response: Response) -> float | None:

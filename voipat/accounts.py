@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sipcore.auth import ha1
 from sipcore.values import value_object
+
+if TYPE_CHECKING:
+    from voipat.gateway import Login
 
 DEFAULT_DIGEST = ("SHA-256", "MD5")
 
@@ -26,7 +29,8 @@ class TrunkIdentity(Identity):
     `did` is the called number, as the trunk has it; `diversions` are the Diversion values (RFC 5806) of a trunk that is
     trusted with them, newest first. `trusted`: it may be told who is connected, and is believed (RFC 3325), in the
     header `asserts_in`: P-Asserted-Identity, or Remote-Party-ID. `authorizes_early`: it is told by P-Early-Media
-    (RFC 5009), when it asks, whether there is something to hear before the answer.
+    (RFC 5009), when it asks, whether there is something to hear before the answer. `login`: what it gets when it wants
+    credentials for our requests within the call.
     """
 
     trunk: str
@@ -35,6 +39,7 @@ class TrunkIdentity(Identity):
     trusted: bool = False
     asserts_in: str = "P-Asserted-Identity"
     authorizes_early: bool = False
+    login: Login | None = None
 
 
 class Accounts(Protocol):

@@ -25,7 +25,7 @@ from voipat.auto_answer import auto_answer_headers
 from voipat.connected import identity_of, number_told
 from voipat.early_media import EarlyAuthority, asked
 from voipat.errors import NoAnswer, Redirected, Rejected
-from voipat.gateway import Gateway
+from voipat.gateway import Credentials, Gateway
 from voipat.gruu import device_of
 from voipat.legs import SDP, InboundLeg, OutboundLeg
 from voipat.location import Binding
@@ -500,7 +500,8 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
             raise Rejected(reasons.BAD_TARGET) from error
         raise
     if target.gateway is not None:
-        leg.login = target.gateway.login
+        if target.gateway.login is not None:
+            leg.credentials = Credentials(target.gateway.login, switch.entropy)
         leg.authority = EarlyAuthority(target.gateway.early_media)
         attempt.gateway = target.gateway
         if target.gateway.silence_s is not None:

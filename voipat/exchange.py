@@ -36,12 +36,16 @@ from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.proxy import Search
 from voipat import reasons
+from voipat.gateway import Credentials
 from voipat.reasons import Reason
 from voipat.recorder import Recorder
 
 logger: Final = logging.getLogger("voipat")
 
 Headers = Sequence[tuple[str, str]]
+
+# Times that one request is sent again because its nonce was stale; a gateway whose nonces always are is not followed.
+MAX_ANSWERS: Final = 3
 
 
 class Requester(Protocol):
@@ -87,6 +91,8 @@ class Exchange:
         self.requesters: Final[dict[TransactionId, Requester]] = {}
         self.dialogs: Final[dict[DialogId, DialogUser]] = {}
         self.invites: Final[dict[TransactionId, Cancellable]] = {}
+        # Dialogs with gateways that may want credentials for what we send within them.
+        self.credentials: Final[dict[DialogId, Credentials]] = {}
         self._on_request = on_request
         self._recorder = recorder
         # The driver that sends for us; there is none before the start of the App.
@@ -146,17 +152,26 @@ class Exchange:
         """Send a request within a dialog. Raises: LocalProtocolError with the status to refuse with."""
         driver = self.driver
         transaction = self.endpoint.new_transaction()
+        if dialog in self.credentials:
+            requester = Challenged(self, requester, dialog, method, headers, body)
         outputs = self.endpoint.send_in_dialog(dialog, transaction, method, driver.now(), headers=headers, body=body)
         self.requesters[transaction] = requester
         driver.execute(outputs)
 
-    def cancel(self, transaction: TransactionId, reason: Reason) -> None:
-        """Give up an INVITE of ours: CANCEL, or ACK and BYE when its 2xx crosses."""
+    def cancel(self, transaction: TransactionId, reason: Reason, credentials: Credentials | None = None) -> None:
+        """Give up an INVITE of ours: CANCEL, or ACK and BYE (with `credentials`, if asked for) when its 2xx crosses."""
         if transaction not in self.requesters:
             return
-        self.requesters[transaction] = _Abandoned(self, reason)
+        self.requesters[transaction] = _Abandoned(self, reason, credentials)
         driver = self.driver
         driver.execute(self.endpoint.cancel(transaction, driver.now(), headers=_reason_headers(reason)))
+
+    def may_ask(self, dialog: DialogId, credentials: Credentials) -> None:
+        """The gateway at the other end of a dialog may challenge what we send within it; nobody else may."""
+        view = self.endpoint.dialog(dialog)
+        if view is not None and dialog not in self.credentials:
+            credentials.host = view.flow.remote.host
+            self.credentials[dialog] = credentials
 
     def ack(self, dialog: DialogId, body: bytes = b"") -> None:
         """Acknowledge the 2xx to our INVITE."""
@@ -169,13 +184,19 @@ class Exchange:
         driver = self.driver
         transaction = self.endpoint.new_transaction()
         try:
-            driver.execute(self.endpoint.prack(dialog, transaction, driver.now()))
+            outputs = self.endpoint.prack(dialog, transaction, driver.now())
         except LocalProtocolError:
             self.counters["pracks_late"] += 1
+            return
+        if dialog in self.credentials:
+            self.requesters[transaction] = Challenged(self, None, dialog, "PRACK")
+        driver.execute(outputs)
 
     def bye(self, dialog: DialogId, reason: Reason) -> None:
         """Hang up."""
         driver = self.driver
+        if (credentials := self.credentials.get(dialog)) is not None:
+            credentials.reason = reason
         driver.execute(self.endpoint.bye(dialog, driver.now(), headers=_reason_headers(reason)))
 
     # Events
@@ -235,8 +256,16 @@ class Exchange:
             requester = self.requesters.pop(event.transaction, None)
         if requester is not None:
             requester.on_response(event)
+        elif status in (401, 407) and event.response.cseq.method == "BYE":
+            self._bye_challenged(event)
         elif 200 <= status < 300 and event.dialog is not None and event.response.cseq.method == "INVITE":
             self.hang_up(event.dialog, reasons.COMPLETED_ELSEWHERE)
+
+    def _bye_challenged(self, event: ResponseReceived) -> None:
+        """A gateway that would go on with the call, and charge for it."""
+        credentials = None if event.dialog is None else self.credentials.get(event.dialog)
+        if event.dialog is not None and credentials is not None and credentials.reason is not None:
+            Challenged(self, None, event.dialog, "BYE", _reason_headers(credentials.reason)).on_response(event)
 
     def hang_up(self, dialog: DialogId, reason: Reason) -> None:
         """ACK and BYE for an answer that nobody wants."""
@@ -244,6 +273,8 @@ class Exchange:
         self.bye(dialog, reason)
 
     def _in_dialog(self, event: AckReceived | AckTimedOut | DialogEnded) -> None:
+        if isinstance(event, DialogEnded):
+            self.credentials.pop(event.dialog, None)
         user = self.dialogs.get(event.dialog)
         if user is None:
             if isinstance(event, AckTimedOut):
@@ -258,15 +289,77 @@ class Exchange:
             user.on_dialog_ended()
 
 
+class Challenged:
+    """A request within a dialog with a gateway: sent once more when that wants credentials for it."""
+
+    __slots__ = ("_again", "_body", "_dialog", "_exchange", "_headers", "_method", "_requester")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        requester: Requester | None,
+        dialog: DialogId,
+        method: str,
+        headers: Headers = (),
+        body: bytes = b"",
+    ) -> None:
+        self._exchange = exchange
+        self._requester = requester
+        self._dialog = dialog
+        self._method = method
+        self._headers = headers
+        self._body = body
+        self._again = 0
+
+    def on_response(self, event: ResponseReceived) -> None:
+        """A challenge is answered; all else is for who asked."""
+        if not self._answers(event) and self._requester is not None:
+            self._requester.on_response(event)
+
+    def on_failure(self, event: RequestFailed) -> None:
+        """No answer at all."""
+        if self._requester is not None:
+            self._requester.on_failure(event)
+
+    def _answers(self, event: ResponseReceived) -> bool:
+        exchange, dialog, method = self._exchange, self._dialog, self._method
+        credentials, uri = exchange.credentials.get(dialog), exchange.endpoint.request_uri(dialog)
+        if credentials is None or uri is None or self._again >= MAX_ANSWERS:
+            return False
+        if not credentials.hears(event, again=bool(self._again)):
+            return False
+        header = credentials.header(method, uri, self._body)
+        if header is None:
+            return False
+        self._again += 1
+        driver, endpoint = exchange.driver, exchange.endpoint
+        transaction, headers = endpoint.new_transaction(), (*self._headers, header)
+        try:
+            if method == "PRACK":
+                outputs = endpoint.prack(dialog, transaction, driver.now(), headers=headers)
+            else:
+                outputs = endpoint.send_in_dialog(
+                    dialog, transaction, method, driver.now(), headers=headers, body=self._body
+                )
+        except LocalProtocolError:
+            return False
+        exchange.requesters[transaction] = self
+        driver.execute(outputs)
+        return True
+
+
 class _Abandoned:
     """An INVITE that was cancelled."""
 
-    def __init__(self, exchange: Exchange, reason: Reason) -> None:
+    def __init__(self, exchange: Exchange, reason: Reason, credentials: Credentials | None) -> None:
         self._exchange = exchange
         self._reason = reason
+        self._credentials = credentials
 
     def on_response(self, event: ResponseReceived) -> None:
         if event.dialog is not None and 200 <= event.response.status < 300:
+            if self._credentials is not None:
+                self._exchange.may_ask(event.dialog, self._credentials)
             self._exchange.hang_up(event.dialog, self._reason)
 
     def on_failure(self, event: RequestFailed) -> None:

@@ -7,9 +7,9 @@ agreed, came from the very host that the request went to, and the request was ou
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from sipcore.auth import answer_challenge
+from sipcore.auth import answer_challenge, is_stale
 from sipcore.entropy import Entropy
 from sipcore.errors import RemoteProtocolError
 from sipcore.events import ResponseReceived
@@ -19,6 +19,9 @@ from sipcore.message import Request
 from sipcore.uri import Uri
 from voipat.early_media import EarlyMediaRule
 from voipat.security import SrtpRules
+
+if TYPE_CHECKING:
+    from voipat.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +65,70 @@ class Gateway:
     asserts_in: str = "P-Asserted-Identity"
 
 
-def with_credentials(request: Request, event: ResponseReceived, login: Login, entropy: Entropy) -> Request | None:
-    """The request once more, with the answer to a 401 or 407; None when this challenge must not or cannot be answered.
+class Credentials:
+    """Answers the challenges of one gateway, for as long as a call with it lasts (RFC 3261 §22.2, RFC 7616 §3.4).
 
-    It belongs to the same call and goes as a new transaction with the next CSeq (RFC 3261 §22.2).
+    `host`: where a challenge within the dialog has to come from. The peer's Contact says where our requests go there,
+    and somebody whom it names is not the gateway.
     """
-    sent_to = event.sent_to
-    if sent_to is None or sent_to.host != event.flow.remote.host:
-        return None
-    names = ("WWW-Authenticate", "Proxy-Authenticate")
-    challenges = [(name, value) for name in names for value in event.response.headers.get_all(name)]
-    try:
-        name, value = answer_challenge(
-            challenges,
-            method=request.method,
-            uri=request.uri_text,
-            username=login.username,
-            password=login.password,
-            cnonce=entropy.token(8),
-            nc=1,
-            body=request.body,
-            realm=login.realm,
-        )
-    except RemoteProtocolError:
-        return None
+
+    __slots__ = ("_challenges", "_entropy", "_login", "_uses", "host", "reason")
+
+    def __init__(self, login: Login, entropy: Entropy, host: str = "") -> None:
+        self._login = login
+        self._entropy = entropy
+        self._challenges: list[tuple[str, str]] = []
+        self._uses = 0
+        self.host = host
+        # What our BYE says, should it have to be sent once more.
+        self.reason: Reason | None = None
+
+    def hears(self, event: ResponseReceived, *, again: bool) -> bool:
+        """Whether this is a challenge to answer; `again`: to a request that had some, which may be stale."""
+        sent_to = event.sent_to
+        if event.response.status not in (401, 407) or sent_to is None or sent_to.host != event.flow.remote.host:
+            return False
+        if self.host and sent_to.host != self.host:
+            return False
+        names = ("WWW-Authenticate", "Proxy-Authenticate")
+        found = [(name, value) for name in names for value in event.response.headers.get_all(name)]
+        if again and not is_stale(found):
+            return False
+        if found != self._challenges:
+            self._challenges, self._uses = found, 0
+        return bool(found)
+
+    def header(self, method: str, uri: str, body: bytes) -> tuple[str, str] | None:
+        """The answer to the challenge heard last; None when there was none, or none for our realm."""
+        self._uses += 1
+        try:
+            return answer_challenge(
+                self._challenges,
+                method=method,
+                uri=uri,
+                username=self._login.username,
+                password=self._login.password,
+                cnonce=self._entropy.token(8),
+                nc=self._uses,
+                body=body,
+                realm=self._login.realm,
+            )
+        except RemoteProtocolError:
+            return None
+
+
+def once_more(request: Request, credentials: Credentials | None) -> Request | None:
+    """An INVITE as a new transaction of the same call, with the next CSeq (RFC 3261 §8.1.3.5, §22.2).
+
+    `credentials`: what it is to have, each time by a new use of the nonce; None when they answer no challenge.
+    """
     again = request.copy()
     again.headers.remove("Via")
     again.headers.set("CSeq", f"{request.cseq.number + 1} {request.method}")
-    again.headers.set(name, value)
+    if credentials is None:
+        return again
+    header = credentials.header(request.method, request.uri_text, request.body)
+    if header is None:
+        return None
+    again.headers.set(*header)
     return again

@@ -18,6 +18,7 @@ from voipat.accounts import Identity, TrunkIdentity
 from voipat.bodies import ACCEPTABLE, UnsupportedBodyError, session_description
 from voipat.call import Call
 from voipat.exchange import Exchange
+from voipat.gateway import Credentials
 from voipat.handling import Handling
 from voipat.legs import InboundLeg
 from voipat.parties import Parties, user_of
@@ -116,6 +117,8 @@ class Intake:
         leg = InboundLeg(self._exchange, event)
         call = Call(switch, leg, parties, to=to, caller=caller)
         leg.open(call)
+        if isinstance(identity, TrunkIdentity) and identity.login is not None:
+            leg.credentials = Credentials(identity.login, switch.entropy)
         call.identity, call.seat = identity, seat
         call.display_name = from_.display_name
         call.publish_start()

@@ -52,7 +52,7 @@ def receive_failure(call: Call, event: RequestFailed) -> None:
 
 def _asks_again(call: Call, leg: OutboundLeg, event: ResponseReceived) -> bool:
     """Whether the INVITE went out again as the response asks: with credentials, or another session interval."""
-    if leg.answer_challenge(call, event, call.switch.entropy):
+    if leg.answer_challenge(call, event):
         return True
     return call.session.raised(event.response) and leg.ask_longer(call, call.session.request_headers())
 

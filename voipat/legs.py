@@ -6,15 +6,14 @@ import asyncio
 from typing import Final, Protocol
 
 from sipcore.dialog import DialogState
-from sipcore.entropy import Entropy
 from sipcore.events import DialogId, RequestReceived, ResponseReceived, TransactionId
 from sipcore.flow import Flow
 from sipcore.message import Request
 from voipat.auth_gate import ALLOW
 from voipat.early import EarlyAnswers
 from voipat.early_media import EarlyAuthority
-from voipat.exchange import Cancellable, DialogUser, Exchange, Requester
-from voipat.gateway import Login, with_credentials
+from voipat.exchange import MAX_ANSWERS, Cancellable, DialogUser, Exchange, Requester
+from voipat.gateway import Credentials, once_more
 from voipat.reasons import Reason
 
 SDP: Final = ("Content-Type", "application/sdp")
@@ -38,6 +37,8 @@ class InboundLeg:
         self.is_final = False
         # What a final response other than 2xx says besides its reason.
         self.final_headers: tuple[tuple[str, str], ...] = ()
+        # Of a trunk that may want them for what we send within the call.
+        self.credentials: Credentials | None = None
 
     def has_dialog(self, dialog: DialogId) -> bool:
         """Whether it is this leg's."""
@@ -64,6 +65,8 @@ class InboundLeg:
         self.request.let_go()
         exchange = self._exchange
         exchange.dialogs[self.dialog] = user
+        if self.credentials is not None:
+            exchange.may_ask(self.dialog, self.credentials)
         described = (SDP,) if body else ()
         exchange.respond(self.event.transaction, 200, (("Allow", ALLOW), *session, *described), body)
         if not exchange.endpoint.is_held_back(self.event.transaction):
@@ -116,8 +119,10 @@ class OutboundLeg:
         self.answers: Final = EarlyAnswers()
         self.authority = EarlyAuthority()
         self._transaction: TransactionId | None = None
-        # Set for a gateway that we have credentials for, until they were given once.
-        self.login: Login | None = None
+        # Of a gateway that has given us a password; whether our INVITE has had them, and how often it was sent anew.
+        self.credentials: Credentials | None = None
+        self._has_credentials = False
+        self._answers = 0
         self._request: Request | None = None
         # Of an attempt that has another way: who is called counts as gone when it runs out before any response.
         self.silence: asyncio.TimerHandle | None = None
@@ -133,17 +138,19 @@ class OutboundLeg:
         self._request = request
         self._transaction = self._exchange.send(requester, request, self.flow)
 
-    def answer_challenge(self, requester: Requester, event: ResponseReceived, entropy: Entropy) -> bool:
-        """Send the INVITE again with credentials, once; False when there are none for this challenge."""
-        login, request = self.login, self._request
-        self.login = None
-        if login is None or request is None or event.response.status not in (401, 407):
+    def answer_challenge(self, requester: Requester, event: ResponseReceived) -> bool:
+        """Send the INVITE again with credentials; False when there are none for this challenge."""
+        credentials, request = self.credentials, self._request
+        if credentials is None or request is None or self._answers >= MAX_ANSWERS:
             return False
-        again = with_credentials(request, event, login, entropy)
+        if not credentials.hears(event, again=self._has_credentials):
+            return False
+        again = once_more(request, credentials)
         if again is None:
             return False
-        self._request = again
-        self._transaction = self._exchange.send(requester, again, self.flow)
+        self._has_credentials = True
+        self._answers += 1
+        self._send_again(requester, again)
         return True
 
     def ask_longer(self, requester: Requester, headers: tuple[tuple[str, str], ...]) -> bool:
@@ -151,14 +158,17 @@ class OutboundLeg:
         request = self._request
         if request is None or self._transaction is None:
             return False
-        again = request.copy()
-        again.headers.remove("Via")
-        again.headers.set("CSeq", f"{request.cseq.number + 1} {request.method}")
+        again = once_more(request, self.credentials if self._has_credentials else None)
+        if again is None:
+            return False
         for name, value in headers:
             again.headers.set(name, value)
-        self._request = again
-        self._transaction = self._exchange.send(requester, again, self.flow)
+        self._send_again(requester, again)
         return True
+
+    def _send_again(self, requester: Requester, request: Request) -> None:
+        self._request = request
+        self._transaction = self._exchange.send(requester, request, self.flow)
 
     def has_dialog(self, dialog: DialogId) -> bool:
         """Whether it is this leg's, answered or not."""
@@ -169,6 +179,7 @@ class OutboundLeg:
         if dialog not in self.early:
             self.early.append(dialog)
             self._exchange.dialogs[dialog] = user
+            self._may_ask(dialog)
 
     def confirm(self, user: DialogUser, dialog: DialogId) -> None:
         """The 2xx is here: ACK."""
@@ -177,7 +188,12 @@ class OutboundLeg:
         self.answers.clear()
         self._transaction = self._request = None
         self._exchange.dialogs[dialog] = user
+        self._may_ask(dialog)
         self._exchange.ack(dialog)
+
+    def _may_ask(self, dialog: DialogId) -> None:
+        if self.credentials is not None:
+            self._exchange.may_ask(dialog, self.credentials)
 
     def end(self, reason: Reason, status: int) -> None:
         """BYE, or CANCEL."""
@@ -185,7 +201,7 @@ class OutboundLeg:
         if self.dialog is not None:
             self._exchange.bye(self.dialog, reason)
         elif self._transaction is not None:
-            self._exchange.cancel(self._transaction, reason)
+            self._exchange.cancel(self._transaction, reason, self.credentials)
             self._transaction = None
 
     def forget(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sipcore.flow import Address
-from sipcore.message import Request, response_to
+from sipcore.message import Request, Response, response_to
 from sipcore.parser import parse_message
 from voipat.testing import SimWorld
 
@@ -28,6 +28,7 @@ class RawPeer:
         self.address = Address(host, port)
         self.received: list[Request] = []
         self.statuses: list[int] = []
+        self.responses: list[Response] = []
         self._world = world
         self.answer = answer
         world.network.name(host, name)
@@ -60,13 +61,20 @@ class RawPeer:
         message = parse_message(data)
         if not isinstance(message, Request):
             self.statuses.append(message.status)
+            self.responses.append(message)
             return
         self.received.append(message)
         found = None if self.answer is None or message.method == "ACK" else self.answer(message)
         if found is None:
             return
         status, headers = found
-        is_answer = message.method == "INVITE" and status == 200
-        body = SDP.format(self.address.host).encode() if is_answer else b""
-        typed = (("Contact", f"<sip:raw@{self.address}>"), ("Content-Type", "application/sdp")) if is_answer else ()
-        self.send(response_to(message, status, to_tag="raw", headers=(*headers, *typed), body=body).to_bytes(), source)
+        if message.method == "INVITE" and status == 200:
+            self.accept(message, headers, source)
+        else:
+            self.send(response_to(message, status, to_tag="raw", headers=headers).to_bytes(), source)
+
+    def accept(self, invite: Request, headers: Headers = (), to: Address | None = None) -> None:
+        """200 with a description."""
+        typed = (("Contact", f"<sip:raw@{self.address}>"), ("Content-Type", "application/sdp"))
+        body = SDP.format(self.address.host).encode()
+        self.send(response_to(invite, 200, to_tag="raw", headers=(*headers, *typed), body=body).to_bytes(), to)
