@@ -24,6 +24,7 @@ __all__ = [
     "parse_host_port",
     "parse_params",
     "quote",
+    "qvalue",
 ]
 
 # RFC 3261 §20.6, §20.27, §20.44: these go without quotes; every other value is a quoted string.
@@ -34,6 +35,17 @@ _CREDENTIALS_TOKENS = frozenset(("algorithm", "qop", "nc", "userhash"))
 def quote(text: str) -> str:
     """`text` as a quoted string."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def qvalue(text: str | None, otherwise: float = 1.0) -> float:
+    """The `q` of a contact (RFC 3261 §25.1), 1 without one; what is none counts as `otherwise`."""
+    if text is None:
+        return 1.0
+    try:
+        value = float(text)
+    except ValueError:
+        return otherwise
+    return value if 0.0 <= value <= 1.0 else otherwise
 
 
 def format_params(params: Mapping[str, str | None]) -> str:

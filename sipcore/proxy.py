@@ -10,7 +10,7 @@ the Call-ID, and names the flow to each side, so that a phone behind a NAT is re
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
@@ -22,12 +22,13 @@ from sipcore.events import (
     RelayReceived,
     TransactionId,
 )
+from sipcore.fields import qvalue
 from sipcore.flow import Address, Flow
 from sipcore.locate import Target
 from sipcore.message import Request, Response
 from sipcore.outputs import Output, Resolve, Transmit
 from sipcore.proxy_routes import RouteKey, process_routes, record_routes
-from sipcore.routing import ANY_LOCAL, NextHop, new_flow, next_hop, top_route
+from sipcore.routing import ANY_LOCAL, NextHop, new_flow, next_hop, serve_strict_router
 from sipcore.state import EndpointState
 from sipcore.timers import Clock
 from sipcore.transaction import HeaderPairs, Input, Transaction
@@ -40,6 +41,8 @@ from sipcore.values import made_in_c, value_object
 
 # One request must not become a storm of them.
 MAX_TARGETS: Final = 32
+# A phone that has another flow and does not even say 100 on this one is not there any more.
+FLOW_SILENCE_S: Final = 0.7
 # RFC 5393 §5.3.3.1: what a request without the header may be spread over.
 DEFAULT_BREADTH: Final = 60
 MAX_FORWARDS: Final = 70
@@ -54,11 +57,15 @@ ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),
 
 @value_object(frozen=True, slots=True)
 class ProxyTarget:
-    """Where a request is to go: the Request-URI, the flow when one is known (RFC 5626), the Path (RFC 3327)."""
+    """Where a request is to go: the Request-URI, the flow when one is known (RFC 5626), the Path (RFC 3327).
+
+    `others`: further flows of the same phone, tried one at a time when this one fails (RFC 5626 §7).
+    """
 
     uri: Uri
     flow: Flow | None = None
     path: tuple[str, ...] = ()
+    others: tuple[ProxyTarget, ...] = ()
 
 
 @value_object(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class Branch:
     id: TransactionId
     base: Request
     by_flow: bool = False
+    others: tuple[ProxyTarget, ...] = ()
     timer_c_at: float = inf
     is_done: bool = False
     was_cancelled: bool = False
@@ -202,7 +210,7 @@ class ProxyCore:
         routed = process_routes(request, self._key, flow)
         _count_down(request)
         out.append(RelayedInDialog(request, flow))
-        hop = next_hop(top_route(request))
+        hop = next_hop(serve_strict_router(request))
         if routed.flow is not None:
             self._send_ack(request, routed.flow, out)
         elif hop.is_literal:
@@ -306,16 +314,19 @@ class ProxyCore:
 
     def _next_group(self, context: ResponseContext, now: float, out: list[Output]) -> None:
         while context.waiting and not context.ended:
+            breadth, targets = _breadth(context.request), []
             group = context.waiting.pop(0)
-            targets = []
-            for each in group:
+            if len(group) > breadth:
+                # RFC 5393 §5.3.3.2: what may not be tried together is tried afterwards. These are of a 3xx.
+                context.waiting.insert(0, group[breadth:])
+            for each in group[:breadth]:
                 # §16.5: a target that was tried is not tried again.
                 flow = each.flow
                 key = (str(each.uri), flow and (flow.transport, flow.local, flow.remote, flow.connection))
                 if key not in context.tried and len(context.tried) < MAX_TARGETS:
                     context.tried.add(key)
                     targets.append(each)
-            share = _breadth(context.request) // max(len(targets), 1)
+            share = breadth // max(len(targets), 1)
             for target in targets:
                 self._try(context, target, share, now, out)
             if context.pending:
@@ -331,18 +342,18 @@ class ProxyCore:
         if not context.in_dialog:
             request.uri = target.uri
         _count_down(request)
-        if "Max-Breadth" in request.headers or breadth < DEFAULT_BREADTH:
-            request.headers.set("Max-Breadth", str(breadth))
+        request.headers.set("Max-Breadth", str(breadth))
         for path in reversed(target.path):
             request.headers.prepend("Route", path)
-        _serve_strict_router(request)
-        branch = Branch(context, self._state.transactions.new_id(), request, target.flow is not None)
+        hop = serve_strict_router(request)
+        branch = Branch(context, self._state.transactions.new_id(), request, target.flow is not None, target.others)
         context.branches.append(branch)
         if request.method == "INVITE":
             branch.timer_c_at = now + self._state.timers.c
         flow = target.flow if not target.path else None
         try:
-            self._client.send_relayed(branch.id, request, branch, now, out, flow)
+            silence = FLOW_SILENCE_S if target.others else None
+            self._client.send_relayed(branch.id, request, branch, hop, now, out, flow, silence)
         except LocalProtocolError as error:
             self._branch_failed(branch, error.status_hint, now, out)
 
@@ -359,7 +370,11 @@ class ProxyCore:
     def received(self, branch: Branch, response: Response, now: float, out: list[Output]) -> None:
         """A response of a branch."""
         context, status = branch.context, response.status
-        _drop_top_via(response)
+        if not _drop_top_via(response):
+            # Step 3: it "MUST NOT be forwarded", and is as good as none.
+            if status >= 200:
+                self._branch_failed(branch, 502, now, out)
+            return
         if status < 200:
             self._provisional(branch, response, now, out)
             return
@@ -367,6 +382,8 @@ class ProxyCore:
         branch.timer_c_at = inf
         if status < 300:
             self._success(context, response, now, out)
+            return
+        if status in (408, 430) and self._try_other_flow(branch, now, out):
             return
         context.finals.append((status, response))
         if 300 <= status < 400 and context.search.recurse:
@@ -386,8 +403,23 @@ class ProxyCore:
             return
         branch.is_done = True
         branch.timer_c_at = inf
+        if self._try_other_flow(branch, now, out):
+            return
         branch.context.finals.append((status, None))
         self._advance(branch.context, now, out)
+
+    def _try_other_flow(self, branch: Branch, now: float, out: list[Output]) -> bool:
+        """RFC 5626 §7: whoever got no answer of the phone by one of its flows tries the next; after any other answer
+
+        "the proxy MUST NOT forward the same request to another target representing the same AOR and instance-id".
+        """
+        context = branch.context
+        if not branch.others or branch.was_cancelled or context.cancelled or context.ended:
+            return False
+        first, *others = branch.others
+        self._try(context, replace(first, others=tuple(others)), _breadth(branch.base), now, out)
+        self._state.deadlines.schedule(context)
+        return True
 
     def _provisional(self, branch: Branch, response: Response, now: float, out: list[Output]) -> None:
         context = branch.context
@@ -411,13 +443,16 @@ class ProxyCore:
 
     def _recurse(self, context: ResponseContext, response: Response, now: float, out: list[Output]) -> None:
         try:
-            contacts = [each.uri for each in response.contacts if each.uri.scheme in ("sip", "sips")]
+            contacts = [each for each in response.contacts if each.uri.scheme in ("sip", "sips")]
         except ParseError:
             return
-        targets = tuple(ProxyTarget(uri) for uri in contacts)
-        if targets and not context.cancelled:
+        # §16.6: "processed in order of q-value", and those of one together.
+        by_q: dict[float, list[ProxyTarget]] = {}
+        for each in contacts:
+            by_q.setdefault(qvalue(each.params.get("q")), []).append(ProxyTarget(each.uri))
+        if by_q and not context.cancelled:
             context.finals.pop()
-            context.waiting.insert(0, targets)
+            context.waiting[:0] = [tuple(by_q[q]) for q in sorted(by_q, reverse=True)]
 
     def _advance(self, context: ResponseContext, now: float, out: list[Output]) -> None:
         if not context.pending and not context.ended:
@@ -536,21 +571,10 @@ def _count_down(request: Request) -> None:
     request.headers.set("Max-Forwards", str(MAX_FORWARDS if left is None else left - 1))
 
 
-def _drop_top_via(response: Response) -> None:
+def _drop_top_via(response: Response) -> bool:
+    """False when there is no other."""
     values = response.headers.get_all("Via")[1:]
     response.headers.remove("Via")
     for value in reversed(values):
         response.headers.prepend("Via", value)
-
-
-def _serve_strict_router(request: Request) -> None:
-    """§16.6, step 6: a next hop without `lr` wants its own URI in the request line, and the true one as last Route."""
-    routes = request.routes
-    if not routes or "lr" in routes[0].uri.params:
-        return
-    values = request.headers.get_all("Route")
-    request.headers.remove("Route")
-    for value in values[1:]:
-        request.headers.add("Route", value)
-    request.headers.add("Route", f"<{request.uri_text}>")
-    request.uri = routes[0].uri
+    return bool(values)

@@ -166,6 +166,26 @@ def top_route(request: Request) -> Uri:
     return routes[0].uri if routes else request.uri
 
 
+def serve_strict_router(request: Request) -> Uri:
+    """The URI that decides the next hop of a request that leaves by its Route, which is made fit for that hop.
+
+    RFC 3261 §16.6, step 6 and 7, and §12.2.1.1: a next hop without `lr` wants its own URI in the request line, and the
+    true one as last Route; it is then that URI, and no Route, that says where the request goes.
+    """
+    routes = request.routes
+    if not routes:
+        return request.uri
+    if "lr" in routes[0].uri.params:
+        return routes[0].uri
+    values = request.headers.get_all("Route")
+    request.headers.remove("Route")
+    for value in values[1:]:
+        request.headers.add("Route", value)
+    request.headers.add("Route", f"<{request.uri_text}>")
+    request.uri = routes[0].uri
+    return request.uri
+
+
 def wants_sips(request: Request) -> bool:
     """Whether the Request-URI, or the route that stands for it, is a SIPS URI."""
     if request.uri_text[:5].lower() == "sips:":

@@ -20,6 +20,7 @@ from sipcore.routing import (
     NextHop,
     new_flow,
     next_hop,
+    serve_strict_router,
     top_route,
     with_own_address,
 )
@@ -27,6 +28,7 @@ from sipcore.state import EndpointState
 from sipcore.transaction import Alternatives, Transaction
 from sipcore.transaction.invite_client import INVITE_CLIENT
 from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
+from sipcore.uri import Uri
 
 if TYPE_CHECKING:
     from sipcore.proxy import Branch, ProxyCore
@@ -56,37 +58,46 @@ class RequestSender:
         if request.method in ("ACK", "CANCEL"):
             raise LocalProtocolError(f"{request.method} is sent by `ack` or `cancel`")
         self._complete(request)
-        self._route(self._new_transaction(transaction, request), flow, now, out)
+        uri = top_route(request)
+        if "Route" in request.headers and "lr" not in uri.params:
+            # What a strict router gets is no request that could be sent once more: its sender keeps his own.
+            request = request.copy()
+            uri = serve_strict_router(request)
+        self._route(self._new_transaction(transaction, request), uri, flow, now, out)
 
     def send_relayed(
         self,
         transaction: TransactionId,
         request: Request,
         branch: Branch,
+        uri: Uri,
         now: float,
         out: list[Output],
         flow: Flow | None,
+        silence_s: float | None,
     ) -> None:
-        """Send a request of somebody else's for a proxy; the branch dresses it for the flow it leaves by.
+        """Send a request of somebody else's for a proxy, by `flow` or to where `uri` leads.
+
+        The branch dresses it for the flow that it leaves by. Who says nothing on a flow for `silence_s` is not there.
 
         Raises: LocalProtocolError when its URI says no next hop.
         """
         opened = self._new_transaction(transaction, request)
         opened.relay = branch
-        self._route(opened, flow, now, out)
+        self._route(opened, uri, flow, now, out)
+        if silence_s is not None and flow is not None:
+            opened.expire_at = min(opened.expire_at, now + silence_s)
+            self._state.transactions.settle(opened)
 
     def new_query(self) -> int:
         """A number for a `Resolve`."""
         self._last_query += 1
         return self._last_query
 
-    def _route(self, opened: Transaction, flow: Flow | None, now: float, out: list[Output]) -> None:
-        request = opened.request
-        assert request is not None, "it was not sent yet"
+    def _route(self, opened: Transaction, uri: Uri, flow: Flow | None, now: float, out: list[Output]) -> None:
         if flow is not None:
             self._start(opened, flow, now, out)
             return
-        uri = top_route(request)
         if uri.scheme not in ("sip", "sips"):
             raise LocalProtocolError(f"{uri.scheme}: says no next hop", status_hint=416)
         hop = next_hop(uri)

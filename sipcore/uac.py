@@ -212,6 +212,9 @@ class UserAgentClient(RequestSender):
             self._dead.remove(Target(transaction.flow.transport, transaction.flow.remote))
         if status < 200:
             input_ = Input.PROVISIONAL
+            if transaction.alternatives is not None:
+                # It reacts: from here on it has the time that any request has (Timer F).
+                transaction.expire_at = now + self._state.timers.timeout
         elif status < 300:
             if transaction.acks is not None and self._is_repeated_success(transaction, response, out):
                 return

@@ -14,6 +14,7 @@ from sipcore.errors import LocalProtocolError, NegotiationError, ParseError, Sip
 from sipcore.fields import NameAddr
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
+from sipcore.proxy import FLOW_SILENCE_S
 from sipcore.routing import SECURE
 from sipcore.sdp import MediaDescription, RtpFormat
 from sipcore.uri import Uri, escape_user, unescape
@@ -45,8 +46,6 @@ MAX_FORWARDS: Final = 70
 DEFAULT_PORT: Final = 5060
 # One INVITE must not become a storm of them.
 MAX_TARGETS: Final = 32
-# A phone that has another flow and does not even say 100 on this one is not there any more.
-FLOW_SILENCE_S: Final = 0.7
 
 
 @value_object(frozen=True, slots=True)
@@ -436,10 +435,10 @@ def _registered(
 
 
 def _by_device(bindings: Sequence[Binding]) -> list[list[Binding]]:
-    """The flows of each phone; who registered without `reg-id` has one."""
+    """The flows of each phone."""
     devices: dict[str, list[Binding]] = {}
     for binding in bindings:
-        devices.setdefault(binding.instance if binding.reg_id else binding.key, []).append(binding)
+        devices.setdefault(binding.device, []).append(binding)
     return list(devices.values())
 
 

@@ -54,6 +54,11 @@ class Binding:
         return str(self.flow.remote)
 
     @property
+    def device(self) -> str:
+        """What the flows of one phone have in common (RFC 5626); who registered without `reg-id` has one."""
+        return self.instance if self.reg_id else self.key
+
+    @property
     def transport(self) -> str:
         return self.flow.transport
 

@@ -9,8 +9,8 @@ test calls it with a request and compares what it returns. Without one, register
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final
 
 from sipcore.errors import ParseError
@@ -161,16 +161,16 @@ class Proxy:
             return Reject(reasons.INTERNAL_ERROR)
 
     def _search(self, decision: Forward) -> Search | None:
-        groups: list[tuple[ProxyTarget, ...]] = []
+        groups: list[Sequence[Destination]] = []
         for each in decision.to:
             group = each if isinstance(each, Sequence) and not isinstance(each, str) else None
             if group is None:
-                groups.append(tuple(_target(one) for one in decision.to))  # type: ignore[arg-type]  # one flat list
+                groups = [decision.to]  # type: ignore[list-item]  # one flat list
                 break
-            groups.append(tuple(_target(one) for one in group))
+            groups.append(group)
         left, bounded = MAX_TARGETS, []
-        for group_ in groups:
-            bounded.append(group_[:left])
+        for targets in _targets(groups):
+            bounded.append(targets[:left])
             left -= len(bounded[-1])
         if left == MAX_TARGETS:
             return None
@@ -182,8 +182,30 @@ class Proxy:
             self._calls.refused(event, reason, status)
 
 
+def _targets(groups: Sequence[Sequence[Destination]]) -> list[tuple[ProxyTarget, ...]]:
+    """Raises: ParseError for a text that is no URI.
+
+    RFC 5626 §7: "The proxy MUST NOT populate the target set with more than one contact with the same AOR and
+    instance-id at a time": a phone stands where the first of its flows does.
+    """
+    flows: dict[tuple[str, str, str], list[ProxyTarget]] = {}
+    for each in chain.from_iterable(groups):
+        if isinstance(each, Binding) and each.reg_id:
+            flows.setdefault((each.tenant, each.aor, each.device), []).append(_target(each))
+    found = []
+    for group in groups:
+        targets = []
+        for each in group:
+            if not isinstance(each, Binding) or not each.reg_id:
+                targets.append(_target(each))
+            elif phone := flows.pop((each.tenant, each.aor, each.device), None):
+                first, *others = phone
+                targets.append(replace(first, others=tuple(others)))
+        found.append(tuple(targets))
+    return found
+
+
 def _target(destination: Destination) -> ProxyTarget:
-    """Raises: ParseError for a text that is no URI."""
     if isinstance(destination, Binding):
         uri = Uri.parse(destination.contact)
         return ProxyTarget(uri, flow_to(destination, uri), destination.path)

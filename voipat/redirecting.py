@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sipcore.errors import ParseError
-from sipcore.fields import NameAddr
+from sipcore.fields import NameAddr, qvalue
 from sipcore.message import Response
 from sipcore.uri import Uri, escape_user
 from voipat import reasons
@@ -59,10 +59,7 @@ def contacts_of(response: Response) -> tuple[Uri, ...]:
 
 
 def _q(contact: NameAddr) -> float:
-    try:
-        return min(max(float(contact.params.get("q") or 1.0), 0.0), 1.0)
-    except ValueError:
-        return 0.0
+    return qvalue(contact.params.get("q"), 0.0)
 
 
 def targets_of(attempt: Call) -> list[DialTarget | Placed]:

@@ -15,7 +15,7 @@ from typing import Final
 
 from sipcore.entropy import Entropy
 from sipcore.errors import ParseError
-from sipcore.fields import NameAddr
+from sipcore.fields import NameAddr, qvalue
 from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.routing import SECURE
@@ -349,7 +349,7 @@ def _binding(contact: NameAddr, request: Request, flow: Flow, tenant: str, aor: 
         call_id=request.call_id[:MAX_CONTACT],
         cseq=request.cseq.number,
         expires_at=expires_at,
-        q=_q(params["q"]) if "q" in params else 1.0,
+        q=qvalue(params["q"]) if "q" in params else 1.0,
         user_agent=(request.headers.get("User-Agent") or "")[:MAX_TEXT],
     )
     instance = params.get("+sip.instance")
@@ -369,17 +369,6 @@ def _is_reg_id(text: str) -> bool:
 def _without_reg_id(contact: NameAddr) -> NameAddr:
     params = {name: value for name, value in contact.params.items() if name != "reg-id"}
     return NameAddr(contact.uri, contact.display_name, params)
-
-
-def _q(text: str | None) -> float:
-    """RFC 3261 §25.1 qvalue; what is none counts as the default."""
-    if text is None:
-        return 1.0
-    try:
-        value = float(text)
-    except ValueError:
-        return 1.0
-    return value if 0.0 <= value <= 1.0 else 1.0
 
 
 def _contact_value(binding: Binding, wallclock: float, gruus: Gruus | None) -> str:

@@ -114,6 +114,39 @@ def test_a_strict_router_gets_its_own_uri_in_the_request_line() -> None:
     copy = request_of(sent)
     assert copy.uri_text == "sip:10.0.0.4"
     assert copy.headers.get_all("Route") == ["<sip:10.0.0.9;lr>", "<sip:bob@10.0.0.3:5060>"]
+    # Step 7: "If the proxy has reformatted the request to send to a strict-routing element […], the proxy MUST apply
+    # those procedures to the Request-URI of the request", and not to what is the first Route by now.
+    assert sent.flow.remote == DAVE
+
+
+@pytest.mark.parametrize("method", ["ACK", "BYE"])
+def test_a_strict_router_within_the_dialog_gets_the_request_too(method: str) -> None:
+    side = ProxySide()
+    event = side.invite()
+    [sent] = side.relay(event, [CAROL])
+    [ours] = request_of(sent).headers.get_all("Record-Route")
+    side.answer(sent, 200, f"Record-Route: {ours}")
+    before = len(side.sent)
+    route = [ours, "<sip:10.0.0.4>"]
+    side.receive(in_dialog_bytes(method, route, uri="sip:peer@10.0.0.3:5060", cseq=1 if method == "ACK" else 2))
+    [passed] = side.sent[before:]
+    copy = request_of(passed)
+    assert (passed.flow.remote, copy.uri_text) == (DAVE, "sip:10.0.0.4")
+    assert copy.headers.get_all("Route") == ["<sip:peer@10.0.0.3:5060>"]
+
+
+@pytest.mark.parametrize(("status", "answers"), [(180, []), (486, [502]), (200, [502])])
+def test_a_response_that_has_lost_the_callers_via_is_not_forwarded(status: int, answers: list[int]) -> None:
+    # §16.7, step 3: "If no Via header field values remain in the response, the response was meant for this element and
+    # MUST NOT be forwarded."
+    side = ProxySide()
+    [sent] = side.relay(side.invite(), [CAROL])
+    flow = Flow(sent.flow.transport, sent.flow.local, sent.flow.remote, sent.flow.connection)
+    ours, theirs = request_of(sent).headers.get_all("Via")
+    response = side.peer_response(status, of=sent.data)
+    assert ours.encode() in response and theirs.encode() in response
+    side.receive(response.replace(f"Via: {theirs}\r\n".encode(), b""), flow)
+    assert [each.status for each in side.to_alice()] == answers
 
 
 @pytest.mark.rfc(
@@ -424,6 +457,17 @@ def test_a_redirection_is_followed_only_when_the_policy_says_so() -> None:
         caused = side.answer(sent, 302, "Contact: <sip:bob@10.0.0.4>")
         assert len([each for each in caused if each.flow.remote == DAVE]) == followed
         assert [each.status for each in side.to_alice()] == ([] if recurse else [302])
+
+
+def test_the_contacts_of_a_redirection_are_tried_by_their_q() -> None:
+    side = ProxySide()
+    [sent] = side.relay(side.invite(), [CAROL], recurse=True)
+    contacts = "Contact: <sip:bob@10.0.0.5>;q=0.1, <sip:bob@10.0.0.6>, <sip:bob@10.0.0.7>;q=1.0, <tel:+49301>"
+    first, second = [each for each in side.answer(sent, 302, contacts) if b"INVITE sip" in each.data[:10]]
+    assert [first.flow.remote.host, second.flow.remote.host] == ["10.0.0.6", "10.0.0.7"]
+    side.answer(first, 486)
+    side.answer(second, 486)
+    assert [each.flow.remote.host for each in side.sent if b"INVITE sip" in each.data[:10]][-1] == "10.0.0.5"
 
 
 @pytest.mark.rfc(

@@ -249,3 +249,16 @@ def test_a_request_header_in_a_response_is_ignored() -> None:
     side.receive(side.peer_response(200, *lines))
     side.ack(side.event(ResponseReceived).dialog)
     assert (side.labels(), side.names()) == (["INVITE", "ACK"], ["ResponseReceived"])
+
+
+def test_a_preloaded_route_of_a_strict_router_is_in_the_request_line_each_time_that_the_request_goes_out() -> None:
+    # §8.1.2: "If the first element in the route set indicates a strict router, then these procedures MUST be applied to
+    # the Request-URI of the request."
+    side = Side()
+    request = Request("INVITE", "sip:x@10.0.0.7", [("Route", "<sip:10.0.0.9>"), ("Route", "<sip:10.0.0.8;lr>")])
+    for _ in range(2):
+        side.take(side.endpoint.send(side.endpoint.new_transaction(), request, side.now))
+        sent = side.last()
+        assert isinstance(sent, Request) and sent.uri_text == "sip:10.0.0.9"
+        assert sent.headers.get_all("Route") == ["<sip:10.0.0.8;lr>", "<sip:x@10.0.0.7>"]
+        assert side.sent[-1].flow.remote.host == "10.0.0.9"

@@ -9,7 +9,7 @@ import pytest
 
 from sipcore.dead_targets import DEAD_S, MAX_DEAD, DeadTargets
 from sipcore.entropy import SeededEntropy
-from sipcore.events import Failure, RequestFailed
+from sipcore.events import Failure, RequestFailed, ResponseReceived
 from sipcore.flow import Address
 from sipcore.locate import Srv, Target, by_weight, locate
 from sipcore.outputs import Resolve
@@ -117,6 +117,19 @@ def test_a_target_that_icmp_says_is_gone_costs_nothing() -> None:
     side.take(side.endpoint.undelivered(side.sent[-1].flow, side.sent[-1].data, side.now))
     assert hosts(side) == [A1, A2]
     assert side.events == []
+
+
+def test_a_server_that_says_100_to_a_request_other_than_invite_has_the_time_of_its_transaction() -> None:
+    side = Side()
+    side.send("REGISTER", uri="sip:x.test", flow=None)
+    query = next(output for output in side.others if isinstance(output, Resolve))
+    side.take(side.endpoint.resolved(query.query, [Address(A1, 5060), Address(A2, 5060)], side.now))
+    side.advance(3.6)
+    side.receive(side.peer_response(100, to_tag=""))
+    side.advance(20.0)
+    assert {sent.flow.remote.host for sent in side.sent} == {A1}
+    side.receive(side.peer_response(200))
+    assert [event.response.status for event in side.events if isinstance(event, ResponseReceived)][-1] == 200
 
 
 @pytest.mark.parametrize("status", [486, 500, 603])

@@ -86,6 +86,27 @@ def test_a_fork_broader_than_allowed_gets_440() -> None:
     "is RECOMMENDED to be 60. Proxies MUST have a maximum allowable Incoming Max-Breadth value, which is "
     "RECOMMENDED to be 60.",
 )
+def test_a_request_without_the_header_gets_it_also_when_it_goes_to_one_place() -> None:
+    side = ProxySide()
+    [sent] = side.relay(side.invite(), [CAROL])
+    assert request_of(sent).headers.get("Max-Breadth") == "60"
+
+
+@pytest.mark.rfc("5393", "5.3.3.2")
+def test_contacts_of_a_redirection_that_are_more_than_the_breadth_are_tried_one_after_another() -> None:
+    # "The sum of the outgoing Max-Breadth values MUST NOT exceed the incoming value", of branches under way together.
+    side = ProxySide()
+    [sent] = side.relay(side.invite("Max-Breadth: 2"), [CAROL], recurse=True)
+    contacts = ", ".join(f"<sip:bob@10.0.0.{number}>" for number in (5, 6, 7))
+    caused = [each for each in side.answer(sent, 302, f"Contact: {contacts}") if b"INVITE sip" in each.data[:10]]
+    assert [request_of(each).headers.get("Max-Breadth") for each in caused] == ["1", "1"]
+    for each in caused:
+        assert side.to_alice() == []
+        side.answer(each, 486)
+    last = side.sent[-1]
+    assert (last.flow.remote.host, request_of(last).headers.get("Max-Breadth")) == ("10.0.0.7", "2")
+
+
 def test_one_after_another_each_branch_has_the_whole_breadth() -> None:
     side = ProxySide()
     [first] = side.relay(side.invite("Max-Breadth: 1"), [CAROL], [DAVE])
