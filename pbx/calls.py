@@ -94,6 +94,7 @@ class Switchboard:
         self.desk.publish = app.publish
         self.desk.callbacks = callbacks = Callbacks(self.desk, self._directory, self._places_of_callback)
         app.add_service(callbacks)
+        app.add_service(self.desk.alerts)
         self.flows.add(ToConference, meet(app))
         self.flows.add(ToPage, page(app))
 

@@ -28,7 +28,7 @@ from sipcore.flow import Flow, TlsFlow
 from sipcore.message import Request
 from sipcore.routing import SECURE
 from sipcore.uri import Uri, escape_user
-from voipat import App, Call, Gateway, Login, Redirected, Rejected, TrunkIdentity, events, reasons
+from voipat import App, Call, Gateway, Login, NoAnswer, Redirected, Rejected, TrunkIdentity, events, reasons
 
 # A trunk on an address that does not even say 100 in this time is not there: RFC 3261 §17.2.1 wants it in 200 ms. One
 # on a name may have to go from one dead address to another first, 4 s each.
@@ -191,26 +191,40 @@ class Trunks:
         *,
         timeout: float,
         caller_id: str | None = None,
+        emergency: bool = False,
     ) -> Call:
         """Call `number` (E.164 with its +, or what the country has) by one of the trunks that the route names.
 
+        An `emergency` call passes the limits of trunks, is tried at those out of service too, if last, and goes on to
+        the next one whatever refusal comes back.
         Raises: Rejected with the last trunk's refusal, or when none is there or has room, or the call goes in a circle;
         NoAnswer, HungUp, Cancelled.
         """
         refuse_loop(call)
         with self._transit.passing(call):
-            return await self._by_one_of(call, route_names, number, timeout, caller_id)
+            lines = self.in_order(call.tenant, route_names)
+            if emergency:
+                lines.sort(key=lambda line: (not line.in_service, not line.has_room()))
+            return await self._by_one_of(call, lines, number, timeout, caller_id, emergency=emergency)
 
     async def _by_one_of(
-        self, call: Call, route_names: Sequence[str], number: str, timeout: float, caller_id: str | None
+        self,
+        call: Call,
+        lines: Sequence[TrunkLine],
+        number: str,
+        timeout: float,
+        caller_id: str | None,
+        *,
+        emergency: bool,
     ) -> Call:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         reason = reasons.NO_TRUNK
-        for line in self.in_order(call.tenant, route_names):
+        for line in lines:
             if not line.in_service or not line.has_room():
                 call.note("trunk %s is %s", line.config.name, "full" if line.in_service else "out of service")
-                continue
+                if not emergency:
+                    continue
             try:
                 return await self._try(call, line, number, deadline - loop.time(), caller_id)
             except Redirected as moved:
@@ -219,7 +233,7 @@ class Trunks:
                 raise
             except Rejected as refused:
                 call.note("trunk %s: %s %s", line.config.name, refused.reason.id, refused.reason.text)
-                if refused.reason.id not in _ITS_OWN_FAULT:
+                if refused.reason.id not in _ITS_OWN_FAULT and not (emergency and _may_go_on(call, refused)):
                     raise
                 reason = refused.reason
             if loop.time() >= deadline:
@@ -304,6 +318,11 @@ class Trunks:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _may_go_on(call: Call, refused: Rejected) -> bool:
+    """Whether an emergency call that this trunk refused may be taken by the next: who rang long enough has rung."""
+    return call.outcome is None and not isinstance(refused, NoAnswer)
 
 
 async def _pass_on(call: Call, moved: Redirected) -> None:

@@ -300,6 +300,18 @@ class QueueLeft:
 
 
 @value_object(frozen=True, slots=True)
+class EmergencyCalled:
+    """`caller` calls the emergency number `number`."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    caller: str
+    number: str
+    called: float
+
+
+@value_object(frozen=True, slots=True)
 class MediaLate:
     """The media engine's ticks of 20 ms come so late that it is heard; new calls are refused meanwhile."""
 
@@ -322,6 +334,7 @@ Event = (
     | RecordingEvent
     | ConferenceEvent
     | QueueEvent
+    | EmergencyCalled
     | Registered
     | Unregistered
     | BindingUnreachable

@@ -122,9 +122,13 @@ class Messages:
         self._under_way += 1
         self._spawn(self._carry(message, event))
 
+    async def take(self, message: Message) -> Reason | Kept | None:
+        """As one that a user has sent: the handler has it, or without one the recipient's phones."""
+        return await (self.handler or self.deliver)(message)
+
     async def _carry(self, message: Message, event: RequestReceived) -> None:
         try:
-            outcome = await (self.handler or self.deliver)(message)
+            outcome = await self.take(message)
         except Exception:
             self._exchange.failed("the handler of a message failed", event.request.call_id)
             outcome = reasons.INTERNAL_ERROR

@@ -9,6 +9,7 @@ from pbx.decisions import ToTrunks
 from pbx.flows.visit import Visit
 from pbx.outside import outside_place
 from voipat import Call, Rejected, reasons
+from voipat.events import EmergencyCalled
 
 RING_S: Final = 120.0
 
@@ -24,8 +25,12 @@ async def dial_out(visit: Visit, target: ToTrunks, *, timeout: float) -> Call:
     trunks = visit.desk.trunks
     if trunks is None:
         raise Rejected(reasons.NO_TRUNK)
+    if target.emergency:
+        _tell(visit, target.number)
     caller_id = target.caller_id or None
-    return await trunks.dial(visit.call, target.trunks, target.number, timeout=timeout, caller_id=caller_id)
+    return await trunks.dial(
+        visit.call, target.trunks, target.number, timeout=timeout, caller_id=caller_id, emergency=target.emergency
+    )
 
 
 def place_outside(visit: Visit, target: ToTrunks) -> AbstractContextManager[None]:
@@ -33,3 +38,12 @@ def place_outside(visit: Visit, target: ToTrunks) -> AbstractContextManager[None
     if target.emergency:
         return nullcontext()
     return outside_place(visit.desk.admission, visit.tenant, visit.state, target.payer, visit.at)
+
+
+def _tell(visit: Visit, number: str) -> None:
+    """Of an emergency call: the audit, programs, and who is to be told in the house."""
+    call, desk = visit.call, visit.desk
+    caller = visit.caller or call.own_number
+    visit.note_audit(caller, "emergency-called", number)
+    desk.publish(EmergencyCalled(call.id, call.linked_id, call.tenant, caller, number, call.switch.wallclock()))
+    desk.alerts.emergency(call, visit.tenant, caller, number)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from pbx.admission import Admission
+from pbx.alerts import Alerts
 from pbx.audit import Audit
 from pbx.decisions import Decision, HangUp, NoRoute, OnBehalf, Target, describe
 from pbx.directory import Directory
@@ -37,7 +38,14 @@ class TrunkDialer(Protocol):
     """The way out."""
 
     async def dial(
-        self, call: Call, route_names: Sequence[str], number: str, *, timeout: float, caller_id: str | None = None
+        self,
+        call: Call,
+        route_names: Sequence[str],
+        number: str,
+        *,
+        timeout: float,
+        caller_id: str | None = None,
+        emergency: bool = False,
     ) -> Call: ...
 
 
@@ -93,6 +101,7 @@ class Desk:
     prompts: Prompts = field(default_factory=Prompts)
     recordings: RecordingDesk | None = None
     audit: Audit | None = None
+    alerts: Alerts = field(default_factory=Alerts)
     parking: Parking = field(default_factory=Parking)
     queues: Queues = field(default_factory=Queues)
     callbacks: CallbackDesk | None = None

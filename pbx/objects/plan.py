@@ -137,7 +137,7 @@ def check_plan(
     """Refuse what two objects claim, and what names an object that is not there."""
     _check_numbers(table, plan, features, extensions)
     _check_targets(table, plan, features, extensions)
-    _check_pages(table, plan, extensions)
+    _check_extensions(table, plan, extensions)
     _check_names(table, plan, trunks)
 
 
@@ -245,8 +245,12 @@ def _check_targets(table: Table, plan: Plan, features: FeaturesConfig, extension
                 check((kind, index, key, place), member)
 
 
-def _check_pages(table: Table, plan: Plan, extensions: Container[str]) -> None:
-    """Whose phones answer by themselves, and who makes them: extensions alone."""
+def _check_extensions(table: Table, plan: Plan, extensions: Container[str]) -> None:
+    """Whose phones answer by themselves, who makes them, who is told of emergency calls: extensions alone."""
+    for place, number in enumerate(plan.emergency.notify):
+        if number not in extensions:
+            path = (*table.path, "emergency", "notify", place)
+            table.report.add(path, f"{number!r} is no extension of this tenant")
     for index, page in _places(plan, "page"):
         for key in ("members", "callers"):
             for place, member in enumerate(getattr(page, key)):
