@@ -21,7 +21,7 @@ from pbx.trunk_config import TrunkConfig
 from sipcore.errors import ParseError
 from sipcore.fields import NameAddr
 from sipcore.message import Request
-from sipcore.uri import Uri, escape_user, unescape
+from sipcore.uri import Uri, escape_user, telephone_number, unescape
 from voipat import Call, Rejected, TrunkIdentity, reasons
 from voipat.connected import (
     ANONYMOUS,
@@ -109,7 +109,10 @@ def believed_number(request: Request, header: str | None) -> str:
 
 
 def number_of(uri: Uri) -> str:
-    """The user part without escapes and without the parameters that tel URIs have (RFC 3966)."""
+    """The user part without escapes, and without the parameters and separators of telephone numbers (RFC 3966)."""
+    number = telephone_number(uri)
+    if number is not None:
+        return number
     try:
         return unescape(uri.user or "").partition(";")[0]
     except ParseError:

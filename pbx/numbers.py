@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipcore.errors import ParseError
-from sipcore.uri import Uri, unescape
+from sipcore.uri import unescape
 from voipat import reasons
 from voipat.reasons import Reason
 
@@ -76,19 +76,6 @@ def normalise(plan: NumberPlan, written: str) -> str:
     return f"+{found}"
 
 
-def normalise_uri(plan: NumberPlan, uri: Uri) -> str:
-    """The number that a tel URI, or a SIP URI with a number as its user, stands for.
-
-    Raises: InvalidNumberError.
-    """
-    written = uri.user or ""
-    context = uri.params.get("phone-context") if uri.scheme == "tel" else _context(written)
-    if context and context.startswith("+") and not bare(written).startswith("+"):
-        # RFC 3966 §5.1.5: "the context prepended to the local number" when it is a global number.
-        written = context + bare(written)
-    return normalise(plan, written)
-
-
 def bare(written: str) -> str:
     """Digits and a + without what stands between them for the eye, and without parameters (`;ext=5;npdi;rn=…`)."""
     if len(written) > MAX_WRITTEN * 4:
@@ -102,14 +89,6 @@ def bare(written: str) -> str:
     if text.lstrip().startswith("+"):
         text = text.replace("(0)", "")
     return text.translate(_SEPARATORS)
-
-
-def _context(user: str) -> str | None:
-    for param in user.split(";")[1:]:
-        name, _, value = param.partition("=")
-        if name.lower() == "phone-context":
-            return value
-    return None
 
 
 def _global(plan: NumberPlan, text: str) -> str:

@@ -66,11 +66,11 @@ class ReferTo:
 
     @classmethod
     def parse(cls, text: str) -> ReferTo:
-        """Raises: ParseError; `status_hint` 416 for another scheme, 603 for another method than INVITE."""
+        """Raises: ParseError; `status_hint` 416 for what cannot be called, 603 for another method than INVITE."""
         if len(text) > MAX_REFER_TO:
             raise ParseError("a Refer-To longer than any address", status_hint=414)
         uri = NameAddr.parse(text).uri
-        if uri.scheme not in ("sip", "sips"):
+        if uri.scheme not in ("sip", "sips", "tel"):
             raise ParseError(f"{uri.scheme}: cannot be referred to", status_hint=416)
         if (uri.params.get("method") or "INVITE").upper() != "INVITE":
             raise ParseError("only INVITE is referred to", status_hint=603)

@@ -6,12 +6,17 @@ as it came: an escaped `;` or `@` in the user part is not the same as a bare one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from sipcore._sipfields import UriFields
 from sipcore.errors import ParseError
 
+# RFC 3966 §5.1.1: visual separators, which say nothing.
+_SEPARATORS = str.maketrans("", "", "-.() ")
+_SHORT = 4
+_TELEPHONE = re.compile(r"\+?[0-9A-Fa-f*#]+")
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 # RFC 3261 §19.1.2: escaped or not, these mean different things; any other character is equal to its escape.
 _RESERVED = frozenset(b";/?:@&=+$,")
@@ -39,6 +44,30 @@ def escape_user(text: str) -> str:
         return text
     data = text.encode("utf-8", "surrogateescape")
     return "".join(chr(byte) if byte in _BARE else f"%{byte:02X}" for byte in data)
+
+
+def telephone_number(uri: Uri) -> str | None:
+    """The number of a tel URI, or of a SIP URI whose user is one (RFC 3261 §19.1.6: `user=phone`); None for any other.
+
+    Without visual separators and parameters. A local number whose `phone-context` is the beginning of a global one has
+    that in front (RFC 3966 §5.1.5), unless it is so short that it may be an extension or an emergency number.
+    """
+    if uri.scheme == "tel":
+        text, context = uri.user or "", uri.params.get("phone-context")
+    elif uri.params.get("user") == "phone" and uri.user:
+        text, *parameters = uri.user.split(";")
+        named = (each.partition("=") for each in parameters)
+        context = next((value for name, _, value in named if name.lower() == "phone-context"), None)
+    else:
+        return None
+    try:
+        number = unescape(text).translate(_SEPARATORS)
+        prefix = unescape(context or "").translate(_SEPARATORS)
+    except ParseError:
+        return None
+    if prefix.startswith("+") and not number.startswith("+") and len(number) > _SHORT:
+        number = prefix + number
+    return number if _TELEPHONE.fullmatch(number) else None
 
 
 def _escaped_byte(part: bytes) -> int:

@@ -33,6 +33,16 @@ class UnsupportedBodyError(Exception):
     """The body holds what must be understood and is not: 415."""
 
 
+def accepts(request: Request, content_type: str, *, otherwise: bool) -> bool:
+    """Whether the sender takes such a body (RFC 3261 §20.1); `otherwise` when its Accept is there and empty."""
+    if "Accept" not in request.headers:
+        return True
+    ranges = {value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")} - {""}
+    if not ranges:
+        return otherwise
+    return not ranges.isdisjoint((content_type, f"{content_type.partition('/')[0]}/*", "*/*"))
+
+
 def session_description(request: Request) -> bytes:
     """The SDP of a request, b"" when it has none. Raises: UnsupportedBodyError, ParseError."""
     body = request.body

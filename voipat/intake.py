@@ -8,20 +8,19 @@ from typing import Final
 from sipcore.errors import ParseError
 from sipcore.events import RequestReceived
 from sipcore.flow import Flow
-from sipcore.message import Request
 from sipcore.refer import Replaces, replaces_of
 from sipcore.sdp import SessionDescription, parse_sdp
 from sipcore.session_timer import TooSmall, grant
 from sipcore.uri import Uri
 from voipat import reasons
 from voipat.accounts import Identity, TrunkIdentity
-from voipat.bodies import ACCEPTABLE, UnsupportedBodyError, session_description
+from voipat.bodies import ACCEPTABLE, SDP_TYPE, UnsupportedBodyError, accepts, session_description
 from voipat.call import Call
 from voipat.exchange import Exchange
 from voipat.gateway import Credentials
 from voipat.handling import Handling
 from voipat.legs import InboundLeg
-from voipat.parties import Parties, user_of
+from voipat.parties import Parties, as_sip, user_of
 from voipat.reasons import Reason
 from voipat.routes import Routes
 from voipat.seats import Caller
@@ -57,7 +56,7 @@ class Intake:
     def receive(self, switch: Switch, event: RequestReceived) -> None:
         """Answer an INVITE."""
         request = event.request
-        if not _accepts_sdp(request):
+        if not accepts(request, SDP_TYPE, otherwise=False):
             self._exchange.refuse(event, reasons.UNACCEPTABLE_ANSWER)
             return
         if isinstance(verdict := grant(request, switch.session), TooSmall):
@@ -113,6 +112,7 @@ class Intake:
         to, caller = self._canonical(event.request.uri, event.flow), from_.uri
         identifier = switch.entropy.token(8)
         tenant, user = ("", user_of(caller)) if identity is None else (identity.tenant, identity.user)
+        to = as_sip(to, tenant) if tenant else to
         parties = Parties(identifier, identifier, tenant, user, user_of(to))
         leg = InboundLeg(self._exchange, event)
         call = Call(switch, leg, parties, to=to, caller=caller)
@@ -123,14 +123,6 @@ class Intake:
         call.display_name = from_.display_name
         call.publish_start()
         return call
-
-
-def _accepts_sdp(request: Request) -> bool:
-    """RFC 3261 §20.1: without the header application/sdp is accepted; with an empty one nothing is."""
-    if "Accept" not in request.headers:
-        return True
-    types = {value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")}
-    return not types.isdisjoint(("application/sdp", "application/*", "*/*"))
 
 
 def _read_offer(body: bytes) -> SessionDescription | None:

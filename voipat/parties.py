@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from sipcore.errors import ParseError
-from sipcore.uri import Uri, escape_user, unescape
+from sipcore.uri import Uri, escape_user, telephone_number, unescape
 from sipcore.values import value_object
 from voipat import events, reasons
 from voipat.errors import Rejected
@@ -59,6 +59,16 @@ def user_of(uri: Uri) -> str:
     """The user part, unescaped; the host of a URI without one."""
     user = uri.user
     return user if user and "%" not in user else name_of(uri) or uri.host
+
+
+def as_sip(uri: Uri, domain: str) -> Uri:
+    """A telephone number as a SIP URI, of `domain` where it has none (RFC 3261 §19.1.6); any other URI as it is."""
+    number = telephone_number(uri)
+    if number is None:
+        return uri
+    if uri.scheme == "tel":
+        return Uri("sip", escape_user(number), domain, params={"user": "phone"})
+    return uri if number == uri.user else uri.replace(user=escape_user(number))
 
 
 def address_of(target: str | Uri, domain: str) -> Uri:

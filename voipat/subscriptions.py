@@ -23,6 +23,7 @@ from sipcore.uri import Uri, escape_user
 from sipcore.values import made_in_c
 from voipat import reasons
 from voipat.accounts import Identity
+from voipat.bodies import accepts
 from voipat.dialing import target_of
 from voipat.exchange import Exchange
 from voipat.location import Binding
@@ -105,6 +106,8 @@ class Subscriptions:
         self._domain_of = domain_of
         self._lookup = lookup
         self._notifiers: dict[str, Notifier] = {}
+        # All, and those that last, by who watches what: a phone that was restarted replaces its own.
+        self._open_ones: set[Subscription] = set()
         self._by_key: dict[Key, Subscription] = {}
         self.watched: dict[tuple[str, Resource], set[Subscription]] = {}
         self._by_watcher: Counter[Identity] = Counter()
@@ -128,7 +131,7 @@ class Subscriptions:
         return ", ".join(sorted({*self._notifiers, "refer"}))
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return len(self._open_ones)
 
     def start(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
         """Called by the App when it can send."""
@@ -144,7 +147,7 @@ class Subscriptions:
             owed.cancel()
         self._owed.clear()
         self._queue.clear()
-        for subscription in list(self._by_key.values()):
+        for subscription in tuple(self._open_ones):
             subscription.watch.drop()
 
     # SUBSCRIBE
@@ -184,10 +187,9 @@ class Subscriptions:
             return reasons.NOT_YOURS_TO_WATCH
         if 0 < expires < notifier.min_expires:
             return reasons.TOO_BRIEF
-        accepted = {value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")}
-        if accepted and accepted.isdisjoint((notifier.content_type, "*/*")):
+        if not accepts(request, notifier.content_type, otherwise=True):
             return reasons.UNACCEPTABLE_STATE
-        if len(self._by_key) >= MAX_SUBSCRIPTIONS:
+        if len(self._open_ones) >= MAX_SUBSCRIPTIONS:
             return reasons.TOO_MANY_SUBSCRIPTIONS
         of_resource = len(self.watched.get((notifier.package, resource), ()))
         if self._by_watcher[identity] >= MAX_OF_WATCHER or of_resource >= MAX_OF_RESOURCE:
@@ -195,14 +197,17 @@ class Subscriptions:
         return None
 
     def _open(self, key: Key, notifier: Notifier, event: RequestReceived, field: EventField, expires: int) -> None:
-        before = self._by_key.get(key)
+        # RFC 6665 §4.4.3: one that only asks once leaves the others as they are.
+        before = self._by_key.get(key) if expires else None
         if before is not None:
             # The phone was restarted: what it has forgotten must not pile up here.
             self.counters["subscriptions_replaced"] += 1
             before.watch.drop()
         assert event.dialog is not None and self._loop is not None, "looked at before"
         subscription = Subscription(self, key, notifier, event.dialog, field, self._loop)
-        self._by_key[key] = subscription
+        self._open_ones.add(subscription)
+        if expires:
+            self._by_key[key] = subscription
         self.watched.setdefault((notifier.package, key[3]), set()).add(subscription)
         self._by_watcher[key[0]] += 1
         self.exchange.dialogs[event.dialog] = subscription
@@ -213,6 +218,7 @@ class Subscriptions:
         """It is over."""
         key = subscription.key
         self.exchange.dialogs.pop(subscription.watch.dialog, None)
+        self._open_ones.discard(subscription)
         if self._by_key.get(key) is subscription:
             del self._by_key[key]
         watching = self.watched.get((key[2], key[3]), set())

@@ -8,6 +8,7 @@ nothing is lost: the two stay joined, a refusal leaves them so, and the transfer
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipcore.errors import LocalProtocolError, ParseError
@@ -18,7 +19,7 @@ from sipcore.uri import Uri
 from voipat import events, reasons
 from voipat.auth_gate import ALLOW
 from voipat.errors import CallOutcome, Rejected
-from voipat.parties import called_by
+from voipat.parties import as_sip, called_by
 from voipat.reasons import Reason
 from voipat.renegotiation import renegotiate
 from voipat.watching import Headers, Watch
@@ -40,6 +41,7 @@ def receive_refer(call: Call, event: RequestReceived) -> None:
     exchange = call.switch.exchange
     try:
         target = refer_to_of(event.request)
+        target = replace(target, uri=as_sip(target.uri, call.tenant))
         consultation = None if target.replaces is None else find_replaced(call.switch, call.tenant, target.replaces)
     except ParseError as error:
         warning = reasons.BAD_REFER.warning(str(event.flow.local))

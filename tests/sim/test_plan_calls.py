@@ -380,3 +380,44 @@ def test_what_the_dry_run_says_is_what_a_call_does(seed: int) -> None:
             rows = [str(row) for row in entry_rows(trace, office.app.recorder, messages=False)]
             done = [row for row in rows if "goes to" in row]
             assert done and said_so in done[0], (number, said_so, rows)
+
+
+@pytest.mark.rfc("3261", "19.1.6")
+@pytest.mark.parametrize(
+    ("dialled", "reached"),
+    [
+        ("tel:1002;phone-context=office.test", "1002"),
+        ("tel:10-02;phone-context=+1-202", "1002"),
+        ("sip:1002;phone-context=office.test@office.test;user=phone", "1002"),
+        ("tel:9-202-555-0123;phone-context=office.test", "+12025550123"),
+        ("tel:112;phone-context=+49", "112"),
+    ],
+)
+def test_a_telephone_number_in_a_uri_is_dialled_as_on_a_keypad(seed: int, dialled: str, reached: str) -> None:
+    with PlanOffice(seed=seed) as office:
+        caller, bob = office.phone(1001), office.phone(1002)
+        bob.answers(after=1.0)
+        office.carrier.answers(after=1.0)
+        call = caller.dial(dialled).hangs_up(after=2.0)
+        office.run()
+        assert call.was_answered
+        assert office.rung == [reached]
+
+
+def test_a_trunk_may_name_our_number_and_its_callers_by_tel_uris(seed: int) -> None:
+    with PlanOffice(seed=seed) as office:
+        alice = office.phone(1001)
+        alice.answers(after=1.0)
+        call = office.carrier.dial("tel:+1-202-555-0101").hangs_up(after=2.0)
+        office.run()
+        assert call.was_answered and office.rung == ["1001"]
+
+
+def test_a_call_is_transferred_to_a_tel_uri(seed: int) -> None:
+    with PlanOffice(seed=seed) as office:
+        caller, bob, carol = office.phone(1001), office.phone(1002), office.phone(1003)
+        bob.answers(after=1.0)
+        carol.answers(after=1.0, hangs_up_after=2.0)
+        caller.dial("1002").transfers("tel:1003;phone-context=office.test", after=1.0)
+        office.run()
+        assert office.rung == ["1002", "1003"]

@@ -54,6 +54,30 @@ def test_a_lamp_follows_a_call(seed: int) -> None:
         assert b'entity="sip:1002@office.test"' in bodies[0] and b"sip:1001@office.test" in bodies[1]
 
 
+def test_who_asks_once_for_what_it_watches_goes_on_watching_it(seed: int) -> None:
+    with Office(seed=seed, mailboxes=Counts()) as office:
+        _alice, bob, carol = office.phones(3)
+        bob.answers(after=1.0)
+        carol.subscribe("dialog", "1002")
+        office.world.run(until=office.world.now + 1.0)
+        carol.subscribe("dialog", "1002", expires=0)
+        office.world.run(until=office.world.now + 1.0)
+        assert len(office.app.subscriptions) == 1
+        carol.notified.clear()
+        office.world.phones[0].dial("1002").hangs_up(after=1.0)
+        office.world.run(until=office.world.now + 8.0)
+        assert [state for each in carol.notified for state in states(each.body)][-1] == "terminated"
+
+
+@pytest.mark.parametrize("accept", ["application/*", "text/plain, */*", "application/dialog-info+xml;q=0.5"])
+def test_a_watcher_may_accept_a_range_of_bodies(seed: int, accept: str) -> None:
+    with Office(seed=seed, mailboxes=Counts()) as office:
+        (alice,) = office.phones(1)
+        assert alice.subscribe("dialog", "1002", headers=(("Accept", accept),)) == []
+        office.world.run(until=office.world.now + 1.0)
+        assert len(office.app.subscriptions) == 1
+
+
 @pytest.mark.rfc(
     "6665",
     "4.2.1.1",

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pbx.numbers import NANP, InvalidNumberError, NumberPlan, normalise, normalise_uri
-from sipcore.uri import Uri
+from pbx.numbers import NANP, InvalidNumberError, NumberPlan, normalise
 
 GERMANY = NumberPlan("49", ("00",), "0", area="30", emergency=frozenset({"110", "112"}))
 SPAIN = NumberPlan("34", ("00",), "", emergency=frozenset({"112"}))
@@ -105,20 +104,3 @@ def test_what_is_no_number_is_404_and_what_is_too_short_484(plan: NumberPlan, wr
     with pytest.raises(InvalidNumberError) as caught:
         normalise(plan, written)
     assert caught.value.reason.status == status
-
-
-@pytest.mark.rfc("3966", "5.1.5")
-@pytest.mark.parametrize(
-    "text",
-    [
-        "tel:+1-202-555-0100",
-        "tel:5550100;phone-context=+1202",
-        "tel:+12025550100;ext=55;isub=1",
-        "tel:+12025550100;npdi;rn=+12025559999",
-        "sip:+1(202)5550100;phone-context=x@gw.test;user=phone",
-        "sip:%2B12025550100@gw.test",
-        "sip:5550100;phone-context=+1202@gw.test;user=phone",
-    ],
-)
-def test_the_number_of_a_uri(text: str) -> None:
-    assert normalise_uri(AMERICA, Uri.parse(text)) == "+12025550100"

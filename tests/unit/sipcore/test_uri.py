@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipcore.errors import ParseError
-from sipcore.uri import Uri, escape_user, unescape
+from sipcore.uri import Uri, escape_user, telephone_number, unescape
 
 
 def test_a_full_uri_is_read_part_by_part() -> None:
@@ -235,3 +235,27 @@ def test_text_without_bytes_is_refused() -> None:
 )
 def test_a_user_part_is_escaped_where_it_must_be(text: str, escaped: str) -> None:
     assert escape_user(text) == escaped and unescape(escaped) == text
+
+
+@pytest.mark.rfc("3966", "5.1.5")
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("tel:+1-202-555-0100", "+12025550100"),
+        ("tel:+1(202)5550100;ext=55;isub=1", "+12025550100"),
+        ("tel:+12025550100;npdi;rn=+12025559999", "+12025550100"),
+        ("tel:5550100;phone-context=+1-202", "+12025550100"),
+        ("tel:555-0100;phone-context=example.com", "5550100"),
+        ("tel:7042;phone-context=example.com", "7042"),
+        ("tel:112;phone-context=+49", "112"),
+        ("tel:*21%23;phone-context=example.com", "*21#"),
+        ("sip:+1(202)5550100;phone-context=x@gw.test;user=phone", "+12025550100"),
+        ("sip:%2B12025550100@gw.test;user=phone", "+12025550100"),
+        ("sip:5550100;phone-context=+1202@gw.test;user=phone", "+12025550100"),
+        ("sip:+12025550100@gw.test", None),
+        ("sip:alice@gw.test;user=phone", None),
+        ("mailto:a@b", None),
+    ],
+)
+def test_the_telephone_number_of_a_uri(text: str, number: str | None) -> None:
+    assert telephone_number(Uri.parse(text)) == number
