@@ -199,8 +199,11 @@ cdef class Core(_Sound):
             place -= 1
             port = &self.ports[worker.producing[place]]
             length = vp_port_produce(port, &worker.context, packet)
-            while length:
-                self.send(port, vp_latch_destination(&port.latch), packet, length, False)
+            while True:
+                if length:
+                    self.send(port, vp_latch_destination(&port.latch), packet, length, False)
+                if not vp_port_owes_audio(port):
+                    break
                 length = vp_port_produce_audio(port, &worker.context, packet)
             vp_worker_settle(worker, port)
         return 0

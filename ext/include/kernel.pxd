@@ -272,6 +272,7 @@ cdef extern from "produce.h" nogil:
     bint vp_port_produces(const vp_port *port)
     size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t *packet)
     size_t vp_port_produce_audio(vp_port *port, const vp_context *context, uint8_t *packet)
+    bint vp_port_owes_audio(const vp_port *port)
     void vp_port_fall_silent(vp_port *port)
 
 

@@ -297,11 +297,26 @@ static inline uint32_t vp_audio_quiet_packet(vp_audio *audio, uint32_t count, ui
     return length;
 }
 
+static inline uint32_t vp_audio_packet_samples(const vp_audio *audio) {
+    return audio->encoder.format.rate / 1000 * audio->encoder.format.ptime_ms;
+}
+
+/* Whether a packet is due. Its time passes with vp_audio_packet, also when silence needs none. */
+static inline bool vp_audio_is_due(const vp_audio *audio) {
+    return audio->has_encoder && audio->waiting >= vp_audio_packet_samples(audio);
+}
+
+/* The packet of `rtp` did not leave: nobody is to miss its number. */
+static inline void vp_audio_unsent(vp_audio *audio, const vp_rtp *rtp) {
+    audio->sequence = rtp->sequence;
+    audio->skipped = true;
+}
+
 /* One packet of what waits, when it is full: payload and header fields; 0 when none is due. */
 static inline uint32_t vp_audio_packet(vp_audio *audio, vp_audio_counters *counters, uint8_t *payload, vp_rtp *rtp) {
     const vp_format *format = &audio->encoder.format;
-    uint32_t count = format->rate / 1000 * format->ptime_ms;
-    if (!audio->has_encoder || audio->waiting < count)
+    uint32_t count = vp_audio_packet_samples(audio);
+    if (!vp_audio_is_due(audio))
         return 0;
     if (audio->silence.enabled && vp_silence_take(&audio->silence, audio->pending, count, format->ptime_ms))
         return vp_audio_quiet_packet(audio, count, payload, rtp);

@@ -209,6 +209,10 @@ static inline void vp_port_set_audio(vp_port *port, vp_audio *audio) {
     vp_audio *before = port->audio;
     if (before && audio)
         vp_audio_inherit(audio, before);
+    else if (before)
+        port->audio_epoch = before->epoch;
+    else if (audio)
+        audio->epoch = port->audio_epoch + 1; /* numbers of its own: to the sender it is not the audio of before */
     port->audio = audio;
     vp_audio_free(before);
 }

@@ -125,6 +125,7 @@ struct vp_port {
     vp_player player;
     vp_keypad keypad;
     vp_audio *audio; /* owned; NULL while nobody wants samples */
+    uint32_t audio_epoch; /* of the audio that was there before */
     vp_rtcp rtcp;
     vp_srtp srtp;
     vp_address rtcp_remote; /* signalled; family 0: the RTP address, next port */

@@ -88,6 +88,14 @@ static inline void vp_port_listen(vp_port *port, vp_context *context) {
     vp_post(context, &event);
 }
 
+/* A packet of the port's audio; as vp_port_emit. */
+static inline size_t vp_port_emit_audio(vp_port *port, const vp_context *context, uint8_t *packet, vp_rtp *rtp) {
+    size_t length = vp_port_emit(port, context, packet, rtp, VP_SOURCE_AUDIO, port->audio->epoch);
+    if (!length)
+        vp_audio_unsent(port->audio, rtp);
+    return length;
+}
+
 /* A member of a conference: the sum of the others, its own encoding only while it speaks. A packet that is shared is
  * written at once; its length, else 0. */
 static inline size_t vp_port_say_mixed(vp_port *port, const vp_context *context, uint8_t *packet) {
@@ -106,7 +114,7 @@ static inline size_t vp_port_say_mixed(vp_port *port, const vp_context *context,
     if (!encoding->full || !vp_audio_shared_packet(audio, encoding->length, &rtp))
         return 0;
     memcpy(packet + VP_RTP_HEADER, encoding->payload, rtp.payload_length);
-    return vp_port_emit(port, context, packet, &rtp, VP_SOURCE_AUDIO, audio->epoch);
+    return vp_port_emit_audio(port, context, packet, &rtp);
 }
 
 /* The samples that go to the far side at this tick: of the source, else of the peer when it has another codec. */
@@ -133,11 +141,17 @@ static inline size_t vp_port_produce_audio(vp_port *port, const vp_context *cont
     vp_rtp rtp;
     if (!port->audio || port->speaking || !vp_audio_packet(port->audio, &port->audio_counters, packet + VP_RTP_HEADER, &rtp))
         return 0;
-    return vp_port_emit(port, context, packet, &rtp, VP_SOURCE_AUDIO, port->audio->epoch);
+    return vp_port_emit_audio(port, context, packet, &rtp);
 }
 
-/* What the port itself sends at this tick, into VP_PRODUCED octets; its length, or 0. More of it, when packets are
- * shorter than a tick, is told by vp_port_produce_audio. */
+/* Whether vp_port_produce_audio has more at this tick: packets may be shorter than it, and one that is left out for silence
+ * is not the last. */
+static inline bool vp_port_owes_audio(const vp_port *port) {
+    return port->audio && !port->speaking && vp_audio_is_due(port->audio);
+}
+
+/* What the port itself sends at this tick, into VP_PRODUCED octets; its length, or 0. There may be more of it:
+ * vp_port_owes_audio. */
 enum { VP_PRODUCED = VP_RTP_HEADER + VP_PAYLOAD_MAX };
 
 static inline size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t *packet) {

@@ -73,6 +73,9 @@ static inline bool vp_port_measures(vp_port *port, vp_context *context, const vp
  * of that side. */
 static inline vp_port *vp_port_next(vp_port *port, vp_rtp *rtp, bool taken) {
     if (port->muted) {
+        vp_port *out = port->echo ? port : port->peer;
+        if (out)
+            vp_sender_rest(&out->sender, port->slot);
         vp_count_drop(port, VP_DROP_MUTED);
         return NULL;
     }
@@ -101,6 +104,7 @@ static inline vp_port *vp_port_stamp(vp_port *port, vp_port *out, vp_context *co
     bool speaks = out->speaking || vp_port_is_told(out) || (out->audio && out->audio->source && out->audio->says);
     if (out->held || speaks || !vp_latch_destination(&out->latch)) {
         vp_count_drop(port, out->held ? VP_DROP_HELD : speaks ? VP_DROP_PLAYING : VP_DROP_NO_DESTINATION);
+        vp_sender_rest(&out->sender, port->slot);
         return NULL;
     }
     /* A slot that was freed and taken again in the middle of a transfer feeds another stream. */

@@ -42,6 +42,13 @@ static inline void vp_sender_switch(
     sender->has_source = true;
 }
 
+/* Something of this source is not sent: its numbers run on meanwhile, and what comes next is a switch of source. Otherwise
+ * the far side would miss all that rested, and of more than 32768 packets SRTP would lose its rollover counter. */
+static inline void vp_sender_rest(vp_sender *sender, uint32_t source) {
+    if (sender->source == source)
+        sender->has_source = false;
+}
+
 /* Gives `rtp` the sender's identity; -1 when the packet is too late to be sent. `source` names who feeds the sender. */
 static inline int vp_sender_stamp(
     vp_sender *sender, vp_rtp *rtp, uint32_t source, uint32_t epoch, uint64_t now, uint32_t clock_rate

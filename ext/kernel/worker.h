@@ -443,8 +443,13 @@ static inline void vp_worker_listen(vp_worker *worker) {
 static inline void vp_worker_produce_port(vp_worker *worker, vp_port *port) {
     uint8_t packet[VP_PRODUCED];
     size_t length = vp_port_produce(port, &worker->context, packet);
-    for (; length; length = vp_port_produce_audio(port, &worker->context, packet))
-        vp_worker_forward(port, port, packet, length);
+    for (;;) {
+        if (length)
+            vp_worker_forward(port, port, packet, length);
+        if (!vp_port_owes_audio(port))
+            return;
+        length = vp_port_produce_audio(port, &worker->context, packet);
+    }
 }
 
 /* After a port's tick. */

@@ -374,9 +374,13 @@ static void produce(vp_worker *worker) {
         uint8_t *packet = malloc(VP_PRODUCED);
         expect(port->producing && port->place == i, "a place is wrong");
         size_t length = vp_port_produce(port, &worker->context, packet);
-        expect(length <= VP_PRODUCED, "too long");
-        for (; length; length = vp_port_produce_audio(port, &worker->context, packet))
-            produced++;
+        for (;;) {
+            expect(length <= VP_PRODUCED, "too long");
+            produced += length != 0;
+            if (!vp_port_owes_audio(port))
+                break;
+            length = vp_port_produce_audio(port, &worker->context, packet);
+        }
         free(packet);
         vp_worker_settle(worker, port);
     }
