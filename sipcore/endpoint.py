@@ -228,6 +228,10 @@ class Endpoint:
         self._client.prack(dialog, transaction, now, out, headers, body)
         return out
 
+    def consumes_credentials(self, is_own_realm: Callable[[str], bool]) -> None:
+        """As a proxy, take the Proxy-Authorization of these realms out of what passes."""
+        self._proxy.is_own_realm = is_own_realm
+
     def relay(self, transaction: TransactionId, search: Search, now: float) -> list[Output]:
         """Proxy a request that `RelayReceived` told of to its targets (RFC 3261 §16.5)."""
         out: list[Output] = []

@@ -9,11 +9,13 @@ the Call-ID, and names the flow to each side, so that a phone behind a NAT is re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
+from sipcore.auth import parse_digest
+from sipcore.best_response import best_response, gather_challenges
 from sipcore.errors import LocalProtocolError, ParseError
 from sipcore.events import (
     Failure,
@@ -48,9 +50,6 @@ DEFAULT_BREADTH: Final = 60
 MAX_FORWARDS: Final = 70
 # ACKs whose next hop waits for DNS; one more is dropped and counted.
 MAX_WAITING_ACKS: Final = 1000
-# RFC 3261 §16.7, step 6: "responses that provide information affecting resubmission", the rest by their number.
-_TELLING: Final = (401, 407, 415, 420, 484)
-_CHALLENGES: Final = ("WWW-Authenticate", "Proxy-Authenticate")
 # RFC 3326 §2: a phone that lost the race shows no missed call.
 ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 
@@ -154,7 +153,7 @@ class ResponseContext(Clock):
 class ProxyCore:
     """Forwards requests and chooses among their responses."""
 
-    __slots__ = ("_client", "_key", "_server", "_state", "_waiting_acks")
+    __slots__ = ("_client", "_key", "_server", "_state", "_waiting_acks", "is_own_realm")
 
     def __init__(self, state: EndpointState, server: UserAgentServer, client: UserAgentClient, secret: bytes) -> None:
         self._state = state
@@ -162,6 +161,8 @@ class ProxyCore:
         self._client = client
         self._key = RouteKey(secret)
         self._waiting_acks: dict[int, tuple[Request, NextHop, Flow]] = {}
+        # Whose credentials end here.
+        self.is_own_realm: Callable[[str], bool] = _no_realm
 
     @property
     def key(self) -> RouteKey:
@@ -178,6 +179,7 @@ class ProxyCore:
         if self._refuse(request, flow, loop_hash, out):
             return
         routed = process_routes(request, self._key, flow)
+        self._consume_credentials(request)
         context = self._open(key, request, flow, loop_hash, now)
         if routed.flow is not None or routed.was_strict:
             # A request that starts nothing new but was given our route: it follows it.
@@ -195,6 +197,7 @@ class ProxyCore:
         if self._refuse(request, flow, loop_hash, out):
             return
         routed = process_routes(request, self._key, flow)
+        self._consume_credentials(request)
         context = self._open(key, request, flow, loop_hash, now)
         context.in_dialog = True
         out.append(RelayedInDialog(request, flow))
@@ -208,6 +211,7 @@ class ProxyCore:
             self._state.counters["acks_without_forwards"] += 1
             return True
         routed = process_routes(request, self._key, flow)
+        self._consume_credentials(request)
         _count_down(request)
         out.append(RelayedInDialog(request, flow))
         hop = next_hop(serve_strict_router(request))
@@ -261,6 +265,20 @@ class ProxyCore:
         else:
             return False
         return True
+
+    def _consume_credentials(self, request: Request) -> None:
+        """RFC 3261 §22.3: those of another realm are for a proxy further on, which "MUST NOT be consumed" here.
+
+        Ours are nobody's business behind us: a digest is a password to guess at leisure. An ACK has its INVITE's.
+        """
+        if "Proxy-Authorization" not in request.headers:
+            return
+        values = request.headers.get_all("Proxy-Authorization")
+        request.headers.remove("Proxy-Authorization")
+        for value in values:
+            params = parse_digest(value)
+            if params is None or not self.is_own_realm(params.get("realm", "")):
+                request.headers.add("Proxy-Authorization", value)
 
     def _open(self, key: ServerKey, request: Request, flow: Flow, loop_hash: str, now: float) -> ResponseContext:
         transaction = self._server.open_relayed(key, request, flow, now)
@@ -468,7 +486,7 @@ class ProxyCore:
             # Step 6: a 503 is about the hop behind us; "the proxy SHOULD generate a 500".
             status, response = 500, None
         if response is not None and status in (401, 407):
-            _gather_challenges(response, context.finals)
+            gather_challenges(response, context.finals)
         self._finish(context, status, response, now, out)
 
     def _finish(
@@ -533,30 +551,8 @@ class ProxyCore:
         self._client.cancel(branch.id, now, out, ())
 
 
-def best_response(finals: Sequence[tuple[int, Response | None]]) -> tuple[int, Response | None]:
-    """RFC 3261 §16.7, step 6: a 6xx, else of the lowest class the one that tells most; 480 for none."""
-    if not finals:
-        return 480, None
-    return min(finals, key=_preference)
-
-
-def _preference(final: tuple[int, Response | None]) -> tuple[int, int, int]:
-    status = final[0]
-    if status >= 600:
-        return 0, 0, status
-    in_class = _TELLING.index(status) if status in _TELLING else len(_TELLING)
-    # Of two that tell nothing, one that a phone sent says more than a silence or our own CANCEL.
-    return status // 100, in_class, 1000 + status if status in (408, 487, 503) else status
-
-
-def _gather_challenges(response: Response, finals: Iterable[tuple[int, Response | None]]) -> None:
-    """Step 7: the caller needs all challenges, or it will never satisfy all branches."""
-    for status, other in finals:
-        if other is None or other is response or status not in (401, 407):
-            continue
-        for name in _CHALLENGES:
-            for value in other.headers.get_all(name):
-                response.headers.add(name, value)
+def _no_realm(realm: str) -> bool:
+    return False
 
 
 def _breadth(request: Request) -> int:

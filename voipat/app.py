@@ -229,6 +229,7 @@ class App:
             self.gate.proxies = self._proxy.serves
             self.gate.proxies_strangers = self._proxy.public
             self.exchange.on_relayed = self._proxy.on_event
+            self.endpoint.consumes_credentials(self.gate.is_realm)
 
     def _capabilities(self) -> tuple[tuple[str, str], ...]:
         """RFC 3261 §11.2: what a response to OPTIONS should have."""

@@ -205,6 +205,10 @@ class Gate:
             domain = self._accounts.default_domain
         return domain
 
+    def is_realm(self, realm: str) -> bool:
+        """Whether we challenge with this realm: a domain as it is, not an address of ours."""
+        return self._accounts is not None and self._accounts.domain(realm) == realm
+
     def tenants_of(self, data: bytes, flow: Flow) -> frozenset[str]:
         """The tenants that an INVITE names as caller or callee."""
         try:

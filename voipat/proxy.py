@@ -137,7 +137,6 @@ class Proxy:
         identity = event.identity if isinstance(event.identity, Identity) else None
         call = self._calls.started(event, identity) if request.method == "INVITE" else None
         tenant = identity.tenant if identity is not None else switch.domain_of(request.uri, event.flow) or ""
-        request.headers.remove("Proxy-Authorization")
         began = switch.loop.time()
         decision = self._decide(event, identity, tenant)
         if switch.loop.time() - began > POLICY_BUDGET_S:

@@ -44,6 +44,21 @@ def test_a_registered_phone_is_called_through_the_proxy(loss: float) -> None:
     assert 4.0 < leg.billable_s < 8.0
 
 
+def test_what_a_phone_proves_itself_by_goes_no_further_than_the_proxy() -> None:
+    app, _ = office(Proxy())
+    with SimWorld(app, seed=3) as world:
+        callee = world.phone("sip:1002@office.test").register().answers(after=1.0)
+        call = world.phone("sip:1001@office.test").dial("1002", after=1.0).hangs_up(after=5.0)
+        world.run()
+        assert call.was_answered
+        ladder = world.network.ladder
+        passed = [rung for rung in ladder if world.network.name_of(rung.destination) == callee.name]
+        assert {"INVITE", "ACK", "BYE"} <= {rung.kind for rung in passed}
+        assert any(b"Proxy-Authorization" in rung.data for rung in ladder if rung.kind == "ACK")
+        assert not any(b"Proxy-Authorization" in rung.data for rung in passed)
+        assert world.leaks() == []
+
+
 def test_the_callee_hangs_up() -> None:
     app, seen = office(Proxy())
     with SimWorld(app, seed=3) as world:

@@ -504,6 +504,29 @@ def test_requests_within_the_dialog_come_back_by_the_record_route_in_both_direct
 
 @pytest.mark.rfc(
     "3261",
+    "22.3",
+    "When multiple proxies are used in a chain, a Proxy-Authorization header field value MUST NOT be consumed by any "
+    "proxy whose realm does not match the realm parameter specified in that value.",
+)
+def test_credentials_of_our_realm_end_here_and_those_of_another_go_on() -> None:
+    side = ProxySide()
+    side.endpoint.consumes_credentials(lambda realm: realm == "ours.test")
+    ours, theirs = (f'Digest username="a", realm="{realm}.test", nonce="n"' for realm in ("ours", "theirs"))
+    lines = [f"Proxy-Authorization: {value}" for value in (ours, theirs)]
+    [sent] = side.relay(side.invite(*lines), [CAROL])
+    route = request_of(sent).headers.get_all("Record-Route")
+    side.answer(sent, 200, *(f"Record-Route: {value}" for value in route))
+    before = len(side.sent)
+    for method, number in (("ACK", 1), ("BYE", 2)):
+        data = in_dialog_bytes(method, route, uri="sip:peer@10.0.0.3:5060", cseq=number)
+        side.receive(data.replace(b"\r\nFrom:", b"\r\n" + "\r\n".join(lines).encode() + b"\r\nFrom:", 1))
+    passed = [sent, *side.sent[before:]]
+    assert [request_of(each).method for each in passed] == ["INVITE", "ACK", "BYE"]
+    assert [request_of(each).headers.get_all("Proxy-Authorization") for each in passed] == [[theirs]] * 3
+
+
+@pytest.mark.rfc(
+    "3261",
     "16.4",
     "The proxy MUST inspect the Request-URI of the request. If the Request-URI of the request contains a value this "
     "proxy previously placed into a Record-Route header field …, the proxy MUST replace the Request-URI in the "
