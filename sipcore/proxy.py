@@ -50,6 +50,9 @@ DEFAULT_BREADTH: Final = 60
 MAX_FORWARDS: Final = 70
 # ACKs whose next hop waits for DNS; one more is dropped and counted.
 MAX_WAITING_ACKS: Final = 1000
+# RFC 3325 §5: from a node that it does not trust, a proxy "MUST NOT forward" these; ours trusts none. The first draft's
+# Remote-Party-ID is believed by carriers just so.
+_ASSERTIONS: Final = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
 # RFC 3326 §2: a phone that lost the race shows no missed call.
 ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 
@@ -179,7 +182,7 @@ class ProxyCore:
         if self._refuse(request, flow, loop_hash, out):
             return
         routed = process_routes(request, self._key, flow)
-        self._consume_credentials(request)
+        self._clean(request)
         context = self._open(key, request, flow, loop_hash, now)
         if routed.flow is not None or routed.was_strict:
             # A request that starts nothing new but was given our route: it follows it.
@@ -197,7 +200,7 @@ class ProxyCore:
         if self._refuse(request, flow, loop_hash, out):
             return
         routed = process_routes(request, self._key, flow)
-        self._consume_credentials(request)
+        self._clean(request)
         context = self._open(key, request, flow, loop_hash, now)
         context.in_dialog = True
         out.append(RelayedInDialog(request, flow))
@@ -211,7 +214,7 @@ class ProxyCore:
             self._state.counters["acks_without_forwards"] += 1
             return True
         routed = process_routes(request, self._key, flow)
-        self._consume_credentials(request)
+        self._clean(request)
         _count_down(request)
         out.append(RelayedInDialog(request, flow))
         hop = next_hop(serve_strict_router(request))
@@ -265,6 +268,13 @@ class ProxyCore:
         else:
             return False
         return True
+
+    def _clean(self, request: Request) -> None:
+        """Take out what must not pass."""
+        for name in _ASSERTIONS:
+            if name in request.headers:
+                request.headers.remove(name)
+        self._consume_credentials(request)
 
     def _consume_credentials(self, request: Request) -> None:
         """RFC 3261 §22.3: those of another realm are for a proxy further on, which "MUST NOT be consumed" here.

@@ -1,6 +1,8 @@
-"""What is known of calls that only pass: enough for a CDR, by Call-ID, until the BYE has passed or the call is too old.
+"""What is known of calls that only pass: enough for a CDR, until the BYE has passed or the call is too old.
 
-The dialog belongs to the phones. A call whose BYE never came this way is ended by its age, with a cause that says so.
+The dialog belongs to the phones. Each INVITE that passes has its CDR, whatever Call-ID the caller gives it, and an
+answered one is found by its dialog. A call whose BYE never came this way is ended by its age, with a cause that says
+so.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ class _Passing:
     transaction: TransactionId
     started: float
     started_now: float
+    to_tag: str = ""
     answered: float | None = None
     answered_now: float | None = None
 
@@ -44,15 +47,13 @@ class ProxiedCalls:
 
     def __init__(self, switch: Switch) -> None:
         self._switch = switch
-        self._calls: OrderedDict[str, _Passing] = OrderedDict()
+        self._calls: OrderedDict[TransactionId, _Passing] = OrderedDict()
+        self._answered: dict[tuple[str, str, str], _Passing] = {}
 
     def started(self, event: RelayReceived, identity: Identity | None) -> str:
         """An INVITE that starts a call; the call's id, for the trace."""
         switch, request = self._switch, event.request
         self._forget_old()
-        known = self._calls.get(request.call_id)
-        if known is not None:
-            return known.id
         call = _Passing(
             id=switch.entropy.token(8),
             tenant="" if identity is None else identity.tenant,
@@ -64,7 +65,7 @@ class ProxiedCalls:
             started=switch.wallclock(),
             started_now=switch.loop.time(),
         )
-        self._calls[request.call_id] = call
+        self._calls[event.transaction] = call
         switch.publish(
             events.CallStarted(
                 call.id, call.id, call.tenant, "a", "inbound", call.caller, call.callee, call.call_id, call.started
@@ -74,8 +75,8 @@ class ProxiedCalls:
 
     def answered_or_failed(self, event: RelayEnded) -> None:
         """The final response to an INVITE has passed."""
-        call = self._calls.get(event.request.call_id)
-        if event.request.method != "INVITE" or call is None or call.transaction != event.transaction:
+        call = self._calls.get(event.transaction)
+        if call is None:
             return
         if event.status >= 300:
             reason = reason_of_status(event.status)
@@ -83,21 +84,27 @@ class ProxiedCalls:
             self._end(call, by, reason, event.status)
             return
         call.answered, call.answered_now = self._switch.wallclock(), self._switch.loop.time()
+        if event.response is not None:
+            call.to_tag = event.response.to.tag or ""
+            self._answered[call.call_id, call.from_tag, call.to_tag] = call
         self._switch.publish(events.CallAnswered(call.id, call.id, call.tenant, call.answered, None))
 
     def refused(self, event: RelayReceived, reason: Reason, status: int) -> None:
         """We have answered an INVITE ourselves."""
-        call = self._calls.get(event.request.call_id)
-        if call is not None and call.transaction == event.transaction:
+        call = self._calls.get(event.transaction)
+        if call is not None:
             self._end(call, "server", reason, status)
 
     def passed(self, event: RelayedInDialog) -> None:
         """A request of a call under way has passed."""
         request = event.request
-        call = self._calls.get(request.call_id)
-        if call is not None and request.method == "BYE":
-            by = "caller" if request.from_.tag == call.from_tag else "callee"
-            self._end(call, by, reasons.NORMAL_CLEARING, 200)
+        if request.method != "BYE":
+            return
+        call_id, from_tag, to_tag = request.call_id, request.from_.tag or "", request.to.tag or ""
+        if (call := self._answered.get((call_id, from_tag, to_tag))) is not None:
+            self._end(call, "caller", reasons.NORMAL_CLEARING, 200)
+        elif (call := self._answered.get((call_id, to_tag, from_tag))) is not None:
+            self._end(call, "callee", reasons.NORMAL_CLEARING, 200)
 
     def _forget_old(self) -> None:
         now = self._switch.loop.time()
@@ -108,7 +115,10 @@ class ProxiedCalls:
             self._end(oldest, "server", reasons.END_NOT_SEEN, 200)
 
     def _end(self, call: _Passing, by: str, reason: Reason, status: int) -> None:
-        del self._calls[call.call_id]
+        del self._calls[call.transaction]
+        dialog = (call.call_id, call.from_tag, call.to_tag)
+        if self._answered.get(dialog) is call:
+            del self._answered[dialog]
         switch = self._switch
         now = switch.loop.time()
         switch.publish(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sipcore.entropy import Entropy
 from voipat import App, Proxy, ProxyRequest, Registrar, Reject, events, reasons
 from voipat.proxy import Decision, to_registered
 from voipat.testing import SimWorld
@@ -67,6 +68,35 @@ def test_the_callee_hangs_up() -> None:
         world.run()
         assert world.leaks() == []
     assert [each.hangup_by for each in ended(seen)] == ["callee"]
+
+
+class OneCallId:
+    """The randomness of a phone that gives each of its calls the same Call-ID."""
+
+    def __init__(self, inner: Entropy) -> None:
+        self._inner = inner
+
+    def token(self, octets: int) -> str:
+        return "the-only-one" if octets == 12 else self._inner.token(octets)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+
+def test_each_call_has_its_cdr_though_the_caller_gives_all_the_same_call_id() -> None:
+    app, seen = office(Proxy())
+    with SimWorld(app, seed=3) as world:
+        world.phone("sip:1002@office.test").register().answers(after=1.0)
+        alice = world.phone("sip:1001@office.test")
+        alice.entropy = OneCallId(alice.entropy)  # type: ignore[assignment]  # what it does not say itself, the other does
+        alice.dial("1002", after=1.0).hangs_up(after=9.0)
+        alice.dial("1002", after=3.0).hangs_up(after=3.0)
+        world.run()
+        assert world.leaks() == []
+    assert [(each.disposition, each.hangup_by, round(each.billable_s)) for each in ended(seen)] == [
+        ("answered", "caller", 3),
+        ("answered", "caller", 9),
+    ]
 
 
 def test_nobody_registered_is_refused_with_a_reason() -> None:

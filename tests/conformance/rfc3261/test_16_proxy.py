@@ -502,6 +502,22 @@ def test_requests_within_the_dialog_come_back_by_the_record_route_in_both_direct
     assert side.sent[before].flow.remote == ALICE
 
 
+def test_what_a_phone_asserts_of_itself_does_not_pass_the_proxy() -> None:
+    # RFC 3325 §5: a proxy that does not trust the sender "MUST remove" the header, or replace it.
+    side = ProxySide()
+    lines = [f"{name}: <sip:+12025550199@carrier.test>" for name in ("P-Asserted-Identity", "P-Preferred-Identity")]
+    lines.append("Remote-Party-ID: <sip:boss@carrier.test>;screen=yes")
+    [sent] = side.relay(side.invite(*lines), [CAROL])
+    route = request_of(sent).headers.get_all("Record-Route")
+    side.answer(sent, 200, *(f"Record-Route: {value}" for value in route))
+    data = in_dialog_bytes("UPDATE", route, uri="sip:peer@10.0.0.3:5060")
+    side.receive(data.replace(b"\r\nFrom:", b"\r\n" + "\r\n".join(lines).encode() + b"\r\nFrom:", 1))
+    update = side.sent[-1]
+    assert request_of(update).method == "UPDATE"
+    for each in (sent, update):
+        assert b"carrier.test" not in each.data
+
+
 @pytest.mark.rfc(
     "3261",
     "22.3",
