@@ -161,6 +161,19 @@ class Switchboard:
         with self._places(call, directory, caller, free=isinstance(target, ToTrunks) and target.emergency):
             yield
 
+    def places_of(
+        self, tenant: TenantConfig, caller: str, at: float, *, free: bool, unlimited: bool
+    ) -> AbstractContextManager[None]:
+        """A place under the limits of server, tenant and caller; the pace of the tenant is counted when this is called.
+
+        `free`: none counts. `unlimited`: only the server's does. Entering raises Rejected, and so does this.
+        """
+        limits = _limits(tenant, caller, 0 if free else self.admission.max_calls, free=unlimited)
+        rate = tenant.plan.limits.calls_per_second
+        if not free and rate is not None and not self._pace.take(tenant.domain, rate, at):
+            raise Rejected(reasons.TENANT_RATE)
+        return self.admission.places(*limits)
+
     def _places_of_callback(self, call: Call) -> AbstractContextManager[None]:
         return self._places(call, self._directory.current, "", free=False)
 
@@ -169,14 +182,9 @@ class Switchboard:
 
         Raises: Rejected.
         """
-        tenant = directory.tenant(call.tenant)
         # Who is transferred has its place already: that of the call that it is transferred out of.
         unlimited = free or call.transferred_by is not None
-        limits = _limits(tenant, caller, 0 if free else self.admission.max_calls, free=unlimited)
-        rate = tenant.plan.limits.calls_per_second
-        if not free and rate is not None and not self._pace.take(tenant.domain, rate, call.started):
-            raise Rejected(reasons.TENANT_RATE)
-        places = self.admission.places(*limits)
+        places = self.places_of(directory.tenant(call.tenant), caller, call.started, free=free, unlimited=unlimited)
         if self._trunks is None or not isinstance(call.identity, TrunkIdentity):
             return places
         return _both(self._trunks.inbound(call), places)

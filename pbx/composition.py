@@ -99,11 +99,13 @@ class Parts:
         self.network: Final = ListeningNetwork(TcpLimits(connections=max(1, capacity.connections)), tls)
         self.guard: Final = _guard_of(server.guard)
         self.state: Final = restored_state(store, directory.current.tenants)
+        self.proxied: Final = ProxyPlan(directory, self.state, wallclock)
         self.app: Final = self._make_app(loaded)
         self.trunks: Final = Trunks(SystemEntropy(), directory.media_of_trunk)
         self.audit: Final = Audit(store, wallclock=wallclock, random_bytes=os.urandom)
         self.recordings: Final = _open_recordings(loaded, store, self.audit, wallclock)
         self.board: Final = self._make_board(loaded)
+        self.proxied.serve(self.board, self.trunks)
         self.waiting: Final = WaitingMessages(store, directory, wallclock=wallclock, random_bytes=os.urandom)
         self.waiting.recover(store.domains())
         self.mailboxes, self.outbox = self._open_mailboxes(loaded, mail)
@@ -135,7 +137,7 @@ class Parts:
             codecs=directory.codecs,
             beside=directory.beside,
             comfort_noise=directory.comfort_noise,
-            proxy=ProxyPlan(directory, self.state, self._wallclock).proxy(),
+            proxy=self.proxied.proxy(),
             route_secret=load_key(server.data / ROUTE_KEY, SystemEntropy().bytes),
         )
 

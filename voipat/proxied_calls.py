@@ -8,13 +8,17 @@ so.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sipcore.events import RelayedInDialog, RelayEnded, RelayReceived, TransactionId
+from sipcore.session_timer import session_expires
 from sipcore.uri import Uri
 from voipat import events, reasons
 from voipat.accounts import Identity
+from voipat.alarms import Alarm
 from voipat.outcomes import reason_of_status
 from voipat.reasons import Reason
 
@@ -24,6 +28,11 @@ if TYPE_CHECKING:
 # Beyond these the oldest is closed.
 MAX_CALLS: Final = 100_000
 MAX_AGE_S: Final = 12 * 3600.0
+# A call without a session timer of which nothing passes for so long keeps its place no more: both phones may have lost
+# their power, and their next calls must not be refused for it all day.
+PLACE_S: Final = 4 * 3600.0
+# How long after the end of a session (RFC 4028 §10) a refresh may still be on its way.
+LATE_S: Final = 32.0
 
 
 @dataclass(slots=True)
@@ -40,6 +49,13 @@ class _Passing:
     to_tag: str = ""
     answered: float | None = None
     answered_now: float | None = None
+    # When a request of it passed last, how long it lasts without one, and whether it is over then.
+    seen_now: float = 0.0
+    lasts_s: float = PLACE_S
+    has_timer: bool = False
+    alarm: Alarm | None = None
+    # What it takes while it lasts.
+    place: ExitStack = field(default_factory=ExitStack)
 
 
 class ProxiedCalls:
@@ -73,6 +89,10 @@ class ProxiedCalls:
         )
         return call.id
 
+    def hold(self, transaction: TransactionId, place: ExitStack) -> None:
+        """Give this back when the call is over."""
+        self._calls[transaction].place = place
+
     def answered_or_failed(self, event: RelayEnded) -> None:
         """The final response to an INVITE has passed."""
         call = self._calls.get(event.transaction)
@@ -87,6 +107,11 @@ class ProxiedCalls:
         if event.response is not None:
             call.to_tag = event.response.to.tag or ""
             self._answered[call.call_id, call.from_tag, call.to_tag] = call
+            session = session_expires(event.response)
+            if session is not None:
+                call.has_timer, call.lasts_s = True, session.seconds + LATE_S
+        call.seen_now = call.answered_now
+        call.alarm = self._switch.alarms.call_later(call.lasts_s, partial(self._silent, call))
         self._switch.publish(events.CallAnswered(call.id, call.id, call.tenant, call.answered, None))
 
     def refused(self, event: RelayReceived, reason: Reason, status: int) -> None:
@@ -97,14 +122,26 @@ class ProxiedCalls:
 
     def passed(self, event: RelayedInDialog) -> None:
         """A request of a call under way has passed."""
-        request = event.request
-        if request.method != "BYE":
-            return
+        request, by = event.request, "caller"
         call_id, from_tag, to_tag = request.call_id, request.from_.tag or "", request.to.tag or ""
-        if (call := self._answered.get((call_id, from_tag, to_tag))) is not None:
-            self._end(call, "caller", reasons.NORMAL_CLEARING, 200)
-        elif (call := self._answered.get((call_id, to_tag, from_tag))) is not None:
-            self._end(call, "callee", reasons.NORMAL_CLEARING, 200)
+        call = self._answered.get((call_id, from_tag, to_tag))
+        if call is None:
+            by, call = "callee", self._answered.get((call_id, to_tag, from_tag))
+        if call is None:
+            return
+        call.seen_now = self._switch.loop.time()
+        if request.method == "BYE":
+            self._end(call, by, reasons.NORMAL_CLEARING, 200)
+
+    def _silent(self, call: _Passing) -> None:
+        """Whether anything has passed meanwhile; otherwise the session is over, or the place is given back at least."""
+        left = call.seen_now + call.lasts_s - self._switch.loop.time()
+        if left > 0.0:
+            call.alarm = self._switch.alarms.call_later(left, partial(self._silent, call))
+        elif call.has_timer:
+            self._end(call, "server", reasons.END_NOT_SEEN, 200)
+        else:
+            call.place.close()
 
     def _forget_old(self) -> None:
         now = self._switch.loop.time()
@@ -119,6 +156,9 @@ class ProxiedCalls:
         dialog = (call.call_id, call.from_tag, call.to_tag)
         if self._answered.get(dialog) is call:
             del self._answered[dialog]
+        if call.alarm is not None:
+            call.alarm.cancel()
+        call.place.close()
         switch = self._switch
         now = switch.loop.time()
         switch.publish(

@@ -9,6 +9,7 @@ test calls it with a request and compares what it returns. Without one, register
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ from sipcore.uri import Uri, unescape
 from voipat import reasons
 from voipat.accounts import Identity
 from voipat.dialing import flow_to
+from voipat.errors import Rejected
 from voipat.location import Binding
 from voipat.proxied_calls import ProxiedCalls
 from voipat.reasons import Reason
@@ -83,6 +85,8 @@ class Reject:
 
 
 Decision = Forward | Reject
+# What a call takes for as long as it lasts, from before it is forwarded; entering raises Rejected when there is none.
+Admission = Callable[["ProxyRequest", Forward], AbstractContextManager[object]]
 Policy = Callable[[ProxyRequest], Decision]
 
 
@@ -98,6 +102,7 @@ class Proxy:
     """Proxies the requests of an App's tenants, instead of ending them here.
 
     `serves` says of which tenants, by domain (all when None). With `public`, strangers may call the tenants' users.
+    `admit` says what each call takes that the policy lets pass.
     """
 
     def __init__(
@@ -106,8 +111,10 @@ class Proxy:
         *,
         serves: Callable[[str], bool] | None = None,
         public: bool = False,
+        admit: Admission | None = None,
     ) -> None:
         self.policy: Final = policy
+        self.admit: Final = admit
         self.public: Final = public
         # Whether the calls of a domain are proxied.
         self.serves: Final[Callable[[str], bool]] = serves or _serves_all
@@ -138,9 +145,12 @@ class Proxy:
         call = self._calls.started(event, identity) if request.method == "INVITE" else None
         tenant = identity.tenant if identity is not None else switch.domain_of(request.uri, event.flow) or ""
         began = switch.loop.time()
-        decision = self._decide(event, identity, tenant)
+        view = _view(request, event.flow, identity, tenant, switch)
+        decision = self._decide(view, request.call_id)
         if switch.loop.time() - began > POLICY_BUDGET_S:
             switch.counters["proxy_policy_slow"] += 1
+        if isinstance(decision, Forward) and call is not None:
+            decision = self._admitted(event, view, decision)
         if isinstance(decision, Forward) and (search := self._search(decision)) is not None:
             if call is not None:
                 switch.recorder.note(call, "proxied to %d targets", sum(len(group) for group in search.groups))
@@ -150,14 +160,25 @@ class Proxy:
         status = (decision.status if isinstance(decision, Reject) else None) or reason.status
         self._refuse(switch.exchange, event, reason, status)
 
-    def _decide(self, event: RelayReceived, identity: Identity | None, tenant: str) -> Decision:
-        request, switch = event.request, self._switch
-        assert switch is not None, "asked by _received"
+    def _decide(self, request: ProxyRequest, call_id: str) -> Decision:
+        assert self._switch is not None, "asked by _received"
         try:
-            return self.policy(_view(request, event.flow, identity, tenant, switch))
+            return self.policy(request)
         except Exception:
-            switch.exchange.failed("the policy of the proxy failed", request.call_id)
+            self._switch.exchange.failed("the policy of the proxy failed", call_id)
             return Reject(reasons.INTERNAL_ERROR)
+
+    def _admitted(self, event: RelayReceived, request: ProxyRequest, decision: Forward) -> Decision:
+        """The decision once the call has its place."""
+        if self.admit is None or self._calls is None:
+            return decision
+        with ExitStack() as place:
+            try:
+                place.enter_context(self.admit(request, decision))
+            except Rejected as refused:
+                return Reject(refused.reason)
+            self._calls.hold(event.transaction, place.pop_all())
+        return decision
 
     def _search(self, decision: Forward) -> Search | None:
         groups: list[Sequence[Destination]] = []
