@@ -32,8 +32,9 @@ static inline void vp_speech_copy(const vp_speech *speech, uint64_t at, int16_t 
 
 static inline bool vp_speech_give(vp_source *source, int16_t *samples, uint32_t count) {
     vp_speech *speech = (vp_speech *)source;
-    uint64_t written = __atomic_load_n(&speech->written, __ATOMIC_ACQUIRE);
+    /* In this order: what was flushed by now was written by then. */
     uint64_t flushed = __atomic_load_n(&speech->flushed, __ATOMIC_ACQUIRE);
+    uint64_t written = __atomic_load_n(&speech->written, __ATOMIC_ACQUIRE);
     uint64_t played = speech->played;
     if (flushed > played) {
         played = flushed;

@@ -3,9 +3,11 @@
  *   harness kernels COUNT SEED   random and mutated datagrams and commands into ports on a manual clock
  *   harness worker SECONDS       a worker thread with sockets, fed and commanded from this thread
  *   harness rings COUNT          producer and consumer threads over one ring
+ *   harness speech COUNT         a program that writes and flushes, and a worker that says it
  */
 #include <inttypes.h>
 
+#include "speech.h"
 #include "worker.h"
 
 enum { PORTS = 6 };
@@ -570,6 +572,50 @@ static int run_rings(uint64_t count) {
     return 0;
 }
 
+static uint64_t speech_count;
+
+static int16_t speech_sample(uint64_t position) { return (int16_t)(1 + position % 30000); }
+
+/* The face: writes, and takes back what waits, in bursts. */
+static void *speech_writer(void *speech_of) {
+    vp_speech *speech = speech_of;
+    int16_t samples[300];
+    uint64_t position = 0, draws = 88172645463325252ull;
+    for (uint64_t i = 0; i < speech_count; i++) {
+        draws ^= draws << 13, draws ^= draws >> 7, draws ^= draws << 17;
+        for (uint32_t at = 0; at < 300; at++)
+            samples[at] = speech_sample(position + at);
+        position += vp_speech_write(speech, samples, 1 + draws % 300);
+        if (draws >> 60 == 0)
+            expect(vp_speech_flush(speech) == position, "flushed elsewhere");
+    }
+    __atomic_store_n(&speech->finished, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static void expect_said(const vp_speech *speech, const int16_t *samples, uint32_t count) {
+    expect(speech->played <= __atomic_load_n(&speech->written, __ATOMIC_ACQUIRE), "said what was not written");
+    for (uint32_t at = 1; at < count && samples[at]; at++)
+        expect(samples[at] == samples[at - 1] % 30000 + 1, "said what was flushed or not yet written");
+}
+
+static int run_speech(uint64_t count) {
+    vp_speech *speech = vp_speech_new(1, 8000, 1024, 160);
+    pthread_t writer;
+    int16_t samples[160];
+    uint64_t said = 0;
+    speech_count = count;
+    expect(speech && !pthread_create(&writer, NULL, speech_writer, speech), "no thread");
+    while (!__atomic_load_n(&speech->finished, __ATOMIC_ACQUIRE) || speech->played < speech->written) {
+        said += vp_speech_give(&speech->source, samples, 160);
+        expect_said(speech, samples, 160);
+    }
+    pthread_join(writer, NULL);
+    vp_speech_release(speech);
+    printf("speech: %" PRIu64 " writes, %" PRIu64 " frames said\n", count, said);
+    return 0;
+}
+
 int main(int count, char **words) {
     if (count == 4 && !strcmp(words[1], "kernels"))
         return run_kernels(strtoull(words[2], NULL, 10), strtoull(words[3], NULL, 10));
@@ -577,6 +623,8 @@ int main(int count, char **words) {
         return run_worker(atoi(words[2]));
     if (count == 3 && !strcmp(words[1], "rings"))
         return run_rings(strtoull(words[2], NULL, 10));
-    fprintf(stderr, "usage: harness kernels COUNT SEED | worker SECONDS | rings COUNT\n");
+    if (count == 3 && !strcmp(words[1], "speech"))
+        return run_speech(strtoull(words[2], NULL, 10));
+    fprintf(stderr, "usage: harness kernels COUNT SEED | worker SECONDS | rings COUNT | speech COUNT\n");
     return 2;
 }
