@@ -100,6 +100,8 @@ cdef class Core(_Sound):
         cdef vp_port *port = &self.ports[self.slot_of(handle)]
         cdef vp_address source
         cdef int reason
+        if not vp_port_is_opened(port, handle):
+            return (0, 0, 0, 0, 0, 0.0, [0] * VP_DROP_REASONS, None, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0)
         cdef uint32_t rate = port.clock_rate if port.clock_rate else 8000
         dropped = [VP_READ(port.counters.dropped[reason]) for reason in range(VP_DROP_REASONS)]
         return (

@@ -152,5 +152,7 @@ cdef class _Sound(_Line):
     def audio_stats(self, uint64_t handle):
         """(heard, said, packets encoded): each of the first two in the order of media.stats.IntakeStats."""
         cdef vp_port *port = &self.ports[self.slot_of(handle)]
+        if not vp_port_is_opened(port, handle):
+            return (0,) * 11, (0,) * 11, 0
         return (intake_counts(&port.audio_counters.heard), intake_counts(&port.audio_counters.said),
                 VP_READ(port.audio_counters.encoded))

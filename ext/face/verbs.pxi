@@ -173,7 +173,8 @@ cdef class _Line(_Table):
 
     def peer_ssrc(self, uint64_t handle):
         """Of the stream that arrives; 0 before the first packet."""
-        return VP_READ(self.ports[self.slot_of(handle)].stream.ssrc)
+        cdef vp_port *port = &self.ports[self.slot_of(handle)]
+        return VP_READ(port.stream.ssrc) if vp_port_is_opened(port, handle) else 0
 
     def send_flight(self, uint64_t handle, bytes data, object destination):
         """A datagram of DTLS out of the port's RTP socket."""

@@ -88,6 +88,9 @@ cdef extern from "opus.h" nogil:
         bint fec
         bint dtx
         bint music
+        bint cbr
+        uint32_t bitrate_max
+        uint32_t playback_rate
 
 
 cdef extern from "plugin.h" nogil:
@@ -273,6 +276,7 @@ cdef extern from "produce.h" nogil:
     size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t *packet)
     size_t vp_port_produce_audio(vp_port *port, const vp_context *context, uint8_t *packet)
     bint vp_port_owes_audio(const vp_port *port)
+    bint vp_port_is_opened(const vp_port *port, uint64_t id)
     void vp_port_fall_silent(vp_port *port)
 
 

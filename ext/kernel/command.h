@@ -106,9 +106,8 @@ typedef struct {
 } vp_command;
 
 static inline void vp_port_open(vp_port *port, uint32_t slot, const vp_open *open, uint64_t now) {
-    memset((uint8_t *)port + offsetof(vp_port, id), 0, sizeof *port - offsetof(vp_port, id));
+    memset((uint8_t *)port + offsetof(vp_port, peer), 0, sizeof *port - offsetof(vp_port, peer));
     port->slot = slot;
-    port->id = open->id;
     port->rtp_fd = open->rtp_fd;
     port->rtcp_fd = open->rtcp_fd;
     port->clock_rate = 8000;
@@ -125,6 +124,7 @@ static inline void vp_port_open(vp_port *port, uint32_t slot, const vp_open *ope
     port->silent_since = now;
     /* RFC 3550 §6.2: reports of many ports must not fall on one instant; the first comes after half the interval. */
     port->rtcp_due = now + VP_RTCP_INTERVAL * VP_SECOND / 2 + (open->ssrc % 2500) * VP_MILLISECOND;
+    __atomic_store_n(&port->id, open->id, __ATOMIC_RELEASE);
 }
 
 static inline void vp_port_set_remote(vp_port *port, const vp_remote *remote, uint64_t now) {
@@ -249,18 +249,28 @@ static inline void vp_port_announce(vp_port *port, vp_notice *notice) {
         vp_notice_release(notice);
 }
 
-static inline void vp_port_attach_sink(vp_port *port, vp_sink *sink) {
-    if (port->audio)
-        vp_audio_attach_sink(port->audio, sink);
-    else
-        sink->release(sink);
+/* Silence counts from the first task on: another one is no sign of life. */
+static inline void vp_port_expect(vp_port *port, uint64_t now) {
+    if (!vp_port_has_task(port))
+        vp_port_heard(port, now);
 }
 
-static inline void vp_port_attach_source(vp_port *port, vp_source *source) {
-    if (port->audio)
+static inline void vp_port_attach_sink(vp_port *port, vp_sink *sink, uint64_t now) {
+    if (port->audio) {
+        vp_port_expect(port, now);
+        vp_audio_attach_sink(port->audio, sink);
+    } else {
+        sink->release(sink);
+    }
+}
+
+static inline void vp_port_attach_source(vp_port *port, vp_source *source, uint64_t now) {
+    if (port->audio) {
+        vp_port_expect(port, now);
         vp_audio_attach_source(port->audio, source);
-    else
+    } else {
         source->release(source);
+    }
 }
 
 /* The verbs that touch ports alone; `other` is the port of `command->other` where the verb has two. */
@@ -313,14 +323,14 @@ static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command
         vp_port_announce(port, command->notice);
         break;
     case VP_COMMAND_SINK:
-        vp_port_attach_sink(port, command->sink);
+        vp_port_attach_sink(port, command->sink, now);
         break;
     case VP_COMMAND_UNSINK:
         if (port->audio)
             vp_audio_detach_sink(port->audio, command->attachment);
         break;
     case VP_COMMAND_SOURCE:
-        vp_port_attach_source(port, command->source);
+        vp_port_attach_source(port, command->source, now);
         break;
     case VP_COMMAND_UNSOURCE:
         if (port->audio)

@@ -143,6 +143,16 @@ static inline void vp_intake_skip(vp_intake *intake, const vp_rtp *rtp, uint32_t
         vp_jitter_put(&intake->jitter, &empty, now);
 }
 
+/* Any packet of the stream, in order or not; false when it is none that is decoded. */
+static inline bool vp_intake_receive(
+    vp_intake *intake, vp_intake_counters *counters, const vp_rtp *rtp, uint32_t epoch, uint64_t now
+) {
+    if (vp_intake_put(intake, counters, rtp, epoch, now))
+        return true;
+    vp_intake_skip(intake, rtp, epoch, now);
+    return false;
+}
+
 static inline uint32_t vp_intake_units(const vp_intake *intake, uint32_t samples) {
     return (uint32_t)((uint64_t)samples * intake->jitter.clock_rate / intake->rate);
 }

@@ -101,7 +101,7 @@ typedef struct vp_port vp_port;
 struct vp_port {
     uint8_t phase;  /* these two are first, and left alone by vp_port_open: the face sets them before it gives OPEN */
     uint8_t worker; /* who owns the port: an ADOPT waits for it */
-    uint64_t id; /* the handle that Python holds: generation and slot */
+    uint64_t id; /* the handle that Python holds: generation and slot; the last that vp_port_open writes */
     vp_port *peer;
     int rtp_fd, rtcp_fd; /* owned by the worker while the phase is open; -1 on the manual clock */
     uint32_t slot, position; /* in the engine's table, in the worker's list */
@@ -195,6 +195,11 @@ static inline bool vp_read_source(const vp_port *port, vp_address *source) {
     return source->family != 0;
 }
 
+/* Asked by the face: until the worker has opened the port, what stands there is of the call before. */
+static inline bool vp_port_is_opened(const vp_port *port, uint64_t id) {
+    return __atomic_load_n(&port->id, __ATOMIC_ACQUIRE) == id;
+}
+
 static inline void vp_port_heard(vp_port *port, uint64_t now) {
     port->silent_since = now;
     port->timed_out = false;
@@ -213,6 +218,13 @@ static inline bool vp_port_is_told(const vp_port *port) {
  * not relayed into them. */
 static inline bool vp_port_is_transcoded(const vp_port *port) {
     return port->peer && port->peer->audio && (port->peer->audio->encodes || vp_port_is_told(port->peer));
+}
+
+/* Somebody talks with the far side, or listens to it: a recorder, a program. */
+static inline bool vp_port_has_task(const vp_port *port) {
+    const vp_audio *audio = port->audio;
+    bool is_used = audio && (audio->member.mixer || audio->sinks || audio->source);
+    return port->peer || port->echo || port->player.list || is_used;
 }
 
 /* Nothing that comes to the port goes on at once: it may lie until the next tick, when its samples are wanted. */
@@ -270,7 +282,7 @@ static inline void vp_port_sent(vp_port *port, const vp_rtp *rtp, uint64_t now) 
     VP_ADD(port->counters.packets_out, 1);
     VP_ADD(port->counters.octets_out, rtp->payload_length);
     if (port->audio && port->audio->said)
-        vp_intake_put(port->audio->said, &port->audio_counters.said, rtp, 0, now);
+        vp_intake_receive(port->audio->said, &port->audio_counters.said, rtp, 0, now);
 }
 
 #endif

@@ -16,6 +16,9 @@ static inline void vp_port_latched(vp_port *port, vp_context *context, const vp_
 
 static inline bool vp_port_admits(vp_port *port, vp_context *context, const vp_address *source, const vp_rtp *rtp) {
     if (!vp_port_accepts(port, rtp->payload_type)) {
+        /* RFC 6263 §4.6: a phone that has nothing to say may keep its binding with a payload type that is none. */
+        if (port->latch.rank != VP_RANK_NONE && vp_address_equal(source, &port->latch.source))
+            vp_port_heard(port, context->now);
         vp_count_drop(port, VP_DROP_PAYLOAD_TYPE);
         return false;
     }
@@ -255,10 +258,8 @@ static inline vp_port *vp_port_receive(
     }
     if (!vp_port_admits(port, context, source, &rtp) || !vp_port_measures(port, context, &rtp))
         return NULL;
-    if (port->audio && rtp.payload_type == port->telephone_event)
-        vp_intake_skip(&port->audio->heard, &rtp, port->stream.epoch, context->now);
     bool taken = port->audio
-        && vp_intake_put(&port->audio->heard, &port->audio_counters.heard, &rtp, port->stream.epoch, context->now);
+        && vp_intake_receive(&port->audio->heard, &port->audio_counters.heard, &rtp, port->stream.epoch, context->now);
     bool translates = port->translation && rtp.payload_type == port->translated;
     vp_port *out = vp_port_next(port, &rtp, taken);
     if (out && translates && out != port)

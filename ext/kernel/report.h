@@ -76,9 +76,7 @@ static inline size_t vp_port_last_report(vp_port *port, const vp_context *contex
 static inline void vp_port_sweep(vp_port *port, vp_context *context) {
     vp_digit digit;
     vp_port_post_digits(port, context, &digit, vp_dtmf_timeout(&port->dtmf, context->now, &digit));
-    bool is_mixed = port->audio && port->audio->member.mixer;
-    bool expected = (port->peer || port->echo || port->player.list || is_mixed) && !port->held && !port->carries
-        && context->media_timeout;
+    bool expected = vp_port_has_task(port) && !port->held && !port->carries && context->media_timeout;
     if (!expected || port->timed_out || context->now - port->silent_since < context->media_timeout)
         return;
     vp_event event = {.port = port->id, .kind = VP_EVENT_TIMEOUT};

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from media import DigitReceived, Engine, EngineClosedError, MediaTimeout, NoPortsLeftError, Port, SourceLatched
+from media.stats import AudioStats, PortStats
 
 LOOPBACK = "127.0.0.1"
 RANGE = (30000, 30999)  # below the range that the kernel gives to anyone
@@ -190,6 +191,23 @@ def test_a_port_that_waited_for_the_tick_relays_at_once(phone: Callable[[], sock
             return time.monotonic() - began < 0.01
 
         until(is_quick)
+
+
+def test_a_port_that_was_just_opened_has_counted_nothing(phone: Callable[[], socket.socket]) -> None:
+    """Its slot had another call before, and the worker may not have opened it yet: a call that ends at once says so."""
+    with Engine(port_range=RANGE) as engine:
+        alice, slots = phone(), set[int]()
+        for _ in range(20):
+            port = engine.open_port(LOOPBACK, ssrc=99, sequence=1, timestamp=1)
+            slots.add(port.id & 0xFFFFF)
+            assert engine.stats(port) == PortStats() and engine.audio_stats(port) == AudioStats()
+            engine.set_remote(port, alice.getsockname())
+            engine.echo(port)
+            settle(alice, port, alice)
+            assert engine.stats(port).packets_out > 0
+            engine.close_port(port)
+            time.sleep(0.05)  # the worker frees the slot, most times
+        assert len(slots) < 20, "no slot was taken again"
 
 
 def test_events_make_the_descriptor_readable(phone: Callable[[], socket.socket]) -> None:

@@ -229,6 +229,36 @@ def test_a_member_of_a_room_is_missed_too_from_when_it_came_in(bench: Bench) -> 
     assert timeouts(bench) == []
 
 
+@pytest.mark.parametrize("task", ["tap", "speech"])
+def test_who_is_only_listened_to_is_missed_too(bench: Bench, task: str) -> None:
+    a, form = bench.open(ALICE), Format(PCMU, 0)
+    bench.engine.set_audio(a, rate=8000, receive=[form], told=[form], send=form)
+    bench.wait(100)
+    first = bench.engine.tap(a) if task == "tap" else bench.engine.speak(a)
+    bench.wait(29)
+    second = bench.engine.tap(a)  # another one is no sign of life
+    bench.wait(0.5)
+    assert timeouts(bench) == []
+    bench.wait(0.8)
+    assert timeouts(bench) == [MediaTimeout(a)]
+    del first, second
+
+
+def test_a_phone_that_sends_only_keep_alives_is_there(bench: Bench) -> None:
+    a, _ = pair(bench)
+    bench.engine.set_remote(a, ALICE, payload_types={0})
+    bench.talk(a, ALICE)
+    for number in range(10):
+        bench.wait(10)
+        bench.engine.feed(a, rtp(number + 5, 160, payload_type=20, payload=b""), ALICE)
+    assert [one for one in timeouts(bench) if one.port is a] == []
+    assert bench.drops(a) == {"payload_type": 10}
+    for number in range(10):
+        bench.wait(10)
+        bench.engine.feed(a, rtp(number + 20, 160, payload_type=20, payload=b""), BOB)
+    assert [one for one in timeouts(bench) if one.port is a] == [MediaTimeout(a)]
+
+
 def test_reports_of_the_far_side_keep_a_silent_port_alive(bench: Bench) -> None:
     a, b = pair(bench)
     bench.engine.hold(b)

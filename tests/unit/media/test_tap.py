@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from audio_line import Phone, run, tone
-from media_bench import Bench
+from media_bench import Bench, rtp
 from test_recordings import codes, power
 
 from media import Port, StaleHandleError
@@ -145,3 +147,46 @@ def test_a_writer_that_is_late_is_waited_for_so_that_there_is_one_gap_only(bench
     speaking.write(tone(500, 0.04))
     run(bench, [], 0.2)
     assert len(bench.sent()) == 4 and speaking.speech.starved == 1  # dry once, at its end
+
+
+def pressed(number: int, timestamp: int) -> list[bytes]:
+    """A key of 100 ms that begins with this packet: five packets, and the end twice more."""
+    durations = (160, 320, 480, 640, 800, 800, 800)
+    return [
+        rtp(number + at, timestamp, payload_type=101, payload=struct.pack("!BBH", 5, 0x8A if at >= 4 else 0x0A, each))
+        for at, each in enumerate(durations)
+    ]
+
+
+def test_a_key_that_is_relayed_is_no_loss_in_what_is_said(bench: Bench) -> None:
+    a, b = bench.open(("192.0.2.2", 4000), ssrc=1), opened(bench)
+    bench.engine.set_remote(a, ("192.0.2.2", 4000), payload_types={0, 101}, telephone_event=101)
+    bench.engine.connect(a, b, a_to_b={0: 0, 101: 101}, b_to_a={0: 0, 101: 101})
+    bench.engine.tap(b, side="said")
+    voice = codes(tone(400, 1.0))
+    packets = [rtp(n, n * 160, payload=voice[n]) for n in range(20)] + pressed(20, 20 * 160)
+    packets += [rtp(n, n * 160, payload=voice[n]) for n in range(27, 50)]
+    for each in packets:
+        bench.engine.feed(a, each, ("192.0.2.2", 4000))
+        bench.wait(0.02)
+    assert len([one for one in bench.sent() if one.port is b]) == 50
+    said = bench.engine.audio_stats(b).said
+    assert (said.concealed, said.garbage) == (0, 0) and said.decoded >= 41
+
+
+def test_a_key_in_a_pause_does_not_delay_the_talk_behind_it(bench: Bench) -> None:
+    port = opened(bench)
+    bench.engine.set_remote(port, ALICE, payload_types={0, 101}, telephone_event=101)
+    bench.engine.tap(port)
+    voice = codes(tone(400, 1.0))
+    talk = [(n * 0.02, rtp(n, n * 160, payload=voice[n])) for n in range(20)]
+    at, again = 3.0, 3.8  # the key, and talk behind it
+    keys = [(at + n * 0.02, each) for n, each in enumerate(pressed(20, round(at * 8000)))]
+    after = [(again + n * 0.02, rtp(27 + n, round(again * 8000) + n * 160, payload=voice[n])) for n in range(40)]
+    for due, packet in [*talk, *keys, *after]:
+        while bench.now < due - 0.001:
+            bench.wait(min(0.02, due - bench.now))
+        bench.engine.feed(port, packet, ALICE)
+    bench.wait(0.02)
+    heard = bench.engine.audio_stats(port).heard
+    assert heard.delay_ms < 100 and heard.concealed == 0 and heard.decoded > 55
