@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -71,10 +71,22 @@ def maybe_codec(name: str, clock_rate: int, channels: int = 1) -> Codec | None:
     return next((codec for codec in CODECS if (codec.name.lower(), codec.clock_rate, codec.channels) == wanted), None)
 
 
+def _parameters(fmtp: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in fmtp.split(";"))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _within(value: str | None, low: int, high: int) -> int:
+    """The number, or 0."""
+    number = int(value) if value is not None and value.isascii() and value.isdigit() and len(value) <= 9 else 0
+    return number if low <= number <= high else 0
+
+
 @dataclass(frozen=True, slots=True)
 class OpusSettings:
     """How Opus is encoded. `bitrate` 0 leaves it to libopus; `loss_percent` is what redundancy (`fec`) is made for;
-    `music` tunes it for sound of any kind, where it is otherwise tuned for speech.
+    `music` tunes it for sound of any kind, where it is otherwise tuned for speech. What the far side asks for is in
+    `bitrate_max`, `playback_rate` (0: nothing) and `cbr`; see `asked_by`.
 
     One encoder of complexity 5 takes about 1 % of a core at 48 kHz; at 8 and 16 kHz it takes less.
     """
@@ -85,6 +97,25 @@ class OpusSettings:
     fec: bool = True
     dtx: bool = False
     music: bool = False
+    cbr: bool = False
+    bitrate_max: int = 0
+    playback_rate: int = 0
+
+    def asked_by(self, fmtp: str) -> OpusSettings:
+        """These for a far side that wrote `fmtp` (RFC 7587 §6.1): what it does not want to get is not sent.
+
+        Redundancy goes only to who says that it uses it, pauses are left out (DTX) for who wishes that. What is no
+        number or outside of the RFC's range is ignored.
+        """
+        said = _parameters(fmtp)
+        return replace(
+            self,
+            fec=self.fec and said.get("useinbandfec") == "1",
+            dtx=self.dtx or said.get("usedtx") == "1",
+            cbr=self.cbr or said.get("cbr") == "1",
+            bitrate_max=_within(said.get("maxaveragebitrate"), 6000, 510000),
+            playback_rate=_within(said.get("maxplaybackrate"), 8000, 48000),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +127,13 @@ class Format:
     ptime_ms: int = 20
     opus: OpusSettings = OpusSettings()
 
-    def raw(self, rate: int) -> tuple[int, int, int, int, int, tuple[int, int, int, bool, bool, bool]]:
+    def raw(self, rate: int) -> tuple[int, int, int, int, int, tuple[int | bool, ...]]:
         """As the engine takes it for frames of `rate`. Raises: CodecMissingError."""
         codec, opus = self.codec, self.opus
         if codec.kind is None or not codec.is_available:
             raise CodecMissingError(f"{codec.name} cannot be decoded or encoded here")
-        settings = (opus.bitrate, opus.complexity, opus.loss_percent, opus.fec, opus.dtx, opus.music)
+        own = opus.bitrate, opus.complexity, opus.loss_percent, opus.fec, opus.dtx, opus.music
+        settings = *own, opus.cbr, opus.bitrate_max, opus.playback_rate
         return codec.kind, self.payload_type, codec.clock_rate, codec.sample_rate(rate), self.ptime_ms, settings
 
 

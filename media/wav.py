@@ -1,7 +1,7 @@
 """WAV files as mono 16-bit samples: PCM of 8, 16, 24 and 32 bits, G.711; one or two channels; 8 to 48 kHz.
 
 Whatever the bytes are, the answer is samples or a PromptError. A writer that could not seek back leaves the length of
-its data unknown (0 or all ones): then the data reach to the end of the file.
+its data unknown (0, or beyond any file that is read): then the data reach to the end of the file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ MAX_SECONDS: Final = 1800.0
 RATES: Final = (8000, 48000)
 
 _PCM, _ALAW, _ULAW, _EXTENSIBLE = 1, 6, 7, 0xFFFE
-_UNKNOWN_LENGTHS: Final = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+# What a program that writes into a pipe says of its data: 0, all ones, or just below 2 GiB (SoX and eSpeak NG:
+# 0x7FFFF000, in whole frames). No file that is read is so long.
+_UNKNOWN_FROM: Final = 0x7FFF0000
 _FORMAT: Final = struct.Struct("<HHIIHH")
 
 
@@ -95,7 +97,7 @@ def _chunks(data: bytes, source: str) -> Iterator[tuple[bytes, int, int]]:
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         at += 8
         left = len(data) - at
-        if name == b"data" and size in _UNKNOWN_LENGTHS:
+        if name == b"data" and (size == 0 or size >= _UNKNOWN_FROM):
             size = left
         if size > left:
             raise PromptCorruptError(source, f"cut short: {size} octets are announced and {left} are there")

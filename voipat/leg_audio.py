@@ -162,7 +162,8 @@ class LegAudio:
 
     def negotiated(self, negotiated: NegotiatedAudio) -> None:
         """A new description is in force."""
-        changed = self._negotiated is None or negotiated.formats != self._negotiated.formats
+        before = self._negotiated
+        changed = before is None or (before.formats, before.ptime) != (negotiated.formats, negotiated.ptime)
         self._negotiated = negotiated
         if self._users and changed:
             self._apply()
@@ -230,4 +231,4 @@ class LegAudio:
         ptime = min(max(self._negotiated.ptime // 10 * 10, 10), 60)
         if codec.name == "opus" and ptime in (30, 50):
             ptime = 20
-        return Format(codec, pairs[0].send.payload_type, ptime, self._opus)
+        return Format(codec, pairs[0].send.payload_type, ptime, self._opus.asked_by(pairs[0].send.fmtp))

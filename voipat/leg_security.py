@@ -28,6 +28,7 @@ class LegSecurity:
         "_plane",
         "_port",
         "_remote",
+        "_takes_flights",
         "suite",
     )
 
@@ -40,6 +41,7 @@ class LegSecurity:
         self._handshake_with: Dtls | None = None
         self._found: Security | None = None
         self._remote: Address | None = None
+        self._takes_flights = False
         self.suite: str | None = None
 
     def agreed(self, found: Security | None, remote: Address) -> None:
@@ -48,6 +50,7 @@ class LegSecurity:
         was_at, self._remote = self._remote, remote
         if isinstance(found, Sdes):
             self._end_handshake()
+            self._takes_flights = False
             suite = maybe_suite(found.suite)
             if suite is None:
                 raise SecurityError(f"{found.suite} is not available")
@@ -80,8 +83,10 @@ class LegSecurity:
         if self._handshake_with is not None and same_association(self._handshake_with, found):
             return
         self._end_handshake()
-        if self.suite is None:
+        if not self._takes_flights:
+            # The keys of before, which were in SDP, prove nothing of who is at the other end of the handshake.
             self._plane.engine.await_keys(self._port, dtls=True)
+            self._takes_flights, self.suite = True, None
         if found.role is None:
             return
         plane = self._plane

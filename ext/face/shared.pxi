@@ -119,7 +119,8 @@ cdef int fill_formats(vp_format *formats, object described, const Libraries *lib
         formats[count].settings.bitrate, formats[count].settings.complexity = settings[0], settings[1]
         formats[count].settings.loss_percent = settings[2]
         formats[count].settings.fec, formats[count].settings.dtx = settings[3], settings[4]
-        formats[count].settings.music = settings[5]
+        formats[count].settings.music, formats[count].settings.cbr = settings[5], settings[6]
+        formats[count].settings.bitrate_max, formats[count].settings.playback_rate = settings[7], settings[8]
         count += 1
     return count
 

@@ -245,7 +245,8 @@ static inline void vp_mixer_hear(const vp_membership *member, const int16_t *fra
 
 static inline bool vp_encoding_is(const vp_encoding *encoding, const vp_format *format) {
     const vp_format *is = &encoding->encoder.format;
-    return is->kind == format->kind && is->rate == format->rate && is->ptime_ms == format->ptime_ms;
+    bool same = is->kind == format->kind && is->rate == format->rate && is->ptime_ms == format->ptime_ms;
+    return same && (format->kind != VP_CODEC_OPUS || vp_opus_same(&is->settings, &format->settings));
 }
 
 /* The layer that a codec's listeners share: their own rate's, or the room's. */

@@ -21,20 +21,50 @@ enum {
     VP_OPUS_VOIP = 2048,
     VP_OPUS_AUDIO = 2049,
     VP_OPUS_SET_BITRATE = 4002,
+    VP_OPUS_SET_MAX_BANDWIDTH = 4004,
+    VP_OPUS_SET_VBR = 4006,
     VP_OPUS_SET_COMPLEXITY = 4010,
     VP_OPUS_SET_FEC = 4012,
     VP_OPUS_SET_LOSS = 4014,
     VP_OPUS_SET_DTX = 4016,
     VP_OPUS_PACKET_MAX = 1275,
+    VP_OPUS_NARROWBAND = 1101, /* and each wider one, to FULLBAND */
+    VP_OPUS_FULLBAND = 1105,
 };
 
 /* How to encode; all zero is libopus' own choice of bit rate at complexity 0. */
 typedef struct {
-    uint32_t bitrate; /* bits a second; 0: chosen by libopus */
+    uint32_t bitrate;       /* bits a second; 0: chosen by libopus */
+    uint32_t bitrate_max;   /* the far side's maxaveragebitrate; 0: none */
+    uint32_t playback_rate; /* its maxplaybackrate: more than that is not heard there; 0: none */
     uint8_t complexity, loss_percent;
     bool fec, dtx;
     bool music; /* not tuned for speech */
+    bool cbr;   /* each packet as long as the other: lengths tell what is said (RFC 6562) */
 } vp_opus_settings;
+
+/* Whether what one encodes is what the other would. */
+static inline bool vp_opus_same(const vp_opus_settings *one, const vp_opus_settings *other) {
+    return one->bitrate == other->bitrate && one->bitrate_max == other->bitrate_max
+        && one->playback_rate == other->playback_rate && one->complexity == other->complexity
+        && one->loss_percent == other->loss_percent && one->fec == other->fec && one->dtx == other->dtx
+        && one->music == other->music && one->cbr == other->cbr;
+}
+
+/* 0: libopus may choose, which it does as rate + 3000 for one channel and packets of 20 ms. */
+static inline uint32_t vp_opus_bitrate(uint32_t rate, const vp_opus_settings *settings) {
+    uint32_t own = settings->bitrate ? settings->bitrate : rate + 3000;
+    return settings->bitrate_max && settings->bitrate_max < own ? settings->bitrate_max : settings->bitrate;
+}
+
+/* The widest band that a far side plays which takes so many samples a second. */
+static inline int vp_opus_bandwidth(uint32_t playback_rate) {
+    static const uint32_t rates[VP_OPUS_FULLBAND - VP_OPUS_NARROWBAND] = {8000, 12000, 16000, 24000};
+    int band = VP_OPUS_NARROWBAND;
+    while (band < VP_OPUS_FULLBAND && playback_rate > rates[band - VP_OPUS_NARROWBAND])
+        band++;
+    return band;
+}
 
 /* NULL when memory is short or the rate is none of Opus. */
 static inline void *vp_opus_encoder(const vp_opus *opus, uint32_t rate, const vp_opus_settings *settings) {
@@ -42,8 +72,12 @@ static inline void *vp_opus_encoder(const vp_opus *opus, uint32_t rate, const vp
     void *encoder = opus->encoder_create((int32_t)rate, 1, settings->music ? VP_OPUS_AUDIO : VP_OPUS_VOIP, &error);
     if (!encoder || error)
         return NULL;
-    if (settings->bitrate)
-        opus->encoder_ctl(encoder, VP_OPUS_SET_BITRATE, (int)settings->bitrate);
+    uint32_t bitrate = vp_opus_bitrate(rate, settings);
+    if (bitrate)
+        opus->encoder_ctl(encoder, VP_OPUS_SET_BITRATE, (int)bitrate);
+    if (settings->playback_rate)
+        opus->encoder_ctl(encoder, VP_OPUS_SET_MAX_BANDWIDTH, vp_opus_bandwidth(settings->playback_rate));
+    opus->encoder_ctl(encoder, VP_OPUS_SET_VBR, (int)!settings->cbr);
     opus->encoder_ctl(encoder, VP_OPUS_SET_COMPLEXITY, (int)settings->complexity);
     opus->encoder_ctl(encoder, VP_OPUS_SET_FEC, (int)settings->fec);
     opus->encoder_ctl(encoder, VP_OPUS_SET_LOSS, (int)settings->loss_percent);

@@ -9,7 +9,7 @@ from media_bench import Bench
 
 from media import Port
 from media._dsp import ulaw_encode
-from media.codecs import L16, PCMU, Codec, Format
+from media.codecs import L16, OPUS, PCMU, Codec, Format, OpusSettings
 from media.events import SpeakingChanged
 from media.mixer import Mixer
 
@@ -89,6 +89,18 @@ def test_listeners_share_one_encoding_and_each_has_its_own_numbers(bench: Bench)
     # Encoded one by one for the first second only, until they are known to be listeners.
     assert all(bench.engine.audio_stats(ear).encoded <= 51 for ear in ears)
     assert len(set(streams[0][-1].packet[12:])) > 5
+
+
+@pytest.mark.skipif(not OPUS.is_available, reason="no libopus")
+def test_listeners_with_other_wishes_for_opus_have_an_encoding_of_their_own(bench: Bench) -> None:
+    mixer = bench.engine.mixer(8000)
+    speaker = member(bench, mixer, 1)
+    wishes = (OpusSettings(), OpusSettings(bitrate_max=6000), OpusSettings())
+    ears = [member(bench, mixer, n + 2, Format(OPUS, 111, opus=wish), muted=True) for n, wish in enumerate(wishes)]
+    run(bench, [phone(speaker, 1, np.random.default_rng(2).normal(0, 3000, 24000).astype(np.int16))], 3)
+    sent = bench.sent()
+    first, slow, last = ([one.packet[12:] for one in sent if one.port is ear][-50:] for ear in ears)
+    assert first == last and 8 * sum(map(len, slow)) < 6600 < 8 * sum(map(len, first))
 
 
 def test_who_speaks_is_told_and_half_a_second_after_the_end(bench: Bench) -> None:

@@ -70,7 +70,7 @@ def test_stereo_is_mixed_and_extensible_is_read() -> None:
     assert np.array_equal(read_wav(b"RIFF\0\0\0\0" + body).samples, SINE)
 
 
-@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFEFFE, 0xFFFFFFFF - 36])
 def test_data_of_unknown_length_reach_to_the_end(size: int) -> None:
     assert np.array_equal(read_wav(wav_file(SINE.tobytes(), size=size)).samples, SINE)
 

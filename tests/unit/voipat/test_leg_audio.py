@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import cast
@@ -13,10 +13,10 @@ import pytest
 
 from media import CodecMissingError, Engine, ManualClock
 from media._dsp import Decoder, Encoder, alaw_decode, ulaw_encode
-from media.codecs import OPUS
+from media.codecs import OPUS, OpusSettings
 from media.opus import maybe_opus
 from sipcore.entropy import SeededEntropy
-from sipcore.sdp import RtpFormat, parse_sdp
+from sipcore.sdp import RtpFormat, SessionDescription, parse_sdp
 from sipcore.uri import Uri
 from voipat.call import Call
 from voipat.leg_audio import own_formats, with_own
@@ -39,11 +39,15 @@ def plane() -> Iterator[MediaPlane]:
         loop.close()
 
 
-def leg(plane: MediaPlane, address: tuple[str, int], *described: str) -> MediaLeg:
-    """One that has answered this offer with our own formats."""
+def offer(address: tuple[str, int], *described: str, also: Sequence[str] = ()) -> SessionDescription:
     numbers = " ".join(each.split()[0] for each in described)
     lines = [f"v=0\r\no=- 1 1 IN IP4 {address[0]}\r\ns=-\r\nc=IN IP4 {address[0]}\r\nt=0 0"]
-    lines += [f"m=audio {address[1]} RTP/AVP {numbers}", *(f"a=rtpmap:{each}" for each in described)]
+    lines += [f"m=audio {address[1]} RTP/AVP {numbers}", *(f"a=rtpmap:{each}" for each in described), *also]
+    return parse_sdp(("\r\n".join(lines) + "\r\n").encode())
+
+
+def leg(plane: MediaPlane, address: tuple[str, int], *described: str, also: Sequence[str] = ()) -> MediaLeg:
+    """One that has answered this offer with our own formats."""
     made = plane.open(
         cast(
             Call,
@@ -58,7 +62,7 @@ def leg(plane: MediaPlane, address: tuple[str, int], *described: str) -> MediaLe
         ),
         None,
     )
-    made.answer(parse_sdp(("\r\n".join(lines) + "\r\n").encode()), plane.formats)
+    made.answer(offer(address, *described, also=also), plane.formats)
     return made
 
 
@@ -113,6 +117,62 @@ def test_legs_that_share_none_are_transcoded_until_they_part(plane: MediaPlane, 
     assert {each[1] & 0x7F for each in sent} == {8} and loudest(heard, 8000) == 700
     alice.disconnect()
     assert bob.close() and alice.close()
+
+
+def test_another_packet_time_within_a_call_is_followed(plane: MediaPlane) -> None:
+    alice, bob = leg(plane, ALICE, G722), leg(plane, BOB, PCMA)
+    alice.connect(bob)
+    stream, samples = Encoder(3, 16000), tone(700, 16000)
+    payloads = [stream.encode(samples[at : at + 320]) for at in range(0, len(samples), 320)]
+    packets = [packet(n, 9, each, 160) for n, each in enumerate(payloads)]
+    assert {len(each) for each in say(plane, alice, ALICE, packets[:25])} == {12 + 160}
+    bob.answer(offer(BOB, PCMA, also=["a=ptime:40"]), plane.formats)
+    assert {len(each) for each in say(plane, alice, ALICE, packets[25:])} == {12 + 320}
+
+
+def opus_payloads(plane: MediaPlane, fmtp: str) -> list[bytes]:
+    """What a phone that writes so is sent of two seconds of noise, in the band of a wide codec."""
+    alice, bob = leg(plane, ALICE, G722), leg(plane, BOB, SOFT, also=[f"a=fmtp:111 {fmtp}"] if fmtp else [])
+    alice.connect(bob)
+    noise = np.random.default_rng(5).normal(0, 4000, 32000).astype(np.int16)
+    stream = Encoder(3, 16000)
+    payloads = [stream.encode(noise[at : at + 320]) for at in range(0, len(noise), 320)]
+    sent = say(plane, alice, ALICE, [packet(n, 9, each, 160) for n, each in enumerate(payloads)])
+    bob.close()
+    alice.close()
+    return [each[12:] for each in sent if each[1] & 0x7F == 111][10:]
+
+
+@needs_opus
+def test_an_opus_phone_gets_no_more_than_it_asked_for(plane: MediaPlane) -> None:
+    def rate(payloads: list[bytes]) -> float:
+        return 8 * 50 * sum(map(len, payloads)) / len(payloads)
+
+    plain = opus_payloads(plane, "")
+    slow = opus_payloads(plane, "stereo=0; maxaveragebitrate=8000")
+    assert rate(slow) < 8800 < 14000 < rate(plain)
+    assert len({len(each) for each in plain}) > 1
+    assert len({len(each) for each in opus_payloads(plane, "cbr=1")}) == 1
+    # RFC 6716 §3.1: configurations 0-3 are narrow band by SILK, 16-19 by CELT.
+    narrow = {each[0] >> 3 for each in opus_payloads(plane, "maxplaybackrate=8000;sprop-maxcapturerate=8000")}
+    assert narrow <= {0, 1, 2, 3, 16, 17, 18, 19} and not {each[0] >> 3 for each in plain} & narrow
+
+
+@pytest.mark.parametrize(
+    ("fmtp", "asked"),
+    [
+        ("", OpusSettings(fec=False)),
+        ("useinbandfec=1; usedtx=1", OpusSettings(dtx=True)),
+        ("UseInBandFec=1;maxaveragebitrate=20000", OpusSettings(bitrate_max=20000)),
+        ("useinbandfec=1;maxaveragebitrate=5999;maxplaybackrate=7999", OpusSettings()),
+        ("useinbandfec=1;maxaveragebitrate=510001;maxplaybackrate=48001", OpusSettings()),
+        ("useinbandfec=1;maxaveragebitrate=-1;maxplaybackrate=1e4;=;;cbr", OpusSettings()),
+        ("useinbandfec=1;maxaveragebitrate=" + "9" * 5000, OpusSettings()),
+        ("useinbandfec=1;cbr=1;maxplaybackrate=16000", OpusSettings(cbr=True, playback_rate=16000)),
+    ],
+)
+def test_what_an_opus_phone_writes_is_what_is_encoded(fmtp: str, asked: OpusSettings) -> None:
+    assert OpusSettings().asked_by(fmtp) == asked
 
 
 @needs_opus

@@ -128,3 +128,18 @@ def test_without_a_way_for_keys_nothing_is_offered_where_they_are_required(plane
     with pytest.raises(SecurityError, match="secure media is required"):
         pair.b.answer(parse_sdp(OFFER.format("192.0.2.1").encode()), plane.formats)
     assert pair.b.crypto is not None
+
+
+def test_a_call_that_had_keys_in_sdp_may_go_on_with_a_handshake(plane: MediaPlane) -> None:
+    """As when the gateway at the other end hands it to a browser."""
+    pair = Pair(plane, "sdes")
+    pair.agree()
+    pair.a.close()
+    pair.a = pair.leg(SrtpRules(SrtpPolicy.REQUIRED, False, "dtls"))
+    assert b"UDP/TLS/RTP/SAVP" in pair.agree()
+    now = plane.engine._core.now()
+    pair.carry(now)
+    assert pair.a.crypto == pair.b.crypto == "AEAD_AES_128_GCM DTLS"
+    plane.engine.feed(pair.left.port, struct.pack("!BBHII", 0x80, 0, 1, 160, 7) + bytes(range(160)), PHONES["left"])
+    assert [each[12:] for each in pair.carry(now + 0.02)["right"]] == [bytes(range(160))]
+    assert pair.causes == []
