@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from media.stats import RawIntake, RawStats
 
-RawFormat = tuple[int, int, int, int, int, tuple[int, int, int, bool, bool, bool]]
+RawOpus = tuple[int, int, int, bool, bool, bool, bool, int, int]
+RawFormat = tuple[int, int, int, int, int, RawOpus]
 
 EVENT_TIMEOUT: int
 EVENT_LATCHED: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from media._engine import FORMATS_MAX as FORMATS_MAX
 from media.errors import CodecMissingError
 from media.opus import maybe_opus
 from media.plugins import maybe_plugin, plugin_functions
+
+if TYPE_CHECKING:
+    from media._engine import RawFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +130,22 @@ class Format:
     ptime_ms: int = 20
     opus: OpusSettings = OpusSettings()
 
-    def raw(self, rate: int) -> tuple[int, int, int, int, int, tuple[int | bool, ...]]:
+    def raw(self, rate: int) -> RawFormat:
         """As the engine takes it for frames of `rate`. Raises: CodecMissingError."""
         codec, opus = self.codec, self.opus
         if codec.kind is None or not codec.is_available:
             raise CodecMissingError(f"{codec.name} cannot be decoded or encoded here")
-        own = opus.bitrate, opus.complexity, opus.loss_percent, opus.fec, opus.dtx, opus.music
-        settings = *own, opus.cbr, opus.bitrate_max, opus.playback_rate
+        settings = (
+            opus.bitrate,
+            opus.complexity,
+            opus.loss_percent,
+            opus.fec,
+            opus.dtx,
+            opus.music,
+            opus.cbr,
+            opus.bitrate_max,
+            opus.playback_rate,
+        )
         return codec.kind, self.payload_type, codec.clock_rate, codec.sample_rate(rate), self.ptime_ms, settings
 
 
