@@ -14,6 +14,7 @@ from typing import Final
 from pbx.output import Row
 from pbx.trunk_config import TrunkConfig
 from sipcore.flow import Address
+from voipat import events
 
 logger: Final = logging.getLogger("pbx.trunks")
 
@@ -24,10 +25,22 @@ RETRY_S: Final = 30.0
 MAX_LEARNED: Final = 16
 
 
+def _nobody(event: events.Event) -> None:
+    """Until somebody wants to know."""
+
+
 class TrunkLine:
     """State and counters of a trunk. `token` is the user part of our Contact there, which no other trunk has."""
 
-    def __init__(self, tenant: str, config: TrunkConfig, token: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        tenant: str,
+        config: TrunkConfig,
+        token: str,
+        now: Callable[[], float],
+        publish: Callable[[events.Event], None] = _nobody,
+    ) -> None:
+        self.publish: Final = publish
         self.tenant = tenant
         self.config = config
         self.token: Final = token
@@ -59,6 +72,7 @@ class TrunkLine:
         if self._is_out:
             self._is_out = False
             logger.warning("trunk is back", extra=self._names())
+            self.publish(events.TrunkInService(self.tenant, self.config.name, True, self.last))
 
     def failed(self, why: str) -> None:
         """It did not react, or could not; `why` is for people."""
@@ -69,6 +83,7 @@ class TrunkLine:
         if self._failures >= FAILURES and not self._is_out:
             self._is_out = True
             logger.warning("trunk is out of service", extra={**self._names(), "why": why})
+            self.publish(events.TrunkInService(self.tenant, self.config.name, False, why))
 
     # Room
 

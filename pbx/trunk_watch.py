@@ -16,7 +16,7 @@ from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.registration import Account, Registration, RegistrationState
 from sipcore.uri import Uri, escape_user
-from voipat import App
+from voipat import App, events
 
 logger: Final = logging.getLogger("pbx.trunks")
 
@@ -24,6 +24,8 @@ logger: Final = logging.getLogger("pbx.trunks")
 OPTIONS_OUT_S: Final = 10.0
 # An OPTIONS that waits for longer than this has failed, whatever its transaction still hopes for.
 PATIENCE_S: Final = 4.0
+# How a registration may come to stand, for a while.
+_TOLD: Final = frozenset((RegistrationState.REGISTERED, RegistrationState.WAITING, RegistrationState.STOPPED))
 # How long the end waits for our registration to be taken back.
 REMOVAL_S: Final = 1.0
 
@@ -120,6 +122,9 @@ class TrunkWatch:
         if before == line.registration:
             return
         names = {"tenant": line.tenant, "trunk": self.config.name, "status": registration.status}
+        if registration.state in _TOLD:
+            state = registration.state.value
+            line.publish(events.TrunkRegistered(line.tenant, self.config.name, state, registration.status))
         match registration.state:
             case RegistrationState.REGISTERED:
                 logger.info("trunk is registered", extra=names)

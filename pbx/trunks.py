@@ -74,7 +74,7 @@ class Trunks:
         for key, config in wanted.items():
             line = self._lines.get(key)
             if line is None:
-                self._lines[key] = TrunkLine(key[0], config, self._entropy.token(8), self._now)
+                self._lines[key] = TrunkLine(key[0], config, self._entropy.token(8), self._now, self._publish)
             else:
                 line.config = config
         self._index()
@@ -315,6 +315,10 @@ class Trunks:
         for key, line in self._lines.items():
             if key not in self._watches:
                 self._watches[key] = TrunkWatch(self._app, line, self._entropy)
+
+    def _publish(self, event: events.Event) -> None:
+        if self._app is not None:
+            self._app.publish(event)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -424,7 +424,11 @@ class ProxyCore:
 
     def failed(self, branch: Branch, failure: Failure, now: float, out: list[Output]) -> None:
         """A branch ended without a response: 408, or as if it had been 503 (§16.9)."""
-        self._branch_failed(branch, 408 if failure is Failure.TIMEOUT else 503, now, out)
+        status = 408 if failure is Failure.TIMEOUT else 503
+        if branch.by_flow and branch.context.in_dialog and failure is Failure.TRANSPORT:
+            # RFC 5626 §5.3.1: the flow that our Route names "no longer exists": 430 (Flow Failed).
+            status = 430
+        self._branch_failed(branch, status, now, out)
 
     def _branch_failed(self, branch: Branch, status: int, now: float, out: list[Output]) -> None:
         if branch.is_done:

@@ -166,6 +166,27 @@ class BindingReachable:
 
 
 @value_object(frozen=True, slots=True)
+class TrunkRegistered:
+    """How our registration at a trunk stands now: `registered`, `waiting` for another try, or `stopped`, because
+    our credentials are refused. `status` is what the registrar said last, None for nothing."""
+
+    tenant: str
+    trunk: str
+    state: str
+    status: int | None
+
+
+@value_object(frozen=True, slots=True)
+class TrunkInService:
+    """A trunk went out of service, or came back; `why` is for people."""
+
+    tenant: str
+    trunk: str
+    in_service: bool
+    why: str
+
+
+@value_object(frozen=True, slots=True)
 class RequestRefused:
     """The gate let a request not in. `account` is what it said, unproven; `reason` is the id for the log."""
 
@@ -339,6 +360,8 @@ Event = (
     | Unregistered
     | BindingUnreachable
     | BindingReachable
+    | TrunkRegistered
+    | TrunkInService
     | RequestRefused
     | MediaLate
     | MediaInTime

@@ -9,6 +9,7 @@ import pytest
 from sipcore.message import Request
 from sipcore.parser import parse_message
 from tests.sim.trunk_office import TrunkOffice, trunk
+from voipat import events
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -103,6 +104,8 @@ def test_without_any_trunk_in_service_the_call_is_refused_within_a_second(
         office.world.network.restore("one")
         office.world.run(until=160.0)
         assert [record.message for record in caplog.records][1:] == ["trunk is back"]
+        told = [event for event in office.events if isinstance(event, events.TrunkInService)]
+        assert [(event.trunk, event.in_service) for event in told] == [("one", False), ("one", True)]
         asked = [rung for rung in office.world.network.ladder if rung.kind == "OPTIONS"]
         assert len(asked) < 12 * 12, "no storm while it was silent"
 

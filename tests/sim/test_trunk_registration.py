@@ -9,7 +9,7 @@ import pytest
 
 from sipcore.flow import Address, Flow
 from tests.sim.trunk_office import TrunkOffice, trunk
-from voipat import App, Call, Registrar
+from voipat import App, Call, Registrar, events
 from voipat.testing import SimWorld
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -132,6 +132,11 @@ def test_a_wrong_password_is_given_up_after_three_tries_with_one_line_that_says_
         assert len(sent) == 6, "three times: asked, challenged, refused"
         assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == [
             "trunk refuses our credentials, not tried again until a reload"
+        ]
+        told = [event for event in ours.events if isinstance(event, events.TrunkRegistered)]
+        assert [(event.trunk, event.state, event.status) for event in told] == [
+            ("carrier", "waiting", 401),
+            ("carrier", "stopped", 401),
         ]
         carrier.close()
 

@@ -9,7 +9,7 @@ from sipcore.outputs import Transmit
 from sipcore.proxy import FLOW_SILENCE_S, ProxyTarget, Search
 from sipcore.uri import Uri
 from tests.endpoints import request_bytes
-from tests.proxy_side import CAROL, DAVE, PROXY, ProxySide
+from tests.proxy_side import CAROL, DAVE, PROXY, ProxySide, in_dialog_bytes, request_of
 from voipat.location import Binding
 from voipat.proxy import _targets
 
@@ -81,6 +81,22 @@ def test_a_call_that_was_given_up_is_tried_on_no_other_flow() -> None:
     side.receive(request_bytes("CANCEL", uri="sip:bob@example.com"))
     side.answer(first, 430)
     assert len(invites(side)) == 1 and side.to_alice()[-1].status == 430
+
+
+def test_a_request_for_a_flow_that_is_gone_is_answered_430() -> None:
+    # §5.3.1: "If the flow in the flow token no longer exists, the proxy SHOULD send a 430 (Flow Failed) response".
+    side = ProxySide()
+    phone = Flow("TCP", PROXY, CAROL, 7)
+    event = side.invite()
+    search = Search(((ProxyTarget(Uri.parse("sip:bob@192.168.1.9"), phone),),))
+    side.take(side.endpoint.relay(event.transaction, search, side.now))
+    [sent] = [each for each in side.sent if each.data.startswith(b"INVITE")]
+    routes = request_of(sent).headers.get_all("Record-Route")
+    side.answer(sent, 200, *(f"Record-Route: {value}" for value in routes))
+    side.receive(in_dialog_bytes("BYE", routes[::-1], uri="sip:bob@192.168.1.9"))
+    assert side.sent[-1].flow == phone
+    side.take(side.endpoint.flow_lost(phone, side.now))
+    assert [each.status for each in side.to_alice()][-1] == 430
 
 
 def binding(number: int, *, instance: str = "<urn:uuid:1>", reg_id: str = "", q: float = 1.0) -> Binding:
