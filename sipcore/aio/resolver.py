@@ -1,8 +1,9 @@
 """DNS for `Driver(resolve=…)`: RFC 3263 look-ups by dnspython, which never block the loop.
 
 A request waits at most `BUDGET_S`. Answers are kept for their TTL and "there is none" for a while too, in a table of
-bounded size; when the servers do not answer, what has expired is used for some time (RFC 8767). Those who ask for
-one name at the same time share the look-up.
+bounded size; when the servers do not answer, what has expired is used for some time (RFC 8767), and they are not asked
+for the name again for a while: a call that waited its two seconds spares the next ones theirs. Those who ask for one
+name at the same time share the look-up.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import asyncio
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
 from typing import Final
 
 import dns.asyncresolver
@@ -31,6 +34,8 @@ BUDGET_S: Final = 2.0
 LONGEST_TTL_S: Final = 86_400.0
 NEGATIVE_TTL_S: Final = 30.0
 STALE_S: Final = 3600.0
+# RFC 2308 §7.2, RFC 8767 §5 (failure recheck timer): both allow for more; a resolver that is back is found soon.
+SILENT_S: Final = 5.0
 MAX_NAMES: Final = 2000
 # Look-ups under way; more are answered with nothing, or with what is stale.
 MAX_PENDING: Final = 200
@@ -42,6 +47,8 @@ _ORDER: Final = ("UDP", "TCP", "TLS")
 class _Known:
     records: Sequence[Record]
     expires: float
+    # The servers did not answer: they are not asked before.
+    silent_until: float = -inf
 
 
 class Resolver:
@@ -104,18 +111,27 @@ class Resolver:
                 found: list[Target] = done.value
                 return found
             records = await self._records(lookup, deadline)
+            if self._is_silent(lookup, asyncio.get_running_loop().time()):
+                # Nor will they answer the questions that follow from this one; what is known of those will do.
+                deadline = -inf
+
+    def _is_silent(self, lookup: Lookup, now: float) -> bool:
+        known = self._known.get(lookup)
+        return known is not None and known.expires <= now < known.silent_until
 
     async def _records(self, lookup: Lookup, deadline: float) -> Sequence[Record]:
         now = asyncio.get_running_loop().time()
         known = self._known.get(lookup)
         if known is not None and known.expires > now:
             return known.records
-        pending = self._pending.get(lookup)
-        if pending is None and len(self._pending) < MAX_PENDING:
-            pending = self._pending[lookup] = asyncio.create_task(self._ask(lookup))
-            pending.add_done_callback(lambda _task: self._pending.pop(lookup, None))
+        pending = None
+        if deadline > now and not self._is_silent(lookup, now):
+            pending = self._pending.get(lookup)
+            if pending is None and len(self._pending) < MAX_PENDING:
+                pending = self._pending[lookup] = asyncio.create_task(self._ask(lookup))
+                pending.add_done_callback(partial(self._asked, lookup))
         if pending is not None:
-            done, _ = await asyncio.wait((pending,), timeout=max(deadline - now, 0.0))
+            done, _ = await asyncio.wait((pending,), timeout=deadline - now)
             if done and not pending.cancelled() and pending.exception() is None:
                 return pending.result()
         if known is not None and known.records and known.expires + STALE_S > now:
@@ -123,6 +139,15 @@ class Resolver:
             return known.records
         self.counters["dns_failed"] += 1
         return ()
+
+    def _asked(self, lookup: Lookup, task: asyncio.Task[Sequence[Record]]) -> None:
+        self._pending.pop(lookup, None)
+        # One that fails at once may be unable to answer for this kind of record alone (NAPTR is new to some).
+        if task.cancelled() or not isinstance(task.exception(), dns.exception.Timeout):
+            return
+        known, now = self._known.get(lookup), task.get_loop().time()
+        before = _Known((), -inf) if known is None else known
+        self._keep(lookup, replace(before, silent_until=now + SILENT_S))
 
     async def _ask(self, lookup: Lookup) -> Sequence[Record]:
         """Raises: DNSException, OSError, when nobody answers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -92,6 +93,36 @@ def test_servers_that_are_silent_cost_the_budget_and_what_expired_is_used(
             assert it.driver.loop.time() - begun < 0.4
             assert sorted([stale, unknown]) == [[], ["UDP 192.0.2.2:7"]]
             assert it.resolver.counters["dns_stale"] == 1
+
+    run(loop, scenario)
+
+
+@loops
+def test_servers_that_are_silent_cost_the_first_who_asks_alone_and_nothing_is_left_unheard(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUDGET_S", 0.2)
+    monkeypatch.setattr(module, "SILENT_S", 0.5)
+
+    async def scenario() -> None:
+        unheard: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheard.append(context))
+        async with bench(ZONE) as it:
+            it.server.silent = True
+            assert await it.ask("x.test") == []
+            await asyncio.sleep(0.1)
+            asked, begun = len(it.server.asked), it.driver.loop.time()
+            assert {each.rpartition(" ")[0] for each in it.server.asked} == {"x.test"}, "no more once the time is over"
+            for _ in range(3):
+                assert await it.ask("x.test") == []
+            assert it.driver.loop.time() - begun < 0.15 and len(it.server.asked) == asked
+            it.server.silent = False
+            await asyncio.sleep(0.6)
+            assert await it.ask("x.test") == ["TCP 192.0.2.2:5090", "UDP 192.0.2.1:5080"]
+            assert len(it.server.asked) > asked
+        gc.collect()
+        await asyncio.sleep(0)
+        assert unheard == []
 
     run(loop, scenario)
 
