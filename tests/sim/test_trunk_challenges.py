@@ -129,6 +129,29 @@ def test_a_prack_that_a_trunk_challenges_is_sent_again_with_credentials(seed: in
         assert [each.headers.get("RAck") for each in pracks] == ["9 2 INVITE"] * 2
 
 
+def test_an_answer_that_crosses_our_cancel_is_hung_up_with_credentials(seed: int) -> None:
+    with office_of(seed) as office:
+        carrier = Carrier(office)
+        judge, ringing = carrier.peer.answer, []
+
+        def answer(request: Request) -> tuple[int, Headers] | None:
+            """180 for an INVITE that is good, and 200 when its CANCEL is here."""
+            assert judge is not None
+            status, headers = judge(request) or (500, ())
+            if (request.method, status) == ("INVITE", 200):
+                ringing.append(request)
+                return 180, ()
+            if request.method == "CANCEL":
+                carrier.peer.accept(ringing[0])
+            return status, headers
+
+        carrier.peer.answer = answer
+        call = office.phone().register().dial("9123456").cancels(after=1.0)
+        office.world.run()
+        assert not call.was_answered and carrier.ended
+        assert [status for method, status in carrier.statuses if method == "BYE"] == [407, 200]
+
+
 def test_a_call_from_a_trunk_is_hung_up_with_credentials_too(seed: int) -> None:
     with office_of(seed, addresses=(TrunkAddress(ip_network(HOST), None),)) as office:
         carrier = Carrier(office)
