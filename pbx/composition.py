@@ -127,6 +127,7 @@ class Parts:
             recorder=self.recorder,
             prompts=PromptSet(folders=() if server.prompts is None else (server.prompts,)),
             drops_scanners=server.guard.scanners,
+            answers_foreign=server.guard.foreign,
             advertised=server.advertised,
             advertised_on=dict(server.listen_advertised),
             local_networks=[ip_network(text) for text in server.local_networks],

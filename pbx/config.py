@@ -93,13 +93,14 @@ class MediaConfig:
 class GuardConfig:
     """The defence against scanners: whether sources are banned, and the networks that never are.
 
-    With `scanners`, requests whose User-Agent names a known scanner get no answer. `strangers`: answers a second to
-    all those together who are not registered.
+    With `scanners`, requests whose User-Agent names a known scanner get no answer; without `foreign`, those of nobody's
+    domain. `strangers`: answers a second to all those together who are not registered.
     """
 
     ban: bool = True
     trusted: tuple[str, ...] = ()
     scanners: bool = True
+    foreign: bool = True
     strangers: int = 1000
 
 
@@ -398,6 +399,7 @@ def _read_guard(table: Table) -> GuardConfig:
         ban=table.take("ban", flag, True),
         trusted=table.take_list("trusted", network, ()),
         scanners=table.take("scanners", flag, True),
+        foreign=table.take("foreign", flag, True),
         strangers=table.take("strangers", integer(10, 100_000), GuardConfig().strangers),
     )
     table.finish()

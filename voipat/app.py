@@ -135,6 +135,7 @@ class App:
         timers: Timers | None = None,
         recorder: Recorder | None = None,
         drops_scanners: bool = True,
+        answers_foreign: bool = True,
         advertised: str | None = None,
         advertised_on: Mapping[str, str] | None = None,
         local_networks: Sequence[IPv4Network | IPv6Network] = (),
@@ -164,7 +165,7 @@ class App:
         self._endpoint = partial(
             Endpoint, timers=timers or Timers(), large_by_tcp=large_by_tcp, server=server, route_secret=route_secret
         )
-        self._guard, self._drops_scanners = guard, drops_scanners
+        self._guard, self._answered = guard, (drops_scanners, answers_foreign)
         self._session, self._prompts, self._proxy = session or SessionPolicy(), prompts or PromptSet(), proxy
         self._rules = LegRules(srtp=srtp, codecs=codecs, beside=beside, comfort_noise=comfort_noise)
         self._on_refer, self._on_replaces = on_refer, on_replaces
@@ -202,7 +203,7 @@ class App:
         self.gate.refusal_tag = self._entropy.token(8)
         self.gate.is_registered = self._registrations.is_registered
         self.gate.capabilities = self._capabilities()
-        self.gate.drops_scanners = self._drops_scanners
+        self.gate.drops_scanners, self.gate.answers_foreign = self._answered
         if self._trunk_of is not None:
             self.gate.trunk_of = self._trunk_of
         self.endpoint = self._endpoint(

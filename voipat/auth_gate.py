@@ -80,6 +80,8 @@ class Gate:
         # Whether a user of a tenant (None: of nobody) has a phone at this host.
         self.is_registered: Callable[[Uri, str | None, str], bool] = _nobody_is
         self.drops_scanners = True
+        # Whether who is of no domain of ours, nor of a trunk, is told so.
+        self.answers_foreign = True
         self.capabilities: tuple[tuple[str, str], ...] = ()
         self.emergency_numbers: frozenset[str] = frozenset()
         self.trunk_of: Callable[[Flow, Request], TrunkIdentity | None] = _no_trunk
@@ -316,7 +318,7 @@ class Gate:
             return self._draining(request, flow)
         if self.is_own(request.uri.host, flow) or self.domain_of(request.uri, flow) is not None:
             return Answer(200, self.capabilities)
-        return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)
+        return self._refuse_foreign(request, flow, reasons.DOMAIN_NOT_SERVED)
 
     def _invite(self, request: Request, flow: Flow, now: float) -> Verdict:
         caller = request.from_.uri
@@ -330,7 +332,7 @@ class Gate:
             # RFC 3323 §4.1.1.3: who hides its name proves it all the same, to the domain that it calls.
             claimed = _claimed_user(request.headers.get_all("Authorization"))
             return self._authenticate(request, request.uri.replace(user=claimed), flow, now)
-        return self._refuse(request, flow, reasons.STRANGERS_NOT_SERVED)
+        return self._refuse_foreign(request, flow, reasons.STRANGERS_NOT_SERVED)
 
     def _relay(self, request: Request, flow: Flow, now: float) -> Verdict | None:
         """A request that passes through us; None when it is for the user agents here, and for ourselves."""
@@ -354,7 +356,7 @@ class Gate:
         accounts = self._accounts
         domain = self.domain_of(uri, flow)
         if domain is None or accounts is None:
-            return self._refuse(request, flow, reasons.DOMAIN_NOT_SERVED)
+            return self._refuse_foreign(request, flow, reasons.DOMAIN_NOT_SERVED)
         try:
             user = uri.user or ""
             user = unescape(user) if "%" in user else user
@@ -411,6 +413,10 @@ class Gate:
             503, None, (("Retry-After", str(RETRY_AFTER_S)), reasons.TOO_MANY_REQUESTS.warning(str(flow.local)))
         )
 
+    def _refuse_foreign(self, request: Request, flow: Flow, reason: Reason) -> Verdict:
+        refusal = self._refuse(request, flow, reason)
+        return refusal if self.answers_foreign else _FOREIGN
+
     def _refuse(self, request: Request, flow: Flow, reason: Reason, *headers: tuple[str, str]) -> Refuse:
         account = str(request.from_.uri)[:128]
         self._publish(
@@ -427,6 +433,7 @@ def _challenge_warning(local: Address) -> tuple[str, str]:
 _IN_DIALOG = Admit()
 _BANNED = Drop("guard_banned")
 _UNANSWERED = Drop("guard_unanswered")
+_FOREIGN = Drop("foreign")
 
 
 def _claimed(request: Request) -> Uri:

@@ -479,6 +479,24 @@ def test_scanners_that_say_so_get_no_answer(agent: str, method: str) -> None:
     assert not isinstance(door.knock(method, headers=(("User-Agent", agent),)), Drop)
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("INVITE", {"from_": "sip:x@foreign.test"}),
+        ("REGISTER", {"to": "<sip:alice@foreign.test>"}),
+        ("SUBSCRIBE", {"from_": "sip:x@foreign.test"}),
+        ("OPTIONS", {"uri": "sip:foreign.test"}),
+    ],
+)
+def test_who_is_of_no_domain_here_is_refused_or_gets_no_answer(method: str, options: dict[str, str]) -> None:
+    door = Door()
+    assert status_of(door.knock(method, **options)) == 403  # type: ignore[arg-type]  # texts alone
+    door.gate.answers_foreign = False
+    assert door.knock(method, **options) == Drop("foreign")  # type: ignore[arg-type]
+    assert [each.status for each in door.events if isinstance(each, events.RequestRefused)] == [403, 403]
+    assert status_of(door.knock(method, uri="sip:bob@example.com")) in (200, 401)
+
+
 def test_who_is_banned_gets_no_answer_to_what_cannot_be_read() -> None:
     door = Door(guard=Guard(GuardPolicy(failures=1, stray_rate=1.0, stray_burst=3.0)))
     broken = Request("OPTIONS", "sip:bob@example.com", [("Call-ID", "c")])
