@@ -19,6 +19,7 @@ from media.sealed import Format, RandomBytes
 from pbx.audit import OPERATOR, Audit
 from pbx.recording_store import SealedRecordings
 from pbx.store.base import MAX_QUERY_ROWS, RecordingFilter, RecordingRecord
+from voipat import RecordingStore
 from voipat.events import Event, RecordingEnded
 
 log: Final = logging.getLogger(__name__)
@@ -131,6 +132,12 @@ class Recordings:
         self._open[tenant, identifier] = record
         self._stores.tenant(tenant).save_recording(record)
         return Draft(self._sealed, record)
+
+    def forget(self, tenant: str, draft: RecordingStore) -> None:
+        """A draft that nothing was recorded into: its row would be one of a recording under way for ever."""
+        assert isinstance(draft, Draft), "of `begin`"
+        if self._open.pop((tenant, draft.record.id), None) is not None:
+            self._stores.tenant(tenant).remove_recording(draft.record.id)
 
     def on_event(self, event: Event) -> None:
         """A recording of any call ended; voicemail's are not ours."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pbx.decisions import ToMailbox
 from pbx.flows.visit import Flow, Visit
 from pbx.flows.voicemail import Spoken, mailbox_of, play_message, record_message, speak_language
+from pbx.objects.people import Mailbox
 from pbx.voicemail.mailboxes import Mailboxes
 from voipat import Rejected, reasons
 
@@ -23,21 +24,32 @@ def leave_message(boxes: Mailboxes) -> Flow:
         speak_language(visit, number, box)
         await call.answer()
         if boxes.is_full(call.tenant, number, box.max_messages):
-            call.note("mailbox %s is full: %d messages", number, box.max_messages)
-            await call.say("vm/full")
+            await _refuse(visit, target, box)
             return
         await _greet(visit, boxes, target)
         caller, name = _caller_of(visit), call.display_name or ""
         for _ in range(TRIES):
             spoken = await record_message(
-                call, boxes, number, most_s=box.max_message_s, caller=caller, name=name, greeting=False
+                *(call, boxes, number),
+                most_s=box.max_message_s,
+                caller=caller,
+                name=name,
+                max_messages=box.max_messages,
             )
+            if spoken is Spoken.NO_ROOM:
+                await _refuse(visit, target, box)
+                return
             if spoken is not Spoken.TOO_SHORT:
                 await call.say("vm/recorded" if spoken is Spoken.KEPT else "vm/not-saved")
                 return
             await call.say("vm/too-short")
 
     return run
+
+
+async def _refuse(visit: Visit, target: ToMailbox, box: Mailbox) -> None:
+    visit.call.note("mailbox %s is full: %d messages", target.number, box.max_messages)
+    await visit.call.say("vm/full")
 
 
 async def _greet(visit: Visit, boxes: Mailboxes, target: ToMailbox) -> None:

@@ -38,8 +38,7 @@ async def wait_for_agent(visit: Visit, target: ToQueue) -> None:
     place = Place(call.own_number, line.moment(call.switch.wallclock()), priority_of(call), call)
     with Stay(visit, queue, place) as stay:
         if len(line.waiting) >= queue.max_callers:
-            call.note("queue %s: has %d callers", queue.number, queue.max_callers)
-            await call.say("queue/full")
+            await _refuse(call, queue)
         elif not queue.join_empty and not any(map(crew_of(visit).serves, queue.agents)):
             call.note("queue %s: no agent is there", queue.number)
         elif await _served(visit, queue, place, stay):
@@ -66,6 +65,10 @@ def priority_of(call: Call) -> int:
 async def _served(visit: Visit, queue: Queue, place: Place, stay: Stay, *, called_back: bool = False) -> bool:
     """Whether an agent talked to the caller, or is to call back, before `max_wait_s` was over."""
     await visit.call.answer()
+    # Who was answered at the same time may have taken the last place; the caller takes his own before anything is awaited.
+    if not called_back and len(visit.desk.queues.line(visit.call.tenant, queue).waiting) >= queue.max_callers:
+        await _refuse(visit.call, queue)
+        return False
     visit.call.variables["queue"] = queue.number
     offers = not called_back and _can_be_called_back(visit, queue, place.number)
     deadline = _now() + queue.max_wait_s
@@ -85,6 +88,11 @@ async def _served(visit: Visit, queue: Queue, place: Place, stay: Stay, *, calle
             break
     visit.call.note("queue %s: nobody for %g s", queue.number, queue.max_wait_s)
     return False
+
+
+async def _refuse(call: Call, queue: Queue) -> None:
+    call.note("queue %s: has %d callers", queue.number, queue.max_callers)
+    await call.say("queue/full")
 
 
 def _can_be_called_back(visit: Visit, queue: Queue, number: str) -> bool:

@@ -57,7 +57,11 @@ class Tape:
         )
         try:
             self._recording = await self._running.enter_async_context(leg.record(draft))
-        except CodecMissingError as error:
+        except BaseException as error:
+            # The call has ended, or speaks what is passed on only.
+            desk.forget(leg.tenant, draft)
+            if not isinstance(error, CodecMissingError):
+                raise
             leg.note("not recorded: %s", error)
             return
         self._rule, self._is_paused = rule, False

@@ -58,6 +58,10 @@ class RecordingDesk(Protocol):
         """What the next recording of a call is written into."""
         ...
 
+    def forget(self, tenant: str, draft: RecordingStore) -> None:
+        """The recording did not begin: nothing is left of it."""
+        ...
+
 
 class CallbackDesk(Protocol):
     """Who calls those back that leave a queue and keep their place."""

@@ -20,6 +20,8 @@ class Spoken(Enum):
     TOO_SHORT = "too short"
     # The disk took nothing of it.
     LOST = "lost"
+    # Others have filled the mailbox meanwhile.
+    NO_ROOM = "no room"
 
 
 def mailbox_of(visit: Visit, number: str) -> Mailbox | None:
@@ -45,13 +47,24 @@ async def play_message(call: Call, boxes: Mailboxes, message: MessageRecord, *, 
 
 
 async def record_message(
-    call: Call, boxes: Mailboxes, mailbox: str, *, most_s: float, caller: str = "", name: str = "", greeting: bool
+    call: Call,
+    boxes: Mailboxes,
+    mailbox: str,
+    *,
+    most_s: float,
+    caller: str = "",
+    name: str = "",
+    greeting: bool = False,
+    max_messages: int | None = None,
 ) -> Spoken:
-    """Beep, and record until #, silence, the limit or a hang-up.
+    """Beep, and record until #, silence, the limit or a hang-up; nothing in a mailbox that has `max_messages`.
 
     Raises: HungUp; what was said until then is kept.
     """
     await call.play(BEEP)
+    # Nothing is awaited between this and the row: of several callers the last place is one's.
+    if max_messages is not None and boxes.is_full(call.tenant, mailbox, max_messages):
+        return Spoken.NO_ROOM
     draft = boxes.begin(call.tenant, mailbox, caller=caller, name=name, greeting=greeting)
     recording: CallRecording | None = None
     was_kept = has_failed = False

@@ -175,6 +175,21 @@ def test_a_full_queue_and_one_without_agents_lead_on(seed: int) -> None:
         assert call.was_answered and office.rung == ["1010"]
 
 
+def test_of_callers_in_the_same_moment_a_queue_takes_as_many_as_it_may_have(seed: int) -> None:
+    with PlanOffice(queue('max_callers = 2\notherwise = "hangup"'), seed=seed) as office:
+        callers = [office.phone(number) for number in (1006, 1007, 1008, 1009)]
+        # Without an offer the answer is in the ACK: each is still being answered when the next one comes.
+        calls = [caller.dial("610", late_offer=True) for caller in callers]
+        later(office, 8.0)
+        assert [call.is_over for call in calls].count(False) == 2
+        left = [each.why for each in office.told if isinstance(each, events.QueueLeft)]
+        assert left == ["elsewhere", "elsewhere"]
+        for call in calls:
+            if not call.is_over:
+                call.hang_up()
+        office.run()
+
+
 def test_an_agent_who_refuses_rests_and_is_rung_again(seed: int) -> None:
     with PlanOffice(queue("", '["1004"]'), seed=seed) as office:
         four = office.phone(1004).refuses(486)

@@ -16,7 +16,8 @@ from pbx.recording_housekeeping import sweep_recordings
 from pbx.recordings import Listener, RefusedError
 from tests.sim.plan_office import DOMAIN, EXAMPLE
 from tests.sim.recording_office import RecordingOffice, share
-from voipat import PromptSet, events
+from voipat import CodecMissingError, PromptSet, events
+from voipat.media_leg import MediaLeg
 from voipat.testing import PhoneCall
 
 NOTICE_S = 3.0
@@ -286,6 +287,22 @@ def test_a_hang_up_at_any_moment_leaves_nothing_open(seed: int, tmp_path: Path, 
         office.run()
         assert all(row.state in ("kept", "partial") for row in office.rows())
         assert not office.recordings._open
+
+
+def test_a_call_that_cannot_be_recorded_goes_on_and_leaves_no_row(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def passed_on_only(*_: object, **__: object) -> None:
+        raise CodecMissingError("the codec in use can be passed on only")
+
+    with RecordingOffice(tmp_path, seed=seed) as office:
+        monkeypatch.setattr(MediaLeg, "record", passed_on_only)
+        call, other = talk(office, 1005, 1006)
+        assert call.heard.hears(other.phone.tone, since=office.world.now - 0.3)
+        assert office.rows() == [] and not office.recordings._open
+        call.hang_up()
+        office.run()
+        assert office.ends[-1][0] == "answered"
 
 
 def test_what_a_crash_cut_short_is_kept(seed: int, tmp_path: Path) -> None:

@@ -198,6 +198,18 @@ def test_a_full_mailbox_takes_no_message(tmp_path: Path) -> None:
         assert refused.was_answered and len(office.messages("1002")) == 1
 
 
+@pytest.mark.parametrize("apart", [0.0, 0.1, 1.0, 3.0])
+def test_of_several_callers_at_once_the_last_place_is_ones(tmp_path: Path, apart: float) -> None:
+    text = EXAMPLE.replace('mailbox = { pin = "2468" }', 'mailbox = { pin = "2468", max_messages = 2 }')
+    with VoicemailOffice(tmp_path, text=text) as office:
+        office.leave("1002", 2.0)
+        for place, number in enumerate((1005, 1006, 1007)):
+            office.phone(number).dial("1002", after=1.0 + apart * place - 0.2 * place).waits(12.0).hangs_up()
+        office.run()
+        assert len(office.messages("1002")) == 2
+        assert [disposition for disposition, _, _ in office.ends[-3:]] == ["answered"] * 3
+
+
 def test_a_message_that_a_crash_cut_short_is_there_after_the_restart(tmp_path: Path) -> None:
     with VoicemailOffice(tmp_path) as office:
         rows = office.rows
