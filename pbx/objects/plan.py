@@ -110,6 +110,9 @@ class Plan:
             yield from ((number, "park slot") for number in park.numbers)
 
 
+# Keys that name extensions, and nothing else that can be called.
+_EXTENSIONS_ALONE: Final = {"queue": ("agents",), "page": ("members", "callers"), "recording": ("extensions",)}
+
 PLURALS: Final[dict[str, str]] = dict(
     zip(
         KINDS,
@@ -239,24 +242,31 @@ def _check_targets(table: Table, plan: Plan, features: FeaturesConfig, extension
     for index, did in _places(plan, "did"):
         check(("did", index, "target"), did.target)
         check(("did", index, "closed"), did.closed)
-    for kind, key in (("ring_group", "members"), ("queue", "agents")):
-        for index, one in _places(plan, kind):
-            for place, member in enumerate(getattr(one, key)):
-                check((kind, index, key, place), member)
+    for index, group in _places(plan, "ring_group"):
+        for place, member in enumerate(group.members):
+            if member not in extensions and not _is_outside(plan, member, known):
+                path = (*table.path, "ring_group", index, "members", place)
+                table.report.add(path, f"{member!r} is neither an extension of this tenant nor a number outside")
+
+
+def _is_outside(plan: Plan, number: str, known: Container[str]) -> bool:
+    """Whether it is a number that a route takes, and no call for help."""
+    return number not in known and _dials(plan, number, known) and plan.emergency.number_of(number) is None
 
 
 def _check_extensions(table: Table, plan: Plan, extensions: Container[str]) -> None:
-    """Whose phones answer by themselves, who makes them, who is told of emergency calls: extensions alone."""
-    for place, number in enumerate(plan.emergency.notify):
-        if number not in extensions:
-            path = (*table.path, "emergency", "notify", place)
-            table.report.add(path, f"{number!r} is no extension of this tenant")
-    for index, page in _places(plan, "page"):
-        for key in ("members", "callers"):
-            for place, member in enumerate(getattr(page, key)):
-                if member not in extensions:
-                    path = (*table.path, "page", index, key, place)
-                    table.report.add(path, f"{member!r} is no extension of this tenant")
+    """Agents, whose phones answer by themselves and who makes them, who is told of emergency calls, who is recorded."""
+
+    def check(path: tuple[str | int, ...], numbers: Sequence[str]) -> None:
+        for place, number in enumerate(numbers):
+            if number not in extensions:
+                table.report.add((*table.path, *path, place), f"{number!r} is no extension of this tenant")
+
+    check(("emergency", "notify"), plan.emergency.notify)
+    for kind, keys in _EXTENSIONS_ALONE.items():
+        for index, one in _places(plan, kind):
+            for key in keys:
+                check((kind, index, key), getattr(one, key))
 
 
 def _dials(plan: Plan, number: str, known: Container[str]) -> bool:
@@ -283,6 +293,11 @@ def _check_names(table: Table, plan: Plan, trunks: Container[str]) -> None:
         check(("route", index, "trunks"), route.trunks, trunks, "trunk")
         if bool(route.trunks) == bool(route.rates):
             report.add((*table.path, "route", index), "needs one of trunks and rates")
+    for index, did in _places(plan, "did"):
+        check(("did", index, "trunk"), [did.trunk], trunks, "trunk")
+    for index, rule in _places(plan, "recording"):
+        check(("recording", index, "trunks"), rule.trunks, trunks, "trunk")
+        check(("recording", index, "queues"), rule.queues, {one.number for one in plan.queues}, "queue")
     for index, one in _places(plan, "class"):
         check(("class", index, "routes"), one.routes, routes, "route")
     check(("emergency", "trunks"), plan.emergency.trunks, trunks, "trunk")

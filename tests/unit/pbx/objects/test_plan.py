@@ -16,6 +16,20 @@ REFERENCE = (Path(__file__).parents[4] / "docs" / "reference" / "configuration.m
 EVERY_KEY = REFERENCE.partition("```toml\n")[2].partition("```")[0]
 START = '[[tenant]]\ndomain = "a.test"\n'
 PHONES = '[tenant.extensions]\n1001 = "pass-1001"\n1002 = "pass-1002"\n'
+GROUPS = '[[tenant.ring_group]]\nnumber = "601"\nmembers = ["1001"]\n'
+OUT = """\
+[[tenant.trunk]]
+name = "carrier"
+host = "127.0.0.1:5090"
+[[tenant.route]]
+name = "out"
+pattern = "9X."
+trunks = ["carrier"]
+[tenant.emergency]
+numbers = ["112"]
+access = ["9"]
+trunks = ["carrier"]
+"""
 
 
 def faults(text: str) -> list[str]:
@@ -63,7 +77,38 @@ def test_the_store_gives_back_what_it_got_and_keeps_no_pin_in_the_clear(tmp_path
         ),
         (
             PHONES + '[[tenant.ring_group]]\nnumber = "600"\nmembers = ["1001", "1009"]\n',
-            "x.toml:8: tenant.a.test.ring_group.600.members[1]: '1009' leads nowhere: no such number in this tenant",
+            "x.toml:8: tenant.a.test.ring_group.600.members[1]: "
+            "'1009' is neither an extension of this tenant nor a number outside",
+        ),
+        (
+            PHONES + GROUPS + '[[tenant.ring_group]]\nnumber = "602"\nmembers = ["1001", "601"]\n',
+            "x.toml:11: tenant.a.test.ring_group.602.members[1]: "
+            "'601' is neither an extension of this tenant nor a number outside",
+        ),
+        (
+            PHONES + OUT + '[[tenant.ring_group]]\nnumber = "602"\nmembers = ["92025550123", "9112"]\n',
+            "x.toml:19: tenant.a.test.ring_group.602.members[1]: "
+            "'9112' is neither an extension of this tenant nor a number outside",
+        ),
+        (
+            PHONES + GROUPS + '[[tenant.queue]]\nnumber = "610"\nagents = ["1001", "601"]\n',
+            "x.toml:11: tenant.a.test.queue.610.agents[1]: '601' is no extension of this tenant",
+        ),
+        (
+            PHONES + '[[tenant.recording]]\nname = "x"\nextensions = ["1010"]\n',
+            "x.toml:8: tenant.a.test.recording[0].extensions[0]: '1010' is no extension of this tenant",
+        ),
+        (
+            PHONES + '[[tenant.recording]]\nname = "x"\nqueues = ["610"]\n',
+            "x.toml:8: tenant.a.test.recording[0].queues: '610' is no queue of this tenant",
+        ),
+        (
+            PHONES + '[[tenant.recording]]\nname = "x"\ntrunks = ["carier"]\n',
+            "x.toml:8: tenant.a.test.recording[0].trunks: 'carier' is no trunk of this tenant",
+        ),
+        (
+            PHONES + '[[tenant.did]]\nnumber = "+1"\ntarget = "1001"\ntrunk = "carier"\n',
+            "x.toml:9: tenant.a.test.did.+1.trunk: 'carier' is no trunk of this tenant",
         ),
         (
             PHONES + '[[tenant.menu]]\nnumber = "500"\nkeys = { 1 = "mailbox:1007" }\n',
