@@ -65,7 +65,7 @@ def priority_of(call: Call) -> int:
 async def _served(visit: Visit, queue: Queue, place: Place, stay: Stay, *, called_back: bool = False) -> bool:
     """Whether an agent talked to the caller, or is to call back, before `max_wait_s` was over."""
     await visit.call.answer()
-    # Who was answered at the same time may have taken the last place; the caller takes his own before anything is awaited.
+    # Who was answered at the same time may have taken the last place. From here to his own place nothing is awaited.
     if not called_back and len(visit.desk.queues.line(visit.call.tenant, queue).waiting) >= queue.max_callers:
         await _refuse(visit.call, queue)
         return False
