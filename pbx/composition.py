@@ -98,7 +98,8 @@ class Parts:
         )
         self.network: Final = ListeningNetwork(TcpLimits(connections=max(1, capacity.connections)), tls)
         self.guard: Final = _guard_of(server.guard)
-        self.state: Final = restored_state(store, directory.current.tenants)
+        # Also of tenants that are gone: who comes back within 30 days has what was set by hand.
+        self.state: Final = restored_state(store, store.domains())
         self.proxied: Final = ProxyPlan(directory, self.state, wallclock)
         self.app: Final = self._make_app(loaded)
         self.trunks: Final = Trunks(SystemEntropy(), directory.media_of_trunk)

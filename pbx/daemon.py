@@ -243,6 +243,7 @@ class Daemon(Answers):
             await asyncio.sleep(SWEEP_PAUSE_S)
         for domain in gone:
             self._parts.outbox.forget_tenant(domain)
+            self._parts.state.forget(domain)
             try:
                 destroyed = await self._parts.mailboxes.destroy_tenant(domain)
             except (OSError, MediaError) as error:

@@ -81,8 +81,13 @@ class DialPlan:
         return opening(times, at, time_zone=zone, holidays=self.holidays).is_open
 
     def is_abroad(self, number: str) -> bool:
-        """Whether a number in E.164 belongs to another country; all are, when the tenant has none."""
-        return number.startswith("+") and not (self._country and number.startswith(f"+{self._country}"))
+        """Whether a number in E.164 belongs to another country; all are, when the tenant has none.
+
+        Then a number with the international prefix of most countries is one too (ITU-T E.123 and E.164 recommend 00).
+        """
+        if not self._country:
+            return number.startswith(("+", "00"))
+        return number.startswith("+") and not number.startswith(f"+{self._country}")
 
 
 def number_plan(country: str, tenant: TenantConfig) -> NumberPlan:

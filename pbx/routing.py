@@ -279,7 +279,9 @@ def _outside(routing: _Routing, number: str) -> Target:
             routing.passed(rule, str(error))
             refused = NoRoute(error.reason)
             continue
-        if (why := _too_far(routing, sent, allowed)) is not None:
+        # How a number is written opens nothing: one that is sent raw is looked at as E.164 too.
+        reached = _e164(routing, sent) if outbound.raw else sent
+        if (why := _too_far(routing, reached, allowed)) is not None:
             routing.passed(rule, why)
             return NoRoute(reasons.CLASS_OF_SERVICE)
         if not (trunks := _trunks_for(routing, outbound, sent)):

@@ -46,6 +46,10 @@ class LiveState:
             found = self._tenants[domain] = TenantState(domain, self._keeper, self._changed)
         return found
 
+    def forget(self, domain: str) -> None:
+        """Of a tenant that is gone for good; the keeper's part is done by its sweep."""
+        self._tenants.pop(domain, None)
+
     def _changed(self, key: str) -> None:
         self.on_change(key)
 

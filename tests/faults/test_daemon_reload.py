@@ -115,6 +115,29 @@ def test_applied_tenants_are_in_force_at_once_and_survive_a_restart(tmp_path: Pa
         second.close()
 
 
+def test_a_tenant_that_comes_back_has_what_was_set_by_hand(tmp_path: Path) -> None:
+    """Taken out, the daemon restarted, put in again: as within the 30 days of the privacy page."""
+    config, office_alone = tmp_path / "server.toml", tmp_path / "office.toml"
+    config.write_text('[server]\nmedia = "127.0.0.1:20000-29999"\n')
+    text, shop = OFFICE.read_text(), '[[tenant]]\ndomain = "shop.test"'
+    assert shop in text
+    office_alone.write_text(text.partition(shop)[0])
+    first = RunningDaemon(tmp_path, config=config).ready()
+    try:
+        first.rows("apply", str(OFFICE))
+        assert first.rows("set", "shop.test/1002", "dnd=on")[0]["dnd"] == "on"
+        assert "shop.test/1002" in first.rows("apply", str(office_alone))[0]["removed"]
+    finally:
+        first.close()
+    second = RunningDaemon(tmp_path, config=config).ready()
+    try:
+        assert second.ask("show", "shop.test/1002").returncode == 3
+        second.rows("apply", str(OFFICE))
+        assert second.rows("show", "shop.test/1002")[0]["dnd"] == "on"
+    finally:
+        second.close()
+
+
 def test_a_misspelt_tenant_is_said_and_no_call_is_made_for_it(daemon: RunningDaemon) -> None:
     for command in (["queues"], ["calls"], ["registrations"], ["cdr"], ["export"], ["call", "1001", "1002"]):
         done = daemon.ask(*command, "--tenant", "offce.test")

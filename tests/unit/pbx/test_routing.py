@@ -216,6 +216,48 @@ def test_classes_of_service(caller: str, number: str, where: str) -> None:
     assert to(number, FromExtension(caller), tenant="strict.test") == where
 
 
+RAW = """
+[[tenant]]
+domain = "raw.test"
+country_code = "+49"
+[tenant.limits]
+premium = ["+49900."]
+[tenant.extensions]
+1001 = "secret-1"
+[[tenant.trunk]]
+name = "c"
+host = "192.0.2.1"
+[[tenant.route]]
+name = "any"
+pattern = "9X."
+strip = 1
+raw = true
+trunks = ["c"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "country", "where"),
+    [
+        ("9030123456", "+49", "030123456 by c"),
+        ("9116117", "+49", "116117 by c"),
+        ("90044207123456", "+49", "nowhere: VP-3303 Not allowed to call there"),
+        ("90049301234567", "+49", "0049301234567 by c"),
+        ("90900123456", "+49", "nowhere: VP-3303 Not allowed to call there"),
+        ("9030123456", "", "030123456 by c"),
+        ("90044207123456", "", "nowhere: VP-3303 Not allowed to call there"),
+    ],
+)
+def test_a_number_that_is_sent_as_dialled_goes_no_further_than_one_in_e164(
+    number: str, country: str, where: str
+) -> None:
+    text = RAW.replace('country_code = "+49"', f'country_code = "{country}"')
+    found = route(
+        Directory(config.parse(text, environ={}).tenants), "raw.test", number, THURSDAY, FromExtension("1001")
+    )
+    assert describe(found.target) == where
+
+
 def test_the_narrower_pattern_wins_though_it_is_written_later() -> None:
     target = ask("92025550123", tenant="strict.test").target
     assert isinstance(target, ToTrunks) and target.caller_id == "+12025550199"
