@@ -271,18 +271,18 @@ class ProxyCore:
 
     def _clean(self, request: Request) -> None:
         """Take out what must not pass."""
+        headers = request.headers
         for name in _ASSERTIONS:
-            if name in request.headers:
-                request.headers.remove(name)
-        self._consume_credentials(request)
+            if name in headers:
+                headers.remove(name)
+        if "Proxy-Authorization" in headers:
+            self._consume_credentials(request)
 
     def _consume_credentials(self, request: Request) -> None:
         """RFC 3261 §22.3: those of another realm are for a proxy further on, which "MUST NOT be consumed" here.
 
         Ours are nobody's business behind us: a digest is a password to guess at leisure. An ACK has its INVITE's.
         """
-        if "Proxy-Authorization" not in request.headers:
-            return
         values = request.headers.get_all("Proxy-Authorization")
         request.headers.remove("Proxy-Authorization")
         for value in values:
