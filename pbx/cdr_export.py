@@ -58,7 +58,8 @@ FORMATS: Final = ("csv", "jsonl", "parquet")
 # Rows of one Parquet row group: a million CDRs never stand in memory at once.
 GROUP_ROWS: Final = 20_000
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# Spreadsheets of East Asia take the full-width signs as well.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # A number in the form of E.164 is what most cells with a plus are, and computes nothing.
 _E164: Final = re.compile(r"\+[0-9]{1,32}")
 

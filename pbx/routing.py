@@ -162,9 +162,14 @@ def _code(routing: _Routing, number: str) -> Target | None:
     if isinstance(target, _FOR_EXTENSIONS) and caller not in routing.tenant.extensions:
         routing.passed("feature codes", "only for extensions")
         return NoRoute(reasons.UNKNOWN_NUMBER)
-    routing.took("feature code", number)
     if target == ToFeature("voicemail"):
+        routing.took("feature code", number)
         return ToVoicemail(caller)
+    if isinstance(target, ToFeature) and isinstance(routing.source, OnBehalf):
+        # It would be set for who calls.
+        routing.passed("feature codes", "a forward sets nothing")
+        return NoRoute(reasons.UNKNOWN_NUMBER)
+    routing.took("feature code", number)
     return target
 
 

@@ -169,10 +169,10 @@ class Room:
         self._announcing = asyncio.Lock()
         self._waiting = 0
 
-    def admit(self, call: Call) -> Member | None:
+    def admit(self, call: Call, *, past_lock: bool) -> Member | None:
         """The member that the call is already; None when it may come in. Raises: Rejected."""
         found = next((member for member in self.members if member.call is call), None)
-        if found is None and self.is_locked:
+        if found is None and self.is_locked and not past_lock:
             raise Rejected(reasons.CONFERENCE_LOCKED)
         if found is None and len(self.members) >= self.limit:
             raise Rejected(reasons.CONFERENCE_FULL)
@@ -271,9 +271,10 @@ class Conference:
         if room.handles == 0:
             del self._switch.rooms[room.tenant, room.name]
 
-    async def join(self, call: Call, *, muted: bool = False, gain_db: float = 0.0) -> Member:
+    async def join(self, call: Call, *, muted: bool = False, gain_db: float = 0.0, past_lock: bool = False) -> Member:
         """Let the call in, which is answered first; a second time it is the member that it is.
 
+        No lock keeps out who comes `past_lock`.
         Raises: Rejected when the room is full or locked, another tenant's, or the call's codec can only be passed on;
         HungUp, Cancelled; ValueError for a call that is bridged.
         """
@@ -283,11 +284,11 @@ class Conference:
         # A stranger belongs to nobody: who names the tenant of the room lets them in.
         if call.tenant not in ("", room.tenant):
             raise Rejected(reasons.FOREIGN_CONFERENCE)
-        room.admit(call)
+        room.admit(call, past_lock=past_lock)
         await call.answer()
         if call.bridge_ is not None:
             raise ValueError("a call in a bridge joins no conference")
-        found = room.admit(call)  # others may have come meanwhile
+        found = room.admit(call, past_lock=past_lock)  # others may have come meanwhile
         if found is not None:
             return found
         assert call.media is not None, "an answered call has a port"

@@ -196,9 +196,12 @@ class _Session:
             await call.say("vm/forwarded")
 
     async def _call_back(self, message: MessageRecord) -> None:
-        """Call who left it, as if the owner's phone had dialled the number: by the same rules and limits."""
+        """Call who left it, as if the owner's phone had dialled the number: by the same rules and limits.
+
+        Who hears his messages from outside, led there by a forward, may call what his extension may.
+        """
         visit, call = self._visit, self._call
-        source = FromExtension(visit.caller)
+        source = FromExtension(visit.caller or self._number)
         decision = route(visit.directory, self._tenant, message.caller, visit.at, source, state=visit.state)
         if not message.caller or not isinstance(decision.target, ToExtension | ToTrunks):
             await call.say("vm/cannot-call-back")

@@ -1,6 +1,7 @@
 """A conference room of the plan: PIN, announcements, and keys within it.
 
-6 mutes and unmutes oneself, 9 (a moderator) locks and opens the room.
+6 mutes and unmutes oneself, 9 (a moderator) locks and opens the room. A lock keeps no moderator out, or nobody could
+open the room after the line of the one who locked it broke.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def meet(app: App) -> Flow:
         is_moderator = await _may_enter(call, config)
         room = app.conference(f"room-{config.number}", tenant=visit.tenant.domain, limit=config.max_parties)
         async with room as conference:
-            member = await conference.join(call)
+            member = await conference.join(call, past_lock=is_moderator)
             if config.announce:
                 await conference.announce(_words(call, "conference/has-joined"))
             if not is_moderator:

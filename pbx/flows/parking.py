@@ -8,12 +8,15 @@ an attended transfer, the other one gets that slot.
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Final
 
 from pbx.decisions import ToPark, ToParkSlot
 from pbx.flows.visit import Visit
 from pbx.objects.groups import Park
 from pbx.parking import Parked
 from voipat import CallOutcome, Digits, Rejected, reasons
+
+HANG_UP: Final = "hangup"
 
 
 async def park(visit: Visit, target: ToPark) -> None:
@@ -28,11 +31,24 @@ async def park(visit: Visit, target: ToPark) -> None:
             await call.hand_over(taker)
             return
     call.note("nobody took it from %s in %g s", parked.slot, target.park.timeout_s)
-    if call.transferred_by is None:
-        # Who parked himself has nobody to go back to.
+    await _go_back(visit, target.park, parker)
+
+
+async def _go_back(visit: Visit, park: Park, parker: str) -> None:
+    """To who parked the call, and where nobody is there, on. Raises: CallOutcome."""
+    call, goes_on = visit.call, park.otherwise != HANG_UP
+    if call.transferred_by is not None:
+        try:
+            await visit.follow(parker)
+            return
+        except Rejected as refused:
+            if call.outcome is not None or not goes_on:
+                raise
+            call.note("back to %s: %s %s", parker, refused.reason.id, refused.reason.text)
+    if goes_on:
+        await visit.follow(park.otherwise)
+    else:
         await call.say("goodbye")
-        return
-    await visit.follow(parker)
 
 
 async def unpark(visit: Visit, target: ToParkSlot) -> None:

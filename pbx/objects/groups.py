@@ -102,12 +102,16 @@ class Conference:
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """A number that parks a call on the first free slot; who dials the slot takes it back."""
+    """A number that parks a call on the first free slot; who dials the slot takes it back.
+
+    After `timeout_s` the parker's phone rings; nobody there, it goes on to `otherwise`.
+    """
 
     number: str = option(NUMBER)
     slots: str = option(SLOTS)
     timeout_s: float = option(seconds(5, 86_400), 120.0)
     music: str = option(PROMPT, "music")
+    otherwise: str = option(TARGET, "hangup")
 
     @property
     def numbers(self) -> list[str]:

@@ -233,7 +233,7 @@ def _check_targets(table: Table, plan: Plan, features: FeaturesConfig, extension
             return
         table.report.add((*table.path, *path), f"{name!r} leads nowhere: no such number in this tenant")
 
-    for kind in ("menu", "ring_group", "queue", "announcement"):
+    for kind in ("menu", "ring_group", "queue", "park", "announcement"):
         for index, one in _places(plan, kind):
             check((kind, index, "otherwise"), one.otherwise)
     for index, menu in _places(plan, "menu"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.plan_office import EXAMPLE, PlanOffice
+from voipat import reasons
 
 
 def test_two_who_dial_the_open_room_hear_each_other(seed: int) -> None:
@@ -51,3 +52,20 @@ def test_the_last_moderator_ends_the_room_where_it_is_said_so(seed: int, ends: b
         office.world.run(until=office.world.now + 10.0)
         assert second.is_over and guest.is_over is ends
         office.run()
+
+
+def test_a_lock_keeps_guests_out_and_lets_the_moderator_whose_line_broke_in_again(seed: int) -> None:
+    with PlanOffice(seed=seed) as office:
+        guest, late, moderator = (office.phone(number) for number in (1003, 1004, 1001))
+        stays = guest.dial("701").waits(2.0).presses("1234#").waits(60.0).hangs_up()
+        first = moderator.dial("701").waits(2.0).presses("9999#").waits(6.0).presses("9").waits(1.0).hangs_up()
+        office.world.run(until=office.world.now + 16.0)
+        assert first.is_over and not stays.is_over
+        refused = late.dial("701").waits(2.0).presses("1234#")
+        office.world.run(until=office.world.now + 12.0)
+        assert refused.is_over and office.ends[-1][2] == reasons.CONFERENCE_LOCKED.id
+        again = moderator.dial("701").waits(2.0).presses("9999#").waits(6.0).presses("9").waits(6.0).hangs_up()
+        office.world.run(until=office.world.now + 11.0)
+        let_in = late.dial("701").waits(2.0).presses("1234#").waits(8.0).hangs_up()
+        office.run()
+        assert again.ended_by == moderator.name and let_in.ended_by == late.name

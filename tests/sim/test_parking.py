@@ -120,6 +120,29 @@ def test_nobody_takes_it_and_it_goes_back_to_who_parked_it(seed: int) -> None:
         assert waits.is_over
 
 
+@pytest.mark.parametrize("otherwise", ["1002", ""])
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_when_the_parker_does_not_take_it_back_the_call_goes_on_to_otherwise(
+    seed: int, otherwise: str, is_gone: bool
+) -> None:
+    more = f'\notherwise = "{otherwise}"' if otherwise else ""
+    text = EXAMPLE.replace('slots = "801-810"', f'slots = "801-810"\ntimeout_s = 30{more}')
+    with PlanOffice(text.replace(', mailbox = { pin = "2468" }', ""), seed=seed) as office:
+        two = office.phone(1002).answers(after=1.0)
+        waits = parked(office)
+        one = next(each for each in office.world.phones if each.uri.user == "1001")
+        if is_gone:
+            one.register(expires=0)
+        else:
+            one.refuses(486)
+        later(office, 34.0)
+        if otherwise:
+            assert hear_each_other(office, two.received[-1], waits)
+            waits.hang_up()
+        office.run()
+        assert waits.is_over and len(two.received) == bool(otherwise)
+
+
 def test_when_every_slot_is_taken_the_call_stays_with_who_wanted_to_park_it(seed: int) -> None:
     text = EXAMPLE.replace('slots = "801-810"', 'slots = "801-801"')
     with PlanOffice(text, seed=seed) as office:

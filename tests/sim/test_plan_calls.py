@@ -227,6 +227,16 @@ def test_do_not_disturb_is_busy_to_callers(seed: int) -> None:
         assert office.ends[-1] == ("answered", 200, "VP-4001")
 
 
+@pytest.mark.parametrize("code", ["*78", "*721007"])
+def test_a_forward_to_a_code_sets_nothing_for_who_calls(seed: int, code: str) -> None:
+    with PlanOffice(seed=seed) as office:
+        office.state.tenant(DOMAIN).set("1006", "forward.always", code)
+        call = office.phone(1005).dial("1006")
+        office.run()
+        assert (call.was_answered, call.status) == (False, 404)
+        assert list(office.state.tenant(DOMAIN).entries()) == [("1006", "forward.always", code)]
+
+
 @pytest.mark.parametrize(("cause", "manner"), [("busy", "refuses"), ("no_answer", "rings"), ("unreachable", "")])
 def test_forwards_by_cause(seed: int, cause: str, manner: str) -> None:
     with PlanOffice(seed=seed) as office:

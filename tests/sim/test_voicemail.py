@@ -142,6 +142,23 @@ def test_calling_back_rings_who_left_the_message(tmp_path: Path) -> None:
         assert office.rung[-1] == "1006"
 
 
+def test_who_hears_his_messages_from_outside_calls_back_where_his_extension_may(tmp_path: Path) -> None:
+    """H20: led to his mailbox by a forward of his own, he is no extension that calls."""
+    text = EXAMPLE.replace('mailbox = { pin = "2468" }', 'mailbox = { pin = "2468" }, class_of_service = "inside"')
+    text = text.replace("[[tenant.times]]", '[[tenant.class]]\nname = "inside"\noutside = false\n[[tenant.times]]', 1)
+    with VoicemailOffice(tmp_path, text=text) as office:
+        office.leave("1001", 2.0)
+        (message,) = office.messages("1001")
+        office.rows.tenant(DOMAIN).save_message(message._replace(caller="92025550199"))
+        office.boxes.recover([DOMAIN])
+        office.state.tenant(DOMAIN).set("1001", "forward.always", "*97")
+        call = office.calls_in("+12025550101").presses("2468#", after=0.5).presses("15", after=0.5).waits(10.0)
+        call.hangs_up()
+        office.run()
+        assert call.was_answered and office.boxes.counts(DOMAIN, "1001") == (0, 1)
+        assert "+12025550199" not in office.rung
+
+
 def test_the_wrong_pin_again_and_again_locks_the_mailbox_for_a_while(tmp_path: Path) -> None:
     with VoicemailOffice(tmp_path) as office:
         phone = office.phone(1002)

@@ -42,6 +42,16 @@ def test_csv_has_every_column_and_no_formula(store: Path, capsys: pytest.Capture
     assert rows[2]["codec"] == "PCMU"
 
 
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t=", "\r=", "\n=", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_no_cell_begins_as_a_formula_does(sign: str) -> None:
+    out = io.StringIO(newline="")
+    caller = f'{sign}cmd|"/c calc"!A1'
+    cdr_export.write_csv([{"caller": caller, "callee": "1002"}], out)
+    out.seek(0)
+    (row,) = csv.DictReader(out)
+    assert (row["caller"], row["callee"]) == (f"'{caller}", "1002")
+
+
 def test_jsonl_keeps_what_was_said(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["cdr", "--format", "jsonl", "--data", str(store)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
