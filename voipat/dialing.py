@@ -153,6 +153,8 @@ class Fork:
         self._followed = 0
         # What the targets of 3xx take for as long as a phone of theirs has the call.
         self._places: dict[Call, ExitStack] = {}
+        # Users a phone of whom refused.
+        self._refusing: set[str] = set()
         # Where those are who were redirected in vain.
         self.moved_to: tuple[Uri, ...] = ()
         self._waiter: asyncio.Future[None] | None = None
@@ -182,6 +184,7 @@ class Fork:
         """Nobody picked up in time."""
         if self.winner is None:
             self._refusals = [(reasons.NO_ANSWER, "server")]
+            self._refusing -= {each.own_number for each in self._open}
             self._cancel_all(reasons.NO_ANSWER)
             self._wake_when_done()
 
@@ -192,6 +195,11 @@ class Fork:
             self._cancel_all(reasons.CALLER_GAVE_UP)
         else:
             self._cancel_all(outcome.reason, by=outcome.by)
+
+    @property
+    def refusing(self) -> frozenset[str]:
+        """The users whose phones refused, all that rang."""
+        return frozenset(self._refusing)
 
     def best_refusal(self) -> tuple[Reason, str]:
         """Why nobody took the call, and whose doing it was."""
@@ -262,9 +270,10 @@ class Fork:
         follows = attempt.outcome.status < 600 and self.winner is None
         if not (follows and self._follow(attempt, waiting)) or not attempt.moved_to:
             self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
+            self._refusing.add(attempt.own_number)
         if attempt.outcome.status >= 600:
-            # RFC 3261 §16.7 step 5: a 6xx ends the search.
-            self._cancel_all(reasons.ALL_REFUSED)
+            # RFC 3261 §16.7 step 5: a 6xx ends the search, for one user: who declines speaks for no colleague.
+            self._cancel_all(reasons.ALL_REFUSED, user=attempt.own_number)
 
     def _follow(self, attempt: Call, waiting: tuple[DialTarget | Placed, ...]) -> bool:
         """Go where a 3xx sends the call, or on to the next contact of an earlier one (RFC 3261 §8.1.3.4).
@@ -330,8 +339,10 @@ class Fork:
         self._refusals.append((attempt.outcome.reason, attempt.outcome.by))
         return None
 
-    def _cancel_all(self, reason: Reason, *, by: str = "server") -> None:
-        attempts, self._open = self._open, []
+    def _cancel_all(self, reason: Reason, *, by: str = "server", user: str | None = None) -> None:
+        """End what is open, or of it what rings this user."""
+        attempts = [each for each in self._open if user in (None, each.own_number)]
+        self._open = [each for each in self._open if each not in attempts]
         for attempt in attempts:
             attempt.end(by, reason)
 
@@ -369,7 +380,9 @@ def _taken(caller: Call, fork: Fork) -> Call:
         reason, by = fork.best_refusal()
         if reason is reasons.REDIRECTED:
             raise Redirected(reason, fork.moved_to, by=by)
-        raise (NoAnswer if reason is reasons.NO_ANSWER else Rejected)(reason, by=by)
+        if reason is reasons.NO_ANSWER:
+            raise NoAnswer(reason, by=by, refused=fork.refusing)
+        raise Rejected(reason, by=by)
     assert winner.media is not None, "an answered call has a port"
     agree_with(caller, winner.media)
     return winner

@@ -39,7 +39,18 @@ class Rejected(CallOutcome):
 
 
 class NoAnswer(Rejected):
-    """Nobody picked up in time."""
+    """Nobody picked up in time; `refused` are those of the users dialled who did not let it ring until then."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        *,
+        status: int | None = None,
+        by: str = "server",
+        refused: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(reason, status=status, by=by)
+        self.refused = refused
 
 
 class Redirected(Rejected):

@@ -154,7 +154,8 @@ async def _ring(
             if call.outcome is not None:
                 raise
             for number, agent in agents.items():
-                _missed(visit, queue, number, agent, in_vain=isinstance(refused, NoAnswer))
+                in_vain = isinstance(refused, NoAnswer) and number not in refused.refused
+                _missed(visit, queue, number, agent, in_vain=in_vain)
             return None
         finally:
             place.state = "waiting"

@@ -89,6 +89,17 @@ def test_a_group_rings_together_and_losers_hear_completed_elsewhere(seed: int) -
             assert 'SIP;cause=200;text="Call completed elsewhere"' in " ".join(missed.reasons)
 
 
+@pytest.mark.parametrize("status", [486, 600, 603])
+def test_a_member_who_declines_speaks_for_himself_alone(seed: int, status: int) -> None:
+    """A 6xx ends the search for one user (RFC 3261 §16.7): the phones of colleagues ring on."""
+    with PlanOffice(seed=seed) as office:
+        one, two = office.phone(1001).refuses(status, after=1.0), office.phone(1002).answers(after=4.0)
+        call = office.phone(1005).dial("600").hangs_up(after=6.0)
+        office.run()
+        assert call.was_answered and len(one.received) == len(two.received) == 1
+        assert two.received[0].was_answered
+
+
 @pytest.mark.parametrize("confirm", [False, True])
 def test_who_did_not_get_the_call_is_not_counted_while_it_lasts(seed: int, confirm: bool) -> None:
     text = EXAMPLE.replace("ring_s = 20", f"ring_s = 20\nconfirm = {str(confirm).lower()}", 1)

@@ -147,6 +147,17 @@ def test_an_agent_who_lets_calls_ring_is_paused(seed: int) -> None:
         assert call.was_answered and office.ends[-1][2] == "VP-3310"
 
 
+@pytest.mark.parametrize("status", [486, 603])
+def test_of_agents_who_ring_together_those_who_let_it_ring_are_paused(seed: int, status: int) -> None:
+    with PlanOffice(queue("ring_s = 5\npause_after = 2\nmax_wait_s = 30"), seed=seed) as office:
+        office.phone(1004).rings()
+        office.phone(1005).refuses(status)
+        office.phone(1006).dial("610")
+        office.run()
+        state = office.state.tenant(DOMAIN)
+        assert [state.get(number, "queue.paused") for number in ("1004", "1005")] == ["on", None]
+
+
 def test_the_longest_wait_leads_to_otherwise(seed: int) -> None:
     with PlanOffice(queue('max_wait_s = 10\notherwise = "1010"'), seed=seed) as office:
         ten = office.phone(1010).answers(after=1.0)
