@@ -21,6 +21,8 @@ logger: Final = logging.getLogger("pbx.trunks")
 FAILURES: Final = 3
 # A trunk that nobody asks for by OPTIONS proves itself by a call: one is let through after so long.
 RETRY_S: Final = 30.0
+# RFC 3261 §21.5.4: who says 503 with Retry-After gets no request before; but nobody is believed for longer than this.
+MAX_REST_S: Final = 600.0
 # What a registrar may teach us of where its calls come from.
 MAX_LEARNED: Final = 16
 
@@ -54,6 +56,7 @@ class TrunkLine:
         self._failures = 0
         self._is_out = False
         self._retry_at = 0.0
+        self._rests_until = 0.0
         self._allowed_at = 0.0
 
     # In service
@@ -61,6 +64,8 @@ class TrunkLine:
     @property
     def in_service(self) -> bool:
         """Whether calls may go there."""
+        if self._now() < self._rests_until:
+            return False
         if not self._is_out:
             return True
         return self.config.options_s == 0 and self._now() >= self._retry_at
@@ -84,6 +89,10 @@ class TrunkLine:
             self._is_out = True
             logger.warning("trunk is out of service", extra={**self._names(), "why": why})
             self.publish(events.TrunkInService(self.tenant, self.config.name, False, why))
+
+    def rest(self, seconds: float) -> None:
+        """It wants no more requests for so long."""
+        self._rests_until = self._now() + min(seconds, MAX_REST_S)
 
     # Room
 

@@ -356,6 +356,7 @@ def gateway_of(line: TrunkLine, number: str, call: Call | None, caller_id: str |
         asserts_in=config.asserts_in,
         redirects="follow" if config.redirects == "follow" else "fail",
         early_media=config.early_media,
+        on_busy=line.rest,
     )
 
 

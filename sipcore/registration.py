@@ -130,7 +130,7 @@ class Registration:
         elif response.status in _REFUSALS:
             self._refuse(now)
         else:
-            self._wait(now, _retry_after(response))
+            self._wait(now, retry_after(response))
         return None
 
     def failed(self, now: float) -> None:
@@ -251,8 +251,8 @@ class Registration:
         )
 
 
-def _retry_after(response: Response) -> float | None:
-    """Seconds; the header may have a comment and parameters (RFC 3261 §20.33)."""
+def retry_after(response: Response) -> float | None:
+    """The seconds of Retry-After, None without; it may have a comment and parameters (RFC 3261 §20.33)."""
     text = (response.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
     return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 

@@ -6,6 +6,7 @@ agreed, came from the very host that the request went to, and the request was ou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -44,7 +45,7 @@ class Gateway:
     `early_media`: what it sends before the answer is heard, or ("authorized") only while its P-Early-Media says so, or
     ("none") never.
     `trusted`: it is told who is connected, and believed when it says so (RFC 3325), in the header `asserts_in`:
-    P-Asserted-Identity, or Remote-Party-ID.
+    P-Asserted-Identity, or Remote-Party-ID. `on_busy` is told the seconds for which a 503 wants no more requests.
     """
 
     uri: Uri
@@ -63,6 +64,7 @@ class Gateway:
     early_media: EarlyMediaRule = "pass"
     trusted: bool = False
     asserts_in: str = "P-Asserted-Identity"
+    on_busy: Callable[[float], None] | None = field(default=None, repr=False, compare=False)
 
 
 class Credentials:

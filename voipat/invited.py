@@ -9,6 +9,7 @@ from media import MediaError
 from sipcore.errors import NegotiationError, ParseError
 from sipcore.events import DialogId, RequestFailed, ResponseReceived
 from sipcore.reason import q850_cause
+from sipcore.registration import retry_after
 from voipat import reasons
 from voipat.connected import learn
 from voipat.early_media import hear_as_told
@@ -40,6 +41,8 @@ def receive_response(call: Call, leg: OutboundLeg, event: ResponseReceived) -> N
             reason = reason_of_status(response.status)
         else:
             reason = reason_of_gateway(response.status, q850_cause(response))
+            if response.status == 503 and call.gateway.on_busy is not None and (seconds := retry_after(response)):
+                call.gateway.on_busy(seconds)
         call.moved_to = contacts_of(response)
         call.end("callee", reason, status=response.status, by_peer=True)
 

@@ -8,6 +8,7 @@ import pytest
 
 from sipcore.message import Request
 from sipcore.parser import parse_message
+from tests.sim.raw_peer import RawPeer
 from tests.sim.trunk_office import TrunkOffice, trunk
 from voipat import events
 
@@ -49,6 +50,20 @@ def test_the_next_trunk_is_tried_when_one_answers_503_and_the_first_is_acknowled
         assert first.call_id != second.call_id
         acks = [rung for rung in office.world.network.ladder if rung.kind == "ACK"]
         assert any(office.world.network.name_of(rung.destination) == "one" for rung in acks)
+
+
+@pytest.mark.parametrize(("retry_after", "rests_s"), [("30", 30.0), ("30 (full);duration=60", 30.0), ("86400", 600.0)])
+def test_a_trunk_that_says_when_to_come_again_is_left_alone_till_then(
+    seed: int, retry_after: str, rests_s: float
+) -> None:
+    with TrunkOffice([trunk("one", "10.200.0.1", priority=1), trunk("two", priority=2)], seed=seed) as office:
+        RawPeer(office.world, "10.200.0.1", lambda request: (503, [("Retry-After", retry_after)]), name="one")
+        office.carriers["two"].answers(after=0.5)
+        alice = office.phone().register()
+        for at in (1.0, rests_s - 5.0, rests_s + 15.0):
+            alice.dial("9123456", after=at).hangs_up(after=1.0)
+        office.world.run()
+        assert (len(invites(office, "one")), len(invites(office, "two"))) == (2, 3)
 
 
 def test_a_silent_trunk_costs_less_than_two_seconds(seed: int) -> None:
