@@ -10,7 +10,8 @@
  * a direction in which nothing is to be heard is given as silence.
  *
  * The thread of the verbs makes an audio, with its codecs, and gives it away by command; the worker frees it. Sinks and
- * the source move to the next one when an audio is replaced: a re-negotiation does not interrupt a recording.
+ * the source move to the next one when an audio is replaced: a re-negotiation does not interrupt a recording. What is the
+ * same in both goes on as well: a recording that begins is not heard.
  */
 #ifndef VP_AUDIO_H
 #define VP_AUDIO_H
@@ -146,6 +147,29 @@ failed:
     return NULL;
 }
 
+/* What encodes the same goes on with what waits for its packet and what the codec remembers; false when it does not. */
+static inline bool vp_audio_inherit_encoder(vp_audio *audio, vp_audio *before) {
+    bool same = audio->has_encoder && before->has_encoder && audio->rate == before->rate
+        && audio->silence.enabled == before->silence.enabled && audio->silence.payload_type == before->silence.payload_type
+        && vp_format_same(&audio->encoder.format, &before->encoder.format);
+    if (!same)
+        return false;
+    vp_encoder encoder = audio->encoder;
+    vp_resampler outlet = audio->outlet;
+    int16_t *pending = audio->pending;
+    audio->encoder = before->encoder;
+    audio->outlet = before->outlet;
+    audio->pending = before->pending;
+    before->encoder = encoder;
+    before->outlet = outlet;
+    before->pending = pending;
+    audio->silence = before->silence;
+    audio->waiting = before->waiting;
+    audio->skipped = before->skipped;
+    audio->says = before->says;
+    return true;
+}
+
 /* Whoever is attached to `before` goes on with `audio`, and so does the numbering of what is sent. */
 static inline void vp_audio_inherit(vp_audio *audio, vp_audio *before) {
     audio->sinks = before->sinks;
@@ -156,8 +180,11 @@ static inline void vp_audio_inherit(vp_audio *audio, vp_audio *before) {
     }
     audio->sequence = before->sequence;
     audio->timestamp = before->timestamp;
-    audio->epoch = before->epoch + 1;
+    audio->epoch = before->epoch + !vp_audio_inherit_encoder(audio, before);
     audio->tick = before->tick;
+    vp_intake_inherit(&audio->heard, &before->heard);
+    if (audio->said && before->said)
+        vp_intake_inherit(audio->said, before->said);
     before->sinks = NULL;
     before->source = NULL;
 }

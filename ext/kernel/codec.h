@@ -39,6 +39,12 @@ typedef struct {
     vp_opus_settings settings;
 } vp_format;
 
+static inline bool vp_format_same(const vp_format *one, const vp_format *other) {
+    return one->kind == other->kind && one->payload_type == other->payload_type && one->ptime_ms == other->ptime_ms
+        && one->clock_rate == other->clock_rate && one->rate == other->rate
+        && (one->kind != VP_CODEC_OPUS || vp_opus_same(&one->settings, &other->settings));
+}
+
 typedef struct {
     vp_format format;
     void *state; /* owned: vp_g722, or what a library made */

@@ -103,6 +103,31 @@ static inline int vp_intake_find(const vp_intake *intake, uint8_t payload_type) 
     return -1;
 }
 
+/* Whether one takes the same packets as the other and makes the same frames of them; which is preferred does not matter. */
+static inline bool vp_intake_same(const vp_intake *one, const vp_intake *other) {
+    if (one->rate != other->rate || one->count != other->count)
+        return false;
+    for (uint32_t i = 0; i < one->count; i++) {
+        const vp_format *format = &one->formats[i].decoder.format;
+        int found = vp_intake_find(other, format->payload_type);
+        if (found < 0 || !vp_format_same(format, &other->formats[found].decoder.format))
+            return false;
+    }
+    return true;
+}
+
+/* Takes the place of `before` on the same line. What takes the same packets goes on with those that wait and with what its
+ * codecs remember, and `before` has the fresh state; else only what was learnt about the line goes on. */
+static inline void vp_intake_inherit(vp_intake *intake, vp_intake *before) {
+    if (vp_intake_same(intake, before)) {
+        vp_intake fresh = *intake;
+        *intake = *before;
+        *before = fresh;
+    } else {
+        vp_jitter_inherit(&intake->jitter, &before->jitter);
+    }
+}
+
 static inline void vp_intake_restart(vp_intake *intake, uint32_t clock_rate) {
     vp_jitter_flush(&intake->jitter, clock_rate);
     intake->playing = false;

@@ -64,6 +64,13 @@ static inline void vp_jitter_flush(vp_jitter *jitter, uint32_t clock_rate) {
     jitter->clock_rate = clock_rate;
 }
 
+/* Another codec on the same line: what was learnt about that goes on, so that the delay needs not be found again. */
+static inline void vp_jitter_inherit(vp_jitter *jitter, const vp_jitter *before) {
+    memcpy(jitter->lateness, before->lateness, sizeof jitter->lateness);
+    jitter->latest = before->latest;
+    jitter->target_ms = before->target_ms;
+}
+
 static inline void vp_jitter_free(vp_jitter *jitter) {
     for (uint32_t i = 0; i < VP_JITTER_SLOTS; i++) {
         free(jitter->slots[i].octets);

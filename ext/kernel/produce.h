@@ -171,11 +171,13 @@ static inline size_t vp_port_produce(vp_port *port, vp_context *context, uint8_t
     return port->speaking || length ? length : vp_port_produce_audio(port, context, packet);
 }
 
-/* Ticks that came too late to make up for: a pause to the listener, nothing is lost. */
+/* Ticks that came too late to make up for: a pause to the listener, nothing is lost; a recording knows what it lacks. */
 static inline void vp_port_skip(vp_port *port, uint32_t ticks) {
     port->player.timestamp += ticks * VP_FRAME;
-    if (ticks && port->audio)
-        vp_audio_pause(port->audio);
+    if (!port->audio)
+        return;
+    vp_audio_pause(port->audio);
+    port->audio->tick += ticks;
 }
 
 /* Hundreds of ports take their turn at a tick, and the kernel's own work between two of them empties the caches. */

@@ -462,14 +462,14 @@ static inline void vp_worker_settle(vp_worker *worker, vp_port *port) {
 /* What ports send of themselves, for so many ticks. */
 static inline void vp_worker_produce(vp_worker *worker, uint32_t ticks) {
     uint32_t frames = ticks < VP_CATCH_UP ? ticks : VP_CATCH_UP;
+    for (uint32_t i = 0; ticks > frames && i < worker->producing_count; i++)
+        vp_port_skip(&worker->ports[worker->producing[i]], ticks - frames);
     for (uint32_t frame = 0; frame < frames; frame++) {
         vp_worker_listen(worker);
         for (uint32_t i = worker->producing_count; i-- > 0;) { /* downwards: one that ends gives its place to the last */
             vp_port *port = &worker->ports[worker->producing[i]];
             if (i)
                 vp_port_prefetch(&worker->ports[worker->producing[i - 1]]);
-            if (!frame)
-                vp_port_skip(port, ticks - frames);
             vp_worker_produce_port(worker, port);
             vp_worker_settle(worker, port);
         }

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import select
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -208,6 +211,38 @@ def test_a_port_that_was_just_opened_has_counted_nothing(phone: Callable[[], soc
             engine.close_port(port)
             time.sleep(0.05)  # the worker frees the slot, most times
         assert len(slots) < 20, "no slot was taken again"
+
+
+LISTENS = """
+import time
+from media import Engine
+from media.codecs import PCMU, Format
+
+with Engine(port_range=(31000, 31009)) as engine:
+    port, form = engine.open_port("127.0.0.1", ssrc=1, sequence=1, timestamp=1), Format(PCMU, 0)
+    engine.set_audio(port, rate=8000, receive=[form], told=[form], send=form)
+    tap, frames = engine.tap(port, side="mixed", drop="newest"), []
+    end = time.monotonic() + 2.0
+    print("ready", flush=True)
+    while time.monotonic() < end:
+        while (frame := tap.read()) is not None:
+            frames.append((time.monotonic(), frame.at, frame.lost))
+        time.sleep(0.005)
+print(frames[-1][0] - frames[0][0], frames[-1][1] - frames[0][1], sum(lost for _, _, lost in frames))
+"""
+
+
+def test_a_machine_that_stood_still_is_a_gap_on_the_time_line_of_who_listens() -> None:
+    with subprocess.Popen([sys.executable, "-c", LISTENS], stdout=subprocess.PIPE, text=True) as listener:
+        assert listener.stdout is not None
+        listener.stdout.readline()
+        time.sleep(0.3)
+        listener.send_signal(signal.SIGSTOP)
+        time.sleep(0.6)
+        listener.send_signal(signal.SIGCONT)
+        passed, heard, lost = (float(word) for word in listener.stdout.read().split())
+    assert passed == pytest.approx(heard, abs=0.12)
+    assert lost >= 20
 
 
 def test_events_make_the_descriptor_readable(phone: Callable[[], socket.socket]) -> None:

@@ -13,8 +13,8 @@ from media_bench import Bench, rtp
 from numpy.typing import NDArray
 from test_sealed import Counting, Keys
 
-from media._dsp import ulaw_encode
-from media.codecs import PCMU, Format
+from media._dsp import alaw_encode, ulaw_encode
+from media.codecs import PCMA, PCMU, Format
 from media.port import Port
 from media.recorder import Channels, Recording, RecordingResult
 from media.recording_file import WavWriter
@@ -173,6 +173,42 @@ def test_both_channels_stay_together_for_an_hour_of_loss_and_jitter(stage: Stage
     assert np.abs(apart - apart[0]).max() < 8000 * 0.020
     spacing = np.array(left) - left[0] - np.array(at) * 160 + at[0] * 160
     assert np.abs(spacing).max() < 8000 * 0.060
+
+
+def mixed_line(port: Port, seed: int) -> list[tuple[float, Port, bytes]]:
+    """Six minutes with a click each 12 s; the law changes each 30 s; packets are late by up to 30 ms, 3 % are lost."""
+    draw = random.Random(seed)
+    found = []
+    for index in range(18_000):
+        law = index // 1500 % 2
+        is_click = index % 600 == 450
+        sound = np.full(160, 20000 if is_click else 0, np.int16)
+        packet = rtp(index, index * 160, payload_type=8 * law, payload=(ulaw_encode, alaw_encode)[law](sound))
+        if is_click or draw.random() >= 0.03:
+            found.append((index * 0.02 + 0.003 + draw.random() * 0.03, port, packet))
+    return found
+
+
+def test_both_channels_stay_together_while_their_codecs_change(stage: Stage) -> None:
+    bench, engine = stage.bench, stage.bench.engine
+    laws = [Format(PCMU, 0), Format(PCMA, 8)]
+    engine.connect(stage.alice, stage.bob, a_to_b={0: 0, 8: 8}, b_to_a={0: 0, 8: 8})
+    recording = stage.record()
+    changed = 0
+    for due, port, packet in sorted(mixed_line(stage.alice, 1) + mixed_line(stage.bob, 2), key=lambda each: each[0]):
+        bench.wait(due - bench.now)
+        if due // 30 > changed:  # as a re-INVITE does it
+            changed = int(due // 30)
+            engine.set_audio(stage.alice, rate=8000, receive=[laws[changed % 2]], told=[laws[changed % 2]])
+        engine.feed(port, packet, ALICE if port is stage.alice else BOB)
+        engine.take()
+    bench.wait(0.2)
+    samples = stage.stop(recording)
+    left, right = clicks(samples[:, 0]), clicks(samples[:, 1])
+    assert len(left) == len(right) == 30 and changed >= 11
+    apart = np.array(right) - np.array(left)
+    assert np.abs(apart - np.median(apart)).max() < 8000 * 0.020
+    assert stage.results[0].is_partial is False
 
 
 class SlowFile(WavWriter):

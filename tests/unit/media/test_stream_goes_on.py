@@ -11,12 +11,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from audio_line import Phone, Samples, packed_l16, run, tone
+from audio_line import Phone, Samples, longest_step, packed_l16, run, tone
 from media_bench import Bench, Sent, rtp
 from test_srtp import Phone as SecurePhone
 from test_srtp import keys_of
 
 from media import Port
+from media._dsp import ulaw_decode
 from media.codecs import L16, OPUS, PCMU, Format, OpusSettings
 
 ALICE, BOB = ("192.0.2.1", 4000), ("192.0.2.2", 4000)
@@ -85,6 +86,27 @@ def test_a_rest_of_what_is_encoded_leaves_no_hole(bench: Bench) -> None:
     assert (len(before) > 40, meanwhile, len(after) > 40) == (True, [], True)
     assert numbers(before + after) == list(range(len(before + after)))
     assert after[0].marker and after[0].timestamp - before[-1].timestamp == 51 * 160
+
+
+def test_a_recording_that_begins_in_a_transcoded_call_is_not_heard(bench: Bench) -> None:
+    a, b = connected(bench)
+    for port, form in ((a, LINEAR), (b, ULAW)):
+        bench.engine.set_audio(port, rate=8000, receive=[form], send=form, encodes=True)
+    phone = Phone(a, ALICE, LINEAR, packed_l16(tone(400, 3), 160))
+    for number, (due, packet) in enumerate(phone.arrivals(bench.now + 0.003)):
+        bench.wait(due - bench.now)
+        if number in (50, 100):  # as who wants samples of one leg, and of the other
+            port, form = ((a, LINEAR), (b, ULAW))[number // 50 - 1]
+            bench.engine.set_audio(port, rate=8000, receive=[form], told=[form], send=form, encodes=True)
+        bench.engine.feed(a, packet, ALICE)
+    sent = [one for one in bench.sent() if one.port is b]
+    assert numbers(sent) == list(range(len(sent))) and len(sent) >= 145
+    assert [one.marker for one in sent] == [True] + [False] * (len(sent) - 1)
+    assert {later.timestamp - one.timestamp for one, later in pairwise(sent)} == {160}
+    samples = np.frombuffer(ulaw_decode(b"".join(one.packet[12:] for one in sent)), np.int16)
+    assert longest_step(samples) < 3000
+    loud = np.flatnonzero(np.abs(samples.astype(int)) > 2000)
+    assert np.diff(loud).max() < 8
 
 
 def room_of_two(bench: Bench, listener: Port, speaker: Port, samples: Samples, seconds: float) -> list[Sent]:

@@ -112,6 +112,15 @@ def test_the_delay_returns_after_a_spike(bench: Bench) -> None:
     assert after.late == after.concealed == 0 and after.delay_ms < after.target_ms + 60
 
 
+def test_what_was_learnt_about_a_line_stays_when_its_codec_changes(bench: Bench) -> None:
+    a, _ = pair(bench, ULAW, LINEAR)
+    run(bench, [Phone(a, ALICE, ULAW, ulaw_frames(tone(400, 6), 160), delay=jittered(3, 0.12))], 6)
+    before = bench.engine.audio_stats(a).heard.target_ms
+    bench.engine.set_audio(a, rate=8000, receive=[ULAW, LINEAR], send=ULAW, encodes=True)
+    run(bench, [Phone(a, ALICE, ULAW, ulaw_frames(tone(400, 1), 160), delay=jittered(4, 0.12))], 0.3)
+    assert before >= 100 and abs(bench.engine.audio_stats(a).heard.target_ms - before) <= 20
+
+
 def test_duplicates_and_late_packets_are_dropped_and_counted(bench: Bench) -> None:
     a, _ = pair(bench, ULAW, LINEAR)
     for index in range(20):
