@@ -74,7 +74,7 @@ def _flatten(source: Source) -> list[Item]:
 @dataclass(slots=True)
 class _Entry:
     audio: EncodedAudio
-    stamp: tuple[int, int]  # of the file: time of change in ns, octets
+    stamp: tuple[int, int, int]  # of the file: times in ns of its content and of its entry, octets
     looked: float
 
 
@@ -140,14 +140,15 @@ class PromptCache:
                 self._octets -= len(self._entries.popitem(last=False)[1].audio)
 
 
-def _stamp(item: Item) -> tuple[int, int]:
+def _stamp(item: Item) -> tuple[int, int, int]:
     if isinstance(item, Tone):
-        return (0, 0)
+        return (0, 0, 0)
     try:
         facts = os.stat(item)
     except (OSError, ValueError) as error:
         raise PromptMissingError(item, getattr(error, "strerror", None) or str(error)) from error
-    return (facts.st_mtime_ns, facts.st_size)
+    # Whoever copies a file with its time leaves the first as it was, and a prompt of the same length the last.
+    return (facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size)
 
 
 def _encode(item: Item, codec: str) -> EncodedAudio:

@@ -6,6 +6,7 @@ import os
 import random
 import struct
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -154,6 +155,20 @@ def test_a_prompt_is_encoded_once_for_each_codec_and_again_when_its_file_changes
         cache.load(items, "PCMU", 20.0)
     with pytest.raises(CodecMissingError):
         cache.load([Tone(440)], "G723", 0.0)
+
+
+def test_a_prompt_that_was_exchanged_with_its_time_and_length_is_read_again(tmp_path: Path) -> None:
+    path, cache = tmp_path / "menu.wav", PromptCache()
+    path.write_bytes(wav_file(SINE.tobytes()))
+    facts = path.stat()
+    [first] = cache.load(items_of(path), "PCMU", 0.0)
+    time.sleep(0.02)  # of what the file system counts in
+    other = tmp_path / "other.wav"
+    other.write_bytes(wav_file(np.zeros_like(SINE).tobytes()))
+    os.utime(other, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    other.replace(path)
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
+    assert cache.load(items_of(path), "PCMU", 5.0) != [first]
 
 
 def test_a_wav_at_48_khz_is_as_long_as_it_was(tmp_path: Path) -> None:
