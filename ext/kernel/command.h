@@ -142,6 +142,8 @@ static inline void vp_port_unroute(vp_port *port) {
     if (!port->peer)
         return;
     VP_ASSERT(port->peer->peer == port);
+    vp_sender_rest(&port->sender, port->peer->slot);
+    vp_sender_rest(&port->peer->sender, port->slot);
     memset(port->peer->route, VP_NO_ROUTE, sizeof port->peer->route);
     memset(port->route, VP_NO_ROUTE, sizeof port->route);
     port->peer->peer = NULL;
@@ -288,6 +290,7 @@ static inline void vp_port_apply(vp_port *port, vp_port *other, const vp_command
         break;
     case VP_COMMAND_ECHO:
         port->echo = command->enabled;
+        vp_sender_rest(&port->sender, port->slot);
         vp_port_heard(port, now);
         break;
     case VP_COMMAND_HOLD:

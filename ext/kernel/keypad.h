@@ -21,7 +21,8 @@ enum {
 };
 
 typedef struct {
-    uint32_t id;
+    uint32_t id;   /* 0: keys that are passed on, of which nobody waits for the end */
+    uint32_t runs; /* of such keys */
     uint16_t on, off; /* ticks of a key and of the pause after it */
     uint16_t tick;    /* of the current key, 0 before its first packet */
     uint16_t sequence;
@@ -33,9 +34,16 @@ typedef struct {
 /* One more key, of 100 ms; lost when there are too many already, which no finger does. */
 static inline void vp_keypad_add(vp_keypad *keypad, uint8_t key, uint8_t payload_type) {
     if (keypad->at >= keypad->count)
-        *keypad = (vp_keypad){.on = 5, .off = VP_KEY_OFF_MIN, .payload_type = payload_type, .sequence = keypad->sequence};
+        *keypad = (vp_keypad){.runs = keypad->runs + 1, .on = 5, .off = VP_KEY_OFF_MIN, .payload_type = payload_type,
+                              .sequence = keypad->sequence};
     if (keypad->count < VP_KEYS_MAX)
         keypad->keys[keypad->count++] = key;
+}
+
+/* A number for the key that is pressed: another one than that of the key before, whether of this run or of another. */
+static inline uint32_t vp_keypad_epoch(const vp_keypad *keypad) {
+    uint32_t run = keypad->id ? keypad->id : 1u << 25 | keypad->runs;
+    return run << 6 | keypad->at;
 }
 
 static inline bool vp_keypad_done(const vp_keypad *keypad) { return keypad->at >= keypad->count; }

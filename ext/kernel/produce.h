@@ -41,7 +41,7 @@ static inline size_t vp_port_produce_key(vp_port *port, vp_context *context, uin
     if (!due)
         return 0;
     vp_rtp rtp = {.payload_length = VP_EVENT_OCTETS, .payload_type = keypad->payload_type, .sequence = keypad->sequence};
-    size_t length = vp_port_emit(port, context, packet, &rtp, VP_SOURCE_KEYPAD, keypad->id << 6 | keypad->at);
+    size_t length = vp_port_emit(port, context, packet, &rtp, VP_SOURCE_KEYPAD, vp_keypad_epoch(keypad));
     if (length) {
         keypad->sequence++;
         port->sender.timestamp = rtp.timestamp + (keypad->tick - 1u) * audio_units;

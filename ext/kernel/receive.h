@@ -88,6 +88,8 @@ static inline vp_port *vp_port_next(vp_port *port, vp_rtp *rtp, bool taken) {
     if (is_event && vp_port_is_transcoded(port))
         return NULL; /* its digits were passed on */
     if (!port->peer || port->route[rtp->payload_type] == VP_NO_ROUTE) {
+        if (port->peer && !is_event)
+            vp_sender_rest(&port->peer->sender, port->slot);
         if (!taken)
             vp_count_drop(port, port->peer ? VP_DROP_UNMAPPED : VP_DROP_NO_ROUTE);
         return NULL;

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from media_bench import Bench, Sent
+from media_bench import Bench, Sent, rtp
 
 from media import DigitReceived, DigitsSent, EncodedAudio, PlaybackFinished, Port
+from media.codecs import PCMA, PCMU, Format
 
 ALICE, BOB = ("192.0.2.1", 4000), ("192.0.2.2", 4000)
 
@@ -106,3 +107,25 @@ def test_digits_without_a_listener_take_their_time_too(bench: Bench) -> None:
 def test_impossible_digits_are_refused(bench: Bench, digits: str, duration: float, pause: float) -> None:
     with pytest.raises(ValueError, match="digits of"):
         bench.engine.send_digits(opened(bench), digits, payload_type=101, duration=duration, pause=pause)
+
+
+def test_the_same_key_twice_in_silence_is_two_keys_to_a_transcoded_peer(bench: Bench) -> None:
+    """With nothing between them that moves the sender's clock: the far side tells keys by their timestamps."""
+    a, b = opened(bench), bench.open(BOB, ssrc=2)
+    for port, form in ((a, Format(PCMU, 0)), (b, Format(PCMA, 8))):
+        bench.engine.set_audio(port, rate=8000, receive=[form], send=form, encodes=True)
+    bench.engine.connect(a, b, a_to_b={101: 101}, b_to_a={})
+    ear = opened(bench)
+    for number in range(3):
+        for at in range(3):
+            end = rtp(3 * number + at, number * 8000, payload_type=101, payload=b"\x05\x8a\x03\x20")
+            bench.engine.feed(a, end, ALICE)
+        bench.wait(1.0)
+    sent = [one for one in bench.sent() if one.port is b]
+    assert len(sent) == 21 and [one.marker for one in sent].count(True) == 3
+    for one in sent:
+        bench.engine.feed(ear, one.packet, ALICE)
+    read = [event for event in bench.engine.drain() if isinstance(event, DigitReceived) and event.port is ear]
+    assert [event.digit for event in read] == ["5"] * 3
+    steps = [sent[at + 7].timestamp - sent[at].timestamp for at in (0, 7)]
+    assert steps == [8000, 8000]

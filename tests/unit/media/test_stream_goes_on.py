@@ -45,17 +45,28 @@ def say(bench: Bench, port: Port, first: int, count: int) -> None:
     bench.now += count * 0.02
 
 
-@pytest.mark.parametrize("rest", ["held", "muted"])
-def test_a_long_rest_of_a_relay_leaves_no_hole_and_secure_media_goes_on(bench: Bench, rest: str) -> None:
+def rest(bench: Bench, a: Port, b: Port, how: str, on: bool) -> None:
+    if how == "held":
+        bench.engine.hold(b, on)
+    elif how == "muted":
+        bench.engine.mute(a, on)
+    elif how == "parted" and on:
+        bench.engine.disconnect(a)
+    else:
+        types = {} if on else {0: 0}
+        bench.engine.connect(a, b, a_to_b=types, b_to_a=types)
+
+
+@pytest.mark.parametrize("how", ["held", "muted", "parted", "unmapped"])
+def test_a_long_rest_of_a_relay_leaves_no_hole_and_secure_media_goes_on(bench: Bench, how: str) -> None:
     keys = keys_of()
     phone = SecurePhone(keys)
     a, b = connected(bench, 0)
     bench.engine.secure(b, keys)
-    rests = (lambda on: bench.engine.hold(b, on)) if rest == "held" else (lambda on: bench.engine.mute(a, on))
     say(bench, a, 0, 5)
-    rests(True)
+    rest(bench, a, b, how, True)
     say(bench, a, 5, LONG)
-    rests(False)
+    rest(bench, a, b, how, False)
     say(bench, a, LONG + 5, 5)
     sent = [one for one in bench.sent() if one.port is b]
     assert numbers(sent) == list(range(10))
