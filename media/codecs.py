@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -163,10 +164,10 @@ def _octets(encode: Callable[[NDArray[np.int16]], bytes]) -> Callable[[NDArray[n
     return lambda samples: (encode(samples), None)
 
 
-def _payloads(codec: Codec, samples: NDArray[np.int16]) -> list[bytes]:
+def _payloads(codec: Codec, samples: NDArray[np.int16], bitrate: int = 0) -> list[bytes]:
     """Those of 20 ms each, the last one filled up."""
     assert codec.kind is not None, "it can be encoded"
-    stream = Encoder(codec.kind, codec.rate, codec.functions, (32000, 8, 0, False, False))
+    stream = Encoder(codec.kind, codec.rate, codec.functions, (bitrate, 8, 0, False, False))
     frame = codec.rate // 50
     padded = np.concatenate([samples, np.zeros(-len(samples) % frame, np.int16)])
     return [stream.encode(padded[at : at + frame]) for at in range(0, len(padded), frame)]
@@ -176,8 +177,8 @@ def _encode_g722(samples: NDArray[np.int16]) -> tuple[bytes, None]:
     return b"".join(_payloads(G722, samples)), None
 
 
-def _encode_opus(samples: NDArray[np.int16]) -> tuple[bytes, list[int]]:
-    payloads = [payload or _OPUS_NOTHING for payload in _payloads(OPUS, samples)]
+def _encode_opus(samples: NDArray[np.int16], bitrate: int) -> tuple[bytes, list[int]]:
+    payloads = [payload or _OPUS_NOTHING for payload in _payloads(OPUS, samples, bitrate)]
     return b"".join(payloads), [len(payload) for payload in payloads]
 
 
@@ -189,20 +190,33 @@ def _encode_g729(samples: NDArray[np.int16]) -> tuple[bytes, list[int]]:
 # RFC 6716 §3.1: SILK at 8 kHz, 20 ms, mono, and no data: concealed by the decoder.
 _OPUS_NOTHING: Final = b"\x08"
 
+# Bits a second of prompts in Opus, and for far sides that ask for less (RFC 7587 §6.1: not below 6000).
+_OPUS_PROMPT: Final = 32000
+_OPUS_SLOW: Final = (16000, 6000)
+
 _PROMPT_ENCODERS: Final = {
     "PCMU": PromptEncoder(8000, _octets(ulaw_encode), 0xFF),
     "PCMA": PromptEncoder(8000, _octets(alaw_encode), 0xD5),
     "G722": PromptEncoder(16000, _encode_g722, 0xFA),
-    "OPUS": PromptEncoder(48000, _encode_opus),
+    "OPUS": PromptEncoder(48000, partial(_encode_opus, bitrate=_OPUS_PROMPT)),
+    **{f"OPUS/{rate}": PromptEncoder(48000, partial(_encode_opus, bitrate=rate)) for rate in _OPUS_SLOW},
     "G729": PromptEncoder(8000, _encode_g729),
 }
 _BY_LIBRARY: Final = {"OPUS": OPUS, "G729": G729}
 
 
+def prompt_codec(name: str, fmtp: str) -> str:
+    """By what name the prompts of a far side are encoded: those for a slow Opus apart from those for all others."""
+    most = OpusSettings().asked_by(fmtp).bitrate_max if name.upper() == "OPUS" else 0
+    if not most or most >= _OPUS_PROMPT:
+        return name
+    return f"{name}/{next(rate for rate in _OPUS_SLOW if rate <= most)}"
+
+
 def encoder(name: str) -> PromptEncoder:
-    """The encoder of a codec by its SDP name. Raises: CodecMissingError."""
+    """The encoder of a codec by its SDP name, or by that of `prompt_codec`. Raises: CodecMissingError."""
     found = _PROMPT_ENCODERS.get(name.upper())
-    codec = _BY_LIBRARY.get(name.upper())
+    codec = _BY_LIBRARY.get(name.upper().partition("/")[0])
     if found is None or (codec is not None and not codec.is_available):
         raise CodecMissingError(f"nothing can be played in {name}")
     return found

@@ -12,7 +12,7 @@ from media import (
     Port,
     StaleHandleError,
 )
-from media.codecs import encoder
+from media.codecs import encoder, prompt_codec
 from media.recorder import Channels, OnFinished, Recording
 from media.recording_file import RecordingFile
 from media.sealed import Format
@@ -79,9 +79,10 @@ class MediaLeg:
         # Told why there is no secure media: the call cannot go on.
         self.on_insecure: Callable[[str], None] | None = None
         self.negotiated: NegotiatedAudio | None = None
-        # Of what was negotiated: the formats, the telephone-event last, and the name of the codec in use.
+        # Of what was negotiated: the formats, the telephone-event last, the codec in use, and the one of prompts in it.
         self.pairs: tuple[FormatPair, ...] = ()
         self.codec: str | None = None
+        self.prompt_codec = ""
         # What we want by ourselves: sendonly while we hold the peer.
         self.own_direction = Direction.SENDRECV
         self.audio: Final = LegAudio(plane.engine, port, comfort_noise=COMFORT_NOISE in self.codecs.own)
@@ -484,6 +485,7 @@ class MediaLeg:
         digits = negotiated.telephone_event
         self.pairs = negotiated.formats if digits is None else (*negotiated.formats, digits)
         self.codec = negotiated.formats[0].send.name
+        self.prompt_codec = prompt_codec(self.codec, negotiated.formats[0].send.fmtp)
         self._set_remote(negotiated)
         self._keys.agreed(negotiated.security, negotiated.remote)
         try:

@@ -141,7 +141,7 @@ class CallAudio:
                 self._pressed = leg.send_digits(digit, event.send.payload_type, PRESSED_S, PRESSED_S)
                 return
             now = self._call.switch.loop.time()
-            tones = self._call.switch.media.prompts.load([key_tone(digit, PRESSED_S)], leg.codec or "", now)
+            tones = self._call.switch.media.prompts.load([key_tone(digit, PRESSED_S)], leg.prompt_codec, now)
             self._pressed = leg.play(tones, turns=1, start=0.0, stop_digits="")
         except CodecMissingError:
             self._call.switch.counters["digits_not_passed"] += 1
@@ -308,7 +308,7 @@ async def _leg_of(call: Call) -> MediaLeg:
 
 
 async def _prompts(call: Call, items: Sequence[str | Tone], leg: MediaLeg) -> list[EncodedAudio]:
-    loop, cache, codec = call.switch.loop, call.switch.media.prompts, leg.codec or ""
+    loop, cache, codec = call.switch.loop, call.switch.media.prompts, leg.prompt_codec
     found = cache.maybe_loaded(items, codec, loop.time())
     if found is None:
         found = await loop.run_in_executor(None, cache.load, items, codec, loop.time())

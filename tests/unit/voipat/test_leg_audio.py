@@ -13,8 +13,9 @@ import pytest
 
 from media import CodecMissingError, Engine, ManualClock
 from media._dsp import Decoder, Encoder, alaw_decode, ulaw_encode
-from media.codecs import OPUS, OpusSettings
+from media.codecs import OPUS, OpusSettings, encoder
 from media.opus import maybe_opus
+from media.tones import Tone
 from sipcore.entropy import SeededEntropy
 from sipcore.sdp import RtpFormat, SessionDescription, parse_sdp
 from sipcore.uri import Uri
@@ -158,6 +159,17 @@ def test_an_opus_phone_gets_no_more_than_it_asked_for(plane: MediaPlane) -> None
     assert narrow <= {0, 1, 2, 3, 16, 17, 18, 19} and not {each[0] >> 3 for each in plain} & narrow
 
 
+@needs_opus
+@pytest.mark.parametrize(("most", "rate"), [(32000, 32000), (20000, 16000), (15999, 6000), (6000, 6000)])
+def test_a_slow_opus_phone_has_prompts_of_its_own(plane: MediaPlane, most: int, rate: int) -> None:
+    one = leg(plane, ALICE, SOFT, also=[f"a=fmtp:111 maxaveragebitrate={most}"])
+    noise = np.random.default_rng(5).normal(0, 4000, 16000).astype(np.int16)
+    payloads = encoder(one.prompt_codec).encode(np.repeat(noise, 6))[1]
+    assert payloads is not None and 0.6 * rate < 50 * 8 * sum(payloads) / len(payloads) < 1.15 * rate
+    [prompt] = plane.prompts.load([Tone(600, 0.5)], one.prompt_codec, 0.0)
+    assert one.play([prompt], turns=1, start=0.0, stop_digits="") > 0
+
+
 @pytest.mark.parametrize(
     ("fmtp", "asked"),
     [
@@ -198,8 +210,6 @@ def test_a_digit_crosses_a_transcoded_call_in_the_clock_of_the_other_side(plane:
 
 @needs_opus
 def test_a_prompt_is_played_in_opus_and_in_g722(plane: MediaPlane) -> None:
-    from media.tones import Tone
-
     for address, form, kind, rate in ((ALICE, SOFT, 4, 48000), (BOB, G722, 3, 16000)):
         one = leg(plane, address, form)
         prompts = plane.prompts.load([Tone(600, 0.5), Tone(900, 1.0)], one.codec or "", 0.0)
