@@ -34,7 +34,7 @@ _SIDES: Final[dict[TapSide, int]] = {"heard": HEARD, "said": SAID, "mixed": MIXE
 @dataclass(frozen=True, slots=True)
 class AudioFrame:
     """20 ms of one channel. `at` is media time: seconds since the port was first listened to; `lost` frames are
-    missing before it, which the reader was too slow for."""
+    missing before it: the reader was too slow for them, or the machine stood still."""
 
     samples: NDArray[np.int16]
     rate: int

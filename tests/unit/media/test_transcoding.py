@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ from media_bench import Bench, Sent, rtp
 from media import CodecMissingError, Port
 from media._dsp import Decoder, Encoder, alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
 from media.codecs import COMFORT_NOISE, G722, G729, L16, OPUS, PCMA, PCMU, TELEPHONE_EVENT, Format, OpusSettings
+from media.quality import quality
 
 ALICE, BOB = ("192.0.2.1", 4000), ("192.0.2.2", 4000)
 ULAW, ALAW, LINEAR = Format(PCMU, 0), Format(PCMA, 8), Format(L16, 96)
@@ -110,6 +112,19 @@ def test_the_delay_returns_after_a_spike(bench: Bench) -> None:
     run(bench, [Phone(a, ALICE, ULAW, ulaw_frames(tone(600, 6)), delay=spike)], 5)
     after = bench.engine.audio_stats(a).heard
     assert after.late == after.concealed == 0 and after.delay_ms < after.target_ms + 60
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_line_over_a_mobile_network_sounds_good(bench: Bench, seed: int) -> None:
+    """A heavy tail, and each 8 s a spike of 180 ms that falls in 0.2 s; rated by what was too late and the delay."""
+    draw = random.Random(seed)
+    late = lambda index: 0.04 + draw.gammavariate(1.5, 0.008) + max(0.0, 0.18 - 0.018 * (index % 400))  # noqa: E731
+    a, _ = pair(bench, ULAW, LINEAR)
+    run(bench, [Phone(a, ALICE, ULAW, ulaw_frames(tone(400, 60)), delay=late)], 60)
+    got = bench.engine.audio_stats(a).heard
+    lost = got.late + got.overflow
+    found = quality("PCMU", loss=lost / (got.decoded + lost), jitter_ms=got.delay_ms / 2, round_trip_ms=80.0)
+    assert lost < 30 and got.delay_ms < 120 and found.mos > 4.2
 
 
 def test_what_was_learnt_about_a_line_stays_when_its_codec_changes(bench: Bench) -> None:
