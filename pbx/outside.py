@@ -6,7 +6,8 @@ minute is one number: the time at which the next call would be due if they came 
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,25 +20,27 @@ MINUTE_S: Final = 60.0
 TENANT: Final = "tenant"
 
 
+@contextmanager
 def outside_place(
     admission: Admission, tenant: TenantConfig, state: TenantState, extension: str, at: float
-) -> AbstractContextManager[None]:
+) -> Iterator[None]:
     """A place for one outside call that `extension` ("": the tenant itself) pays. Raises: Rejected when it is taken.
 
-    What counts over time is counted when this is called.
+    What counts over time is counted when there is a place: a call that finds none uses up nothing of the day.
     """
     limits = tenant.plan.limits
     payer = tenant.extensions.get(extension)
     of_payer = None if payer is None else payer.outside_calls
+    rates = [(TENANT, limits.outside_calls_per_minute)]
+    if payer is not None:
+        rates.append((extension, payer.outside_calls_per_minute))
     places = admission.places(
         Limit((tenant.domain, "outside"), limits.outside_calls, reasons.OUTSIDE_LIMIT),
         Limit((tenant.domain, "extension", extension, "outside"), of_payer, reasons.OUTSIDE_LIMIT),
     )
-    rates = [(TENANT, limits.outside_calls_per_minute)]
-    if payer is not None:
-        rates.append((extension, payer.outside_calls_per_minute))
-    _count(state, rates, limits.outside_calls_per_day, at)
-    return places
+    with places:
+        _count(state, rates, limits.outside_calls_per_day, at)
+        yield
 
 
 def _count(state: TenantState, rates: list[tuple[str, int | None]], per_day: int | None, at: float) -> None:

@@ -154,7 +154,8 @@ async def _ring(
             if call.outcome is not None:
                 raise
             for number, agent in agents.items():
-                in_vain = isinstance(refused, NoAnswer) and number not in refused.refused
+                # Rung for less, since the caller's wait was nearly over, nobody has missed a call.
+                in_vain = isinstance(refused, NoAnswer) and number not in refused.refused and ring_s >= queue.ring_s
                 _missed(visit, queue, number, agent, in_vain=in_vain)
             return None
         finally:

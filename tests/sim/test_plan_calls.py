@@ -317,6 +317,20 @@ def test_a_days_allowance_survives_a_restart(seed: int) -> None:
         assert (call.status, call.warning_ids[-1]) == (403, "VP-3306")
 
 
+def test_a_call_that_finds_no_place_uses_up_nothing_of_the_day(seed: int) -> None:
+    with PlanOffice(limited("outside_calls = 1\noutside_calls_per_day = 3"), seed=seed) as office:
+        office.carrier.answers(after=0.5)
+        caller = office.phone(1005)
+        first = caller.dial("92025550123").hangs_up(after=10.0)
+        refused = [caller.dial("92025550123", after=2.0 + 0.2 * index) for index in range(5)]
+        office.run()
+        assert first.was_answered and not any(call.was_answered for call in refused)
+        for _ in range(2):
+            again = caller.dial("92025550123").hangs_up(after=1.0)
+            office.run()
+            assert again.was_answered
+
+
 def test_a_tenant_that_begins_too_many_calls_costs_the_other_nothing(seed: int) -> None:
     with PlanOffice(limited("calls_per_second = 5"), seed=seed) as office:
         noisy, quiet = office.phone(1005), office.phone(1001, "shop.test")

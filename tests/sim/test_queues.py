@@ -147,6 +147,16 @@ def test_an_agent_who_lets_calls_ring_is_paused(seed: int) -> None:
         assert call.was_answered and office.ends[-1][2] == "VP-3310"
 
 
+def test_an_agent_who_is_rung_for_the_last_moment_of_a_wait_has_missed_nothing(seed: int) -> None:
+    text = queue('ring_s = 15\npause_after = 1\nmax_wait_s = 10\notherwise = "hangup"', '["1004"]')
+    with PlanOffice(text, seed=seed) as office:
+        four = office.phone(1004).rings()
+        office.phone(1006).dial("610")
+        office.run()
+        assert len(four.received) == 1
+        assert office.state.tenant(DOMAIN).get("1004", "queue.paused") is None
+
+
 @pytest.mark.parametrize("status", [486, 603])
 def test_of_agents_who_ring_together_those_who_let_it_ring_are_paused(seed: int, status: int) -> None:
     with PlanOffice(queue("ring_s = 5\npause_after = 2\nmax_wait_s = 30"), seed=seed) as office:
