@@ -45,8 +45,7 @@ class Opening:
 def opening(times: Times, at: float, *, time_zone: str, holidays: Mapping[str, str]) -> Opening:
     """Whether `times` are open at the wallclock `at`.
 
-    In this order: `closed_on`, `open_on` (open as on any day of the week's hours or, without such, all day), the
-    tenant's holidays, the hours of the week.
+    In this order: `closed_on`, `open_on` (open all day), the tenant's holidays, the hours of the week.
     """
     local = datetime.fromtimestamp(at, UTC).astimezone(zoneinfo.ZoneInfo(times.time_zone or time_zone))
     today = local.date().isoformat()
