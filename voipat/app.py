@@ -479,6 +479,8 @@ class App:
         self.subscriptions.stop()
         for call in self.calls:
             call.end("server", reasons.SHUTDOWN)
+        if self._proxy is not None:
+            self._proxy.detach()
         await self._handling.close(kind, error, traceback)
         await self._until_quiet(CLOSE_S)
         await self._shut()

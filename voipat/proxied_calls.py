@@ -133,6 +133,14 @@ class ProxiedCalls:
         if request.method == "BYE":
             self._end(call, by, reasons.NORMAL_CLEARING, 200)
 
+    def close(self) -> None:
+        """Nothing more is seen: what is under way has its CDR now, and goes on without us."""
+        for call in tuple(self._calls.values()):
+            if call.answered is None:
+                self._end(call, "server", reasons.SHUTDOWN, reasons.SHUTDOWN.status)
+            else:
+                self._end(call, "server", reasons.END_NOT_SEEN, 200)
+
     def _silent(self, call: _Passing) -> None:
         """Whether anything has passed meanwhile; otherwise the session is over, or the place is given back at least."""
         left = call.seen_now + call.lasts_s - self._switch.loop.time()

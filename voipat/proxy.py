@@ -126,6 +126,11 @@ class Proxy:
         self._switch = switch
         self._calls = ProxiedCalls(switch)
 
+    def detach(self) -> None:
+        """Called by the App when it ends."""
+        if self._calls is not None:
+            self._calls.close()
+
     # Events of the endpoint
 
     def on_event(self, event: RelayReceived | RelayEnded | RelayedInDialog) -> None:

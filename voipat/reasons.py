@@ -368,7 +368,7 @@ NEEDS_BRIDGE: Final = Reason(
     "The number is a service, or a trunk's that wants a password, and the calls of the tenant only pass.")  # fmt: skip
 END_NOT_SEEN: Final = Reason(
     "VP-7001", 200, 16, "answered", "End of the call not seen",
-    "The BYE of a proxied call did not pass here; the call was closed by its age.")  # fmt: skip
+    "The BYE of a proxied call did not pass here; it was closed by its age, or as the daemon ended.")  # fmt: skip
 BAD_REFER: Final = Reason(
     "VP-6006", 400, 95, "failed", "Unusable transfer",
     "The Refer-To or Replaces of the request, or the body of a NOTIFY about it, cannot be read.")  # fmt: skip
