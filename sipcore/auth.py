@@ -21,11 +21,13 @@ from sipcore.values import value_object
 
 if TYPE_CHECKING:
     from sipcore.entropy import Entropy
+    from sipcore.message import Response
 
 ALGORITHMS: Final = ("SHA-256", "MD5", "SHA-256-sess", "MD5-sess")
 
 # More credentials than a chain of proxies needs would only make us count hashes for a stranger.
 MAX_CREDENTIALS: Final = 4
+_CHALLENGES: Final = ("WWW-Authenticate", "Proxy-Authenticate")
 
 # Anchored at a comma and possessive throughout: linear in the length of whatever comes.
 _PARAMETER = re.compile(r"""(?:\A|,)\s*+([\w.!%*+`'~-]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s,"]*+))""", re.S)
@@ -260,6 +262,11 @@ def answer_challenge(  # noqa: PLR0913  # one argument per field of the header
         exchange = _Exchange(method, uri, username, cnonce, f"{nc:08x}", qop, body)
         return header, _credentials(params, kind, stored, exchange)
     raise RemoteProtocolError("no digest challenge that we can answer", status_hint=403)
+
+
+def challenges_of(response: Response) -> list[tuple[str, str]]:
+    """What a 401 or 407 asks for: name and value of each challenge."""
+    return [(name, value) for name in _CHALLENGES for value in response.headers.get_all(name)]
 
 
 def is_stale(challenges: Sequence[tuple[str, str]]) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from sipcore.auth import challenges_of
 from sipcore.message import Response
 
 # RFC 3261 §16.7, step 6: "responses that provide information affecting resubmission", the rest by their number.
 _TELLING: Final = (401, 407, 415, 420, 484)
-_CHALLENGES: Final = ("WWW-Authenticate", "Proxy-Authenticate")
 
 
 def best_response(finals: Sequence[tuple[int, Response | None]]) -> tuple[int, Response | None]:
@@ -33,6 +33,5 @@ def gather_challenges(response: Response, finals: Iterable[tuple[int, Response |
     for status, other in finals:
         if other is None or other is response or status not in (401, 407):
             continue
-        for name in _CHALLENGES:
-            for value in other.headers.get_all(name):
-                response.headers.add(name, value)
+        for name, value in challenges_of(other):
+            response.headers.add(name, value)

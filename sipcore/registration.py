@@ -22,7 +22,7 @@ from enum import Enum
 from math import inf
 from typing import Final
 
-from sipcore.auth import answer_challenge, is_stale
+from sipcore.auth import answer_challenge, challenges_of, is_stale
 from sipcore.entropy import Entropy
 from sipcore.errors import ParseError, RemoteProtocolError
 from sipcore.events import ResponseReceived
@@ -158,8 +158,7 @@ class Registration:
         sent_to = event.sent_to
         if sent_to is None or sent_to.host != event.flow.remote.host:
             return None
-        names = ("WWW-Authenticate", "Proxy-Authenticate")
-        found = [(name, value) for name in names for value in event.response.headers.get_all(name)]
+        found = challenges_of(event.response)
         was_refused = bool(self._challenges) and not is_stale(found)
         self._steps += 1
         if self._steps > MAX_STEPS or (was_refused and self._steps > 1):

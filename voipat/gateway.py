@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from sipcore.auth import answer_challenge, is_stale
+from sipcore.auth import answer_challenge, challenges_of, is_stale
 from sipcore.entropy import Entropy
 from sipcore.errors import RemoteProtocolError
 from sipcore.events import ResponseReceived
@@ -92,8 +92,7 @@ class Credentials:
             return False
         if self.host and sent_to.host != self.host:
             return False
-        names = ("WWW-Authenticate", "Proxy-Authenticate")
-        found = [(name, value) for name in names for value in event.response.headers.get_all(name)]
+        found = challenges_of(event.response)
         if again and not is_stale(found):
             return False
         if found != self._challenges:

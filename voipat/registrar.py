@@ -349,7 +349,7 @@ def _binding(contact: NameAddr, request: Request, flow: Flow, tenant: str, aor: 
         call_id=request.call_id[:MAX_CONTACT],
         cseq=request.cseq.number,
         expires_at=expires_at,
-        q=qvalue(params["q"]) if "q" in params else 1.0,
+        q=qvalue(params.get("q")),
         user_agent=(request.headers.get("User-Agent") or "")[:MAX_TEXT],
     )
     instance = params.get("+sip.instance")
