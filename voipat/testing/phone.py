@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sipcore.aio.driver import Driver
-from sipcore.auth import answer_challenge
+from sipcore.auth import answer_challenge, challenges_of
 from sipcore.endpoint import Admit, Drop, Endpoint, Verdict
 from sipcore.entropy import Entropy
 from sipcore.errors import LocalProtocolError, RemoteProtocolError
@@ -307,8 +307,7 @@ class Phone:
 
     def _authenticated(self, request: Request, response: Response) -> bool:
         """Put our credentials into `request` for the challenge in `response`; False when we have none."""
-        names = ("WWW-Authenticate", "Proxy-Authenticate")
-        self._challenges = [(name, value) for name in names for value in response.headers.get_all(name)]
+        self._challenges = challenges_of(response)
         self._nonce_count = 0
         return self._add_credentials(request)
 
