@@ -168,7 +168,7 @@ GROUPS: Final = (
             Dials("1007", "610", at=1.5, stays=3.5, hears=("queue/position",)),
         ),
         (Acts("1004", "rings"), Acts("1005", "rings")),
-        after=("queue leads to an agent",),
+        after=("queue leads to an agent", "unreachable without a mailbox is 480"),
     ),
     one(
         "queue leads to its other agent, whose calls are recorded",
@@ -218,6 +218,7 @@ GROUPS: Final = (
             Dials("1003", "*8", at=1.5, hears=("phone:1006",)),
         ),
         (Acts("1002", "rings"),),
+        after=("unreachable leads to the mailbox",),
         needs_free=("1001", "1004"),
     ),
     Scenario(
