@@ -51,6 +51,8 @@ STEP_S, LEAST_STEP_S, FULL_S = 1.0, 0.35, 200.0
 SETTLE_S: Final = 0.4
 # Streams are heard for so long a part of a step, so many times while their calls are up: to bring them up takes longer.
 SUNG, SUNG_SETTLE_S, SUNG_TIMES = 0.5, 0.25, 3
+# Recordings go to the disk every half second: a part that had that once or twice would be no measure.
+SUNG_TAPED: Final = 1.0
 # A step during which the host took more of the core is made once more.
 STOLEN: Final = 0.05
 # When every cost is known as well as this after so many rounds, there are no more.
@@ -65,7 +67,8 @@ CONNECTIONS, HANDSHAKES = 400, 200.0  # kept, and made in a second at most
 TLS_TIMES: Final = 2
 FULL: Final = 0.9  # of the core: what is above it waits
 TRIES: Final = 5
-RESTS: Final = 7
+# Long, for what is counted there is a five-hundredth of a core.
+IDLE_STEPS, RESTS, REST_STEPS = 6, 7, 2.5
 MIXED_TRIES: Final = 2
 SHED_S: Final = 1.0  # what was refused is asked again after so long
 KNEE_FROM, KNEE_STEP, KNEE_PRECISION, KNEE_TIME = 0.9, 1.35, 0.08, 0.12
@@ -129,7 +132,7 @@ class Measurement:
         """Idle, then every phone is registered: base, memory of a binding, what keeping it alive costs."""
         self._progress("the daemon without phones")
         self.base_kb = self._rig.resident_kb()
-        self.idle = self._rest(2 * self._step_s).total
+        self.idle = self._rest(IDLE_STEPS * self._step_s).total
         self._progress("registrations")
         self._register(0, self._users, None)
         self.binding_kb = max(self._rig.resident_kb() - self.base_kb, 0) / self._users
@@ -403,7 +406,7 @@ class Measurement:
     def _kept_alive(self) -> Usage:
         """Shares while nothing comes but what keeps the phones alive; a sample of that."""
         mark, asked, begun = self._generator.mark(), self._generator.totals()["asked"], time.monotonic()
-        kept = self._rest(1.5 * self._step_s)
+        kept = self._rest(REST_STEPS * self._step_s)
         rate = (self._generator.totals()["asked"] - asked) / (time.monotonic() - begun)
         if rate > 1 and not self._judge(mark).faults():
             self.samples["keepalive"].append(Sample(rate, self._without_idle(kept)))
@@ -545,7 +548,7 @@ class Measurement:
         self._generator.sing(self._parts(kinds))
         time.sleep(SUNG_SETTLE_S)
         mark, begun, before = self._generator.mark(), time.monotonic(), self._rig.usage()
-        time.sleep(SUNG * self._step_s)
+        time.sleep((SUNG_TAPED if name == RECORD.name else SUNG) * self._step_s)
         spent, elapsed = self._rig.usage() - before, time.monotonic() - begun
         proof = self._judge(mark)
         counted = self._generator.hush()
