@@ -5,9 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
-from pbx.basics import Disposition
 from pbx.cdr import Cause, CdrWriter, LegAnswered, LegEnded, LegMedia, LegStarted
 from pbx.store.base import BindingRecord, Store, TenantReader, TenantStore
 from pbx.tenant_state import LiveState
@@ -149,7 +148,7 @@ def _ended(event: CallEnded) -> LegEnded:
     return LegEnded(
         id=event.id,
         ended=event.ended,
-        disposition=cast(Disposition, event.disposition),
+        disposition=event.disposition,
         hangup_by=event.hangup_by,
         cause=Cause(event.cause.sip or None, event.cause.q850 or None, event.cause.id or None),
         media=LegMedia(

@@ -57,8 +57,9 @@ def streams_beside(description: SessionDescription) -> dict[Kind, int]:
 
 def is_fax(description: SessionDescription) -> bool:
     """Whether it has T.38 and no audio: a call that becomes a fax (T.38 annex D.2.2.4)."""
-    if any(stream.media == "audio" and stream.port for stream in description.media):
-        return False
+    for stream in description.media:
+        if stream.media == "audio" and stream.port:
+            return False
     return "image" in streams_beside(description)
 
 
@@ -72,7 +73,7 @@ def written_on(
 ) -> MediaDescription:
     """The other dialog's stream, with our port, transport and keys."""
     carried = [each for each in stream.attributes if each.name in _CARRIED or each.name.lower().startswith(_FAX)]
-    towards = () if is_udptl(stream) else (Attribute(direction.value),)
+    towards = () if is_udptl(stream) else (Attribute(direction.word),)
     bandwidth = tuple(line for line in stream.lines if line.type == "b")
     return MediaDescription(
         stream.media, port, proto, stream.formats, attributes=(*carried, *extra, *towards), lines=bandwidth

@@ -569,7 +569,7 @@ def _audio(
 ) -> MediaDescription:
     numbers, described = _described(formats, local.ptime)
     return MediaDescription(
-        "audio", local.port, proto, numbers, attributes=(*described, *extra, _DIRECTION[direction.value])
+        "audio", local.port, proto, numbers, attributes=(*described, *extra, _DIRECTION[direction.word])
     )
 
 

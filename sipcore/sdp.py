@@ -30,13 +30,15 @@ class Direction(Enum):
     RECVONLY = "recvonly"
     INACTIVE = "inactive"
 
-    # Attributes, not properties: a call asks for them thirty times.
+    # Attributes, not properties (of which `value` is one): a call asks for them thirty times.
+    word: str
     sends: bool
     receives: bool
     # The same stream seen from the other side.
     reversed: Direction
 
     def __init__(self, word: str) -> None:
+        self.word = word
         self.sends = word in ("sendrecv", "sendonly")
         self.receives = word in ("sendrecv", "recvonly")
 

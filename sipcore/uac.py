@@ -321,7 +321,7 @@ class UserAgentClient(RequestSender):
 
         A 1xx that is not reliable may bring a description, which is only a preview of the answer (RFC 3261 §13.2.1).
         """
-        rseq = reliable_number(response)
+        rseq = reliable_number(response) if response.status < 200 else None
         if rseq is not None and not is_next(dialog, transaction.cseq, rseq):
             self._state.counters["responses_repeated"] += 1
             return False
@@ -556,7 +556,7 @@ def _received(transaction: Transaction, response: Response, flow: Flow, dialog: 
         flow,
         None if dialog is None else dialog.id,
         None if transaction.flow is None else transaction.flow.remote,
-        dialog is not None and reliable_number(response) is not None,
+        dialog is not None and response.status < 200 and reliable_number(response) is not None,
     )
 
 

@@ -99,8 +99,11 @@ class Gate:
             # RFC 3261 §10.3: the To field is the address of record, "a SIP or SIPS URI".
             is_address = request.to.uri.scheme in ("sip", "sips")
             refused = None if is_address else self._refuse(request, flow, reasons.BAD_ADDRESS_OF_RECORD)
-            return refused or self._authenticate(request, request.to.uri, flow, now)
-        if self.proxies is not None and (relayed := self._relay(request, flow, now)) is not None:
+            claimed = request.to.uri
+            return refused or self._authenticate(request, claimed, self.domain_of(claimed, flow), flow, now)
+        caller = request.from_.uri
+        domain = self.domain_of(caller, flow)
+        if self.proxies is not None and (relayed := self._relay(request, domain, flow, now)) is not None:
             return relayed
         if (refusal := self._unusable(request, flow)) is not None:
             return refusal
@@ -109,8 +112,8 @@ class Gate:
         if self.draining:
             return self._draining(request, flow)
         if method in FOR_USERS:
-            return self._authenticate(request, request.from_.uri, flow, now)
-        return self._invite(request, flow, now)
+            return self._authenticate(request, caller, domain, flow, now)
+        return self._invite(request, domain, flow, now)
 
     def _draining(self, request: Request, flow: Flow) -> Refuse:
         return self._refuse(request, flow, reasons.DRAINING, ("Retry-After", str(RETRY_AFTER_S)))
@@ -320,27 +323,30 @@ class Gate:
             return Answer(200, self.capabilities)
         return self._refuse_foreign(request, flow, reasons.DOMAIN_NOT_SERVED)
 
-    def _invite(self, request: Request, flow: Flow, now: float) -> Verdict:
+    def _invite(self, request: Request, domain: str | None, flow: Flow, now: float) -> Verdict:
+        """`domain` is that of the caller."""
         caller = request.from_.uri
-        if self.domain_of(caller, flow) is not None and caller.user:
+        if domain is not None and caller.user:
             if "Authorization" not in request.headers and self._public(request.uri):
                 return Admit()
-            return self._authenticate(request, caller, flow, now)
+            return self._authenticate(request, caller, domain, flow, now)
         if self._public(request.uri):
             return Admit()
-        if is_anonymous(caller) and self.domain_of(request.uri, flow) is not None:
+        if is_anonymous(caller) and (asked := self.domain_of(request.uri, flow)) is not None:
             # RFC 3323 §4.1.1.3: who hides its name proves it all the same, to the domain that it calls.
             claimed = _claimed_user(request.headers.get_all("Authorization"))
-            return self._authenticate(request, request.uri.replace(user=claimed), flow, now)
+            return self._authenticate(request, request.uri.replace(user=claimed), asked, flow, now)
         return self._refuse_foreign(request, flow, reasons.STRANGERS_NOT_SERVED)
 
-    def _relay(self, request: Request, flow: Flow, now: float) -> Verdict | None:
-        """A request that passes through us; None when it is for the user agents here, and for ourselves."""
+    def _relay(self, request: Request, domain: str | None, flow: Flow, now: float) -> Verdict | None:
+        """A request that passes through us; None when it is for the user agents here, and for ourselves.
+
+        `domain` is that of the caller.
+        """
         caller, proxies = request.from_.uri, self.proxies
         assert proxies is not None, "asked only where there is a proxy"
         if request.method == "OPTIONS" and not request.uri.user:
             return None
-        domain = self.domain_of(caller, flow)
         if domain is None and self.proxies_strangers:
             served = self.domain_of(request.uri, flow)
             return None if served is None or not proxies(served) else Relay()
@@ -348,13 +354,14 @@ class Gate:
             return None
         if self.draining:
             return self._draining(request, flow)
-        verdict = self._authenticate(request, caller, flow, now, proxy=True)
+        verdict = self._authenticate(request, caller, domain, flow, now, proxy=True)
         return Relay(verdict.identity) if isinstance(verdict, Admit) else verdict
 
-    def _authenticate(self, request: Request, uri: Uri, flow: Flow, now: float, *, proxy: bool = False) -> Verdict:
-        """401 (a proxy: 407) until the user that `uri` names has proven to be there."""
+    def _authenticate(
+        self, request: Request, uri: Uri, domain: str | None, flow: Flow, now: float, *, proxy: bool = False
+    ) -> Verdict:
+        """401 (a proxy: 407) until the user that `uri` names, of that domain, has proven to be there."""
         accounts = self._accounts
-        domain = self.domain_of(uri, flow)
         if domain is None or accounts is None:
             return self._refuse_foreign(request, flow, reasons.DOMAIN_NOT_SERVED)
         try:

@@ -103,8 +103,9 @@ def number_told(connected: Connected) -> str:
     if connected.hidden:
         return ""
     uri = connected.name.uri
+    user = uri.user or ""
     try:
-        return unescape(uri.user or "").partition(";")[0] or uri.host
+        return (unescape(user) if "%" in user else user).partition(";")[0] or uri.host
     except ParseError:
         return uri.user or uri.host
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from sipcore.values import value_object
+from voipat.reasons import Disposition
 
 LegName = Literal["a", "b"]
 # Out of a conference: by itself, or with the end of its call, or thrown out.
@@ -113,7 +114,7 @@ class CallEnded:
     ended: float
     duration_s: float
     billable_s: float
-    disposition: str
+    disposition: Disposition
     hangup_by: str
     cause: Cause
     media: MediaFigures

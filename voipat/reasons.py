@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
+
+Disposition = Literal["answered", "no_answer", "busy", "cancelled", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Reason:
     id: str
     status: int
     q850: int
-    disposition: str
+    disposition: Disposition
     text: str
     explanation: str
 

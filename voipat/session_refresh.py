@@ -121,7 +121,7 @@ class SessionRefresh:
             self.takes_update = message.headers.has_element("Allow", "UPDATE")
         if "Supported" in message.headers:
             self.takes_from_change = message.headers.has_element("Supported", FROM_CHANGE)
-        if isinstance(message, Request) and session_expires(message) is not None and "Min-SE" in message.headers:
+        if isinstance(message, Request) and "Min-SE" in message.headers and session_expires(message) is not None:
             # §7.4: a refresh of ours must not go below what the peer said.
             self._raised = max(self._raised, min_se(message))
 

@@ -152,8 +152,9 @@ class Visit:
 
     def language_of(self, number: str) -> str:
         """The language of an extension, or else of the tenant."""
-        extension = self.tenant.extensions.get(number)
-        return (extension.language if extension is not None else "") or self.tenant.plan.settings.language
+        tenant = self.tenant
+        extension = tenant.extensions.get(number)
+        return (extension.language if extension is not None else "") or tenant.plan.settings.language
 
     def note_audit(self, actor: str, action: str, what: str, *, allowed: bool = True) -> None:
         """Write down who did what, or was refused it."""

@@ -537,7 +537,7 @@ def _at_level(body: bytes, direction: Direction, level: HoldLevel) -> bytes:
     lines = body.split(b"\r\n")
     stream = next(index for index, line in enumerate(lines) if line.startswith(b"m="))
     if level == "session":
-        line = b"a=" + direction.value.encode()
+        line = b"a=" + direction.word.encode()
         lines.remove(line)
     else:
         line = next(line for line in lines if line.startswith(b"c="))
