@@ -135,10 +135,7 @@ class Parts:
             large_by_tcp=server.large_by_tcp,
             server=f"voipat/{__version__}",
             session=SessionPolicy(server.session_expires_s, server.min_se_s),
-            srtp=directory.srtp,
-            codecs=directory.codecs,
-            beside=directory.beside,
-            comfort_noise=directory.comfort_noise,
+            leg_media=directory.media_of,
             proxy=self.proxied.proxy(),
             route_secret=load_key(server.data / ROUTE_KEY, SystemEntropy().bytes),
         )

@@ -12,13 +12,13 @@ from typing import Final
 
 from pbx.dial_plan import DialPlan
 from pbx.errors import UnknownTenantError
-from pbx.objects.media import LegMedia, MediaKeys, resolve
+from pbx.objects.media import MediaKeys, resolve
 from pbx.objects.plan import PROXIED
 from pbx.prefixes import PrefixTable
 from pbx.programs import NO_PROGRAMS, Programs
 from pbx.rates import NO_RATES, Rates
 from pbx.tenants import ExtensionConfig, TenantConfig
-from voipat import Call, SrtpRules, TrunkIdentity
+from voipat import Call, LegMedia, TrunkIdentity
 
 
 class Directory:
@@ -159,27 +159,12 @@ class LiveDirectory:
         """The tenant that requests to one of our own addresses belong to."""
         return self.current.default_tenant
 
-    def srtp(self, call: Call) -> SrtpRules:
-        """How secret the media of this leg is to be."""
-        return self._media_of(call).srtp
-
-    def codecs(self, call: Call) -> tuple[str, ...]:
-        """The only codecs that this leg may have; () are all."""
-        return self._media_of(call).codecs
-
-    def beside(self, call: Call) -> tuple[str, ...]:
-        """The streams beside this leg's audio that are relayed."""
-        return self._media_of(call).beside
-
-    def comfort_noise(self, call: Call) -> bool:
-        """Whether this leg's pauses are comfort noise."""
-        return self._media_of(call).comfort_noise
-
     def media_of_trunk(self, domain: str, name: str) -> LegMedia:
         """As `Directory.media_of_trunk`, of the snapshot in force."""
         return self.current.media_of_trunk(domain, name)
 
-    def _media_of(self, call: Call) -> LegMedia:
+    def media_of(self, call: Call) -> LegMedia:
+        """What the media of this leg must and may be."""
         identity = call.identity
         if isinstance(identity, TrunkIdentity):
             return self.current.media_of_trunk(identity.tenant, identity.trunk)

@@ -17,7 +17,6 @@ from typing import Final
 from pbx.diversions import diversions_of
 from pbx.identity import believed_number, number_of, outbound_names
 from pbx.loop_guard import Transit, refuse_loop
-from pbx.objects.media import LegMedia
 from pbx.output import Row
 from pbx.tenants import TenantConfig
 from pbx.trunk_config import TrunkConfig
@@ -28,7 +27,7 @@ from sipcore.flow import Flow, TlsFlow
 from sipcore.message import Request
 from sipcore.routing import SECURE
 from sipcore.uri import Uri, escape_user
-from voipat import App, Call, Gateway, Login, NoAnswer, Redirected, Rejected, TrunkIdentity, events, reasons
+from voipat import App, Call, Gateway, LegMedia, Login, NoAnswer, Redirected, Rejected, TrunkIdentity, events, reasons
 
 # A trunk on an address that does not even say 100 in this time is not there: RFC 3261 §17.2.1 wants it in 200 ms. One
 # on a name may have to go from one dead address to another first, 4 s each.

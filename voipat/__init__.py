@@ -25,6 +25,7 @@ from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Redirected, 
 from voipat.gateway import Gateway, Login
 from voipat.keepalive import KeepAlivePolicy
 from voipat.key_codes import Codes, Pressed
+from voipat.leg_rules import LegMedia
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
 from voipat.message_summary import Mailbox, message_summary
 from voipat.messages import Kept, Message
@@ -75,6 +76,7 @@ __all__ = [
     "Identity",
     "KeepAlivePolicy",
     "Kept",
+    "LegMedia",
     "Letters",
     "Location",
     "LocationObserver",

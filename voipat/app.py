@@ -48,9 +48,10 @@ from voipat.connected import ConnectedPolicy
 from voipat.exchange import Exchange
 from voipat.handling import Handling
 from voipat.intake import Intake, ReplacesPolicy
+from voipat.leg_rules import LegMedia, media_rules
 from voipat.listeners import Listeners, MachineNetwork
 from voipat.location import Binding
-from voipat.media_plane import LegRules, MediaPlane, parse_media
+from voipat.media_plane import MediaPlane, parse_media
 from voipat.media_watch import MediaWatch
 from voipat.messages import Message, MessageHandler, Messages, text_message
 from voipat.network import NamingNetwork, Network, SocketNetwork
@@ -96,6 +97,7 @@ class App:
     `codecs`: the only ones that a leg may have, in the order in which they are offered; none named are all.
     `beside`: the streams beside the audio that are relayed: "video", "text", "image" (fax); each other has port 0.
     `comfort_noise`: pauses of what is encoded here are RFC 3389's, where the other side takes that.
+    `leg_media`: these four at one question, leg by leg, and not by themselves.
     `prompts`: what `Call.say` says; the shipped English set when none is given.
     `proxy`: lets the calls of its tenants pass through instead of ending them here; `route_secret` (32 octets) signs
     its Record-Route, and the same one after a restart keeps the dialogs of before.
@@ -154,6 +156,7 @@ class App:
         codecs: Sequence[str] | Callable[[Call], Sequence[str]] = (),
         beside: Sequence[str] | Callable[[Call], Sequence[str]] = KINDS,
         comfort_noise: bool | Callable[[Call], bool] = False,
+        leg_media: Callable[[Call], LegMedia] | None = None,
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._media_address, self._media_range = parse_media(media)
@@ -167,7 +170,8 @@ class App:
         )
         self._guard, self._answered = guard, (drops_scanners, answers_foreign)
         self._session, self._prompts, self._proxy = session or SessionPolicy(), prompts or PromptSet(), proxy
-        self._rules = LegRules(srtp=srtp, codecs=codecs, beside=beside, comfort_noise=comfort_noise)
+        each = media_rules(srtp=srtp, codecs=codecs, beside=beside, comfort_noise=comfort_noise)
+        self._rules = leg_media or each
         self._on_refer, self._on_replaces = on_refer, on_replaces
         self.on_redirect, self.on_connected = on_redirect, on_connected
         self.recorder: Final = Recorder() if recorder is None else recorder

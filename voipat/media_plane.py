@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from struct import Struct
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from media import Engine, EngineStalledError, FlightReceived, MediaTimeout, Port, SourceLatched
 from media.events import MediaEvent, SpeakingChanged
 from media.prompts import PromptCache
-from sipcore.beside import KINDS
 from sipcore.entropy import Entropy
 from sipcore.flow import Flow
 from sipcore.routing import SECURE, UNSPECIFIED, is_ip_literal
 from sipcore.sdp_security import LocalSecurity
 from voipat.advertising import Advertising
 from voipat.leg_audio import ALL_CODECS, LegCodecs, codecs_named, own_formats
+from voipat.leg_rules import LegMedia, MediaRules, media_rules
 from voipat.media_leg import MediaLeg
 from voipat.security import SecurityMaker, SrtpRules
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from voipat.call import Call
 
 logger: Final = logging.getLogger("voipat")
-
-T = TypeVar("T")
 
 # Which of our addresses leads to the rest of the world (RFC 5737: nobody's address; nothing is sent).
 _ELSEWHERE: Final = "203.0.113.1"
@@ -46,36 +44,7 @@ def parse_media(text: str) -> tuple[str, tuple[int, int]]:
     return address.strip("[]"), (int(low), int(high))
 
 
-def _per_leg(rule: T | Callable[[Call], T]) -> Callable[[Call], T]:
-    """A rule for every leg, or one that is asked leg by leg."""
-    return rule if callable(rule) else lambda call: rule
-
-
 _FOUR_NUMBERS: Final = Struct(">IIII")
-
-
-class LegRules:
-    """What a leg's media must and may be where its call does not say so, for all legs or leg by leg; as `App` has it.
-
-    Raises: ValueError, CodecMissingError for what holds for all legs and names nothing known.
-    """
-
-    def __init__(
-        self,
-        *,
-        srtp: SrtpRules | Callable[[Call], SrtpRules] | None = None,
-        codecs: Sequence[str] | Callable[[Call], Sequence[str]] = (),
-        beside: Sequence[str] | Callable[[Call], Sequence[str]] = KINDS,
-        comfort_noise: bool | Callable[[Call], bool] = False,
-    ) -> None:
-        if not callable(codecs):
-            LegCodecs(codecs)  # said here and now, not at the first call
-        if not callable(beside) and (unknown := [kind for kind in beside if kind not in KINDS]):
-            raise ValueError(f"{unknown[0]!r} is no stream beside the audio: {', '.join(KINDS)}")
-        self.srtp = _per_leg(srtp or SrtpRules())
-        self.codecs = _per_leg(codecs)
-        self.beside = _per_leg(beside)
-        self.comfort_noise = _per_leg(comfort_noise)
 
 
 class MediaPlane:
@@ -93,13 +62,13 @@ class MediaPlane:
         bind: str,
         advertising: Advertising = _NOTHING_ADVERTISED,
         source: Callable[[str], str | None] | None = None,
-        rules: LegRules | None = None,
+        rules: MediaRules | None = None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.engine: Final = engine
         self.formats: Final = own_formats()
         self.loop: Final = loop
-        self._rules = rules or LegRules()
+        self._rules = rules or media_rules()
         self.counters: Final[Counter[str]] = Counter()
         self.security: Final = SecurityMaker(entropy)
         self._executor: Executor | None = None
@@ -171,37 +140,34 @@ class MediaPlane:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="voipat-dtls")
         return self._executor
 
-    def rules_of(self, call: Call) -> SrtpRules:
-        """How secret the media of this leg is to be."""
-        return self._rules.srtp(call) if call.srtp is None else call.srtp
-
-    def codecs_of(self, call: Call) -> LegCodecs:
-        """What this leg may speak. Raises: CodecMissingError."""
-        rules = self._rules
-        names = rules.codecs(call) if call.codecs is None else call.codecs
-        makes_noise = rules.comfort_noise(call) if call.comfort_noise is None else call.comfort_noise
-        return codecs_named(tuple(names), comfort_noise=makes_noise) if names or makes_noise else ALL_CODECS
-
-    def _security(self, call: Call, flow: Flow | None) -> LocalSecurity:
+    def _security(self, call: Call, flow: Flow | None, rules: SrtpRules) -> LocalSecurity:
         if flow is not None:
             is_secure = flow.transport in SECURE
         else:
             is_secure = call.to.scheme == "sips" or str(call.to.params.get("transport")).lower() in SECURE
-        return self.security.make(self.rules_of(call), is_secure=is_secure)
+        return self.security.make(rules if call.srtp is None else call.srtp, is_secure=is_secure)
 
     def _open(self, call: Call, flow: Flow | None, bind: str) -> MediaLeg:
-        entropy, codecs = self._entropy, self.codecs_of(call)
+        entropy, rules = self._entropy, self._rules(call)
+        codecs = _codecs_of(call, rules)
         ssrc, sequence, timestamp, session = _FOUR_NUMBERS.unpack(entropy.bytes(_FOUR_NUMBERS.size))
         port = self.engine.open_port(bind, ssrc=ssrc, sequence=sequence & 0xFFFF, timestamp=timestamp)
         self.owners[port.id] = call
         signalling = None if flow is None else flow.remote
         peer = call.to.host if signalling is None else signalling.host
         address = self._advertising.towards(peer, bind)
-        beside = self._rules.beside(call) if call.beside is None else call.beside
-        security = self._security(call, flow)
+        beside = rules.beside if call.beside is None else call.beside
+        security = self._security(call, flow, rules.srtp)
         leg = MediaLeg(self, port, address, session, signalling, security, codecs, beside)
         leg.on_insecure = call.on_insecure
         return leg
+
+
+def _codecs_of(call: Call, rules: LegMedia) -> LegCodecs:
+    """What this leg may speak. Raises: CodecMissingError."""
+    names = rules.codecs if call.codecs is None else call.codecs
+    makes_noise = rules.comfort_noise if call.comfort_noise is None else call.comfort_noise
+    return codecs_named(tuple(names), comfort_noise=makes_noise) if names or makes_noise else ALL_CODECS
 
 
 def _deliver(event: MediaEvent, call: Call) -> None:

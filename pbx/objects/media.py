@@ -19,8 +19,8 @@ from pbx.objects import shape
 from pbx.objects.shape import option, options
 from sipcore.beside import KINDS, Kind
 from sipcore.sdp_security import SrtpPolicy
+from voipat import LegMedia, SrtpRules
 from voipat.leg_audio import own_formats
-from voipat.security import SrtpRules
 
 EXCHANGES: Final = ("sdes", "dtls")
 SUITE_NAMES: Final = tuple(suite.name for suite in SUITES)
@@ -59,19 +59,6 @@ class MediaKeys:
     fax: bool | None = option(flag, None)
     comfort_noise: bool | None = option(flag, None)
     codecs: tuple[str, ...] = options(_codec((*OWN_CODECS, *PASSED_CODECS)))
-
-
-@dataclass(frozen=True, slots=True)
-class LegMedia:
-    """What all of them come to for one leg; `codecs` empty: those of voipat, and whatever both sides have.
-
-    `beside`: the streams beside the audio that are relayed.
-    """
-
-    srtp: SrtpRules
-    codecs: tuple[str, ...] = ()
-    beside: tuple[Kind, ...] = KINDS
-    comfort_noise: bool = False
 
 
 def resolve(*nearest_first: MediaKeys) -> LegMedia:

@@ -166,10 +166,7 @@ class Office:
             wallclock=world.wallclock,
             network=world.network,
             guard=Guard(),
-            srtp=self.directory.srtp,
-            codecs=self.directory.codecs,
-            beside=self.directory.beside,
-            comfort_noise=self.directory.comfort_noise,
+            leg_media=self.directory.media_of,
         )
         self.app.subscribe(CdrListener(self.cdr_writer))
         self.app.subscribe(self._note)

@@ -90,8 +90,7 @@ class PlanOffice:
             wallclock=world.wallclock,
             network=world.network,
             guard=Guard(),
-            srtp=self.directory.srtp,
-            codecs=self.directory.codecs,
+            leg_media=self.directory.media_of,
         )
         self.trunks = Trunks(world.server_entropy, self.directory.media_of_trunk)
         self.trunks.configure(self.directory.current.tenants.values())
