@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -111,16 +111,22 @@ def read_tenant(table: Table) -> TenantConfig:
     trunks = read_trunks(table)
     media = shape.read_keys(MediaKeys, table)
     table.finish()
-    check_plan(table, plan, features, extensions, {trunk.name for trunk in trunks})
-    _check_extensions(table, extensions, plan)
+    mailboxes = {number for number, extension in extensions.items() if extension.mailbox is not None}
+    check_plan(table, plan, features, extensions, mailboxes=mailboxes, trunks={trunk.name for trunk in trunks})
+    _check_extensions(table, extensions, plan, mailboxes)
     tenant = TenantConfig(domain, digest, extensions, features, trace, tls, trunks, plan, **media)
     check_media(table, tenant)
     return tenant
 
 
-def _check_extensions(table: Table, extensions: Mapping[str, ExtensionConfig], plan: Plan) -> None:
+def _check_extensions(
+    table: Table, extensions: Mapping[str, ExtensionConfig], plan: Plan, mailboxes: Container[str]
+) -> None:
     classes = {one.name for one in plan.classes}
     for number, extension in extensions.items():
+        for cause, target in shape.plain(extension.forward).items():
+            if target.startswith("mailbox:") and target.removeprefix("mailbox:") not in mailboxes:
+                table.refuse("extensions", f"{number}: forward.{cause}: {target!r} is no mailbox of this tenant")
         name = extension.class_of_service
         if name and name not in classes:
             table.refuse("extensions", f"{number}: {name!r} is no class of this tenant")

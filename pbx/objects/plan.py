@@ -135,11 +135,20 @@ def read_plan(table: Table) -> Plan:
 
 
 def check_plan(
-    table: Table, plan: Plan, features: FeaturesConfig, extensions: Container[str], trunks: Container[str]
+    table: Table,
+    plan: Plan,
+    features: FeaturesConfig,
+    extensions: Container[str],
+    *,
+    mailboxes: Container[str],
+    trunks: Container[str],
 ) -> None:
-    """Refuse what two objects claim, and what names an object that is not there."""
+    """Refuse what two objects claim, and what names an object that is not there.
+
+    `mailboxes`: the extensions that have one.
+    """
     _check_numbers(table, plan, features, extensions)
-    _check_targets(table, plan, features, extensions)
+    _check_targets(table, plan, features, extensions, mailboxes)
     _check_extensions(table, plan, extensions)
     _check_names(table, plan, trunks)
 
@@ -224,14 +233,19 @@ def _check_prefixes(table: Table, features: FeaturesConfig) -> None:
                 table.refuse("features", f"the code {prefix!r} of {name} begins {code!r} of {other}")
 
 
-def _check_targets(table: Table, plan: Plan, features: FeaturesConfig, extensions: Container[str]) -> None:
+def _check_targets(
+    table: Table, plan: Plan, features: FeaturesConfig, extensions: Container[str], mailboxes: Container[str]
+) -> None:
     known = {number for number, _ in plan.numbers()} | set(features.dialled.values())
 
     def check(path: tuple[str | int, ...], name: str) -> None:
         number = name.removeprefix("mailbox:")
-        if name in ("", "hangup") or number in extensions or (number == name and _dials(plan, number, known)):
+        if name in ("", "hangup") or (number == name and _dials(plan, number, known)):
             return
-        table.report.add((*table.path, *path), f"{name!r} leads nowhere: no such number in this tenant")
+        if number not in extensions:
+            table.report.add((*table.path, *path), f"{name!r} leads nowhere: no such number in this tenant")
+        elif number != name and number not in mailboxes:
+            table.report.add((*table.path, *path), f"{name!r} leads nowhere: the extension has no mailbox")
 
     for kind in ("menu", "ring_group", "queue", "park", "announcement"):
         for index, one in _places(plan, kind):

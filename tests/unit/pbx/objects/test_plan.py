@@ -115,6 +115,14 @@ def test_the_store_gives_back_what_it_got_and_keeps_no_pin_in_the_clear(tmp_path
             "x.toml:8: tenant.a.test.menu.500.keys.1: 'mailbox:1007' leads nowhere: no such number in this tenant",
         ),
         (
+            PHONES + '[[tenant.menu]]\nnumber = "500"\nkeys = { 1 = "mailbox:1001" }\n',
+            "x.toml:8: tenant.a.test.menu.500.keys.1: 'mailbox:1001' leads nowhere: the extension has no mailbox",
+        ),
+        (
+            PHONES + '1003 = { password = "pass-1003", forward = { busy = "mailbox:1001" } }\n',
+            "x.toml:3: tenant.a.test.extensions: 1003: forward.busy: 'mailbox:1001' is no mailbox of this tenant",
+        ),
+        (
             '[tenant.features]\nforward_on = "*7"\nforward_off = "*73"\n',
             "x.toml:3: tenant.a.test.features: the code '*7' of forward_on begins '*73' of forward_off",
         ),
