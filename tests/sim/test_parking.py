@@ -127,7 +127,8 @@ def test_when_the_parker_does_not_take_it_back_the_call_goes_on_to_otherwise(
 ) -> None:
     more = f'\notherwise = "{otherwise}"' if otherwise else ""
     text = EXAMPLE.replace('slots = "801-810"', f'slots = "801-810"\ntimeout_s = 30{more}')
-    with PlanOffice(text.replace(', mailbox = { pin = "2468" }', ""), seed=seed) as office:
+    nobody_has_one = text.replace(', mailbox = { pin = "2468" }', "").replace('"mailbox:', '"')
+    with PlanOffice(nobody_has_one, seed=seed) as office:
         two = office.phone(1002).answers(after=1.0)
         waits = parked(office)
         one = next(each for each in office.world.phones if each.uri.user == "1001")
