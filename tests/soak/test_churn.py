@@ -45,6 +45,10 @@ class Kind:
     number: str
     sealed: bool = False
 
+    def calls(self, rate: float, seconds: float) -> int:
+        """How many of them there are at that rate of all."""
+        return max(1, int(rate * self.share * seconds))
+
 
 KINDS: Final = (
     Kind("relayed", 0.55, "1002"),
@@ -87,7 +91,7 @@ class Churn:
             target=self.server.address,
             port=free_port(),
             media_port=free_port(run=4),
-            calls=max(1, int(rate * kind.share * seconds)),
+            calls=kind.calls(rate, seconds),
             rate=rate * kind.share,
             hold_ms=HOLD_MS,
             rows=[row],
@@ -118,6 +122,8 @@ class Churn:
         finally:
             for process in (*callers, *refused, callee):
                 process.close()
+        planned = sum(kind.calls(rate, seconds) for kind in KINDS)
+        assert wanted == planned, f"{wanted} of {planned} calls were made: a caller did not run"
         assert wanted - answered <= spared(wanted), f"{wanted - answered} of {wanted} calls failed"
         return answered
 
