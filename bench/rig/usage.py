@@ -1,4 +1,4 @@
-"""What a process tree costs, read from /proc, and whether a load generator kept up: the figures' own evidence."""
+"""What a process tree costs, and whether a load generator kept up: the figures' own evidence."""
 
 from __future__ import annotations
 
@@ -46,14 +46,21 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def _clock_of(pid: int) -> int:
+    """As clock_getcpuclockid(3) makes it, which Python has for threads only."""
+    return (~pid << 3) | 2
+
+
 def cpu_seconds(pid: int) -> float:
-    """User and system time of the tree so far, 10 ms fine."""
-    ticks = 0
+    """User and system time of the tree so far, of threads that have ended too, by the clocks of its processes.
+
+    Their 10 ms in /proc are too coarse: 5.3 and 8 µs a party would be neighbours in a room of 50.
+    """
+    spent = 0.0
     for process in tree(pid):
         with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / TICK
+            spent += time.clock_gettime(_clock_of(process))
+    return spent
 
 
 def waited_seconds(pid: int) -> float:
