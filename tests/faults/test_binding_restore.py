@@ -1,13 +1,12 @@
-"""A hundred thousand bindings survive `kill -9`, and are back for less CPU than they took to keep (R2)."""
+"""A hundred thousand bindings survive `kill -9`, and are back by a bounded number of steps each (R2)."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-import time
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,8 +21,7 @@ EXPIRES_AT = 4_000_000_000.0
 DOMAIN = "office.test"
 
 
-def write_and_die(directory: Path, cpu: Any) -> None:
-    began = time.process_time()
+def write_and_die(directory: Path) -> None:
     store = SqliteStore.open(directory, wallclock=lambda: 1000.0)
     store.save_tenants([TenantConfig(DOMAIN)])
     keeper = BindingKeeper(store)
@@ -35,26 +33,36 @@ def write_and_die(directory: Path, cpu: Any) -> None:
         if number % 2000 == 0:
             store.flush(60.0)
     store.flush(120.0)
-    cpu.value = time.process_time() - began
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_bindings_are_back_in_less_cpu_than_it_took_to_keep_them(tmp_path: Path) -> None:
-    spawning = multiprocessing.get_context("spawn")
-    cpu = spawning.Value("d")
-    writer = spawning.Process(target=write_and_die, args=(tmp_path, cpu))
+def test_a_hundred_thousand_bindings_are_back_after_a_kill(tmp_path: Path) -> None:
+    writer = multiprocessing.get_context("spawn").Process(target=write_and_die, args=(tmp_path,))
     writer.start()
     writer.join(600)
     assert writer.exitcode == -signal.SIGKILL
-    began = time.process_time()
     store = SqliteStore.open(tmp_path, wallclock=lambda: 1000.0)
+    calls = 0
+
+    def count(_frame: object, what: str, _: object) -> None:
+        nonlocal calls
+        calls += what in ("call", "c_call")
+
     try:
         location = MemoryLocation()
-        restore_bindings(location, store, [DOMAIN], 1000.0)
-        spent = time.process_time() - began
+        sys.setprofile(count)
+        try:
+            restore_bindings(location, store, [DOMAIN], 1000.0)
+        finally:
+            sys.setprofile(None)
     finally:
         store.close(5.0)
-    print(f"{len(location)} bindings, {spent:.2f} s of CPU; kept in {cpu.value:.2f} s")
-    assert len(location) == COUNT and spent < cpu.value
-    assert location.bindings(DOMAIN, f"sip:4711@{DOMAIN}", 1000.0)[0].expires_at == EXPIRES_AT + 4711
+    print(f"{calls / COUNT:.1f} calls of functions for a binding")
+    assert len(location) == COUNT
+    assert all(
+        location.bindings(DOMAIN, f"sip:{number}@{DOMAIN}", 1000.0)[0].expires_at == EXPIRES_AT + number
+        for number in range(COUNT)
+    )
+    # 13 µs of CPU each where it was measured; what is quadratic or asks the store once a binding is far above this.
+    assert calls < 80 * COUNT
