@@ -41,11 +41,13 @@ def hear_messages(boxes: Mailboxes) -> Flow:
         if target.number and box is None:
             raise Rejected(reasons.NO_MAILBOX)
         await call.answer()
-        if box is not None:
+        if box is not None and target.number:
             speak_language(visit, number, box)
-        if not await _may_enter(visit, boxes, number, box):
+        if not await _may_enter(visit, boxes, number, box, was_asked=not target.number):
             await call.say("goodbye")
             raise Rejected(reasons.TOO_MANY_PINS)
+        if box is not None:
+            speak_language(visit, number, box)
         await _Session(visit, boxes, number).run()
 
     return run
@@ -56,14 +58,19 @@ async def _asked_mailbox(visit: Visit) -> str:
     return await _ask(visit.call, "vm/enter-mailbox", digits=longest)
 
 
-async def _may_enter(visit: Visit, boxes: Mailboxes, number: str, box: Mailbox | None) -> bool:
-    """Whether the PIN is right. A mailbox that there is not is asked for one as any other: nobody learns which are."""
+async def _may_enter(visit: Visit, boxes: Mailboxes, number: str, box: Mailbox | None, *, was_asked: bool) -> bool:
+    """Whether the PIN is right.
+
+    Of those that a caller names when he is asked nobody learns which there are: one that there is not, or that is
+    locked, asks for a PIN as any other, in the caller's language.
+    """
     call, pins = visit.call, boxes.pins
     for _ in range(TRIES):
         if box is not None and pins.is_locked(call.tenant, number):
             call.note("mailbox %s is locked", number)
-            await call.say("vm/locked")
-            return False
+            if not was_asked:
+                await call.say("vm/locked")
+                return False
         given = await _ask(call, "vm/enter-pin", digits=LONGEST_PIN)
         if box is not None and pins.check(call.tenant, number, box.pin, given):
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from media.wav import read_wav_file
 from tests.sim.plan_office import DOMAIN, EXAMPLE
 from tests.sim.voicemail_office import VoicemailOffice
 from voipat import PromptSet
+from voipat.speech.prompt_set import Said
 
 
 def test_who_does_not_answer_gets_a_message_and_the_owner_hears_it(tmp_path: Path, seed: int) -> None:
@@ -180,6 +182,36 @@ def test_98_asks_which_mailbox(tmp_path: Path) -> None:
         ).waits(4.0).hangs_up()
         office.run()
         assert office.boxes.counts(DOMAIN, "1002") == (0, 1)
+
+
+def test_98_does_not_tell_which_mailboxes_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by another language nor by the lock."""
+    said: dict[str, list[tuple[str, Said]]] = {}
+    number = ""
+    text = EXAMPLE.replace('mailbox = { pin = "2468" }', 'mailbox = { pin = "2468", language = "de" }')
+
+    def say(prompts: PromptSet, items: Sequence[Said]) -> list[str]:
+        said.setdefault(number, []).extend((prompts.language, item) for item in items)
+        return as_usual(prompts, items)
+
+    as_usual = PromptSet.say
+    monkeypatch.setattr(PromptSet, "say", say)
+    with VoicemailOffice(tmp_path, text=text) as office:
+        phone = office.phone(1006)
+        for number in ("1002", "4711"):
+            for _ in range(3):
+                phone.dial("*98").presses(number, after=0.5).presses("1111#", after=1.5).presses(
+                    "1111#", after=3.0
+                ).presses("1111#", after=3.0).waits(6.0)
+                office.run()
+            assert office.ends[-1][2] == "VP-3312"
+        assert office.boxes.pins.is_locked(DOMAIN, "1002")
+        assert said["1002"] == said["4711"] and len(said["1002"]) == 24
+        number = "in"
+        office.world.run(until=office.world.now + 301)
+        phone.dial("*98").presses("1002", after=0.5).presses("2468#", after=1.5).waits(3.0).hangs_up()
+        office.run()
+        assert ("de", "vm/main") in said["in"]
 
 
 def test_another_pin_is_kept_sealed_and_in_force(tmp_path: Path) -> None:
