@@ -28,7 +28,7 @@ from pbx.hours_lamps import HoursLamps
 from pbx.lamps import Lamps
 from pbx.listeners import ListeningNetwork
 from pbx.mail_config import MailConfig
-from pbx.persistence import BindingKeeper, CdrListener, restore_bindings, restored_state
+from pbx.persistence import BindingKeeper, CdrListener, StoredSubscriptions, restore_bindings, restored_state
 from pbx.prompts import Prompts
 from pbx.proxying import ProxyPlan
 from pbx.recording_housekeeping import open_recordings
@@ -137,6 +137,7 @@ class Parts:
             session=SessionPolicy(server.session_expires_s, server.min_se_s),
             leg_media=directory.media_of,
             proxy=self.proxied.proxy(),
+            subscriptions=StoredSubscriptions(self.store, directory.current.tenants),
             route_secret=load_key(server.data / ROUTE_KEY, SystemEntropy().bytes),
         )
 

@@ -298,7 +298,10 @@ class Daemon(Answers):
             self._audit_recording(loaded)
             if self._tls is not None and certificates is not None:
                 self._tls.use(certificates)
+            before = self._directory.current
             self._directory.swap(directory)
+            self._parts.app.subscriptions.review()
+            self._parts.lamps.reloaded(before)
             self._parts.board.desk.hot_desks.settle()
             self._parts.take(loaded)
             self._log.set_level(loaded.server.log.level)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pbx.directory import LiveDirectory
+from pbx.directory import Directory, LiveDirectory
 from pbx.hot_desks import HotDesks, Seat
 from pbx.parking import Parking
+from pbx.tenants import ExtensionConfig
 from voipat import (
     App,
     DialogLamps,
@@ -20,6 +21,7 @@ from voipat import (
     events,
     message_summary,
 )
+from voipat.message_summary import summary
 
 
 class Mailboxes(Protocol):
@@ -81,6 +83,15 @@ class Lamps:
         """It is off."""
         self._dialogs.free(Resource(tenant, code), f"on-{code}")
 
+    def reloaded(self, before: Directory) -> None:
+        """Another configuration is in force: lamps of mailboxes that are gone go out."""
+        now = self._directory.current
+        for tenant in before.tenants.values():
+            for number, extension in tenant.extensions.items():
+                if _has_mailbox(extension) and not _has_mailbox(now.extension(tenant.domain, number)):
+                    resource = Resource(tenant.domain, number)
+                    self._mwi.tell_phones(resource, summary(Mailbox(), str(resource.uri)))
+
     def _moved(self, seat: Seat) -> None:
         self._presence.notifier.changed(Resource(seat.tenant, seat.person))
         self._mwi.changed(Resource(seat.tenant, seat.phone))
@@ -120,8 +131,12 @@ class Lamps:
         person = None if desks is None or not desks.by_phone else desks.person_at(tenant, user)
         number = user if person is None else person.user
         extension = directory.extension(tenant, number)
-        if extension is not None and extension.mailbox is not None and extension.mailbox.enabled:
+        if _has_mailbox(extension):
             return self.mailboxes.mailbox_counts(tenant, number)
         # The lamp of a desk goes out when who had messages leaves it.
         desk = extension if number == user else directory.extension(tenant, user)
         return Mailbox() if desk is not None and desk.desk else None
+
+
+def _has_mailbox(extension: ExtensionConfig | None) -> bool:
+    return extension is not None and extension.mailbox is not None and extension.mailbox.enabled

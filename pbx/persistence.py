@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from pbx.cdr import Cause, CdrWriter, LegAnswered, LegEnded, LegMedia, LegStarted
-from pbx.store.base import BindingRecord, Store, TenantReader, TenantStore
+from pbx.store.base import BindingRecord, Store, SubscriptionRecord, TenantReader, TenantStore
 from pbx.tenant_state import LiveState
 from voipat.events import (
     CallAnswered,
@@ -20,6 +20,7 @@ from voipat.events import (
     Event,
     RecordingStarted,
 )
+from voipat.kept_subscriptions import KeptSubscription
 from voipat.location import Binding, MemoryLocation
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,22 @@ class ReadingStores(Protocol):
     """The part of `Store` that `stored_bindings` needs."""
 
     def tenant(self, domain: str) -> TenantReader: ...
+
+
+class WatcherRows(Protocol):
+    """The part of one tenant's store that `StoredSubscriptions` needs."""
+
+    def load_subscriptions(self) -> list[SubscriptionRecord]: ...
+
+    def save_subscription(self, subscription: SubscriptionRecord) -> bool: ...
+
+    def remove_subscription(self, subscription_id: str) -> bool: ...
+
+
+class WatchingStores(Protocol):
+    """Where they are."""
+
+    def tenant(self, domain: str) -> WatcherRows: ...
 
 
 class StoredState:
@@ -99,6 +116,35 @@ class BindingKeeper:
     def binding_removed(self, binding: Binding) -> None:
         """Remove it, within the group commit."""
         self._store.tenant(binding.tenant).remove_binding(binding.aor, binding.key)
+
+
+class StoredSubscriptions:
+    """A `SubscriptionKeeper` with its rows in the store. Reads those of `domains` at once, which blocks on the disk."""
+
+    def __init__(self, store: WatchingStores, domains: Iterable[str]) -> None:
+        self._store = store
+        self._kept = [kept for domain in domains for kept in self._read(domain)]
+
+    def _read(self, domain: str) -> Iterator[KeptSubscription]:
+        for row in self._store.tenant(domain).load_subscriptions():
+            try:
+                yield KeptSubscription.from_fields(row.id, domain, row.expires_at, dict(row.fields))
+            except (KeyError, TypeError, ValueError) as error:
+                log.error("a stored subscription of %s cannot be read and is left out: %r", domain, error)
+
+    def kept_subscriptions(self) -> Iterable[KeptSubscription]:
+        """Those of the daemon before, once."""
+        kept, self._kept = self._kept, []
+        return kept
+
+    def subscription_saved(self, subscription: KeptSubscription) -> None:
+        """Save it, within the group commit."""
+        row = SubscriptionRecord(subscription.id, subscription.expires_at, subscription.to_fields())
+        self._store.tenant(subscription.tenant).save_subscription(row)
+
+    def subscription_removed(self, tenant: str, id_: str) -> None:
+        """Remove it, within the group commit."""
+        self._store.tenant(tenant).remove_subscription(id_)
 
 
 def stored_bindings(store: ReadingStores, domains: Iterable[str], wallclock: float) -> Iterator[Binding]:

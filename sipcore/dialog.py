@@ -58,6 +58,22 @@ class DialogView:
     is_uac: bool
 
 
+@value_object(frozen=True, slots=True)
+class SavedDialog:
+    """What a dialog without INVITE is made of again in another process. URIs and CSeq as in RFC 3261 §12.1."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str | None
+    local_uri: str
+    remote_uri: str
+    remote_target: str
+    route_set: tuple[str, ...]
+    local_cseq: int
+    remote_cseq: int | None
+    flow: Flow
+
+
 class Dialog(Clock):
     """The state of one dialog. `local` and `remote` are the values of From and To in our requests.
 
@@ -177,6 +193,20 @@ class Dialog(Clock):
             is_uac=self.is_uac,
         )
 
+    def saved(self) -> SavedDialog:
+        return SavedDialog(
+            call_id=self.call_id,
+            local_tag=self.local_tag,
+            remote_tag=self.remote_tag,
+            local_uri=self.local,
+            remote_uri=self.remote,
+            remote_target=self.remote_target,
+            route_set=self.route_set,
+            local_cseq=self.local_cseq,
+            remote_cseq=self.remote_cseq,
+            flow=self.flow,
+        )
+
     def _set_request_line(self) -> None:
         route_set = self.route_set
         self.hop = None
@@ -284,6 +314,21 @@ class DialogTable:
         dialog.local_cseq = subscribe.cseq.number
         dialog.remote_target = contact_uri(notify) or subscribe.uri_text
         dialog.set_route_set(tuple(notify.headers.get_all("Record-Route")))
+        self._add(dialog)
+        return dialog
+
+    def open_saved(self, saved: SavedDialog) -> Dialog | None:
+        """The dialog of a process before this one, as its notifier had it; None when there is one of its names."""
+        if (saved.call_id, saved.local_tag, saved.remote_tag) in self._by_key:
+            return None
+        dialog = Dialog(self._new_id(), saved.call_id, saved.flow, is_uac=False)
+        dialog.has_invite = False
+        dialog.state = DialogState.CONFIRMED
+        dialog.local_tag, dialog.local = saved.local_tag, saved.local_uri
+        dialog.remote_tag, dialog.remote = saved.remote_tag, saved.remote_uri
+        dialog.local_cseq, dialog.remote_cseq = saved.local_cseq, saved.remote_cseq
+        dialog.remote_target = saved.remote_target
+        dialog.set_route_set(saved.route_set)
         self._add(dialog)
         return dialog
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from sipcore.dialog import Dialog, DialogTable, DialogView
+from sipcore.dialog import Dialog, DialogTable, DialogView, SavedDialog
 from sipcore.entropy import Entropy
 from sipcore.errors import ParseError
 from sipcore.events import DialogId, MessageDropped, TransactionId
@@ -311,6 +311,27 @@ class Endpoint:
         if found is not None:
             close_usage(self._state, found, now, out)
         return out
+
+    def save_dialog(self, dialog: DialogId) -> SavedDialog | None:
+        """What `restore_dialog` of another process needs; None when it has ended, or an INVITE uses it."""
+        found = self._state.dialogs.get(dialog)
+        return None if found is None or found.has_invite else found.saved()
+
+    def restore_dialog(self, saved: SavedDialog) -> DialogId | None:
+        """A dialog of a process before this one, for `open_usage`; None when its names are taken."""
+        found = self._state.dialogs.open_saved(saved)
+        return None if found is None else found.id
+
+    def has_lost_flow(self, dialog: DialogId) -> bool:
+        """Whether the connection is gone on which the peer of the dialog was heard last."""
+        found = self._state.dialogs.get(dialog)
+        return found is not None and found.flow.reliable and not found.flow.connection
+
+    def move_dialog(self, dialog: DialogId, flow: Flow) -> None:
+        """The peer of the dialog was heard on `flow`, outside of it."""
+        found = self._state.dialogs.get(dialog)
+        if found is not None:
+            self._state.dialogs.set_flow(found, flow)
 
     def expect_notify(self, request: Request) -> None:
         """A NOTIFY for this SUBSCRIBE of ours makes a dialog, before or after the 2xx; until `forget_notify`."""

@@ -172,6 +172,24 @@ class NotifierSubscription:
             return actions
         return self._step(Input.REFUSED, now)
 
+    def away(self, now: float) -> tuple[Action, ...]:
+        """The NOTIFY under way found no way to the watcher: what is new waits for `back`, or until the end."""
+        if self.state is Delivery.SENDING_LAST:
+            return self._step(Input.REFUSED, now)
+        actions = self._step(Input.POSTPONED, now)
+        self.rests_until = inf
+        return actions
+
+    def kept(self, expires: float, now: float) -> tuple[Action, ...]:
+        """It was opened in a process before this one, and its watcher is not there yet."""
+        self.expires_at = now + expires
+        self.state = Delivery.RESTING_STALE
+        return ()
+
+    def back(self, now: float) -> tuple[Action, ...]:
+        """The watcher is there: the NOTIFY is due, after the one under way."""
+        return self._step(Input.SUBSCRIBED, now)
+
     def end(self, reason: str, now: float) -> tuple[Action, ...]:
         """It is over for a reason of §4.1.3: "timeout", "noresource", "deactivated", "rejected"."""
         actions = self._step(Input.ENDED, now)

@@ -15,7 +15,7 @@ from pathlib import Path
 from pbx import config
 from pbx.cdr import Cause, CdrWriter, LegAnswered, LegEnded, LegMedia, LegStarted
 from pbx.store import schema
-from pbx.store.base import BindingRecord, LegName, TextRecord
+from pbx.store.base import BindingRecord, LegName, SubscriptionRecord, TextRecord
 from pbx.store.database import DATABASE_FILE
 from pbx.store.sqlite import SqliteStore
 
@@ -39,11 +39,13 @@ def counting_bytes(count: int) -> bytes:
 
 
 def fill(store: SqliteStore) -> None:
-    """A tenant, a binding, a text message, an answered call of two legs, and a call under way."""
+    """A tenant, a binding, a subscription, a text message, an answered call of two legs, and a call under way."""
     store.save_tenants(config.parse(TENANT, environ={}).tenants)
     fields = {"call_id": "c1", "cseq": 7, "user_agent": "phone \udcff"}
     store.tenant(DOMAIN).save_binding(BindingRecord("sip:1001@office.test", "k", "<sip:1001@x>", BEGIN + 60, fields))
     store.tenant(DOMAIN).save_text(TextRecord("t1", "1002", "1001", BEGIN, 5, "waiting"), "hello")
+    watch = {"watcher": "1002", "package": "dialog", "user": "1001"}
+    store.tenant(DOMAIN).save_subscription(SubscriptionRecord("s1", BEGIN + 60, watch))
     writer = CdrWriter(store)
     legs: tuple[tuple[str, str, LegName], ...] = (("a1", "a1", "a"), ("b1", "a1", "b"), ("up", "up", "a"))
     for leg_id, linked_id, leg in legs:

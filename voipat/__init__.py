@@ -24,6 +24,7 @@ from voipat.dialog_info import DialogInfo, DialogLamps, DialogState
 from voipat.errors import CallOutcome, Cancelled, HungUp, NoAnswer, Redirected, Rejected, Transferred
 from voipat.gateway import Gateway, Login
 from voipat.keepalive import KeepAlivePolicy
+from voipat.kept_subscriptions import KeptSubscription, SubscriptionKeeper
 from voipat.key_codes import Codes, Pressed
 from voipat.leg_rules import LegMedia
 from voipat.location import Binding, Location, LocationObserver, MemoryLocation
@@ -76,6 +77,7 @@ __all__ = [
     "Identity",
     "KeepAlivePolicy",
     "Kept",
+    "KeptSubscription",
     "LegMedia",
     "Letters",
     "Location",
@@ -125,6 +127,7 @@ __all__ = [
     "Source",
     "SrtpPolicy",
     "SrtpRules",
+    "SubscriptionKeeper",
     "Tone",
     "Transferred",
     "TrunkIdentity",

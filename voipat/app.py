@@ -48,6 +48,7 @@ from voipat.connected import ConnectedPolicy
 from voipat.exchange import Exchange
 from voipat.handling import Handling
 from voipat.intake import Intake, ReplacesPolicy
+from voipat.kept_subscriptions import SubscriptionKeeper
 from voipat.leg_rules import LegMedia, media_rules
 from voipat.listeners import Listeners, MachineNetwork
 from voipat.location import Binding
@@ -105,6 +106,7 @@ class App:
     asked with the new call and the one whose place it wants (pickup, attended transfer); a Reason refuses.
     `on_redirect`: asked with the leg to a phone that answered 3xx and its contacts, best first; whom to ring instead,
     as `Placed` when that takes a place somewhere. Without it, those contacts that are users of the leg's own tenant.
+    `subscriptions`: keeps who watches what, so that lamps go on after a restart.
     `on_connected`: asked with a leg and the one that it is joined with; whom its peer is told to talk with, None for
     nobody.
     """
@@ -157,6 +159,7 @@ class App:
         beside: Sequence[str] | Callable[[Call], Sequence[str]] = KINDS,
         comfort_noise: bool | Callable[[Call], bool] = False,
         leg_media: Callable[[Call], LegMedia] | None = None,
+        subscriptions: SubscriptionKeeper | None = None,
     ) -> None:
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._media_address, self._media_range = parse_media(media)
@@ -179,9 +182,11 @@ class App:
         self.subscribe(self.recorder.on_event, self.recorder.EVENTS)
         self._routes = Routes()
         self._services: list[Service] = []
+        self._keeper = subscriptions
         self.subscriptions: Final = Subscriptions(
             lambda event: self.gate.domain_of(event.request.uri, event.flow),
             lambda tenant, user: self._registrations.lookup(tenant, user),
+            lambda identity: self._registrations.knows(identity),
         )
         self._registrations = Registrations(registrar, self.subscriptions, guard)
         self._compose()
@@ -420,7 +425,7 @@ class App:
             self._meter = LoadMeter(loop, self._udp_sockets, self.overload.sample)
             self.media_watch = MediaWatch(loop, lambda: self.engine.lateness, self.overload.refuse_calls, self.publish)
         self._registrations.serve(self.exchange, loop)
-        self.subscriptions.start(self.exchange, loop)
+        self.subscriptions.start(self.exchange, loop, self._wallclock, self._keeper)
         for service in self._services:
             await service.start(self)
         return self

@@ -78,6 +78,15 @@ class Registrations:
         """The phones that registered as this user."""
         return () if self.registrar is None else self.registrar.lookup(tenant, user)
 
+    def knows(self, identity: Identity) -> bool:
+        """Whether there is such a user; a trunk is none of the registrar's."""
+        if self.registrar is None or type(identity) is not Identity:
+            return True
+        accounts, (tenant, user) = self.registrar.accounts, (identity.tenant, identity.user)
+        if accounts.domain(tenant) is None:
+            return False
+        return any(accounts.ha1(tenant, user, name) is not None for name in accounts.digest(tenant, user))
+
     def phones_of(self, tenant: str, user: str) -> Sequence[Binding]:
         """The phones that ring for a user, who may sit at another's."""
         return self.lookup(tenant, user if self.seats is None else self.seats.phone_of(tenant, user))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
 from sipcore.errors import ParseError
@@ -26,6 +26,7 @@ from voipat.accounts import Identity
 from voipat.bodies import accepts
 from voipat.dialing import target_of
 from voipat.exchange import Exchange
+from voipat.kept_subscriptions import KeptSubscription, SubscriptionKeeper, number_by_clock
 from voipat.location import Binding
 from voipat.parties import name_of
 from voipat.reasons import Reason
@@ -91,19 +92,26 @@ class Notifier:
         if table is not None and (self.unsolicited or (self.package, resource) in table.watched):
             table.changed(self, resource)
 
+    def tell_phones(self, resource: Resource, state: State) -> None:
+        """Tell this to the phones of the resource's own user which do not watch it."""
+        if self.table is not None:
+            self.table.tell_own(self, resource, state)
+
 
 Key = tuple[Identity, str, str, Resource]
 
 
 class Subscriptions:
-    """The table of an App. `lookup` gives the bindings of (tenant, user)."""
+    """The table of an App. `lookup` gives the bindings of (tenant, user), `knows` whether there is a user."""
 
     def __init__(
         self,
         domain_of: Callable[[RequestReceived], str | None],
         lookup: Callable[[str, str], Sequence[Binding]],
+        knows: Callable[[Identity], bool] = lambda identity: True,
     ) -> None:
         self._domain_of = domain_of
+        self._knows = knows
         self._lookup = lookup
         self._notifiers: dict[str, Notifier] = {}
         # All, and those that last, by who watches what: a phone that was restarted replaces its own.
@@ -119,6 +127,10 @@ class Subscriptions:
         self.counters: Counter[str] = Counter()
         self._exchange: Exchange | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._wallclock: Callable[[], float] = lambda: 0.0
+        self._keeper: SubscriptionKeeper | None = None
+        # Watchers whose connection is gone, by tenant, user and contact, until they register.
+        self._away: dict[tuple[str, str, str], set[Subscription]] = {}
 
     def add(self, notifier: Notifier) -> None:
         """Serve a package."""
@@ -133,13 +145,29 @@ class Subscriptions:
     def __len__(self) -> int:
         return len(self._open_ones)
 
-    def start(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
-        """Called by the App when it can send."""
-        self._exchange, self._loop = exchange, loop
+    def start(
+        self,
+        exchange: Exchange,
+        loop: asyncio.AbstractEventLoop,
+        wallclock: Callable[[], float],
+        keeper: SubscriptionKeeper | None = None,
+    ) -> None:
+        """Called by the App when it can send. The watchers of the process before are told how it is now."""
+        self._exchange, self._loop, self._wallclock, self._keeper = exchange, loop, wallclock, keeper
         self._filled_at = loop.time()
+        if keeper is None:
+            return
+        for kept in keeper.kept_subscriptions():
+            try:
+                is_open = self._reopen(kept)
+            except ParseError:
+                is_open = False
+            if not is_open:
+                keeper.subscription_removed(kept.tenant, kept.id)
 
     def stop(self) -> None:
-        """Called by the App at its end: the watchers are told to come again (RFC 6665 §4.1.3, "deactivated")."""
+        """Called by the App at its end: no watcher is told anything; those that are kept go on at the next start."""
+        self._keeper = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -149,6 +177,16 @@ class Subscriptions:
         self._queue.clear()
         for subscription in tuple(self._open_ones):
             subscription.watch.drop()
+
+    def review(self) -> None:
+        """Other users, other things to watch: it is over for who watches what is gone, or is gone himself."""
+        for (package, resource), watching in tuple(self.watched.items()):
+            if self._notifiers[package].state_of(resource) is None:
+                for subscription in tuple(watching):
+                    subscription.watch.end("noresource")
+        strangers = {identity for identity in self._by_watcher if not self._knows(identity)}
+        for subscription in [each for each in self._open_ones if strangers and each.key[0] in strangers]:
+            subscription.watch.end("rejected")
 
     # SUBSCRIBE
 
@@ -205,14 +243,73 @@ class Subscriptions:
             before.watch.drop()
         assert event.dialog is not None and self._loop is not None, "looked at before"
         subscription = Subscription(self, key, notifier, event.dialog, field, self._loop)
-        self._open_ones.add(subscription)
         if expires:
             self._by_key[key] = subscription
-        self.watched.setdefault((notifier.package, key[3]), set()).add(subscription)
-        self._by_watcher[key[0]] += 1
-        self.exchange.dialogs[event.dialog] = subscription
+        self._enter(subscription)
         self.exchange.respond(event.transaction, 200, (("Expires", str(expires)),))
         subscription.watch.subscribed(expires)
+        self.keep(subscription, expires)
+
+    def _reopen(self, kept: KeptSubscription) -> bool:
+        """Go on with a subscription of the process before; False when there is nothing to go on with."""
+        assert self._loop is not None, "called by start"
+        wallclock = self._wallclock()
+        resource, left = Resource(kept.tenant, kept.user), kept.expires_at - wallclock
+        notifier = self._notifiers.get(kept.package)
+        identity = Identity(kept.tenant, kept.watcher)
+        if notifier is None or not self._knows(identity) or left <= 0 or len(self._open_ones) >= MAX_SUBSCRIPTIONS:
+            return False
+        number = max(kept.dialog.local_cseq, number_by_clock(wallclock))
+        dialog = self.exchange.endpoint.restore_dialog(replace(kept.dialog, local_cseq=number))
+        if dialog is None:
+            return False
+        key = (identity, kept.contact, kept.package, resource)
+        subscription = Subscription(self, key, notifier, dialog, EventField.parse(kept.event), self._loop)
+        subscription.tag, subscription.version = kept.id, number
+        self._by_key[key] = subscription
+        self._enter(subscription)
+        self.counters["subscriptions_restored"] += 1
+        watch = subscription.watch
+        if notifier.state_of(resource) is None:
+            watch.kept(left)
+            watch.end("noresource")
+        elif kept.dialog.flow.reliable:
+            # Its connection ended with the process before; the phone opens the next one, which it registers on.
+            watch.kept(left)
+            self._wait_for(subscription)
+        else:
+            watch.subscribed(max(round(left), 1))
+        return True
+
+    def _enter(self, subscription: Subscription) -> None:
+        key = subscription.key
+        self._open_ones.add(subscription)
+        self.watched.setdefault((key[2], key[3]), set()).add(subscription)
+        self._by_watcher[key[0]] += 1
+        self.exchange.dialogs[subscription.watch.dialog] = subscription
+
+    def keep(self, subscription: Subscription, expires: int) -> None:
+        """It was accepted, or refreshed: whoever keeps it has it as it is now."""
+        if self._keeper is None or not expires or self._by_key.get(subscription.key) is not subscription:
+            return
+        dialog = self.exchange.endpoint.save_dialog(subscription.watch.dialog)
+        identity, contact, package, resource = subscription.key
+        if dialog is None or type(identity) is not Identity:
+            return
+        subscription.tag = dialog.local_tag
+        self._keeper.subscription_saved(
+            KeptSubscription(
+                id=dialog.local_tag,
+                tenant=resource.tenant,
+                watcher=identity.user,
+                contact=contact,
+                package=package,
+                user=resource.user,
+                event=str(subscription.watch.machine.event),
+                expires_at=self._wallclock() + expires,
+                dialog=dialog,
+            )
+        )
 
     def forget(self, subscription: Subscription) -> None:
         """It is over."""
@@ -228,6 +325,46 @@ class Subscriptions:
         self._by_watcher[key[0]] -= 1
         if self._by_watcher[key[0]] <= 0:
             del self._by_watcher[key[0]]
+        self.came_back(subscription)
+        if subscription.tag and self._keeper is not None:
+            self._keeper.subscription_removed(key[0].tenant, subscription.tag)
+
+    # Who is away
+
+    def follow(self, subscription: Subscription) -> None:
+        """Take the connection that its phone has registered on since, when its own is gone."""
+        endpoint, dialog = self.exchange.endpoint, subscription.watch.dialog
+        if not endpoint.has_lost_flow(dialog):
+            return
+        identity, contact = subscription.key[:2]
+        for binding in self._lookup(identity.tenant, identity.user):
+            if binding.contact == contact and binding.flow.connection:
+                endpoint.move_dialog(dialog, binding.flow)
+                return
+
+    def waits_for(self, subscription: Subscription) -> bool:
+        """Nobody answered a NOTIFY: whether that is because the connection of its watcher is gone."""
+        if not self.exchange.endpoint.has_lost_flow(subscription.watch.dialog):
+            return False
+        self._wait_for(subscription)
+        return True
+
+    def _wait_for(self, subscription: Subscription) -> None:
+        self._away.setdefault(_place_of(subscription), set()).add(subscription)
+
+    def came_back(self, subscription: Subscription) -> None:
+        """It is heard of again, or over."""
+        place = _place_of(subscription)
+        waiting = self._away.get(place)
+        if waiting is not None:
+            waiting.discard(subscription)
+            if not waiting:
+                del self._away[place]
+
+    def _came_back(self, resource: Resource, binding: Binding) -> None:
+        for subscription in self._away.pop((*resource, binding.contact), ()):
+            self.exchange.endpoint.move_dialog(subscription.watch.dialog, binding.flow)
+            subscription.watch.came_back()
 
     # NOTIFY
 
@@ -255,18 +392,27 @@ class Subscriptions:
         del self._owed[(notifier.package, resource)]
         state = notifier.state_of(resource)
         if state is not None:
+            self.tell_own(notifier, resource, state)
+
+    def tell_own(self, notifier: Notifier, resource: Resource, state: State) -> None:
+        """Tell the phones of the resource's own user, unless they watch him anyway; nothing before the start."""
+        if self._exchange is not None:
             for binding in self._lookup(resource.tenant, resource.user):
                 self._tell(notifier, resource, state, binding)
 
     def tell_phones(self, resource: Resource, bindings: Sequence[Binding], flow: Flow) -> None:
         """A REGISTER came on `flow`: its phones hear of their own user, unless they watch him anyway."""
+        if self._away:
+            for binding in bindings:
+                if binding.flow == flow and flow.connection:
+                    self._came_back(resource, binding)
         for notifier in self._notifiers.values():
             if notifier.unsolicited and (state := notifier.state_of(resource)) is not None:
                 for binding in bindings:
                     if binding.flow == flow:
                         self._tell(notifier, resource, state, binding)
 
-    def _tell(self, notifier: Notifier, resource: Resource, state: Document | bytes, binding: Binding) -> None:
+    def _tell(self, notifier: Notifier, resource: Resource, state: State, binding: Binding) -> None:
         watchers = self.watched.get((notifier.package, resource), ())
         if any(each.key[1] == binding.contact for each in watchers):
             return
@@ -329,20 +475,32 @@ class Subscription:
         self.key = key
         self._table = table
         self._notifier = notifier
-        self._version = 0
+        # What its keeper knows it by, "" when nobody keeps it.
+        self.tag = ""
+        self.version = 0
         self._before: Document | None = None
-        self.watch = Watch(table.exchange, dialog, field, self, loop=loop, interval=notifier.interval, pace=table.pace)
+        self.watch = Watch(
+            table.exchange,
+            dialog,
+            field,
+            self,
+            loop=loop,
+            interval=notifier.interval,
+            pace=table.pace,
+            is_away=lambda: table.waits_for(self),
+        )
 
     def render(self, watch: Watch) -> tuple[Headers, bytes]:
         """The state as it is now."""
+        self._table.follow(self)
         state = self._notifier.state_of(self.key[3])
         headers = (("Content-Type", self._notifier.content_type),)
         if state is None:
             return (), b""
         if isinstance(state, bytes):
             return headers, state
-        body = state.render(self._version, self._before)
-        self._version, self._before = self._version + 1, state
+        body = state.render(self.version, self._before)
+        self.version, self._before = self.version + 1, state
         return headers, body
 
     def closed(self, watch: Watch) -> None:
@@ -370,7 +528,9 @@ class Subscription:
             exchange.respond(event.transaction, 200, (("Expires", str(wanted)),))
             # RFC 4235 §4.1: the answer to a SUBSCRIBE is the full state.
             self._before = None
+            self._table.came_back(self)
             self.watch.subscribed(wanted)
+            self._table.keep(self, wanted)
 
     def on_ack(self, request: Request) -> None:
         """No INVITE here."""
@@ -381,6 +541,11 @@ class Subscription:
     def on_dialog_ended(self) -> None:
         """The dialog goes with its only usage."""
         self.watch.drop()
+
+
+def _place_of(subscription: Subscription) -> tuple[str, str, str]:
+    identity, contact = subscription.key[:2]
+    return identity.tenant, identity.user, contact
 
 
 class _Unheard:

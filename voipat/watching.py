@@ -19,6 +19,10 @@ Headers = Sequence[tuple[str, str]]
 MAX_RETRY_AFTER: float = 60.0
 
 
+def _never() -> bool:
+    return False
+
+
 class Watched(Protocol):
     """What a subscription is to."""
 
@@ -30,7 +34,10 @@ class Watched(Protocol):
 
 
 class Watch:
-    """Runs a `NotifierSubscription`. `pace` may put off a NOTIFY; it then calls `send` when its turn has come."""
+    """Runs a `NotifierSubscription`. `pace` may put off a NOTIFY; it then calls `send` when its turn has come.
+
+    `is_away` is asked when nobody has answered: whether the watcher is to be waited for, until `came_back`.
+    """
 
     def __init__(  # where, what, how often
         self,
@@ -42,6 +49,7 @@ class Watch:
         loop: asyncio.AbstractEventLoop,
         interval: float = 0.0,
         pace: Callable[[Watch], None] | None = None,
+        is_away: Callable[[], bool] = _never,
     ) -> None:
         self.dialog = dialog
         self.machine = NotifierSubscription(event, interval)
@@ -49,6 +57,7 @@ class Watch:
         self._watched = watched
         self._loop = loop
         self._pace = pace
+        self._is_away = is_away
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         exchange.endpoint.open_usage(dialog)
@@ -67,6 +76,14 @@ class Watch:
     def changed(self) -> None:
         """What it watches has changed."""
         self._perform(self.machine.changed(self._loop.time()))
+
+    def kept(self, expires: float) -> None:
+        """It comes from a process before this one, and its watcher is away."""
+        self._perform(self.machine.kept(expires, self._loop.time()))
+
+    def came_back(self) -> None:
+        """Who was away is there."""
+        self._perform(self.machine.back(self._loop.time()))
 
     def end(self, reason: str) -> None:
         """Say a last time how it is, and that it is over."""
@@ -88,7 +105,10 @@ class Watch:
 
     def on_failure(self, event: RequestFailed) -> None:
         """Nobody answered it."""
-        self._answered(None, None)
+        if self._watched is not _NOTHING and self._is_away():
+            self._perform(self.machine.away(self._loop.time()))
+        else:
+            self._answered(None, None)
 
     # What comes of it
 

@@ -32,6 +32,14 @@ class BindingRecord(NamedTuple):
     fields: Mapping[str, Any]
 
 
+class SubscriptionRecord(NamedTuple):
+    """Who watches what: `id` is our tag in the dialog, `fields` is JSON-able and `voipat`'s own."""
+
+    id: str
+    expires_at: float
+    fields: Mapping[str, Any]
+
+
 class MessageRecord(NamedTuple):
     """A message or greeting of a mailbox; what was said is in the sealed file of its id."""
 
@@ -177,6 +185,8 @@ class TenantReader(Protocol):
 
     def load_bindings(self) -> list[BindingRecord]: ...
 
+    def load_subscriptions(self) -> list[SubscriptionRecord]: ...
+
     def load_state(self) -> list[tuple[str, str, str]]:
         """What was set by hand: (owner, key, value)."""
         ...
@@ -210,6 +220,10 @@ class TenantStore(TenantReader, Protocol):
     def save_binding(self, binding: BindingRecord) -> bool: ...
 
     def remove_binding(self, aor: str, key: str) -> bool: ...
+
+    def save_subscription(self, subscription: SubscriptionRecord) -> bool: ...
+
+    def remove_subscription(self, subscription_id: str) -> bool: ...
 
     def save_state(self, owner: str, key: str, value: str | None) -> bool: ...
 

@@ -16,6 +16,7 @@ from pbx.store.schema import (
     meta,
     outbox,
     recordings,
+    subscriptions,
     tenant_state,
     tenants,
     voicemail_messages,
@@ -25,7 +26,7 @@ from pbx.store.schema import (
 # In the state of a tenant that is configured no more: since when.
 GONE_KEY: Final = "gone_since"
 # What is a tenant's own and goes with it, beside its state: each begins its primary key or an index with the tenant.
-OF_TENANTS: Final = (cdrs, bindings, recordings, voicemail_messages, waiting_messages, outbox, audit)
+OF_TENANTS: Final = (cdrs, bindings, subscriptions, recordings, voicemail_messages, waiting_messages, outbox, audit)
 LINKED_AT_ONCE: Final = 500  # ids in one IN list
 
 _COLUMNS: Final = [cdrs.c[name] for name in LegRecord._fields]
@@ -112,12 +113,13 @@ def remove_ended(connection: Connection, before: float, limit: int, before_of: M
 
 
 def remove_expired_bindings(connection: Connection, wallclock: float, limit: int) -> int:
-    """Delete up to `limit` bindings that expired before `wallclock`."""
-    key = tuple_(bindings.c.tenant, bindings.c.aor, bindings.c.key)
-    old = (
-        select(bindings.c.tenant, bindings.c.aor, bindings.c.key).where(bindings.c.expires_at < wallclock).limit(limit)
-    )
-    return connection.execute(delete(bindings).where(key.in_(old))).rowcount
+    """Delete up to `limit` bindings, and then subscriptions, that expired before `wallclock`."""
+    removed = 0
+    for table in (bindings, subscriptions):
+        key = list(table.primary_key.columns)
+        old = select(*key).where(table.c.expires_at < wallclock).limit(limit - removed)
+        removed += connection.execute(delete(table).where(tuple_(*key).in_(old))).rowcount
+    return removed
 
 
 def _page(

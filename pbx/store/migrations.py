@@ -86,6 +86,14 @@ def _waiting_messages(connection: Connection) -> None:
     )
 
 
+def _subscriptions(connection: Connection) -> None:
+    """10: who watches what."""
+    connection.exec_driver_sql(
+        "CREATE TABLE subscriptions (tenant VARCHAR NOT NULL, id VARCHAR NOT NULL, expires_at FLOAT NOT NULL, "
+        "fields VARCHAR NOT NULL, PRIMARY KEY (tenant, id)) WITHOUT ROWID"
+    )
+
+
 # From version → the step to the next one.
 STEPS: Final[Mapping[int, Step]] = MappingProxyType(
     {
@@ -97,6 +105,7 @@ STEPS: Final[Mapping[int, Step]] = MappingProxyType(
         6: _recordings,
         7: _beside_column,
         8: _waiting_messages,
+        9: _subscriptions,
     }
 )
 

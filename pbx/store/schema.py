@@ -13,7 +13,7 @@ from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Pri
 
 from pbx.retention import RetentionClass
 
-VERSION: Final = 9
+VERSION: Final = 10
 
 metadata = MetaData()
 
@@ -158,6 +158,19 @@ bindings = Table(
     Column("expires_at", Float, nullable=False),
     Column("fields", String, nullable=False),  # JSON: the rest of the binding, which only the registrar reads
     PrimaryKeyConstraint("tenant", "aor", "key"),
+    info={"retention": RetentionClass.BINDING},
+    sqlite_with_rowid=False,
+)
+
+# Who watches what (RFC 6665): the dialog, so that lamps go on after a restart.
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("id", String, nullable=False),  # our tag in the dialog
+    Column("expires_at", Float, nullable=False),
+    Column("fields", String, nullable=False),  # JSON: the rest, which only `voipat` reads
+    PrimaryKeyConstraint("tenant", "id"),
     info={"retention": RetentionClass.BINDING},
     sqlite_with_rowid=False,
 )

@@ -27,6 +27,7 @@ from pbx.store.base import (
     RecordingFilter,
     RecordingRecord,
     StoreHealth,
+    SubscriptionRecord,
     TextRecord,
 )
 from pbx.store.database import (
@@ -134,6 +135,17 @@ class SqliteTenantReader:
         counted = select(func.count()).select_from(schema.bindings).where(self._is_mine(schema.bindings))
         return int(self._reader.read(lambda connection: connection.scalar(counted)) or 0)
 
+    def load_subscriptions(self) -> list[SubscriptionRecord]:
+        """Everyone who watches something, also those whose time is over."""
+        table = schema.subscriptions
+        wanted = select(table.c.id, table.c.expires_at, table.c.fields).where(self._is_mine(table))
+
+        def load(connection: Connection) -> list[SubscriptionRecord]:
+            rows = connection.execute(wanted.order_by(table.c.id))
+            return [SubscriptionRecord(id_, expires_at, json.loads(fields)) for id_, expires_at, fields in rows]
+
+        return self._reader.read(load)
+
     def load_state(self) -> list[tuple[str, str, str]]:
         """What was set by hand: (owner, key, value)."""
         table = schema.tenant_state
@@ -205,6 +217,15 @@ class SqliteTenantStore(SqliteTenantReader):
     def remove_binding(self, aor: str, key: str) -> bool:
         """Remove the binding within 50 ms; False when the queue is full."""
         return self._writer.put("bindings", (self.domain, aor, key), None)
+
+    def save_subscription(self, subscription: SubscriptionRecord) -> bool:
+        """Write it within 50 ms; False when the queue is full."""
+        row = partial(_subscription_row, self.domain, subscription)
+        return self._writer.put("subscriptions", (self.domain, subscription.id), row)
+
+    def remove_subscription(self, subscription_id: str) -> bool:
+        """Remove it within 50 ms; False when the queue is full."""
+        return self._writer.put("subscriptions", (self.domain, subscription_id), None)
 
     def save_state(self, owner: str, key: str, value: str | None) -> bool:
         """Keep a value within 50 ms, None to forget it; False when the queue is full."""
@@ -402,6 +423,15 @@ def _binding_row(domain: str, binding: BindingRecord) -> dict[str, Any]:
         "contact": storable(binding.contact),
         "expires_at": binding.expires_at,
         "fields": _AS_JSON(dict(binding.fields)),
+    }
+
+
+def _subscription_row(domain: str, subscription: SubscriptionRecord) -> dict[str, Any]:
+    return {
+        "tenant": domain,
+        "id": subscription.id,
+        "expires_at": subscription.expires_at,
+        "fields": _AS_JSON(dict(subscription.fields)),
     }
 
 

@@ -27,6 +27,8 @@ class PhoneByHand:
         self.address = self._socket.getsockname()
         self.call_id = f"{next(_serial)}@{host}"
         self.cseq = 0
+        # The Call-ID of its last subscription.
+        self.watching = ""
         self._up: tuple[Request, Response] | None = None
         self._stream = b""
 
@@ -121,7 +123,7 @@ class PhoneByHand:
 
     def watch(self, number: str) -> str:
         """Subscribe anew to the calls of an extension: the dialog-info of the first NOTIFY."""
-        call_id = f"{next(_serial)}@{self.address[0]}"
+        self.watching = call_id = f"{next(_serial)}@{self.address[0]}"
         headers = [("Event", "dialog"), ("Accept", "application/dialog-info+xml"), ("Expires", "120")]
         first = self.request("SUBSCRIBE", f"sip:{number}@office.test", headers=headers, call_id=call_id)
         response = self.ask(first)

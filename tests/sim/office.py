@@ -14,8 +14,8 @@ from pbx.lamps import Lamps, Mailboxes
 from pbx.objects.features import FeaturesConfig
 from pbx.objects.people import Mailbox
 from pbx.objects.plan import Plan, Settings
-from pbx.persistence import CdrListener
-from pbx.store.base import BindingRecord, CdrFilter, LegRecord, TextRecord
+from pbx.persistence import BindingKeeper, CdrListener, StoredSubscriptions, restore_bindings
+from pbx.store.base import BindingRecord, CdrFilter, LegRecord, SubscriptionRecord, TextRecord
 from pbx.tenants import ExtensionConfig, TenantConfig, ha1_of
 from pbx.waiting_messages import WaitingMessages
 from sipcore.guard import Guard
@@ -34,6 +34,8 @@ class MemoryStore:
         self.domain = domain
         self.rows: dict[str, LegRecord] = {}
         self.texts: dict[str, tuple[TextRecord, str]] = {}
+        self.bindings: dict[tuple[str, str], BindingRecord] = {}
+        self.subscriptions: dict[str, SubscriptionRecord] = {}
 
     def tenant(self, domain: str) -> MemoryStore:
         return self
@@ -41,13 +43,26 @@ class MemoryStore:
     def mark_alive(self) -> None: ...
 
     def save_binding(self, binding: BindingRecord) -> bool:
+        self.bindings[binding.aor, binding.key] = binding
         return True
 
     def remove_binding(self, aor: str, key: str) -> bool:
+        self.bindings.pop((aor, key), None)
         return True
 
     def load_bindings(self) -> list[BindingRecord]:
-        return []
+        return list(self.bindings.values())
+
+    def save_subscription(self, subscription: SubscriptionRecord) -> bool:
+        self.subscriptions[subscription.id] = subscription
+        return True
+
+    def remove_subscription(self, subscription_id: str) -> bool:
+        self.subscriptions.pop(subscription_id, None)
+        return True
+
+    def load_subscriptions(self) -> list[SubscriptionRecord]:
+        return list(self.subscriptions.values())
 
     def load_state(self) -> list[tuple[str, str, str]]:
         return []
@@ -120,6 +135,7 @@ class Office:
             )
         )
         self.switchboard = Switchboard(self.directory)
+        self._mailboxes = mailboxes
         self.lamps = Lamps(self.directory, mailboxes) if mailboxes is not None else None
         self.waiting: WaitingMessages | None = None
         self._keeps_messages = messages_kept > 0
@@ -135,6 +151,12 @@ class Office:
         if exception[0] is None:
             assert self.cdr_writer.open_legs == 0, "every CDR is complete at the end"
             assert self.switchboard.admission.calls == 0, "every place is given back"
+
+    def restart(self) -> None:
+        """The process ends and starts again with what its store has."""
+        self.switchboard = Switchboard(self.directory)
+        self.lamps = None if self._mailboxes is None else Lamps(self.directory, self._mailboxes)
+        self.world.restart(self._make_app)
 
     def phone(self, number: int, *, password: str | None = None, transport: str = "UDP") -> Phone:
         """A phone of an extension with its right password, unless told otherwise."""
@@ -158,15 +180,18 @@ class Office:
         return cdr.disposition, cdr.cause.sip, cdr.cause.id, cdr.hangup_by
 
     def _make_app(self, world: SimWorld) -> App:
+        location = MemoryLocation(BindingKeeper(self.store))
+        restore_bindings(location, self.store, [DOMAIN], world.wallclock())
         self.app = App(
             listen=("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"),
-            registrar=Registrar(accounts=self.directory, location=MemoryLocation(), keepalive=self.keepalive),
+            registrar=Registrar(accounts=self.directory, location=location, keepalive=self.keepalive),
             engine=world.engine,
             entropy=world.server_entropy,
             wallclock=world.wallclock,
             network=world.network,
             guard=Guard(),
             leg_media=self.directory.media_of,
+            subscriptions=StoredSubscriptions(self.store, [DOMAIN]),
         )
         self.app.subscribe(CdrListener(self.cdr_writer))
         self.app.subscribe(self._note)

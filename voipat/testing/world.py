@@ -214,13 +214,7 @@ class SimWorld:
         self.loop.set_exception_handler(self._on_exception)
         asyncio.set_event_loop(self.loop)
         if self._given is not None:
-            self._server = self._adopt(self._given) if isinstance(self._given, App) else self._given(self)
-            self._serving = self.loop.create_task(self._serve(self._server), name="server")
-            self.loop.run_until(self.now)
-            while not self._baseline and not self._serving.done():
-                self.loop.run_until(self.now + 0.001)
-            if self._serving.done():
-                self._serving.result()
+            self._begin(self._adopt(self._given) if isinstance(self._given, App) else self._given(self))
         return self
 
     def __exit__(
@@ -234,6 +228,23 @@ class SimWorld:
             if left:
                 shown = "\n".join(left[:REPORTED_LEAKS])
                 raise LeakError(self._report(f"{len(left)} left after the world's end:\n{shown}"))
+
+    def restart(self, server: Factory) -> None:
+        """End the App, and serve with the one that `server` makes, as a process that starts again; the phones stay."""
+        assert self._serving is not None, "there is an App that serves"
+        self._stop.set()
+        self.loop.run_until_complete(self._serving)
+        self._stop, self._baseline = asyncio.Event(), frozenset()
+        self._begin(server(self))
+
+    def _begin(self, server: App) -> None:
+        self._server = server
+        self._serving = self.loop.create_task(self._serve(server), name="server")
+        self.loop.run_until(self.now)
+        while not self._baseline and not self._serving.done():
+            self.loop.run_until(self.now + 0.001)
+        if self._serving.done():
+            self._serving.result()
 
     def _close(self) -> list[str]:
         try:

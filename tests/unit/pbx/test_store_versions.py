@@ -54,6 +54,8 @@ def test_a_store_of_each_version_opens_with_all_that_is_in_it(version: int, tmp_
     assert binding.fields["user_agent"] == "phone \udcff"
     texts = store.tenant(DOMAIN).load_texts()
     assert [store.tenant(DOMAIN).text(each.id) for each in texts] == (["hello"] if version >= 9 else [])
+    watchers = [each.fields["watcher"] for each in store.tenant(DOMAIN).load_subscriptions()]
+    assert watchers == (["1002"] if version >= 10 else [])
     interrupted, answered = calls(store, CdrFilter())
     assert (interrupted.disposition, interrupted.billable_s) == ("interrupted", 28.0)
     assert (answered.disposition, answered.billable_s, answered.attempts) == ("answered", 10.0, 1)
