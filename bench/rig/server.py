@@ -61,7 +61,11 @@ class Server:
             log=self.directory / f"voipat-{self.starts}.log",
             **self.environment,
         )
-        wait_until(self._ready, 60, "the daemon is ready")
+        try:
+            wait_until(self._ready, 60, "the daemon is ready")
+        except BaseException:
+            self.process.close()
+            raise
         return self.process
 
     def _ready(self) -> bool:

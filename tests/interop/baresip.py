@@ -160,7 +160,11 @@ class Baresip:
         )
         self.events: list[dict[str, Any]] = []
         self._buffer = b""
-        self._control = self._connect(port + 4)
+        try:
+            self._control = self._connect(port + 4)
+        except BaseException:
+            self.process.close()
+            raise
 
     def _connect(self, port: int) -> socket.socket:
         def attempt() -> socket.socket | None:

@@ -10,6 +10,7 @@ import time
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -84,22 +85,27 @@ class ContractOffice:
             self.text = self.text.replace(host, f"options_s = 0\n{host}")
         self.config = directory / "office.toml"
         self.config.write_text(self.text)
-        self.server = Server(directory / "server", config=self.config)
         self._starting = threading.Lock()
-        with ThreadPoolExecutor(len(there)) as pool:
-            self.phones = dict(zip(there, pool.map(self._start, there), strict=True))
+        self.phones: dict[str, Baresip] = {}
+        # Ended together, also when one of them does not start, or does not end well.
+        self._ends = ExitStack()
+        with ExitStack() as started:
+            self.server = Server(directory / "server", config=self.config)
+            started.callback(self.server.close)
+            with ThreadPoolExecutor(len(there)) as pool:
+                starting = {user: pool.submit(self._start, user, started) for user in there}
+            self.phones = {user: each.result() for user, each in starting.items()}
+            self._ends = started.pop_all()
 
     def phone(self, user: str) -> Baresip:
         """The phone, which may be absent until now."""
         with self._starting:
             if user not in self.phones:
-                self.phones[user] = self._start(user)
+                self.phones[user] = self._start(user, self._ends)
             return self.phones[user]
 
     def close(self) -> None:
-        for phone in self.phones.values():
-            phone.close()
-        self.server.close()
+        self._ends.close()
 
     def play_all(self, scenarios: Iterable[Scenario]) -> dict[str, Played | BaseException]:
         """Every scenario, each as soon as its phones are free and those before it are done."""
@@ -185,19 +191,22 @@ class ContractOffice:
                 return dict(row)
         return None
 
-    def _start(self, user: str) -> Baresip:
+    def _start(self, user: str, ends: ExitStack) -> Baresip:
         """The phone, registered; carrier and stranger do not register."""
         if user == STRANGER:
-            return self._outside(user, free_port(run=5), CARRIER_NUMBERS[:1])
-        return self._outside(user, self.carrier_port, CARRIER_NUMBERS) if user == CARRIER else self._phone(user)
+            phone = self._outside(user, free_port(run=5), CARRIER_NUMBERS[:1])
+        else:
+            phone = self._outside(user, self.carrier_port, CARRIER_NUMBERS) if user == CARRIER else self._phone(user)
+        ends.callback(phone.close)
+        if user not in (CARRIER, STRANGER):
+            phone.wait_registered()
+        return phone
 
     def _phone(self, user: str) -> Baresip:
-        phone = Baresip(
+        return Baresip(
             self.directory / user, user=user, password=f"pass-{user}", server=self.server.address,
             port=free_port(run=5), frequency=PHONES[user],
         )  # fmt: skip
-        phone.wait_registered()
-        return phone
 
     def _outside(self, user: str, port: int, numbers: Sequence[str]) -> Baresip:
         way = f'outbound="sip:{self.server.address};transport=udp";regint=0;answermode=manual'
