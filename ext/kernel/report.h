@@ -53,11 +53,21 @@ static inline size_t vp_port_report(vp_port *port, const vp_context *context, ui
     return length;
 }
 
+/* RFC 3550 §6.3.1: half to one and a half of five seconds, so that ports which were opened together do not report
+ * together for ever. What is random here is of the port and the report, so that a simulation can be repeated. */
+static inline uint64_t vp_rtcp_interval(const vp_port *port) {
+    uint32_t mixed = (port->sender.ssrc ^ (uint32_t)port->counters.rtcp_out) * 0x9e3779b1u;
+    mixed = (mixed ^ mixed >> 15) * 0x85ebca77u;
+    mixed ^= mixed >> 13;
+    uint64_t least = VP_RTCP_INTERVAL * VP_SECOND / 2;
+    return least + (VP_RTCP_INTERVAL * VP_MILLISECOND * (uint64_t)(mixed % 1000));
+}
+
 /* The report that is due now, or 0. Nothing is reported before anything was sent or received. */
 static inline size_t vp_port_due_report(vp_port *port, const vp_context *context, uint8_t *packet, vp_address *destination) {
     if (context->now < port->rtcp_due)
         return 0;
-    port->rtcp_due = context->now + VP_RTCP_INTERVAL * VP_SECOND;
+    port->rtcp_due = context->now + vp_rtcp_interval(port);
     bool quiet = !port->sender.last_sent && !port->stream.active;
     /* RFC 8866 §6.7.4: RTCP goes on whatever the direction, on hold too. */
     if (quiet || !vp_port_rtcp_destination(port, destination))
