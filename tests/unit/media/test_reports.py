@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import pytest
 from media_bench import Bench, Sent, rtp
@@ -49,7 +50,7 @@ def test_the_time_between_reports_is_never_the_same(bench: Bench) -> None:
     a, b = pair(bench)
     bench.talk(a, ALICE, 6000)
     at = [int.from_bytes(one.packet[8:16], "big") / 2**32 for one in reports(bench, b)]
-    between = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    between = [later - earlier for earlier, later in pairwise(at)]
     assert all(2.5 <= each < 7.52 for each in between)
     assert len({round(each, 1) for each in between}) > 15
     assert sum(between) / len(between) == pytest.approx(5.0, abs=0.7)
