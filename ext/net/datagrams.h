@@ -9,8 +9,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
 
 // A batch is what others of the loop wait for: some 2 ms of work.
 enum { BATCH = 16, LARGEST_DATAGRAM = 65536, LITERAL_SIZE = INET6_ADDRSTRLEN };
@@ -91,6 +95,60 @@ static int peer_of(Peer* peer, const char* host, int port, int v6) {
     peer->name.v4.sin_family = AF_INET;
     peer->name.v4.sin_port = htons((in_port_t)port);
     return inet_pton(AF_INET, host, &peer->name.v4.sin_addr) == 1 ? 0 : -1;
+}
+
+// Datagrams that leave by one system call: their peers are woken once, not once for each.
+enum { GATHERED = 32, LONGEST_WAIT_NS = 1000000 };
+
+typedef struct {
+    struct mmsghdr headers[GATHERED];
+    struct iovec pieces[GATHERED];
+    unsigned first, end;
+    int64_t since;
+} Gathered;
+
+static int64_t gathered_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+// Peer and data stay the caller's until `gathered_send`. True when that is due: no room, or the first waits for long.
+static int gathered_put(Gathered* gathered, const Peer* peer, const char* data, size_t size) {
+    unsigned index = gathered->end++;
+    gathered->pieces[index] = (struct iovec){.iov_base = (void*)data, .iov_len = size};
+    gathered->headers[index].msg_hdr = (struct msghdr){
+        .msg_name = (void*)&peer->name,
+        .msg_namelen = (socklen_t)peer->size,
+        .msg_iov = &gathered->pieces[index],
+        .msg_iovlen = 1,
+    };
+    if (index == 0) {
+        gathered->since = gathered_clock();
+        return 0;
+    }
+    return gathered->end == GATHERED || gathered_clock() - gathered->since > LONGEST_WAIT_NS;
+}
+
+// Sends what is left; the index of the first that the kernel does not take, with errno, or -1 when nothing is left.
+// Called again it goes on behind that one.
+static int gathered_send(Gathered* gathered, int fd) {
+    while (gathered->first < gathered->end) {
+        int sent = sendmmsg(fd, gathered->headers + gathered->first, gathered->end - gathered->first, MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) return (int)gathered->first++;
+        gathered->first += (unsigned)sent;
+    }
+    gathered->first = gathered->end = 0;
+    return -1;
+}
+
+static int alarm_open(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }
+
+// Setting it makes it unreadable, without a read.
+static int alarm_set(int fd, int64_t nanoseconds) {
+    struct itimerspec when = {.it_value = {nanoseconds / 1000000000, nanoseconds % 1000000000}};
+    return timerfd_settime(fd, 0, &when, NULL);
 }
 
 static int peer_send(int fd, const Peer* peer, const char* data, size_t size) {

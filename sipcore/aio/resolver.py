@@ -36,6 +36,8 @@ NEGATIVE_TTL_S: Final = 30.0
 STALE_S: Final = 3600.0
 # RFC 2308 §7.2, RFC 8767 §5 (failure recheck timer): both allow for more; a resolver that is back is found soon.
 SILENT_S: Final = 5.0
+# With less time left nothing is asked: no answer could come, and a timer of the loop may be early by a millisecond.
+LEAST_S: Final = 0.01
 MAX_NAMES: Final = 2000
 # Look-ups under way; more are answered with nothing, or with what is stale.
 MAX_PENDING: Final = 200
@@ -125,7 +127,7 @@ class Resolver:
         if known is not None and known.expires > now:
             return known.records
         pending = None
-        if deadline > now and not self._is_silent(lookup, now):
+        if deadline - now > LEAST_S and not self._is_silent(lookup, now):
             pending = self._pending.get(lookup)
             if pending is None and len(self._pending) < MAX_PENDING:
                 pending = self._pending[lookup] = asyncio.create_task(self._ask(lookup))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from sipcore.aio._datagrams import DatagramSocket
+from sipcore.aio._datagrams import Alarm, DatagramSocket
 from sipcore.flow import Address, Flow
 
 
@@ -90,3 +92,106 @@ def test_a_closed_socket_says_so(pair: Pair) -> None:
         pair.datagrams.receive()
     with pytest.raises(OSError, match="descriptor"):
         pair.datagrams.send(b"a message", pair.remote)
+
+
+def heard(pair: Pair) -> list[bytes]:
+    pair.peer.settimeout(0.2)
+    found = []
+    try:
+        while True:
+            found.append(pair.peer.recv(65535))
+    except TimeoutError:
+        return found
+
+
+def test_what_is_kept_leaves_together_and_in_order(pair: Pair) -> None:
+    flow = Flow("UDP", pair.local, pair.remote)
+    sent = [b"message %d" % number for number in range(20)]
+    assert [pair.datagrams.put(data, flow) for data in sent[:2]] == [False, False]
+    assert heard(pair) == []
+    for data in sent[2:]:
+        pair.datagrams.put(data, flow)
+    assert pair.datagrams.flush() is None
+    assert heard(pair) == sent
+    assert pair.datagrams.flush() is None and heard(pair) == []
+
+
+def test_there_is_room_for_so_many(pair: Pair) -> None:
+    """And nobody needs to know how many."""
+    flow = Flow("UDP", pair.local, pair.remote)
+    sent = [b"message %d" % number for number in range(100)]
+    for data in sent:
+        if pair.datagrams.put(data, flow):
+            assert pair.datagrams.flush() is None
+    assert pair.datagrams.flush() is None
+    assert heard(pair) == sent
+
+
+def test_without_a_flush_there_is_an_end(pair: Pair) -> None:
+    flow = Flow("UDP", pair.local, pair.remote)
+    while not pair.datagrams.put(b"x", flow):
+        pass
+    kept = [b"x"] * 32
+    with pytest.raises(BufferError, match="flush was due"):
+        list(map(pair.datagrams.put, kept, [flow] * len(kept)))
+    assert pair.datagrams.flush() is None
+    assert not pair.datagrams.put(b"y", flow)
+    assert pair.datagrams.flush() is None
+
+
+def test_a_flush_is_due_when_the_first_has_waited_a_millisecond(pair: Pair) -> None:
+    flow = Flow("UDP", pair.local, pair.remote)
+    assert not pair.datagrams.put(b"first", flow)
+    time.sleep(0.002)
+    assert pair.datagrams.put(b"second", flow)
+    pair.datagrams.flush()
+
+
+def test_one_that_cannot_be_sent_keeps_no_other_back(pair: Pair) -> None:
+    flow = Flow("UDP", pair.local, pair.remote)
+    too_large = b"x" * 70_000
+    for data in (b"first", too_large, b"second", too_large, b"third"):
+        pair.datagrams.put(data, flow)
+    for _ in range(2):
+        failed = pair.datagrams.flush()
+        assert failed is not None
+        assert failed[:2] == (flow, too_large) and failed[2].errno == errno.EMSGSIZE
+    assert pair.datagrams.flush() is None
+    assert heard(pair) == [b"first", b"second", b"third"]
+
+
+def test_a_remote_of_another_family_is_not_kept(pair: Pair) -> None:
+    other = "::1" if pair.local.host == "127.0.0.1" else "127.0.0.1"
+    with pytest.raises(OSError, match="no address of this socket's family"):
+        pair.datagrams.put(b"x", Flow("UDP", pair.local, Address(other, 9)))
+    assert pair.datagrams.flush() is None
+
+
+def test_what_is_kept_when_the_socket_closes_fails(pair: Pair) -> None:
+    flow = Flow("UDP", pair.local, pair.remote)
+    pair.datagrams.put(b"late", flow)
+    pair.datagrams.close()
+    failed = pair.datagrams.flush()
+    assert failed is not None and failed[2].errno == errno.EBADF
+    assert pair.datagrams.flush() is None and heard(pair) == []
+
+
+def test_an_alarm_is_readable_when_its_time_has_come() -> None:
+    alarm = Alarm()
+
+    def waits(seconds: float) -> bool:
+        return not select.select([alarm], [], [], seconds)[0]
+
+    alarm.set(1)
+    assert not waits(5)
+    alarm.set(3_600_000_000_000)
+    assert waits(0), "setting it made it unreadable"
+    alarm.set(1)
+    assert not waits(5)
+    alarm.set(0)
+    assert waits(0.01)
+    alarm.close()
+    assert alarm.fileno() == -1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        alarm.set(1)
+    alarm.close()

@@ -37,6 +37,8 @@ class Playback:
         self.heard: list[Datagram] = []
         self.lost: asyncio.Queue[Flow] = asyncio.Queue()
         self.silent = False
+        # What answers are too large for a datagram.
+        self.grows = ""
         self.undelivered_to: asyncio.Queue[tuple[Flow, bytes]] = asyncio.Queue()
 
     def listening(self, transport: str, local: Address) -> None:
@@ -44,6 +46,8 @@ class Playback:
 
     def receive(self, datagram: Datagram, now: float) -> list[Output]:
         self.heard.append(datagram)
+        if self.grows and self.grows.encode() in datagram.data:
+            return [Transmit(b"x" * 70_000, datagram.flow)]
         return [] if self.silent else [Transmit(datagram.data.lower(), datagram.flow)]
 
     def flow_lost(self, flow: Flow, now: float) -> list[Output]:
@@ -130,6 +134,47 @@ def test_a_datagram_comes_in_with_its_flow_and_the_answer_goes_back(loop: Loop, 
             assert await phone.got.get() == message().lower()
             name = wire.get_extra_info("sockname")
             assert [each.flow for each in endpoint.heard] == [Flow("UDP", udp.local, Address(name[0], name[1]))]
+            wire.close()
+
+    run(loop, scenario)
+
+
+@loops
+def test_a_burst_is_answered_whole_and_in_order_and_so_is_what_comes_after_it(loop: Loop) -> None:
+    """Read after pauses while it is busy, and its answers sent together."""
+
+    async def scenario() -> None:
+        async with driver() as (made, _):
+            udp = await open_udp(made, ANY)
+            wire, phone = await made.loop.create_datagram_endpoint(Phone, remote_addr=udp.local)
+            for burst in range(40):
+                sent = [message(f"{burst}-{number}") for number in range(50)]
+                for each in sent:
+                    wire.sendto(each)
+                assert [await phone.got.get() for _ in sent] == [each.lower() for each in sent]
+            assert udp.pauses
+            while udp.pauses:
+                wire.sendto(message("quiet"))
+                assert await phone.got.get() == message("quiet").lower()
+                await asyncio.sleep(0.002)
+            wire.sendto(message("last"))
+            assert await phone.got.get() == message("last").lower()
+            wire.close()
+
+    run(loop, scenario)
+
+
+@loops
+def test_one_answer_that_cannot_be_sent_keeps_no_other_back(loop: Loop) -> None:
+    async def scenario() -> None:
+        async with driver() as (made, endpoint):
+            udp = await open_udp(made, ANY)
+            wire, phone = await made.loop.create_datagram_endpoint(Phone, remote_addr=udp.local)
+            endpoint.grows = "large"
+            for text in ("first", "large", "second"):
+                wire.sendto(message(text))
+            assert [await phone.got.get() for _ in range(2)] == [message("first").lower(), message("second").lower()]
+            assert made.counters["udp_not_sent"] == 1
             wire.close()
 
     run(loop, scenario)
