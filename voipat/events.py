@@ -334,6 +334,19 @@ class EmergencyCalled:
 
 
 @value_object(frozen=True, slots=True)
+class CountryCalled:
+    """`caller` calls `number`, in a country that nobody of the tenant has called: its code is "49", or "1876"."""
+
+    id: str
+    linked_id: str
+    tenant: str
+    caller: str
+    number: str
+    country: str
+    called: float
+
+
+@value_object(frozen=True, slots=True)
 class MediaLate:
     """The media engine's ticks of 20 ms come so late that it is heard; new calls are refused meanwhile."""
 
@@ -357,6 +370,7 @@ Event = (
     | ConferenceEvent
     | QueueEvent
     | EmergencyCalled
+    | CountryCalled
     | Registered
     | Unregistered
     | BindingUnreachable

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
+from pbx.countries import country_of, is_first_call
 from pbx.decisions import ToTrunks
 from pbx.flows.visit import Visit
 from pbx.outside import outside_place
 from voipat import Call, Rejected, reasons
-from voipat.events import EmergencyCalled
+from voipat.events import CountryCalled, EmergencyCalled
 
 RING_S: Final = 120.0
 
@@ -33,11 +35,27 @@ async def dial_out(visit: Visit, target: ToTrunks, *, timeout: float) -> Call:
     )
 
 
-def place_outside(visit: Visit, target: ToTrunks) -> AbstractContextManager[None]:
+@contextmanager
+def place_outside(visit: Visit, target: ToTrunks) -> Iterator[None]:
     """The place of the call under the limits of who pays it; an emergency call needs none. Raises: Rejected."""
     if target.emergency:
-        return nullcontext()
-    return outside_place(visit.desk.admission, visit.tenant, visit.state, target.payer, visit.at)
+        yield
+        return
+    with outside_place(visit.desk.admission, visit.tenant, visit.state, target.payer, visit.at):
+        _tell_new_country(visit, target)
+        yield
+
+
+def _tell_new_country(visit: Visit, target: ToTrunks) -> None:
+    """Of the first call to a country: what fraud begins with."""
+    country, own = country_of(target.number), visit.tenant.plan.settings.country_code
+    if not country or f"+{country}" == own or not is_first_call(visit.state, country):
+        return
+    call, desk = visit.call, visit.desk
+    caller, at = target.payer or visit.caller or call.own_number, call.switch.wallclock()
+    visit.note_audit(caller, "new-country-called", target.number)
+    desk.publish(CountryCalled(call.id, call.linked_id, call.tenant, caller, target.number, country, at))
+    desk.alerts.new_country(call, visit.tenant, caller, target.number, country)
 
 
 def _tell(visit: Visit, number: str) -> None:

@@ -93,6 +93,7 @@ class Limits:
     outside_calls_per_minute: int | None = option(integer(1, 100_000), None)
     outside_calls_per_day: int | None = option(integer(1, 10_000_000), None)
     international: bool = option(flag, False)
+    notify: tuple[str, ...] = options(NUMBER)
     premium: tuple[str, ...] = options(PATTERN)
     recordings_days: int = option(integer(0, 36_500), 0)
     cdr_days: int = option(integer(0, 36_500), 0)

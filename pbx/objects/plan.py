@@ -269,7 +269,7 @@ def _is_outside(plan: Plan, number: str, known: Container[str]) -> bool:
 
 
 def _check_extensions(table: Table, plan: Plan, extensions: Container[str]) -> None:
-    """Agents, whose phones answer by themselves and who makes them, who is told of emergency calls, who is recorded."""
+    """Agents, whose phones answer by themselves and who makes them, who is told of what, who is recorded."""
 
     def check(path: tuple[str | int, ...], numbers: Sequence[str]) -> None:
         for place, number in enumerate(numbers):
@@ -277,6 +277,7 @@ def _check_extensions(table: Table, plan: Plan, extensions: Container[str]) -> N
                 table.report.add((*table.path, *path, place), f"{number!r} is no extension of this tenant")
 
     check(("emergency", "notify"), plan.emergency.notify)
+    check(("limits", "notify"), plan.limits.notify)
     for kind, keys in _EXTENSIONS_ALONE.items():
         for index, one in _places(plan, kind):
             for key in keys:

@@ -152,6 +152,10 @@ def test_the_store_gives_back_what_it_got_and_keeps_no_pin_in_the_clear(tmp_path
             PHONES + '[tenant.emergency]\nnotify = ["1001", "1009"]\n',
             "x.toml:7: tenant.a.test.emergency.notify[1]: '1009' is no extension of this tenant",
         ),
+        (
+            PHONES + '[tenant.limits]\nnotify = ["1001", "1009"]\n',
+            "x.toml:7: tenant.a.test.limits.notify[1]: '1009' is no extension of this tenant",
+        ),
         ('[[tenant.menu]]\nnumber = "500"\nprompt = "../x"\n',
          "x.toml:5: tenant.a.test.menu.500.prompt: '../x' is not allowed, give "
          "the name of a prompt, such as 'main' or 'menus/main'"),
