@@ -51,13 +51,18 @@ class Registrations:
         registrar = self.registrar
         if registrar is None:
             return
-        self._wallclock = watched(wallclock, loop.time, registrar.clock_was_set)
+        self._wallclock = watched(wallclock, loop.time, self._clock_was_set)
         registrar.start(self._wallclock, publish, entropy)
         # Whose phones were registered before the start is no stranger.
         if self._guard is not None:
             ahead = loop.time() - self._wallclock()
             for binding in registrar.location:
                 self._guard.registered(binding.flow.remote.host, ahead + binding.expires_at)
+
+    def _clock_was_set(self, by: float) -> None:
+        assert self.registrar is not None, "watched for one"
+        self.registrar.clock_was_set(by)
+        self._subscriptions.clock_was_set()
 
     def serve(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
         """The App can send now."""

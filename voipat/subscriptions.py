@@ -311,6 +311,14 @@ class Subscriptions:
             )
         )
 
+    def clock_was_set(self) -> None:
+        """The wallclock stepped: what is kept lasts as long as it was granted for."""
+        if self._loop is not None:
+            now = self._loop.time()
+            for subscription in self._open_ones:
+                if subscription.tag:
+                    self.keep(subscription, max(round(subscription.watch.machine.expires_at - now), 1))
+
     def forget(self, subscription: Subscription) -> None:
         """It is over."""
         key = subscription.key

@@ -86,6 +86,24 @@ def test_a_watcher_whose_time_ends_while_the_server_is_down_is_forgotten(seed: i
         assert (len(office.app.subscriptions), office.store.subscriptions, told(carol, "dialog")) == (0, {}, [])
 
 
+@pytest.mark.parametrize("by", [-7200.0, 7200.0])
+def test_a_clock_that_was_set_neither_ends_nor_prolongs_what_is_watched(seed: int, by: float) -> None:
+    """F11: by two hours, and a subscription lasts for one."""
+    with Office(seed=seed, mailboxes=Counts()) as office:
+        alice, _bob, carol = office.phones(3)
+        watching(office, carol, "dialog", "1002")
+        office.world.set_clock(by)
+        alice.register()
+        after(office, 1.0)
+        office.restart()
+        after(office, 2.0)
+        assert len(told(carol, "dialog")) == 1
+        (row,) = office.store.subscriptions.values()
+        assert 3590 < row.expires_at - office.world.wallclock() <= 3600
+        after(office, 3600.0)
+        assert (len(office.app.subscriptions), office.store.subscriptions) == (0, {})
+
+
 def test_a_watcher_that_is_gone_is_forgotten_after_the_restart(seed: int) -> None:
     """It answers 481, as a phone that was restarted too."""
     with Office(seed=seed, mailboxes=Counts()) as office:
