@@ -82,7 +82,7 @@ def test_who_asks_at_the_same_time_shares_the_look_up(loop: Loop) -> None:
 def test_servers_that_are_silent_cost_the_budget_and_what_expired_is_used(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUDGET_S", 0.2)
+    monkeypatch.setattr(module, "BUDGET_S", 0.5)
 
     async def scenario() -> None:
         async with bench(ZONE) as it:
@@ -90,7 +90,8 @@ def test_servers_that_are_silent_cost_the_budget_and_what_expired_is_used(
             it.server.silent = True
             begun = it.driver.loop.time()
             stale, unknown = await asyncio.gather(it.ask("b.x.test", 7), it.ask("other.test", 7))
-            assert it.driver.loop.time() - begun < 0.4
+            # One after the other it would be twice the budget.
+            assert it.driver.loop.time() - begun < 0.95
             assert sorted([stale, unknown]) == [[], ["UDP 192.0.2.2:7"]]
             assert it.resolver.counters["dns_stale"] == 1
 
@@ -101,8 +102,8 @@ def test_servers_that_are_silent_cost_the_budget_and_what_expired_is_used(
 def test_servers_that_are_silent_cost_the_first_who_asks_alone_and_nothing_is_left_unheard(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUDGET_S", 0.2)
-    monkeypatch.setattr(module, "SILENT_S", 0.5)
+    monkeypatch.setattr(module, "BUDGET_S", 0.5)
+    monkeypatch.setattr(module, "SILENT_S", 2.0)
 
     async def scenario() -> None:
         unheard: list[dict[str, Any]] = []
@@ -115,9 +116,9 @@ def test_servers_that_are_silent_cost_the_first_who_asks_alone_and_nothing_is_le
             assert {each.rpartition(" ")[0] for each in it.server.asked} == {"x.test"}, "no more once the time is over"
             for _ in range(3):
                 assert await it.ask("x.test") == []
-            assert it.driver.loop.time() - begun < 0.15 and len(it.server.asked) == asked
+            assert it.driver.loop.time() - begun < 0.45 and len(it.server.asked) == asked
             it.server.silent = False
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(2.1)
             assert await it.ask("x.test") == ["TCP 192.0.2.2:5090", "UDP 192.0.2.1:5080"]
             assert len(it.server.asked) > asked
         gc.collect()
