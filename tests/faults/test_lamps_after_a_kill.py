@@ -31,13 +31,13 @@ def test_a_lamp_goes_on_after_a_kill(tmp_path: Path) -> None:
             time.sleep(0.5)  # its row is on the disk after a group commit
             server.kill()
             server.start()
-            assert states(watcher.notified(watcher.watching, limit=2.0)) == []
+            assert states(watcher.notified(watcher.watching, limit=10.0)) == []
             watched.dial("*43", 40000)
             seen: list[str] = []
             while "confirmed" not in seen:
-                seen += states(watcher.notified(watcher.watching, limit=3.0))
+                seen += states(watcher.notified(watcher.watching, limit=10.0))
             assert watched.hang_up() == ""
             while seen[-1] != "terminated":
-                seen += states(watcher.notified(watcher.watching, limit=3.0))
+                seen += states(watcher.notified(watcher.watching, limit=10.0))
     finally:
         server.close()
