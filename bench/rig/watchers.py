@@ -53,7 +53,7 @@ class Watchers:
         self._local, self._number, self._users = local, number, users
         self.subscribed: set[str] = set()
         self.notified = 0
-        self.refusal = "no answer"
+        self.refusal = ""
 
     def subscribe(self, user: str, cseq: int = 1, credentials: str = "") -> None:
         uri = f"sip:{self._number}@{DOMAIN}"
@@ -105,7 +105,9 @@ def main() -> None:
         time.sleep(0.002)
     deadline = time.monotonic() + PATIENCE_S
     while len(watchers.subscribed) < len(users):
-        assert time.monotonic() < deadline, f"{len(watchers.subscribed)} of {len(users)} subscribed; {watchers.refusal}"
+        is_hopeless = watchers.refusal or time.monotonic() > deadline
+        why = watchers.refusal or "no answer"
+        assert not is_hopeless, f"{len(watchers.subscribed)} of {len(users)} subscribed; {why}"
         select.select([watchers.socket], [], [], 0.1)
         watchers.take()
     print("ready", flush=True)
