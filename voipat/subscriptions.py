@@ -251,7 +251,10 @@ class Subscriptions:
         self.keep(subscription, expires)
 
     def _reopen(self, kept: KeptSubscription) -> bool:
-        """Go on with a subscription of the process before; False when there is nothing to go on with."""
+        """Go on with a subscription of the process before; False when there is nothing to go on with.
+
+        Raises: ParseError for an event that cannot be read, and then no dialog is opened.
+        """
         assert self._loop is not None, "called by start"
         wallclock = self._wallclock()
         resource, left = Resource(kept.tenant, kept.user), kept.expires_at - wallclock
@@ -259,12 +262,13 @@ class Subscriptions:
         identity = Identity(kept.tenant, kept.watcher)
         if notifier is None or not self._knows(identity) or left <= 0 or len(self._open_ones) >= MAX_SUBSCRIPTIONS:
             return False
+        event = EventField.parse(kept.event)
         number = max(kept.dialog.local_cseq, number_by_clock(wallclock))
         dialog = self.exchange.endpoint.restore_dialog(replace(kept.dialog, local_cseq=number))
         if dialog is None:
             return False
         key = (identity, kept.contact, kept.package, resource)
-        subscription = Subscription(self, key, notifier, dialog, EventField.parse(kept.event), self._loop)
+        subscription = Subscription(self, key, notifier, dialog, event, self._loop)
         subscription.tag, subscription.version = kept.id, number
         self._by_key[key] = subscription
         self._enter(subscription)
@@ -333,7 +337,7 @@ class Subscriptions:
         self._by_watcher[key[0]] -= 1
         if self._by_watcher[key[0]] <= 0:
             del self._by_watcher[key[0]]
-        self.came_back(subscription)
+        self.heard_of(subscription)
         if subscription.tag and self._keeper is not None:
             self._keeper.subscription_removed(key[0].tenant, subscription.tag)
 
@@ -360,8 +364,8 @@ class Subscriptions:
     def _wait_for(self, subscription: Subscription) -> None:
         self._away.setdefault(_place_of(subscription), set()).add(subscription)
 
-    def came_back(self, subscription: Subscription) -> None:
-        """It is heard of again, or over."""
+    def heard_of(self, subscription: Subscription) -> None:
+        """Its watcher is not waited for any more: it has spoken, or the subscription is over."""
         place = _place_of(subscription)
         waiting = self._away.get(place)
         if waiting is not None:
@@ -369,7 +373,7 @@ class Subscriptions:
             if not waiting:
                 del self._away[place]
 
-    def _came_back(self, resource: Resource, binding: Binding) -> None:
+    def _reconnect(self, resource: Resource, binding: Binding) -> None:
         for subscription in self._away.pop((*resource, binding.contact), ()):
             self.exchange.endpoint.move_dialog(subscription.watch.dialog, binding.flow)
             subscription.watch.came_back()
@@ -413,7 +417,7 @@ class Subscriptions:
         if self._away:
             for binding in bindings:
                 if binding.flow == flow and flow.connection:
-                    self._came_back(resource, binding)
+                    self._reconnect(resource, binding)
         for notifier in self._notifiers.values():
             if notifier.unsolicited and (state := notifier.state_of(resource)) is not None:
                 for binding in bindings:
@@ -536,7 +540,7 @@ class Subscription:
             exchange.respond(event.transaction, 200, (("Expires", str(wanted)),))
             # RFC 4235 §4.1: the answer to a SUBSCRIBE is the full state.
             self._before = None
-            self._table.came_back(self)
+            self._table.heard_of(self)
             self.watch.subscribed(wanted)
             self._table.keep(self, wanted)
 

@@ -31,6 +31,12 @@ def after(office: Office, seconds: float) -> None:
     office.world.run(until=office.world.now + seconds)
 
 
+def rewrite(office: Office, **fields: object) -> None:
+    """Let the rows of the store say something else."""
+    for name, row in office.store.subscriptions.items():
+        office.store.subscriptions[name] = row._replace(fields={**row.fields, **fields})
+
+
 def test_after_a_restart_each_watcher_is_told_how_it_is_within_two_seconds(seed: int) -> None:
     counts = Counts()
     with Office(seed=seed, mailboxes=counts) as office:
@@ -109,8 +115,7 @@ def test_a_watcher_that_is_gone_is_forgotten_after_the_restart(seed: int) -> Non
     with Office(seed=seed, mailboxes=Counts()) as office:
         _alice, _bob, carol = office.phones(3)
         watching(office, carol, "dialog", "1002")
-        for name, row in office.store.subscriptions.items():
-            office.store.subscriptions[name] = row._replace(fields={**row.fields, "call_id": "another"})
+        rewrite(office, call_id="another")
         office.restart()
         after(office, 2.0)
         assert (len(office.app.subscriptions), office.store.subscriptions) == (0, {})
@@ -127,14 +132,14 @@ def test_rows_that_cannot_be_read_are_left_out(seed: int, broken: dict[str, obje
         office.restart()
         after(office, 2.0)
         assert len(office.app.subscriptions) == 1 and len(told(alice, "dialog")) == 1
+        assert office.app.endpoint.dialog_count == 1
 
 
 def test_what_is_watched_no_more_is_said_to_be_gone(seed: int) -> None:
     with Office(seed=seed, mailboxes=Counts()) as office:
         _alice, _bob, carol = office.phones(3)
         watching(office, carol, "dialog", "1002")
-        for name, row in office.store.subscriptions.items():
-            office.store.subscriptions[name] = row._replace(fields={**row.fields, "user": "4711"})
+        rewrite(office, user="4711")
         office.restart()
         after(office, 2.0)
         (notify,) = told(carol, "dialog")
