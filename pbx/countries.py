@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pbx.outside import TENANT
 from pbx.tenant_state import TenantState
 
 # All others have three digits, but for 1 and 7.
@@ -18,7 +19,6 @@ _TWO_DIGITS: Final = frozenset(
 _ISLANDS: Final = frozenset(
     {242, 246, 264, 268, 284, 345, 441, 473, 649, 658, 664, 721, 758, 767, 784, 809, 829, 849, 868, 869, 876}
 )
-TENANT: Final = "tenant"
 _KEY: Final = "outside.countries"
 
 

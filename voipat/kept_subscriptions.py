@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from sipcore.dialog import SavedDialog
-from sipcore.flow import Address, Flow
 from sipcore.values import value_object
+from voipat.location import flow_of
 
 # NOTIFYs since the last SUBSCRIBE were not counted by who keeps it: a number by the clock is higher than theirs, as
 # they are at most two a second (RFC 3261 §8.1.1.5 makes such numbers too). It fits 31 bits until 2093.
@@ -70,7 +70,7 @@ class KeptSubscription:
             route_set=tuple(map(str, routes)),
             local_cseq=int(str(fields["local_cseq"])),
             remote_cseq=None if remote_cseq is None else int(str(remote_cseq)),
-            flow=Flow(str(fields["transport"]), _address(fields["local"]), _address(fields["remote"])),
+            flow=flow_of(fields),
         )
         texts = {name: str(fields[name]) for name in ("watcher", "contact", "package", "user", "event")}
         return cls(id=id_, tenant=tenant, expires_at=expires_at, dialog=dialog, **texts)
@@ -90,9 +90,3 @@ class SubscriptionKeeper(Protocol):
 def number_by_clock(wallclock: float) -> int:
     """What a count of the process before has not reached."""
     return max(int(wallclock - _CLOCK_BEGINS), 0)
-
-
-def _address(value: object) -> Address:
-    if not isinstance(value, Sequence) or len(value) != 2:
-        raise ValueError("an address is a host and a port")
-    return Address(str(value[0]), int(str(value[1])))

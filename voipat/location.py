@@ -7,7 +7,7 @@ wallclock, so that a binding means the same after a restart.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final, Protocol
@@ -89,7 +89,7 @@ class Binding:
     @classmethod
     def from_fields(cls, tenant: str, aor: str, contact: str, expires_at: float, fields: dict[str, object]) -> Binding:
         """A binding out of the store. Raises: KeyError, TypeError or ValueError when the fields are not ours."""
-        flow = Flow(str(fields["transport"]), _address(fields["local"]), _address(fields["remote"]))
+        flow = flow_of(fields)
         path = fields.get("path", ())
         if not isinstance(path, Sequence):
             raise TypeError("path is no list")
@@ -107,6 +107,11 @@ class Binding:
             reg_id=str(fields.get("reg_id", "")),
             path=tuple(str(value) for value in path),
         )
+
+
+def flow_of(fields: Mapping[str, object]) -> Flow:
+    """The flow that was written as transport, local and remote. Raises: KeyError or ValueError when it is not ours."""
+    return Flow(str(fields["transport"]), _address(fields["local"]), _address(fields["remote"]))
 
 
 def _address(value: object) -> Address:

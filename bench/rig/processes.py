@@ -61,6 +61,14 @@ class Process:
         """Its exit status; `timeout` as that of `wait_until`."""
         return self.child.wait(PATIENCE * timeout)
 
+    def ready(self, condition: Callable[[], T], timeout: float, what: str) -> T:
+        """What `wait_until` gives; a process that never gets there is ended."""
+        try:
+            return wait_until(condition, timeout, what)
+        except BaseException:
+            self.close()
+            raise
+
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self.child.terminate()

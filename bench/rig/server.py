@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.rig.processes import Process, free_port, wait_until
+from bench.rig.processes import Process, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VOIPAT = Path(sys.executable).parent / "voipat"
@@ -61,11 +61,7 @@ class Server:
             log=self.directory / f"voipat-{self.starts}.log",
             **self.environment,
         )
-        try:
-            wait_until(self._ready, 60, "the daemon is ready")
-        except BaseException:
-            self.process.close()
-            raise
+        self.process.ready(self._ready, 60, "the daemon is ready")
         return self.process
 
     def _ready(self) -> bool:

@@ -128,9 +128,7 @@ cdef class DatagramSocket:
 
     def send(self, bytes data not None, remote):
         """Send one datagram to `remote`, an `Address`. Raises: OSError; BlockingIOError when there is no room."""
-        cdef bytes peer = <bytes>self._peers.get(remote)
-        if peer is None:
-            peer = self._peer(remote)
+        cdef bytes peer = self._peer(remote)
         if peer_send(self._fd, <const Peer*>PyBytes_AS_STRING(peer), PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) < 0:
             PyErr_SetFromErrno(OSError)
 
@@ -142,9 +140,7 @@ cdef class DatagramSocket:
         remote = flow.remote
         if self._gathered.end >= GATHERED:
             raise BufferError("no room: flush was due")
-        cdef bytes peer = <bytes>self._peers.get(remote)
-        if peer is None:
-            peer = self._peer(remote)
+        cdef bytes peer = self._peer(remote)
         self._kept.append((flow, data, peer))
         cdef const Peer* to = <const Peer*>PyBytes_AS_STRING(peer)
         return bool(gathered_put(self._gathered, to, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)))
@@ -178,6 +174,9 @@ cdef class DatagramSocket:
         return flow
 
     cdef bytes _peer(self, remote):
+        known = self._peers.get(remote)
+        if known is not None:
+            return <bytes>known
         cdef Peer peer
         cdef bytes host = remote.host.encode("ascii", "replace")
         if peer_of(&peer, host, remote.port, self._v6) < 0:

@@ -84,7 +84,7 @@ class LimitedServer(Server):
             cwd=self.directory,
             log=self.directory / f"voipat-{self.starts}.log",
         )
-        wait_until(self._ready, 15, "the daemon is ready")
+        self.process.ready(self._ready, 15, "the daemon is ready")
         return self.process
 
 

@@ -160,11 +160,7 @@ class Baresip:
         )
         self.events: list[dict[str, Any]] = []
         self._buffer = b""
-        try:
-            self._control = self._connect(port + 4)
-        except BaseException:
-            self.process.close()
-            raise
+        self._control = self._connect(port + 4)
 
     def _connect(self, port: int) -> socket.socket:
         def attempt() -> socket.socket | None:
@@ -174,7 +170,7 @@ class Baresip:
             except OSError:
                 return None
 
-        control = wait_until(attempt, 10, f"baresip of {self.user} listens")
+        control = self.process.ready(attempt, 10, f"baresip of {self.user} listens")
         assert control is not None
         control.setblocking(False)
         return control

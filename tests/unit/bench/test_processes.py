@@ -24,7 +24,7 @@ def test_a_daemon_that_never_gets_ready_is_ended(tmp_path: Path, monkeypatch: py
         raise AssertionError("not within the time")
 
     monkeypatch.setattr(server, "Process", Noted)
-    monkeypatch.setattr(server, "wait_until", never)
+    monkeypatch.setattr(processes, "wait_until", never)
     with pytest.raises(AssertionError, match="not within the time"):
         server.Server(tmp_path, command=("/bin/sh", "-c", "exec sleep 60"))
     assert [each.alive() for each in started] == [False]
