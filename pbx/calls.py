@@ -105,10 +105,10 @@ class Switchboard:
         if not directory.serves(call.tenant):
             raise Rejected(reasons.UNKNOWN_NUMBER)
         source, number, host = _asked(call)
+        caller = _calling(call)
         decision = route(
             directory, call.tenant, number, call.started, source, host=host, state=self.state.tenant(call.tenant)
         )
-        caller = source.number if isinstance(source, FromExtension) else ""
         is_emergency = isinstance(decision.target, ToTrunks) and decision.target.emergency
         with self._places(call, directory, caller, free=is_emergency):
             call.note("admitted as call %d of %s", self.admission.calls, self.admission.max_calls or "any number")
@@ -197,16 +197,23 @@ def _both(first: AbstractContextManager[None], second: AbstractContextManager[No
 
 
 def _asked(call: Call) -> tuple[Source, str, str | None]:
-    """Who calls, what was dialled, and the host that it was dialled at."""
+    """By whose right, what was dialled, and the host that it was dialled at."""
     identity, role = call.identity, call.role
     dialled = role.callee if role.to.user else ""
-    if isinstance(identity, TrunkIdentity) and role.transferred_by is not None:
-        # Who transfers a call from outside sends it where its own extension may call.
+    if role.transferred_by is not None:
+        # Who transfers sends the other where its own extension may call, and pays: else it would borrow the other's right.
         return FromExtension(role.transferred_by), dialled, role.to.host
     if isinstance(identity, TrunkIdentity):
         number = "" if identity.user.lower() in _HIDDEN else identity.user
         return FromTrunk(identity.trunk, number), identity.did, None
     return FromExtension(role.caller), dialled, role.to.host
+
+
+def _calling(call: Call) -> str:
+    """The extension that calls; who transfers a call from outside acts for it."""
+    if isinstance(call.identity, TrunkIdentity):
+        return call.role.transferred_by or ""
+    return call.role.caller
 
 
 def _limits(tenant: TenantConfig, caller: str, server: int, *, free: bool) -> list[Limit]:

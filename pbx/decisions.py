@@ -188,13 +188,17 @@ class ToOverride:
 
 @value_object(frozen=True, slots=True)
 class ToTrunks:
-    """Out by the first of these trunks that takes it."""
+    """Out by the first of these trunks that takes it.
+
+    `ordered`: they stand as they are to be tried; otherwise their own priorities and weights say that.
+    """
 
     number: str
     trunks: tuple[str, ...]
     caller_id: str = ""
     emergency: bool = False
     payer: str = ""  # the extension whose limits it counts against; "" is the tenant alone
+    ordered: bool = False
 
 
 @value_object(frozen=True, slots=True)

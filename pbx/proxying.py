@@ -96,7 +96,8 @@ class ProxyPlan:
     def _to_trunks(self, tenant: str, target: ToTrunks) -> Decision:
         if self._trunks is None:
             return Reject(reasons.NO_TRUNK)
-        lines = [line for line in self._trunks.in_order(tenant, target.trunks) if not line.config.username]
+        lines = self._trunks.to_try(tenant, target.trunks, ordered=target.ordered)
+        lines = [line for line in lines if not line.config.username]
         if not lines:
             return Reject(reasons.NEEDS_BRIDGE)
         if target.emergency:

@@ -294,7 +294,8 @@ def _outside(routing: _Routing, number: str) -> Target:
             refused = NoRoute(reasons.UNKNOWN_NUMBER)
             continue
         routing.took(rule, f"{sent} by {', '.join(trunks)}")
-        return ToTrunks(sent, trunks, outbound.caller_id or _caller_id(routing), payer=_payer(routing))
+        caller_id = outbound.caller_id or _caller_id(routing)
+        return ToTrunks(sent, trunks, caller_id, payer=_payer(routing), ordered=bool(outbound.rates))
     if not routing.plan.routes:
         routing.passed("outbound routes", "there is none")
     return refused

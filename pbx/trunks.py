@@ -191,9 +191,11 @@ class Trunks:
         timeout: float,
         caller_id: str | None = None,
         emergency: bool = False,
+        ordered: bool = False,
     ) -> Call:
         """Call `number` (E.164 with its +, or what the country has) by one of the trunks that the route names.
 
+        They are tried as they stand when they are `ordered`, by their own priorities and weights otherwise.
         An `emergency` call passes the limits of trunks, is tried at those out of service too, if last, and goes on to
         the next one whatever refusal comes back.
         Raises: Rejected with the last trunk's refusal, or when none is there or has room, or the call goes in a circle;
@@ -201,7 +203,7 @@ class Trunks:
         """
         refuse_loop(call)
         with self._transit.passing(call):
-            lines = self.in_order(call.tenant, route_names)
+            lines = self.to_try(call.tenant, route_names, ordered=ordered)
             if emergency:
                 lines.sort(key=lambda line: (not line.in_service, not line.has_room()))
             return await self._by_one_of(call, lines, number, timeout, caller_id, emergency=emergency)
@@ -239,10 +241,12 @@ class Trunks:
                 break
         raise Rejected(reason if reason.status == 503 else reasons.NO_TRUNK, by="callee") from None
 
-    def in_order(self, tenant: str, names: Sequence[str]) -> list[TrunkLine]:
-        """The trunks of a route as they are to be tried: by priority, within one by chance as the weights say."""
-        named = (self._lines.get((tenant, name)) for name in dict.fromkeys(names))
-        waiting = sorted((line for line in named if line is not None), key=lambda line: line.config.priority)
+    def to_try(self, tenant: str, names: Sequence[str], *, ordered: bool = False) -> list[TrunkLine]:
+        """The trunks of a route, first that to try first: as named, or else by priority and chance as weights say."""
+        named = [line for name in dict.fromkeys(names) if (line := self._lines.get((tenant, name))) is not None]
+        if ordered:
+            return named
+        waiting = sorted(named, key=lambda line: line.config.priority)
         ordered: list[TrunkLine] = []
         while waiting:
             group = [line for line in waiting if line.config.priority == waiting[0].config.priority]

@@ -68,7 +68,7 @@ TLS_TIMES: Final = 2
 FULL: Final = 0.9  # of the core: what is above it waits
 TRIES: Final = 5
 # Long, for what is counted there is a five-hundredth of a core.
-IDLE_STEPS, RESTS, REST_STEPS = 6, 7, 2.5
+IDLE_TIMES, RESTS, REST_STEPS = 5, 5, 1.5
 MIXED_TRIES: Final = 2
 SHED_S: Final = 1.0  # what was refused is asked again after so long
 KNEE_FROM, KNEE_STEP, KNEE_PRECISION, KNEE_TIME = 0.9, 1.35, 0.08, 0.12
@@ -132,7 +132,7 @@ class Measurement:
         """Idle, then every phone is registered: base, memory of a binding, what keeping it alive costs."""
         self._progress("the daemon without phones")
         self.base_kb = self._rig.resident_kb()
-        self.idle = self._rest(IDLE_STEPS * self._step_s).total
+        self.idle = statistics.median(self._rest(REST_STEPS * self._step_s).total for _ in range(IDLE_TIMES))
         self._progress("registrations")
         self._register(0, self._users, None)
         self.binding_kb = max(self._rig.resident_kb() - self.base_kb, 0) / self._users
@@ -208,7 +208,9 @@ class Measurement:
         return max(estimate(cost.runs).error for cost in self.costs().values())
 
     def signalling(self) -> None:
-        """One round: registrations, calls without digest, few and many calls."""
+        """One round: keep-alives, registrations, calls without digest, few and many calls."""
+        self._progress(f"round {self.rounds + 1}: keep-alives")
+        self._kept_alive()
         self._progress(f"round {self.rounds + 1}: registrations")
         rate = steady(min(REGISTRATIONS / self._first("first registration"), 2000.0))
         register = Plan("register", rate, self._count(rate), users=(0, self._users))
@@ -409,7 +411,8 @@ class Measurement:
         kept = self._rest(REST_STEPS * self._step_s)
         rate = (self._generator.totals()["asked"] - asked) / (time.monotonic() - begun)
         if rate > 1 and not self._judge(mark).faults():
-            self.samples["keepalive"].append(Sample(rate, self._without_idle(kept)))
+            # Calls that are up are silent, but their media thread looks after them.
+            self.samples["keepalive"].append(Sample(rate, Usage(signalling=self._without_idle(kept).signalling)))
         return kept
 
     def _without_idle(self, shares: Usage) -> Usage:

@@ -29,9 +29,14 @@ async def dial_out(visit: Visit, target: ToTrunks, *, timeout: float) -> Call:
         raise Rejected(reasons.NO_TRUNK)
     if target.emergency:
         _tell(visit, target.number)
-    caller_id = target.caller_id or None
     return await trunks.dial(
-        visit.call, target.trunks, target.number, timeout=timeout, caller_id=caller_id, emergency=target.emergency
+        visit.call,
+        target.trunks,
+        target.number,
+        timeout=timeout,
+        caller_id=target.caller_id or None,
+        emergency=target.emergency,
+        ordered=target.ordered,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
-from pbx import config
+from pbx import config, rates
 from pbx.calls import Switchboard
 from pbx.directory import Directory, LiveDirectory
 from pbx.hours_lamps import HoursLamps
@@ -31,7 +31,8 @@ class PlanOffice:
         self._outside = outside
         loaded = config.parse(text, environ={})
         tenants = [replace(tenant, trunks=tuple(map(_played, tenant.trunks))) for tenant in loaded.tenants]
-        self.directory = LiveDirectory(Directory(tenants, default_tenant=DOMAIN, media=loaded.server))
+        known = Directory(tenants, default_tenant=DOMAIN, media=loaded.server, rates=rates.load(loaded.tenants))
+        self.directory = LiveDirectory(known)
         self.state = state or LiveState()
         self.told: list[events.Event] = []
         self.trunks: Trunks

@@ -158,7 +158,7 @@ def test_trunks_of_one_priority_share_the_calls_by_weight(seed: int) -> None:
     with TrunkOffice(
         [trunk("one", weight=30), trunk("two", weight=10), trunk("spare", priority=20)], seed=seed
     ) as office:
-        firsts = [office.trunks.in_order("office.test", ["spare", "two", "one"])[0].config.name for _ in range(2000)]
+        firsts = [office.trunks.to_try("office.test", ["spare", "two", "one"])[0].config.name for _ in range(2000)]
         assert firsts.count("one") == pytest.approx(1500, abs=120) and firsts.count("spare") == 0
 
 
