@@ -53,6 +53,7 @@ check: dev  ## format, lint, types, import contracts, stubs, generated docs
 	@$(VENV)/bin/ruff format --check -q $(SOURCES)
 	@$(VENV)/bin/ruff check -q $(SOURCES)
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/mypy examples/*.py
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(PY) tools/stub_check.py
 	@$(PY) tools/docs.py --check

@@ -20,7 +20,7 @@ async def team(call: voipat.Call) -> None:
 
 @app.on_call("sip:*@127.0.0.1")
 async def user(call: voipat.Call) -> None:
-    await call.bridge(await call.dial(call.to.user, timeout=20.0))
+    await call.bridge(await call.dial(call.callee, timeout=20.0))
 
 
 if __name__ == "__main__":

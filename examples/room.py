@@ -17,7 +17,7 @@ app = voipat.App(listen="udp://127.0.0.1:5060")
 @app.on_call("sip:room-*@*", public=True)
 async def room(call: voipat.Call) -> None:
     await call.answer()
-    async with app.conference(call.to.user, limit=50) as conference:
+    async with app.conference(call.callee, limit=50) as conference:
         member = await conference.join(call)
         await conference.announce(JOINED)
         async for digit in call.digits():

@@ -201,7 +201,7 @@ def _asked(call: Call) -> tuple[Source, str, str | None]:
     identity, role = call.identity, call.role
     dialled = role.callee if role.to.user else ""
     if role.transferred_by is not None:
-        # Who transfers sends the other where its own extension may call, and pays: else it would borrow the other's right.
+        # Who transfers sends the other where its own extension may call, and pays: no right is borrowed.
         return FromExtension(role.transferred_by), dialled, role.to.host
     if isinstance(identity, TrunkIdentity):
         number = "" if identity.user.lower() in _HIDDEN else identity.user

@@ -63,6 +63,9 @@ def _count(state: TenantState, rates: list[tuple[str, int | None]], per_day: int
 def next_due(due: float, rate: int, at: float) -> float:
     """When the next call would be due after one at `at`. Raises: Rejected when `rate` a minute are used up."""
     interval = MINUTE_S / rate
+    # A clock that was set back must not close the way out for so long.
+    if due - at > MINUTE_S + interval:
+        due = at
     if due - at > MINUTE_S - interval + 1e-6:
         raise Rejected(reasons.OUTSIDE_LIMIT)
     return max(due, at) + interval

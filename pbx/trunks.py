@@ -247,13 +247,13 @@ class Trunks:
         if ordered:
             return named
         waiting = sorted(named, key=lambda line: line.config.priority)
-        ordered: list[TrunkLine] = []
+        drawn: list[TrunkLine] = []
         while waiting:
             group = [line for line in waiting if line.config.priority == waiting[0].config.priority]
             chosen = self._draw(group)
             waiting.remove(chosen)
-            ordered.append(chosen)
-        return ordered
+            drawn.append(chosen)
+        return drawn
 
     def _draw(self, group: Sequence[TrunkLine]) -> TrunkLine:
         if len(group) == 1:

@@ -46,6 +46,7 @@ class TrunkDialer(Protocol):
         timeout: float,
         caller_id: str | None = None,
         emergency: bool = False,
+        ordered: bool = False,
     ) -> Call: ...
 
 

@@ -456,3 +456,18 @@ def test_a_call_is_transferred_to_a_tel_uri(seed: int) -> None:
         caller.dial("1002").transfers("tel:1003;phone-context=office.test", after=1.0)
         office.run()
         assert office.rung == ["1002", "1003"]
+
+
+def test_a_clock_that_is_set_back_does_not_close_the_way_out(seed: int) -> None:
+    with PlanOffice(limited("outside_calls_per_minute = 2\ncalls_per_second = 5"), seed=seed) as office:
+        office.carrier.answers(after=0.1)
+        caller = office.phone(1005)
+
+        def tries(count: int) -> list[int]:
+            calls = [caller.dial("92025550123", after=0.5 * index).hangs_up(after=0.2) for index in range(count)]
+            office.run()
+            return [call.status for call in calls]
+
+        assert tries(4) == [200, 200, 403, 403]
+        office.world.set_clock(-3600.0)
+        assert tries(4) == [200, 200, 403, 403], "an hour's waiting is not owed, and the rate holds"

@@ -245,16 +245,26 @@ def test_a_handler_that_takes_nothing_refuses() -> None:
 
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_handler_that_raises_costs_its_own_call_only(answers: bool, caplog: pytest.LogCaptureFixture) -> None:
+    raised_at: list[float] = []
+
     async def broken(call: Call) -> None:
         if answers:
             await call.answer()
+        await call.until(call.switch.loop.create_future(), timeout=1.0)
+        raised_at.append(s.world.now)
         raise ZeroDivisionError
 
     with stage(broken) as s:
         call = s.phone("alice").dial("x")
         s.world.run()
         assert call.was_answered is answers and "VP-2006" in call.warning_ids
+        assert call.status == (200 if answers else 500)
+        kinds = ("BYE",) if answers else ("500",)
+        told = [rung.time for rung in s.world.network.ladder if rung.kind.startswith(kinds)]
+        assert told[0] - raised_at[0] <= 0.1
         assert s.app.counters["handler_errors"] == 1 and "ZeroDivisionError" in caplog.text
+        [record] = [record for record in caplog.records if record.exc_info]
+        assert call.request is not None and getattr(record, "call_id", None) == call.request.call_id
 
 
 def test_hang_up_unwinds_a_handler_that_waits_for_something_else() -> None:
