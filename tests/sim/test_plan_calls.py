@@ -471,3 +471,11 @@ def test_a_clock_that_is_set_back_does_not_close_the_way_out(seed: int) -> None:
         assert tries(4) == [200, 200, 403, 403]
         office.world.set_clock(-3600.0)
         assert tries(4) == [200, 200, 403, 403], "an hour's waiting is not owed, and the rate holds"
+
+
+def test_a_prompt_that_nobody_has_is_a_tone_and_no_silence(seed: int) -> None:
+    nowhere = '[[tenant.announcement]]\nnumber = "830"\nprompt = "nowhere"\n\n[tenant.features]'
+    with PlanOffice(EXAMPLE.replace("[tenant.features]", nowhere, 1), seed=seed) as office:
+        call = office.phone(1005).dial("830").hears(440)
+        office.run()
+        assert call.was_answered and [end[0] for end in office.ends] == ["answered"]

@@ -54,7 +54,7 @@ class Language:
     takes_few: Callable[[int], bool] = _never
 
     def say(self, value: Spoken) -> list[str]:
-        """The names of the words for a value. Raises: ValueError for a currency that has no word."""
+        """The names of the words for a value. Raises: ValueError for a currency, or letters, that have none."""
         match value:
             case Number(number, gender):
                 return self._signed(number, gender)
@@ -116,7 +116,7 @@ class Language:
 
 
 def spelled(text: str) -> list[str]:
-    """The names of letters and digits; accents are those of the letter below them."""
+    """The names of letters and digits; accents are those of the letter below them. Raises: ValueError for none."""
     plain = unicodedata.normalize("NFKD", text).lower()
     found: list[str] = []
     for each in plain:
@@ -126,6 +126,8 @@ def spelled(text: str) -> list[str]:
             found.append(f"letter-{each}")
         elif each in _SIGNS:
             found.append(_SIGNS[each])
+    if not found:
+        raise ValueError(f"{text!r} has no letter or digit that can be said")
     return found
 
 

@@ -7,8 +7,8 @@ language is taken from English, so that a caller hears something; one that nobod
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +29,15 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}(/[a-z0-9][a-z0-9_-]{0,63}){
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts in one language. `folders` are searched before the shipped set. Raises: ValueError."""
+    """Prompts in one language. `folders` are searched before the shipped set. Raises: ValueError.
+
+    `missing` is asked for what the language has not, by language and name: the file that a speech synthesiser has made
+    of it, or None for English. It is called in the event loop, so it looks up what there is and makes nothing.
+    """
 
     language: str = FALLBACK
     folders: tuple[Path, ...] = ()
+    missing: Callable[[str, str], Path | None] | None = None
 
     def __post_init__(self) -> None:
         if self.language not in LANGUAGES:
@@ -45,21 +50,21 @@ class PromptSet:
 
     def in_language(self, language: str) -> PromptSet:
         """The same folders in another language. Raises: ValueError."""
-        return PromptSet(language, self.folders)
+        return replace(self, language=language)
 
     def path(self, name: str) -> str:
         """The file of a prompt. Raises: PromptMissingError."""
         if not _NAME.fullmatch(name):
             raise PromptMissingError(name, "a prompt's name is of a-z, 0-9, _ and -, with / between folders")
         for language in dict.fromkeys((self.language, FALLBACK)):
-            found = self._find(language, name)
+            found = self._find(language, name) or self._made(language, name)
             if found is not None:
                 return found
         raise PromptMissingError(name, f"not in {', '.join(str(each) for each in (*self.folders, SHIPPED))}")
 
     def has(self, name: str) -> bool:
         """Whether the language itself has the prompt."""
-        return self._find(self.language, name) is not None
+        return (self._find(self.language, name) or self._made(self.language, name)) is not None
 
     def say(self, items: Sequence[Said]) -> list[str]:
         """The files of prompts and values, in order. A value is said in one language, English when a word is missing.
@@ -73,8 +78,12 @@ class PromptSet:
             return [self.path(item)]
         names = self.rules.say(item)
         if not all(self.has(name) for name in names):
-            return [PromptSet(FALLBACK, self.folders).path(name) for name in LANGUAGES[FALLBACK].say(item)]
+            return [self.in_language(FALLBACK).path(name) for name in LANGUAGES[FALLBACK].say(item)]
         return [self.path(name) for name in names]
+
+    def _made(self, language: str, name: str) -> str | None:
+        made = None if self.missing is None else self.missing(language, name)
+        return str(made) if made is not None and made.is_file() else None
 
     def _find(self, language: str, name: str) -> str | None:
         for folder in (*self.folders, SHIPPED):

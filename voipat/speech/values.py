@@ -40,7 +40,7 @@ class Digits:
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """Letters and digits spelled; what has no name in the alphabet is left out."""
+    """Letters and digits spelled; what has no name in the alphabet is left out, and nothing else is an error."""
 
     text: str
 

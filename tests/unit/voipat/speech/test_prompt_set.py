@@ -6,7 +6,7 @@ import pytest
 
 from media import PromptMissingError
 from media.wav import read_wav_file
-from voipat.speech import Number, PromptSet
+from voipat.speech import Letters, Number, PromptSet
 
 
 def put(folder: Path, *names: str) -> None:
@@ -35,6 +35,28 @@ def test_a_value_is_said_in_one_language_alone(tmp_path: Path) -> None:
     prompts = PromptSet("de", (tmp_path,))
     assert prompts.say([Number(100)]) == [str(tmp_path / "de/n1-of.wav"), str(tmp_path / "de/hundred.wav")]
     assert prompts.say([Number(101)]) == PromptSet().say([Number(101)])
+
+
+def test_what_the_language_lacks_is_asked_of_a_synthesiser_before_english(tmp_path: Path) -> None:
+    put(tmp_path, "made/vm/leave", "made/n7", "made/custom")
+    asked: list[tuple[str, str]] = []
+
+    def made(language: str, name: str) -> Path | None:
+        asked.append((language, name))
+        return tmp_path / "made" / f"{name}.wav"
+
+    prompts = PromptSet(missing=made).in_language("de")
+    assert prompts.path("vm/leave") == str(tmp_path / "made/vm/leave.wav")
+    assert asked == [("de", "vm/leave")]
+    assert prompts.say([Number(7), "custom"]) == [str(tmp_path / "made/n7.wav"), str(tmp_path / "made/custom.wav")]
+    assert prompts.path("goodbye") == PromptSet().path("goodbye"), "what it has not made is heard in English"
+    with pytest.raises(PromptMissingError):
+        prompts.path("no-such-prompt")
+
+
+def test_letters_of_which_none_can_be_said_are_no_silence() -> None:
+    with pytest.raises(ValueError, match="'Привет' has no letter or digit"):
+        PromptSet().say([Letters("Привет")])
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../b", "a\x00b", "A", "", "x" * 300, "a/b/c/d/e"])
