@@ -45,5 +45,6 @@ def evidence(proofs: Sequence[Proof]) -> str:
         sum(proof.server_drops for proof in proofs),
         max(proof.late_ms for proof in proofs),
         proofs[0].busiest,
+        min(proof.reached for proof in proofs),
     )
     return f"INVALID: {', '.join(faults)}" if faults else worst.text()

@@ -17,6 +17,8 @@ BUSIEST = 0.85
 SLOWEST = 0.97
 # Milliseconds that a packet may be sent after its time: one interval of G.711.
 LATEST = 20.0
+# A latency is of the load that its name says, or of none.
+LEAST_REACHED = 0.9
 
 
 def cores() -> tuple[int, int]:
@@ -122,6 +124,7 @@ class Proof:
     server_drops: int = 0  # of the server's sockets: a result, not a fault of the generator
     late_ms: float = 0.0  # the latest packet, where packets have a time each
     busiest: float = BUSIEST
+    reached: float = 1.0  # of the load that the server was to be under
 
     def faults(self) -> list[str]:
         """Why the run does not count; empty when it does."""
@@ -134,6 +137,8 @@ class Proof:
             found.append(f"kernel dropped {self.drops} packets to the generator")
         if self.late_ms > LATEST:
             found.append(f"generator sent up to {self.late_ms:.0f} ms late")
+        if self.reached < LEAST_REACHED:
+            found.append(f"the server was under {self.reached:.0%} of the load that was meant")
         return found
 
     def text(self) -> str:

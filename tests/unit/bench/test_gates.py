@@ -27,6 +27,10 @@ QUIET = Proof(share=0.3, punctual=1.0, drops=0)
         (Trial(1.0, 0, 0.0, QUIET, {"longest gap at a phone/ms": 61.0}), "longest gap at a phone 61 ms"),
         (Trial(1.0, 0, 0.0, QUIET, {"quality/MOS": 3.9}), "MOS 3.90"),
         (Trial(1.0, 0, 0.0, Proof(0.9, 1.0, 0)), "INVALID: generator used 90% of its core"),
+        (
+            Trial(1.0, 0, 0.0, Proof(0.3, 1.0, 0, reached=0.59)),
+            "INVALID: the server was under 59% of the load that was meant",
+        ),
     ],
 )
 def test_each_gate_is_named_by_what_did_not_pass_it(trial: Trial, said: str) -> None:
