@@ -19,6 +19,8 @@ from sipcore.values import value_object
 
 # A call may be forwarded ten times and a caller press two hundred keys.
 MAX_ROUTE: Final = 400
+# Of the wallclock against the monotonic one, between two ticks: what is less is bent by NTP and not set.
+SET_S: Final = 0.5
 
 
 @value_object(frozen=True, slots=True)
@@ -97,12 +99,16 @@ class TenantStores(Protocol):
 
     def mark_alive(self) -> None: ...
 
+    def mark_clock_set(self, wallclock: float) -> None: ...
+
 
 class CdrWriter:
     """Turns facts into rows. Lives on the event loop; no verb waits."""
 
     def __init__(self, store: TenantStores) -> None:
         self._store = store
+        self._ahead: float | None = None  # the wallclock of the monotonic one
+        self._set_at = 0.0
         self._open: dict[str, LegRecord] = {}
         self.unsaved = 0  # rows that the store's full queue refused; nothing else loses one
 
@@ -193,10 +199,28 @@ class CdrWriter:
         if leg is not None:
             self._store.tenant(leg.tenant).discard_leg(leg_id)
 
-    def tick(self) -> None:
+    def tick(self, wallclock: float, monotonic: float) -> None:
         """Once a second: with calls up, note that we live. A crash closes their CDRs at the last such time."""
+        ahead = wallclock - monotonic
+        by = 0.0 if self._ahead is None else ahead - self._ahead
+        self._ahead = ahead
         if self._open:
+            if abs(by) > SET_S:
+                self._clock_was_set(wallclock, by)
             self._store.mark_alive()
+
+    def _clock_was_set(self, to: float, by: float) -> None:
+        """Journal how long each leg has lasted: after a crash its stamps and the last tick are of different clocks."""
+        before, counted_from, self._set_at = to - by, self._set_at, to
+        self._store.mark_clock_set(to)
+        for leg in list(self._open.values()):
+            lasted = before - leg.started if leg.duration_s is None else leg.duration_s + before - counted_from
+            billable = None
+            if leg.billable_s is not None:
+                billable = leg.billable_s + before - counted_from
+            elif leg.answered is not None:
+                billable = max(before - leg.answered, 0.0)
+            self._save(leg._replace(duration_s=max(lasted, 0.0), billable_s=billable))
 
     def _save(self, leg: LegRecord, *, is_open: bool = True) -> None:
         if is_open:

@@ -229,8 +229,9 @@ class Daemon(Answers):
                 logger.exception("housekeeping failed")
 
     async def _tick(self) -> None:
-        self._log.tick(time.time())
-        self._parts.cdrs.tick()
+        now = time.time()
+        self._log.tick(now)
+        self._parts.cdrs.tick(now, asyncio.get_running_loop().time())
         self._parts.recorder.forget_old()
 
     async def _sweep(self) -> None:

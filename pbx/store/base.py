@@ -279,6 +279,10 @@ class Store(Protocol):
         """Note the wallclock: calls that a crash cuts off ended no earlier. Does not block."""
         ...
 
+    def mark_clock_set(self, wallclock: float) -> None:
+        """Note that the clock was set, to this: open legs say how long they had lasted until then. Does not block."""
+        ...
+
     def health(self) -> StoreHealth: ...
 
     def flush(self, timeout: float) -> bool:

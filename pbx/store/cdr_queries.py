@@ -73,20 +73,38 @@ def domains(connection: Connection) -> list[str]:
 
 def last_alive(connection: Connection) -> float:
     """When the last process was known to live; 0 when it never said."""
-    return float(connection.scalar(select(meta.c.value).where(meta.c.key == "alive")) or 0)
+    return _moment(connection, "alive")
 
 
-def close_open(connection: Connection, alive: float) -> int:
-    """Close every open leg as interrupted at the last time known; how many there were."""
+def last_clock_set(connection: Connection) -> float:
+    """To what the clock was set last while calls were up; 0 when it never was."""
+    return _moment(connection, "clock_set")
+
+
+def _moment(connection: Connection, key: str) -> float:
+    return float(connection.scalar(select(meta.c.value).where(meta.c.key == key)) or 0)
+
+
+def close_open(connection: Connection, alive: float, clock_set: float = 0.0) -> int:
+    """Close every open leg as interrupted at the last time known; how many there were.
+
+    A leg that has a duration already had lasted so long when the clock was set.
+    """
+    since = max(alive - clock_set, 0.0)
     begun = func.coalesce(cdrs.c.answered, cdrs.c.started)
     end = case((begun > alive, begun), else_=alive)
-    billable = case((cdrs.c.answered.is_(None), 0.0), else_=end - cdrs.c.answered)
+    duration = case((cdrs.c.duration_s.is_(None), end - cdrs.c.started), else_=cdrs.c.duration_s + since)
+    billable = case(
+        (cdrs.c.answered.is_(None), 0.0),
+        (cdrs.c.billable_s.is_(None), end - cdrs.c.answered),
+        else_=cdrs.c.billable_s + since,
+    )
     closing = (
         update(cdrs)
         .where(cdrs.c.ended.is_(None))
         .values(
             ended=end,
-            duration_s=end - cdrs.c.started,
+            duration_s=duration,
             billable_s=billable,
             disposition="interrupted",
             hangup_by="system",

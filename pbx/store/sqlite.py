@@ -380,6 +380,10 @@ class SqliteStore:
         """Note the wallclock, so that a crash's interrupted calls end no earlier."""
         self._writer.put("meta", ("alive",), {"key": "alive", "value": repr(self._wallclock())})
 
+    def mark_clock_set(self, wallclock: float) -> None:
+        """Note that the clock was set, to this: open legs say how long they had lasted until then."""
+        self._writer.put("meta", ("clock_set",), {"key": "clock_set", "value": repr(wallclock)})
+
     def health(self) -> StoreHealth:
         """The writer's counters."""
         return self._writer.health()
@@ -408,11 +412,11 @@ class SqliteStore:
 def _recover(database: SqliteDatabase, spool: Spool) -> tuple[int, int]:
     """Take over what the last process left: CDRs in the spool, then legs still open."""
     rows: dict[Key, Row | None] = {(row["id"],): _storable_row(row) for row in spool.recovered()}
-    alive = database.run(cdr_queries.last_alive)
+    alive, clock_set = database.run(cdr_queries.last_alive), database.run(cdr_queries.last_clock_set)
     if rows:
         database.write({"cdrs": rows})
     spool.erase()
-    return len(rows), database.run(lambda connection: cdr_queries.close_open(connection, alive))
+    return len(rows), database.run(lambda connection: cdr_queries.close_open(connection, alive, clock_set))
 
 
 def _binding_row(domain: str, binding: BindingRecord) -> dict[str, Any]:

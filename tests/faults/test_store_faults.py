@@ -58,7 +58,7 @@ for number in range(100):
 assert store.flush()
 print("answered", flush=True)
 while True:
-    writer.tick()
+    writer.tick(time.time(), time.monotonic())
     print("up", flush=True)
 """
 

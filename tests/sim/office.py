@@ -42,6 +42,8 @@ class MemoryStore:
 
     def mark_alive(self) -> None: ...
 
+    def mark_clock_set(self, wallclock: float) -> None: ...
+
     def save_binding(self, binding: BindingRecord) -> bool:
         self.bindings[binding.aor, binding.key] = binding
         return True

@@ -114,7 +114,7 @@ def test_open_legs_are_closed_as_interrupted_at_the_last_time_known(tmp_path: Pa
         writer.answered(LegAnswered(leg_id, BEGIN + 2, "PCMU"))
     writer.ended(LegEnded("over", BEGIN + 3, "answered", "caller"))
     clock[0] = BEGIN + 30
-    writer.tick()
+    writer.tick(BEGIN + 30, 30.0)
     store.close()
     store = SqliteStore.open(tmp_path, wallclock=lambda: BEGIN + 500)
     assert store.opening.interrupted == 2
@@ -132,9 +132,53 @@ def test_open_legs_are_closed_as_interrupted_at_the_last_time_known(tmp_path: Pa
     assert legs["over"].disposition == "answered"
 
 
+@pytest.mark.parametrize("by", [3600.0, -3600.0])
+def test_an_interrupted_call_is_billed_for_what_it_lasted_when_the_clock_was_set_meanwhile(
+    tmp_path: Path, by: float
+) -> None:
+    monotonic, ahead = [100.0], [BEGIN - 100.0]
+
+    def wallclock() -> float:
+        return monotonic[0] + ahead[0]
+
+    store = SqliteStore.open(tmp_path, wallclock=wallclock)
+    writer = CdrWriter(store)
+
+    def passes(seconds: int) -> None:
+        for _ in range(seconds):
+            monotonic[0] += 1.0
+            writer.tick(wallclock(), monotonic[0])
+
+    def begins(leg_id: str) -> None:
+        writer.started(LegStarted(leg_id, leg_id, "office.test", "a", "internal", "1001", "1002", leg_id, wallclock()))
+
+    begins("before")
+    begins("answered after")
+    passes(2)
+    writer.answered(LegAnswered("before", wallclock(), "PCMU"))
+    passes(10)
+    ahead[0] += by
+    passes(5)
+    writer.answered(LegAnswered("answered after", wallclock(), "PCMU"))
+    begins("after")
+    writer.answered(LegAnswered("after", wallclock(), "PCMU"))
+    passes(5)
+    ahead[0] -= by / 2
+    passes(20)
+    store.close()
+    store = SqliteStore.open(tmp_path, wallclock=lambda: BEGIN + 9000)
+    legs = {leg.id: leg for leg in store.tenant("office.test").legs(CdrFilter())}
+    store.close()
+    lasted = {name: (round(leg.duration_s or 0), round(leg.billable_s or 0)) for name, leg in legs.items()}
+    # The second in which it is set is counted or not.
+    for name, (duration, billable) in {"before": (42, 40), "answered after": (42, 25), "after": (25, 25)}.items():
+        assert duration - 2 <= lasted[name][0] <= duration + 2
+        assert billable - 2 <= lasted[name][1] <= billable + 2
+
+
 def test_no_call_up_means_no_tick(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path, wallclock=lambda: BEGIN)
-    CdrWriter(store).tick()
+    CdrWriter(store).tick(BEGIN, 0.0)
     assert store.health().pending == 0
     store.close()
 
