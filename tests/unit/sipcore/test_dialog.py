@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from sipcore.dialog import TARGET_REFRESH, Dialog, DialogState, DialogTable, contact_uri, is_loose, request_uri_of
+from sipcore.dialog import (
+    TARGET_REFRESH,
+    Dialog,
+    DialogState,
+    DialogTable,
+    SavedDialog,
+    contact_uri,
+    is_loose,
+    request_uri_of,
+)
 from sipcore.events import DialogId
 from sipcore.flow import Flow
 from sipcore.message import Request, Response
@@ -256,3 +265,43 @@ class TestTable:
         table.lose_flow(TCP)
         assert (made.flow, again.flow.connection) == (UDP, 0)
         assert not table._by_connection, "a connection per dialog would be kept for ever"
+
+    def test_a_dialog_moves_from_one_datagram_flow_to_another(self) -> None:
+        table = DialogTable()
+        made = table.open_uas(request(), "b1", UDP)
+        moved = Flow("UDP", BOB, BOB, 0)
+        table.set_flow(made, moved)
+        assert made.flow == moved and table.get(made.id) is made
+
+
+SAVED = SavedDialog(
+    call_id="call-9",
+    local_tag="ours",
+    remote_tag="theirs",
+    local_uri="<sip:1002@b>;tag=ours",
+    remote_uri="<sip:alice@a>;tag=theirs",
+    remote_target="sip:alice@10.0.0.1:5070",
+    route_set=("<sip:p.example.com;lr>",),
+    local_cseq=41,
+    remote_cseq=7,
+    flow=TCP,
+)
+
+
+def test_a_saved_dialog_opens_as_it_was_and_is_found_again() -> None:
+    table = DialogTable()
+    opened = table.open_saved(SAVED)
+    assert opened is not None and opened.saved() == SAVED
+    assert (opened.state, opened.has_invite, opened.next_cseq()) == (DialogState.CONFIRMED, False, 42)
+    assert opened.is_uac is False
+    assert (opened.request_uri, opened.routes) == ("sip:alice@10.0.0.1:5070", ("<sip:p.example.com;lr>",))
+    assert table.named("call-9", "ours", "theirs") is opened
+    table.lose_flow(TCP)
+    assert opened.flow.connection == 0, "its connection knows it"
+
+
+def test_a_saved_dialog_is_opened_once() -> None:
+    table = DialogTable()
+    first = table.open_saved(SAVED)
+    assert first is not None and table.open_saved(SAVED) is None
+    assert table.remove(first) and table.open_saved(SAVED) is not None

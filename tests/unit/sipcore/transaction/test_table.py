@@ -16,7 +16,7 @@ from sipcore.transaction.invite_client import INVITE_CLIENT
 from sipcore.transaction.invite_server import INVITE_SERVER
 from sipcore.transaction.noninvite_client import NONINVITE_CLIENT
 from sipcore.transaction.noninvite_server import NONINVITE_SERVER
-from sipcore.transaction.table import MergeKey, TransactionTable
+from sipcore.transaction.table import MAGIC_COOKIE, MergeKey, TransactionTable
 from tests.endpoints import ALICE, BOB, request_bytes
 
 UDP = Flow("UDP", BOB, ALICE, 0)
@@ -235,3 +235,13 @@ def test_what_waited_for_ever_is_due_after_a_step(fixture: Fixture) -> None:
     made.give_up_after(32.0, 100.0)
     assert fixture.table.settle(made) is False
     assert fixture.deadlines.next_timeout() == 132.0
+
+
+@pytest.mark.rfc(
+    "3261",
+    "8.1.1.7",
+    "The branch ID inserted by an element compliant with this specification MUST always begin with the characters "
+    '"z9hG4bK"',
+)
+def test_branches_begin_with_the_magic_cookie() -> None:
+    assert MAGIC_COOKIE == "z9hG4bK"
