@@ -98,6 +98,7 @@ def test_an_unallocated_number_is_404_with_cause_1(seed: int) -> None:
         call = office.phone().register().dial("9123456")
         office.world.run()
         assert call.status == 404
+        assert "Q.850;cause=1" in (call.responses[-1].headers.get("Reason") or "")
 
 
 def test_without_any_trunk_in_service_the_call_is_refused_within_a_second(
