@@ -31,6 +31,10 @@ def _nobody(event: events.Event) -> None:
     """Until somebody wants to know."""
 
 
+def _nothing() -> None:
+    """Until somebody wants to know."""
+
+
 class TrunkLine:
     """State and counters of a trunk. `token` is the user part of our Contact there, which no other trunk has."""
 
@@ -41,8 +45,10 @@ class TrunkLine:
         token: str,
         now: Callable[[], float],
         publish: Callable[[events.Event], None] = _nobody,
+        on_learned: Callable[[], None] = _nothing,
     ) -> None:
         self.publish: Final = publish
+        self._on_learned: Final = on_learned
         self.tenant = tenant
         self.config = config
         self.token: Final = token
@@ -123,6 +129,7 @@ class TrunkLine:
         found = (source.host, source.port if port else None)
         if found not in self.learned:
             self.learned = [*self.learned[-MAX_LEARNED + 1 :], found]
+            self._on_learned()
 
     def row(self) -> Row:
         """For `voipat trunks`."""

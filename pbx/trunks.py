@@ -58,6 +58,9 @@ class Trunks:
         self._lines: dict[tuple[str, str], TrunkLine] = {}
         self._by_place: dict[_Place, list[TrunkLine]] = {}
         self._lengths: tuple[tuple[int, int], ...] = ()
+        self._networks: frozenset[tuple[int, int]] = frozenset()
+        # None: to be gathered anew.
+        self._learned_hosts: frozenset[str] | None = None
         self._places: dict[str, TrunkLine] = {}
         self._watches: dict[tuple[str, str], TrunkWatch] = {}
         self._transit = Transit()
@@ -73,7 +76,9 @@ class Trunks:
         for key, config in wanted.items():
             line = self._lines.get(key)
             if line is None:
-                self._lines[key] = TrunkLine(key[0], config, self._entropy.token(8), self._now, self._publish)
+                self._lines[key] = TrunkLine(
+                    key[0], config, self._entropy.token(8), self._now, self._publish, self._forget_hosts
+                )
             else:
                 line.config = config
         self._index()
@@ -81,7 +86,7 @@ class Trunks:
 
     def attach(self, app: App) -> None:
         """Serve this App: know its calls from trunks, and while it is open watch over them."""
-        app.identify_trunks(self.identify)
+        app.identify_trunks(self.identify, self.may_be_at)
         app.subscribe(self._on_ended, (events.CallEnded,))
         app.add_service(self)
 
@@ -122,6 +127,21 @@ class Trunks:
             asserts_in,
             authorizes,
             login_of(line.config),
+        )
+
+    def may_be_at(self, host: str) -> bool:
+        """Whether a trunk calls from this host, by whatever port and transport. As many look-ups as prefix lengths."""
+        if self._learned_hosts is None:
+            self._learned_hosts = frozenset(each for line in self._lines.values() for each, _ in line.learned)
+        if host in self._learned_hosts:
+            return True
+        if not self._networks:
+            return False
+        address = ip_address(host)
+        number, bits, version = int(address), address.max_prefixlen, address.version
+        return any(
+            each == version and (version << 8 | length, number >> (bits - length) << (bits - length)) in self._networks
+            for each, length in self._lengths
         )
 
     @contextmanager
@@ -178,7 +198,12 @@ class Trunks:
                 place = (network.version << 8 | network.prefixlen, int(network.network_address), address.port)
                 places.setdefault(place, []).append(line)
         self._by_place = places
+        self._networks = frozenset((family, network) for family, network, _ in places)
+        self._forget_hosts()
         self._lengths = tuple(sorted(lengths, key=lambda each: -each[1]))
+
+    def _forget_hosts(self) -> None:
+        self._learned_hosts = None
 
     # Outbound
 

@@ -292,9 +292,15 @@ class App:
         self.gate.capabilities = self._capabilities()
         return notifier
 
-    def identify_trunks(self, trunk_of: Callable[[Flow, Request], TrunkIdentity | None]) -> None:
-        """Let calls in without credentials that `trunk_of` knows by where they came from, as `call.identity`."""
+    def identify_trunks(
+        self, trunk_of: Callable[[Flow, Request], TrunkIdentity | None], is_trunk_host: Callable[[str], bool]
+    ) -> None:
+        """Let calls in without credentials that `trunk_of` knows by where they came from, as `call.identity`.
+
+        `is_trunk_host` says of a host whether `trunk_of` may know one there; in a flood calls of others are not read.
+        """
         self._trunk_of = self.gate.trunk_of = trunk_of
+        self.gate.is_trunk_host = is_trunk_host
 
     def seat(self, seats: Seats) -> None:
         """Let people sit at phones that are not theirs."""

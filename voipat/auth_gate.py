@@ -85,6 +85,8 @@ class Gate:
         self.capabilities: tuple[tuple[str, str], ...] = ()
         self.emergency_numbers: frozenset[str] = frozenset()
         self.trunk_of: Callable[[Flow, Request], TrunkIdentity | None] = _no_trunk
+        # Whether a trunk may call from this host, by whatever port; asked in a flood: a look-up, and no more.
+        self.is_trunk_host: Callable[[str], bool] = _no_trunk_host
         # Whether the requests of a domain are proxied, and whether strangers may send them to its users.
         self.proxies: Callable[[str], bool] | None = None
         self.proxies_strangers = False
@@ -188,7 +190,10 @@ class Gate:
         guard, source = self.guard, flow.remote.host
         if not data.startswith(_NEW) or guard is None or flow.transport != "UDP" or guard.is_known(source, now):
             return False
-        return is_new(data) and guard.ignores(source, now, lambda: self._is_plain(data, flow))
+        if not is_new(data) or not guard.ignores(source, now, lambda: self._is_plain(data, flow)):
+            return False
+        # A trunk's calls ask neither the budgets nor the bans, and anybody can forge what makes its address busy.
+        return not (data.startswith(b"INVITE ") and self.is_trunk_host(source))
 
     def _is_plain(self, data: bytes, flow: Flow) -> bool:
         """Whether it is urgent to nobody: no call, and no answer to a challenge of ours."""
@@ -484,6 +489,10 @@ def _nobody_is(user: Uri, tenant: str | None, host: str) -> bool:
 
 def _no_trunk(flow: Flow, request: Request) -> TrunkIdentity | None:
     return None
+
+
+def _no_trunk_host(host: str) -> bool:
+    return False
 
 
 def _names_realm(credentials: list[str], realm: str) -> bool:

@@ -187,3 +187,22 @@ def test_what_a_registrar_teaches_is_bounded() -> None:
     for number in range(1000):
         line.learn(Address(f"10.0.{number // 250}.{number % 250}", 5060), port=True)
     assert len(line.learned) <= 16
+
+
+def test_a_host_is_a_trunks_when_a_network_has_it_or_a_registrar_answered_from_it() -> None:
+    dice = random.Random(35191)
+    for text in NETWORKS:
+        network = ip_network(text)
+        for _ in range(100):
+            number = int(network.network_address) + dice.randint(-3, 300)
+            host = str(type(network.network_address)(number))
+            assert WIDE.may_be_at(host) is any(ip_address(host) in ip_network(each) for each in NETWORKS)
+    assert not made().may_be_at("203.0.113.7")
+    named = made(TrunkConfig("one", "c.example"))
+    assert not named.may_be_at("198.51.100.9")
+    line = named.line("a.test", "one")
+    assert line is not None
+    line.learn(Address("198.51.100.9", 5060), port=True)
+    assert named.may_be_at("198.51.100.9") and not named.may_be_at("2001:db8::9")
+    named.configure([])
+    assert not named.may_be_at("198.51.100.9")

@@ -461,6 +461,46 @@ def test_who_is_banned_is_not_read_unless_it_may_belong_to_a_call() -> None:
     assert not door.gate.ignores(datagram("REGISTER"), at("192.0.2.66"), 2.0)
 
 
+MADE_UP = 'Authorization: Digest username="alice", realm="example.com", nonce="' + "0" * 48 + '"\r\n'
+
+
+@pytest.mark.parametrize("is_spent", [False, True], ids=["alone", "the bucket is spent"])
+def test_who_forges_a_trunks_address_keeps_none_of_its_calls_out(is_spent: bool) -> None:
+    door = spent() if is_spent else Door(guard=Guard())
+    gate, guard, carrier = door.gate, door.gate.guard, at("192.0.2.99")
+    assert guard is not None
+    trunk = TrunkIdentity("example.com", "+4930123", "carrier", "+12025550100")
+    gate.trunk_of = lambda flow, request: trunk if flow.remote.host == "192.0.2.99" else None
+    gate.is_trunk_host = "192.0.2.99".__eq__
+    made_up = datagram("REGISTER", more=MADE_UP)
+    header = MADE_UP.strip().partition(": ")
+    for _ in range(100):
+        if not gate.ignores(made_up, carrier, 1.0):
+            door.knock("REGISTER", headers=((header[0], header[2]),), flow=carrier)
+        door.knock("OPTIONS", flow=carrier)
+    assert guard.banned(1.0) == []
+    assert guard.is_busy_stranger("192.0.2.99", 1.0)
+    assert gate.unread(datagram("INVITE"), carrier, 1.0) is None
+    assert door.knock(flow=carrier) == Admit(trunk)
+    if is_spent:
+        assert gate.ignores(made_up, carrier, 1.0), "calls are what a trunk is let in with"
+        busy = at("192.0.2.98")
+        for _ in range(20):
+            door.knock("OPTIONS", flow=busy)
+        assert gate.unread(datagram("INVITE"), busy, 1.0) == b""
+
+
+def test_a_ban_of_a_trunks_address_keeps_none_of_its_calls_out() -> None:
+    door = Door(guard=Guard(GuardPolicy(failures=1)))
+    door.knock_with("alice", "nope")
+    trunk = TrunkIdentity("example.com", "+4930123", "carrier", "+12025550100")
+    door.gate.trunk_of = lambda flow, request: trunk
+    assert door.gate.ignores(datagram("INVITE"), FLOW, 2.0)
+    door.gate.is_trunk_host = FLOW.remote.host.__eq__
+    assert not door.gate.ignores(datagram("INVITE"), FLOW, 2.0)
+    assert door.knock(now=2.0) == Admit(trunk)
+
+
 def test_a_flood_from_sources_that_are_busy_does_not_count_as_registrations() -> None:
     door = overloaded(1.0, guard=Guard())
     verdicts = [door.knock("REGISTER") for _ in range(50)]
