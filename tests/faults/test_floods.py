@@ -154,6 +154,23 @@ def test_a_good_phone_registers_and_calls_beside_guessed_passwords(tmp_path: Pat
         assert told["answers"] < 200 * 24 * rounds and stats["driver_ignored"] > 0
 
 
+def test_who_guesses_is_listed_and_gets_no_answer_until_the_operator_lifts_the_ban(server: Server) -> None:
+    with PhoneByHand(STRANGER, ("127.0.0.1", server.port), "1001", "guess") as stranger:
+        for _ in range(9):
+            assert stranger.register().startswith("REGISTER: 401")
+        assert server.rows("bans") == []
+        # What was forgiven in the meantime is less than one.
+        for _ in range(2):
+            assert stranger.register().startswith("REGISTER: 401")
+        [row] = server.rows("bans")
+        assert (row["source"], row["account"]) == (STRANGER, None) and 50 <= row["left_s"] <= 60
+        assert ask(stranger, "REGISTER", "sip:office.test") == []
+        assert server.stats()["driver_ignored"] > 0
+        assert server.rows("bans", "--lift", STRANGER) == [{"source": STRANGER, "lifted": True}]
+        assert server.rows("bans") == []
+        assert ask(stranger, "REGISTER", "sip:office.test") == [401]
+
+
 def test_good_and_new_phones_register_beside_a_forged_flood(tmp_path: Path, soak: bool) -> None:
     # So few that a server which hardly gets a core has none left for the flood either.
     strangers = {} if soak else {"server.guard.strangers": "100"}

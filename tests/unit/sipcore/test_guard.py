@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from ipaddress import ip_network
 
@@ -58,6 +59,32 @@ def test_each_ban_is_twice_as_long_up_to_the_longest_and_peace_resets_it() -> No
     assert lengths == [60.0, 120.0, 200.0, 200.0]
     fail(guard, SCANNER, "1001", 1, now + 300.0)
     assert guard.banned(now + 300.0)[0][2] == 60.0
+
+
+def test_without_settings_it_is_as_the_guide_says() -> None:
+    """docs/concepts/guard.md: ten within a minute or so, silent for a minute, then two, up to an hour; 200 a second."""
+    guard = Guard()
+    now, lengths = 0.0, []
+    for _ in range(8):
+        assert [guard.failed(SCANNER, "1001", now) for _ in range(10)] == [False] * 9 + [True]
+        lengths.append(round(guard.banned(now)[0][2]))
+        now += lengths[-1] + 0.1
+    assert lengths == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    guard = Guard()
+    guard.registered(OFFICE, until=3600.0)
+    assert [guard.admit(OFFICE, 0.0) for _ in range(1001)] == [ADMITTED] * 1000 + [LIMITED]
+    assert [guard.admit(OFFICE, 1.0) for _ in range(201)] == [ADMITTED] * 200 + [LIMITED]
+    # A burst of 3000 of which forged sources may have two thirds; then, but for the last third, 1000 a second.
+    forged = [f"10.{number >> 8}.{number & 255}.1" for number in range(3000)]
+    assert [guard.admit(source, 0.0) for source in forged].count(ADMITTED) == 2000
+    assert [guard.admit(source.removesuffix("1") + "2", 1.0) for source in forged].count(ADMITTED) == 1000
+    assert (
+        sum(
+            guard.may_guess(f"192.0.3.{at}", "1001", 1.0) and not guard.failed(f"192.0.3.{at}", "1001", 1.0)
+            for at in range(200)
+        )
+        == 100
+    )
 
 
 def test_slow_failures_are_forgiven() -> None:
@@ -126,6 +153,9 @@ def test_a_forged_flood_costs_bounded_memory() -> None:
             guard.ignores(source, number / 1e4, lambda: True)
             guard.admit(source, number / 1e4)
             guard.answers_stray(source, number / 1e4)
+            # Guesses, each at another account: those who read our answers may do that.
+            guard.may_guess(source, f"{number}@office.test", number / 1e4)
+            guard.failed(source, f"{number}@office.test", number / 1e4)
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
@@ -134,6 +164,29 @@ def test_a_forged_flood_costs_bounded_memory() -> None:
         assert flood(1_000, 4_000) <= filled + 40_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_new_source_costs_the_same_when_the_tables_are_full() -> None:
+    """X2: O(1). A walk over the tables would cost thousands of times as much; the bound is for a busy machine."""
+
+    def cost(guard: Guard, net: str) -> float:
+        """Processor seconds of 10,000 sources that nobody saw before, the best of three."""
+        taken = []
+        for turn in range(3):
+            sources = [f"{net}.{turn}.{number >> 8}.{number & 255}" for number in range(10_000)]
+            begin = time.thread_time()
+            for source in sources:
+                guard.admit(source, 1.0)
+            taken.append(time.thread_time() - begin)
+        return min(taken)
+
+    full = Guard()
+    for number in range(100_000):
+        source = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        full.admit(source, 0.0)
+        full.failed(source, f"{number}@office.test", 0.0)
+        full.registered(source, until=0.5)
+    assert cost(full, "11") < 10 * cost(Guard(), "11")
 
 
 def test_a_long_account_is_cut() -> None:
