@@ -21,6 +21,9 @@ class ListeningNetwork(MachineAddresses):
         self._tcp_limits: Final = tcp_limits
         self._tls: Final = tls
         self._driver: Driver | None = None
+        self._sockets: list[UdpTransport] = []
+        # On sockets that are not even in the list any more.
+        self._dropped = 0
 
     async def open(self, driver: Driver, url: str) -> Transport:
         """The listener that the URL names.
@@ -32,7 +35,8 @@ class ListeningNetwork(MachineAddresses):
         try:
             transport: Transport
             if scheme == "udp":
-                transport = await open_udp(driver, address)
+                transport = udp = await open_udp(driver, address)
+                self._remember(udp)
             else:
                 source = self._tls.source(url) if scheme == "tls" and self._tls is not None else None
                 transport = await open_tcp(driver, address, limits=self._tcp_limits, tls=source)
@@ -52,8 +56,13 @@ class ListeningNetwork(MachineAddresses):
 
     @property
     def drops(self) -> int:
-        """Datagrams that the kernel dropped for want of room."""
-        return sum(each.drops() or 0 for each in self.transports if isinstance(each, UdpTransport))
+        """Datagrams that the kernel dropped for want of room, also on sockets that are closed by now."""
+        return self._dropped + sum(each.drops() or 0 for each in self._sockets)
+
+    def _remember(self, opened: UdpTransport) -> None:
+        """With wildcard listeners sockets come and go."""
+        self._dropped += sum(each.drops() or 0 for each in self._sockets if each.handle < 0)
+        self._sockets = [each for each in self._sockets if each.handle >= 0] + [opened]
 
     def warnings(self) -> Iterator[str]:
         """What the operator should know about the sockets that we got."""

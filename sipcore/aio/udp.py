@@ -56,6 +56,8 @@ class UdpTransport:
         self._socket = handle
         self._is_open = True
         self._gathers = False
+        # As counted when it closed.
+        self._dropped: int | None = None
         name = handle.getsockname()
         self.local: Final = Address(name[0], name[1])
         self.receive_buffer: Final = receive_buffer
@@ -80,6 +82,8 @@ class UdpTransport:
 
     def drops(self) -> int | None:
         """How many datagrams the kernel has dropped here for want of room; None where it cannot be asked."""
+        if not self._is_open:
+            return self._dropped
         info = self._meminfo()
         return None if info is None else info[-1]
 
@@ -113,6 +117,7 @@ class UdpTransport:
 
     async def close(self) -> None:
         if self._is_open:
+            self._dropped = self.drops()
             self._is_open = False
             self._driver.loop.remove_reader(self._reads.descriptor)
             self._reads.close()

@@ -6,6 +6,7 @@ Short here; `--soak` runs them at full length and rate, and overload by real cal
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import statistics
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from bench.rig.media import build
 from bench.rig.processes import Process, program, wait_until
 from bench.rig.server import VOIPAT, Server
+from bench.rig.usage import kernel_drops
 from tests.faults.phone_by_hand import PhoneByHand
 
 pytestmark = pytest.mark.slow
@@ -336,6 +338,18 @@ def test_half_open_and_slow_connections_leave_room_for_a_good_phone(tmp_path: Pa
         for held in crowd:
             held.close()
         server.close()
+
+
+def test_what_the_kernel_drops_is_told(server: Server) -> None:
+    assert server.stats()["udp_kernel_drops"] == 0
+    server.process.signal(signal.SIGSTOP)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        flood.bind((STRANGER, 0))
+        while kernel_drops(server.port) < 100:
+            for _ in range(100):
+                flood.sendto(b"\r\n", ("127.0.0.1", server.port))
+    server.process.signal(signal.SIGCONT)
+    assert server.stats()["udp_kernel_drops"] == kernel_drops(server.port) >= 100
 
 
 def test_a_malformed_flood_gets_few_answers(server: Server) -> None:
