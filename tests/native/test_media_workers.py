@@ -280,15 +280,42 @@ def test_a_vanished_phone_costs_no_other_packet(phone: Callable[[], socket.socke
             assert alice.recv(2048)
 
 
-def test_media_is_marked_as_expedited_forwarding(phone: Callable[[], socket.socket]) -> None:
-    with Engine(port_range=RANGE) as engine:
-        alice = phone()
-        alice.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
-        port = open_port(engine, alice)
-        engine.echo(port)
-        alice.sendto(rtp(0), (LOOPBACK, port.rtp_port))
-        _, control, _, _ = alice.recvmsg(2048, 64)
-        assert control[0][2][0] >> 2 == 46
+EXPEDITED = 0xB8  # RFC 3246: DSCP 46, and no ECN
+
+
+@pytest.mark.parametrize("is_relayed", [False, True], ids=["echoed", "relayed"])
+@pytest.mark.parametrize("host", [LOOPBACK, "::1"])
+def test_media_is_marked_as_expedited_forwarding(host: str, is_relayed: bool) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with (
+        socket.socket(family, socket.SOCK_DGRAM) as alice,
+        socket.socket(family, socket.SOCK_DGRAM) as bob,
+        Engine(port_range=RANGE) as engine,
+    ):
+        for phone in (alice, bob):
+            phone.bind((host, 0))
+            phone.settimeout(5.0)
+        hearer = bob if is_relayed else alice
+        if family == socket.AF_INET6:
+            hearer.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
+        else:
+            hearer.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        a, b = [
+            engine.open_port(host, remote=phone.getsockname()[:2], ssrc=99, sequence=1, timestamp=1)
+            for phone in (alice, bob)
+        ]
+        if is_relayed:
+            engine.connect(a, b, a_to_b=PASS, b_to_a=PASS)
+        else:
+            engine.echo(a)
+
+        def arrives() -> bool:
+            alice.sendto(rtp(0), (host, a.rtp_port))
+            return bool(select.select([hearer], [], [], 0.05)[0])
+
+        until(arrives)
+        _, [(_, _, mark)], _, _ = hearer.recvmsg(2048, 64)
+        assert mark[0] == EXPEDITED
 
 
 def test_a_number_taken_by_another_program_is_passed_over() -> None:

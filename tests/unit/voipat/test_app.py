@@ -9,8 +9,11 @@ from collections.abc import Sequence
 import pytest
 
 from media import Engine
+from media.stats import Lateness
 from sipcore.message import Request
+from tests.unit.voipat.test_listeners import ask as ask_real
 from voipat import App, Call, Registrar, events, reasons
+from voipat.media_watch import MediaWatch
 from voipat.testing import Phone, PhoneCall, SimWorld
 
 PASSWORD = "secret"
@@ -281,3 +284,49 @@ def test_a_given_engine_is_not_closed(nothing_left: None) -> None:
             engine.close_port(engine.open_port("127.0.0.1", ssrc=1, sequence=1, timestamp=1))
 
     asyncio.run(enter())
+
+
+class LateEngine(Engine):
+    """Its clock is as late as the test says: in time, or 50 ms at every tick."""
+
+    is_late = False
+    _counts = [0] * 9
+
+    @property
+    def lateness(self) -> Lateness:
+        """200 more ticks each time that it is asked."""
+        self._counts = [count + 200 * (at == (7 if self.is_late else 0)) for at, count in enumerate(self._counts)]
+        return Lateness(tuple(self._counts))
+
+
+def test_while_media_ticks_come_late_a_new_call_is_refused_and_then_taken_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(MediaWatch, "INTERVAL_S", 0.05)
+
+    async def scenario() -> list[tuple[int, str]]:
+        told: list[events.Event] = []
+        answers = []
+        with LateEngine(port_range=(31300, 31399)) as engine:
+            port = free_port()
+            app = App(listen=f"udp://127.0.0.1:{port}", media="127.0.0.1:31300-31399", engine=engine)
+            app.subscribe(told.append)
+
+            @app.on_call("*", public=True)
+            async def echo(call: Call) -> None:
+                await call.echo()
+
+            async with app, asyncio.timeout(10.0):
+                for turn, (is_late, kind) in enumerate(
+                    [(False, None), (True, events.MediaLate), (False, events.MediaInTime)]
+                ):
+                    engine.is_late = is_late
+                    while kind is not None and not any(type(event) is kind for event in told):
+                        await asyncio.sleep(0.01)
+                    response = await ask_real("127.0.0.1", port, tag=f"turn{turn}")
+                    answers.append((response.status, response.headers.get("Warning") or ""))
+        return answers
+
+    first, second, third = asyncio.run(scenario())
+    assert first[0] == third[0] == 200
+    assert second[0] == 503 and '"VP-2007 ' in second[1]
