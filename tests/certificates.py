@@ -9,12 +9,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from sipcore.aio.tls import Certificate
 
-Key = ec.EllipticCurvePrivateKey
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Authority:
@@ -30,9 +30,9 @@ class Authority:
         unsigned = _builder(self._name, self._name, self._key, 365.0).add_extension(basic, critical=True)
         self.file.write_bytes(_pem(unsigned.sign(self._key, hashes.SHA256())))
 
-    def issue(self, *names: str, days: float = 30.0, stem: str = "") -> Certificate:
+    def issue(self, *names: str, days: float = 30.0, stem: str = "", is_rsa: bool = False) -> Certificate:
         """A pair for these names or addresses, in files called after the first; written over what is there."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key: Key = rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         unsigned = _builder(subject, self._name, key, days).add_extension(_alternative(names), critical=False)
         pair = Certificate(*(self.directory / f"{stem or names[0]}.{kind}.pem" for kind in ("chain", "key")))

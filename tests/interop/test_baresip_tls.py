@@ -156,3 +156,5 @@ def test_a_certificate_is_renewed_while_phones_stay_connected(
         alice.command("dial", "sip:*43@office.test")
         alice.wait_for("CALL_ESTABLISHED")
         assert server.rows("registrations")[0]["transport"] == "TLS"
+        # One connection from the registration to the call; the others are those that looked at the certificate.
+        assert server.stats()["driver_tls_handshakes"] == 1 + 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -195,6 +196,88 @@ def test_tls_1_2_is_taken_with_forward_secrecy_and_not_without(loop: Loop, ident
             with pytest.raises(ssl.SSLError, match="ALERT_HANDSHAKE_FAILURE"):
                 await shown(tls, context, "pbx.test")
             await counted(tls, "tls_handshake_failed")
+
+    run(loop, scenario)
+
+
+SUITES = {
+    f"ECDHE-{kind}-{cipher}"
+    for kind in ("ECDSA", "RSA")
+    for cipher in ("AES256-GCM-SHA384", "AES128-GCM-SHA256", "CHACHA20-POLY1305")
+}
+SUITES_OF_1_3 = {"TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"}
+
+
+def known_to_openssl() -> list[str]:
+    command = ["openssl", "ciphers", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip().split(":")
+
+
+def accepts(server: ssl.SSLContext, suite: str) -> bool:
+    """Whether a client that offers nothing but this suite of TLS 1.2 gets in; over memory."""
+    context = old(ssl.TLSVersion.TLSv1_2)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        context.set_ciphers(f"{suite}:@SECLEVEL=0")
+        client = context.wrap_bio(to_client, to_server)
+        ends = [client, server.wrap_bio(to_server, to_client, server_side=True)]
+        for _ in range(4):
+            for end in ends:
+                with suppress(ssl.SSLWantReadError):
+                    end.do_handshake()
+    except ssl.SSLError:
+        return False
+    assert client.version() == "TLSv1.2" and client.cipher() is not None
+    return True
+
+
+@pytest.mark.rfc("9325", "4.2")
+def test_of_all_suites_those_with_forward_secrecy_and_aead_are_taken_and_no_other(
+    authority: Authority, identities: TlsIdentities
+) -> None:
+    rsa = TlsIdentities(authority.issue("rsa.test", is_rsa=True))
+    contexts = [TlsContexts(each).accepting for each in (identities, rsa)]
+    suites = known_to_openssl()
+    assert len(suites) > 100 and set(suites) > SUITES | SUITES_OF_1_3
+    old_ones = [suite for suite in suites if not suite.startswith("TLS_")]
+    assert {suite for suite in old_ones for context in contexts if accepts(context, suite)} == SUITES
+
+
+async def s_client(tls: TcpTransport, *arguments: str, says: str = "") -> str:
+    """What `openssl s_client` prints; what it `says` it says when it is connected."""
+    process = await asyncio.create_subprocess_exec(
+        "openssl", "s_client", "-connect", str(tls.local), *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    return (await process.communicate(says.encode()))[0].decode(errors="replace")
+
+
+@pytest.mark.rfc("9325", "4.2")
+def test_of_the_suites_of_tls_1_3_those_of_its_default_are_taken(
+    authority: Authority, identities: TlsIdentities
+) -> None:
+    async def scenario() -> None:
+        suites = [suite for suite in [*known_to_openssl(), "TLS_AES_128_CCM_SHA256"] if suite.startswith("TLS_")]
+        for each in (identities, TlsIdentities(authority.issue("rsa.test", is_rsa=True))):
+            async with listening(each) as (tls, _, _):
+                taken = set()
+                for suite in suites:
+                    if f"Cipher is {suite}" in await s_client(tls, "-tls1_3", "-ciphersuites", suite):
+                        taken.add(suite)
+                assert taken == SUITES_OF_1_3
+
+    run(asyncio.new_event_loop, scenario)
+
+
+@loops
+@pytest.mark.rfc("9325", "3.5")
+def test_a_renegotiation_is_refused(loop: Loop, identities: TlsIdentities) -> None:
+    async def scenario() -> None:
+        async with listening(identities) as (tls, _, _):
+            told = await s_client(tls, "-tls1_2", says="R\n")
+            assert "Secure Renegotiation IS supported" in told
+            assert "RENEGOTIATING" in told and "no renegotiation" in told
+            assert tls.driver.counters["tls_handshakes"] == 1
 
     run(loop, scenario)
 
