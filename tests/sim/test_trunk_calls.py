@@ -6,8 +6,10 @@ import logging
 
 import pytest
 
+from sipcore.guard import Guard, GuardPolicy
 from sipcore.message import Request
 from sipcore.parser import parse_message
+from sipcore.strangers import StrangerPolicy
 from tests.sim.raw_peer import RawPeer
 from tests.sim.trunk_office import TrunkOffice, trunk
 from voipat import events
@@ -197,3 +199,21 @@ def _at(host: str, port: int | None) -> tuple[object, ...]:
     from pbx.trunk_config import TrunkAddress
 
     return (TrunkAddress(ip_network(host), port),)
+
+
+def test_a_flood_in_a_carriers_name_keeps_none_of_its_calls_out(seed: int) -> None:
+    with TrunkOffice([trunk("one")], seed=seed) as office:
+        office.phone().register().answers(after=0.5)
+        office.world.run(until=1.0)
+        office.app.gate.guard = Guard(GuardPolicy(strangers=StrangerPolicy(rate=0.0, burst=3.0)))
+        forged, other = (RawPeer(office.world, host, port=5999, name=host) for host in ("10.0.0.1", "10.0.0.99"))
+        for number in range(1, 31):
+            forged.request("OPTIONS", "sip:office.test", number=number)
+            other.request("OPTIONS", "sip:office.test", number=number)
+        office.world.run(until=2.0)
+        other.request("INVITE", "sip:1001@office.test", number=31)
+        call = office.carriers["one"].dial("sip:+12025550101@127.0.0.1").hangs_up(after=1.0)
+        ignored = office.app.driver.counters["ignored"]
+        office.world.run()
+        assert ignored > 0 and office.app.driver.counters["ignored"] == ignored + 1, "the call of nobody's"
+        assert call.was_answered
