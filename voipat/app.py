@@ -83,6 +83,10 @@ SUPPORTED: Final = ("path", "outbound", "gruu", "replaces", "norefersub", "100re
 CLOSE_S: Final = 1.5
 
 
+def _anywhere(host: str) -> bool:
+    return True
+
+
 class App:
     """A SIP server made of handlers. `async with app` serves; `run()` does it until a signal ends the process.
 
@@ -293,11 +297,13 @@ class App:
         return notifier
 
     def identify_trunks(
-        self, trunk_of: Callable[[Flow, Request], TrunkIdentity | None], is_trunk_host: Callable[[str], bool]
+        self,
+        trunk_of: Callable[[Flow, Request], TrunkIdentity | None],
+        is_trunk_host: Callable[[str], bool] = _anywhere,
     ) -> None:
         """Let calls in without credentials that `trunk_of` knows by where they came from, as `call.identity`.
 
-        `is_trunk_host` says of a host whether `trunk_of` may know one there; in a flood calls of others are not read.
+        `is_trunk_host` says of a host whether `trunk_of` may know one there: in a flood calls of others are not read.
         """
         self._trunk_of = self.gate.trunk_of = trunk_of
         self.gate.is_trunk_host = is_trunk_host
