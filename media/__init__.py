@@ -16,6 +16,7 @@ from media.errors import (
     RecordingCorruptError,
     RecordingError,
     RecordingKeyError,
+    RecordingLinkError,
     RecordingMissingError,
     StaleHandleError,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "RecordingCorruptError",
     "RecordingError",
     "RecordingKeyError",
+    "RecordingLinkError",
     "RecordingMissingError",
     "RtcpStats",
     "SourceLatched",

@@ -11,6 +11,7 @@
 │  └─ PromptTooLargeError   longer than a prompt may be
 └─ RecordingError(source)  a recording cannot be written or read
    ├─ RecordingMissingError  no such file, or it may not be read
+   ├─ RecordingLinkError     its file or its tenant's folder is a symbolic link, which is not followed
    ├─ RecordingCorruptError  not a sealed recording
    │  └─ ChunkCorruptError(chunk)  something was changed in it; `chunk` is where
    └─ RecordingKeyError    its key was destroyed, or is not with this keeper
@@ -77,6 +78,13 @@ class RecordingError(MediaError):
 
 class RecordingMissingError(RecordingError):
     """There is no such file, or it may not be read."""
+
+
+class RecordingLinkError(RecordingError):
+    """The recording's file, or the folder that it is in, is a symbolic link: it may lead to anybody's file."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source, "a symbolic link is not followed")
 
 
 class RecordingCorruptError(RecordingError):

@@ -176,7 +176,7 @@ class OpusWriter:
     """An Ogg Opus file that is longer from second to second. Blocks on the disk: for the recorder's thread."""
 
     def __init__(self, path: Path, form: Format) -> None:
-        """Raises: OSError, CodecMissingError. A file of that name is replaced."""
+        """Raises: OSError (it is a link, no space), CodecMissingError. A file of that name is replaced."""
         self.form: Final = form
         self._encoder = _Encoder(form.rate, form.channels)
         self._count: Final = form.rate * _FRAME_MS // 1000  # of frames in a packet
@@ -188,7 +188,7 @@ class OpusWriter:
         self._frames = 0  # that were given
         self._encoded = 0  # that are in packets
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         self._file: BinaryIO = os.fdopen(descriptor, "wb", buffering=0)
         head = _HEAD.pack(b"OpusHead", 1, form.channels, self._encoder.lookahead, form.rate, 0, 0)
         self._write_page([head], flags=FIRST, granule=0)

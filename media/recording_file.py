@@ -48,10 +48,10 @@ class WavWriter:
     """A WAV file that is longer from moment to moment. Blocks on the disk: for the recorder's thread."""
 
     def __init__(self, path: Path, form: Format) -> None:
-        """Raises: OSError. A file of that name is replaced."""
+        """Raises: OSError (it is a link, no space). A file of that name is replaced."""
         self.form: Final = form
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         self._file: BinaryIO = os.fdopen(descriptor, "wb", buffering=0)
         self._octets = self._told = 0
         self._file.write(wav_header(form, 0))

@@ -25,7 +25,7 @@ from typing import BinaryIO, Final, Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from media.errors import ChunkCorruptError, RecordingCorruptError, RecordingMissingError
+from media.errors import ChunkCorruptError, RecordingCorruptError, RecordingLinkError, RecordingMissingError
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
@@ -134,7 +134,7 @@ class SealedWriter:
     def __init__(
         self, path: Path, keys: TenantKeys, *, tenant: str, object_id: str, form: Format, random_bytes: RandomBytes
     ) -> None:
-        """A new file, readable by our user alone. Raises: OSError (it exists, no space), RecordingKeyError."""
+        """A new file, readable by our user alone. Raises: OSError (it exists, no space), RecordingError."""
         self.form: Final = form
         self._random_bytes = random_bytes
         header = _pack_header(tenant, object_id, form)
@@ -168,7 +168,7 @@ class SealedWriter:
             writer._seal = reader._seal
             writer._begin(reader._end, list(reader._entries), list(reader.notes))
             writer._number = reader._next_number
-        writer._file = open(path, "r+b", buffering=0)  # noqa: SIM115  # closed by close
+        writer._file = os.fdopen(_open(path, os.O_RDWR), "r+b", buffering=0)
         writer._file.truncate(writer._offset)
         writer._file.seek(writer._offset)
         return writer
@@ -248,19 +248,33 @@ class SealedWriter:
 
 
 def _create(path: Path) -> BinaryIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    return os.fdopen(descriptor, "wb", buffering=0)
+    if not path.parent.is_symlink():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return os.fdopen(_open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb", buffering=0)
+
+
+def _open(path: Path, flags: int) -> int:
+    """The file itself, in a folder that is no link either. Raises: OSError, ValueError, RecordingLinkError."""
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            return os.open(path.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if path.is_symlink() or path.parent.is_symlink():
+            raise RecordingLinkError(str(path)) from error
+        raise
 
 
 class SealedReader:
     """Reads a recording from any place on, chunk by chunk. Blocks on the disk: for a thread."""
 
     def __init__(self, path: Path, keys: TenantKeys) -> None:
-        """Raises: RecordingMissingError, RecordingCorruptError, RecordingKeyError."""
+        """Raises: RecordingError."""
         self._path = path
         try:
-            self._file: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115  # closed by close
+            self._file: BinaryIO = os.fdopen(_open(path, os.O_RDONLY), "rb", buffering=0)
         except (OSError, ValueError) as error:
             raise RecordingMissingError(str(path), getattr(error, "strerror", None) or str(error)) from error
         try:

@@ -110,7 +110,7 @@ class RecordingCommands:
         domain, record = await self._found(arguments)
         try:
             await asyncio.to_thread(self._running.recordings.delete, domain, record.id, Listener())
-        except (RefusedError, OSError) as error:
+        except (RefusedError, MediaError, OSError) as error:
             raise ControlError(f"recording {record.id}: {error}") from error
         yield {"tenant": domain, "id": record.id, "deleted": True}
 

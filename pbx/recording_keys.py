@@ -46,15 +46,21 @@ class FileTenantKeys:
         return self._open(path, sealer, (tenant, object_id))
 
     def destroy(self, tenant: str, object_id: str) -> bool:
-        """Remove the object's key: its recording cannot be read any more. False when there was none."""
+        """Remove the object's key: its recording cannot be read any more. False when there was none.
+
+        Raises: RecordingKeyError, OSError.
+        """
         return _remove(self._path(tenant, object_id))
 
     def has_any(self, tenant: str) -> bool:
-        """Whether the tenant has a key."""
+        """Whether the tenant has a key. Raises: RecordingKeyError."""
         return any(self._path(tenant, _TENANT_KEY).parent.glob("*.key"))
 
     def destroy_tenant(self, tenant: str) -> int:
-        """Remove the tenant's key, which opens all its recordings, and theirs; how many there were."""
+        """Remove the tenant's key, which opens all its recordings, and theirs; how many there were.
+
+        Raises: RecordingKeyError, OSError.
+        """
         directory = self._path(tenant, _TENANT_KEY).parent
         _remove(directory / f"{_TENANT_KEY}.key")
         count = sum(_remove(path) for path in sorted(directory.glob("*.key")))
@@ -68,7 +74,10 @@ class FileTenantKeys:
         if not tenant or not _OBJECT.fullmatch(object_id):
             raise RecordingKeyError(object_id, f"no name of a recording of tenant {tenant!r}")
         # quote leaves dots as they are: "t-" before them makes them a name.
-        return self._directory / f"t-{quote(tenant, safe='')}" / f"{object_id}.key"
+        folder = self._directory / f"t-{quote(tenant, safe='')}"
+        if folder.is_symlink():
+            raise RecordingKeyError(object_id, f"{folder} is a symbolic link, which is not followed")
+        return folder / f"{object_id}.key"
 
     def _tenant_sealer(self, tenant: str) -> Sealer:
         path = self._path(tenant, _TENANT_KEY)

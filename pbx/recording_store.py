@@ -1,4 +1,4 @@
-"""Where the PBX keeps recordings: a directory per tenant, every file sealed (P-20)."""
+"""Where the PBX keeps recordings: a directory per tenant, every file sealed (P-20); no symbolic link is followed (H19)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
+from media.errors import RecordingLinkError
 from media.recording_file import RecordingFile
 from media.sealed import Format, RandomBytes, SealedReader, SealedWriter
 from pbx.recording_keys import FileTenantKeys
@@ -26,7 +27,7 @@ class SealedRecordings:
         return str(self._path(tenant, name))
 
     def create(self, tenant: str, name: str, form: Format) -> RecordingFile:
-        """A new sealed file. Blocks on the disk. Raises: OSError, RecordingKeyError."""
+        """A new sealed file. Blocks on the disk. Raises: OSError, RecordingError."""
         return SealedWriter(
             self._path(tenant, name),
             self._keys,
@@ -50,29 +51,44 @@ class SealedRecordings:
         return writer.seconds
 
     def names(self, tenant: str) -> list[str]:
-        """Every recording of the tenant that has a file. Blocks on the disk."""
-        folder = self._path(tenant, "x").parent
-        return sorted(unquote(path.name.removesuffix(SUFFIX)) for path in folder.glob(f"*{SUFFIX}"))
+        """Every recording of the tenant that has a file. Blocks on the disk. Raises: RecordingLinkError."""
+        return [unquote(path.name.removesuffix(SUFFIX)) for path in self._files(tenant)]
 
     def destroy(self, tenant: str, name: str) -> bool:
-        """Destroy the key and remove the file; False when there was neither. Blocks on the disk."""
+        """Destroy the key and remove the file; False when there was neither. Blocks on the disk.
+
+        Raises: RecordingError, OSError.
+        """
         had_key = self._keys.destroy(tenant, name)
-        path = self._path(tenant, name)
-        had_file = path.exists()
+        path = self._folder(tenant) / self._path(tenant, name).name
+        had_file = path.is_symlink() or path.exists()
         path.unlink(missing_ok=True)
         return had_key or had_file
 
     def has_any(self, tenant: str) -> bool:
-        """Whether a key or a file of the tenant is left. Blocks on the disk."""
-        return self._keys.has_any(tenant) or any(self._path(tenant, "x").parent.glob(f"*{SUFFIX}"))
+        """Whether a key or a file of the tenant is left. Blocks on the disk. Raises: RecordingError."""
+        return self._keys.has_any(tenant) or bool(self._files(tenant))
 
     def destroy_tenant(self, tenant: str) -> int:
-        """Destroy the tenant's key, which opens all its recordings, and the files; how many. Blocks on the disk."""
+        """Destroy the tenant's key, which opens all its recordings, and the files; how many. Blocks on the disk.
+
+        Raises: RecordingError, OSError.
+        """
         self._keys.destroy_tenant(tenant)
-        paths = sorted(self._path(tenant, "x").parent.glob(f"*{SUFFIX}"))
+        paths = self._files(tenant)
         for path in paths:
             path.unlink(missing_ok=True)
         return len(paths)
+
+    def _files(self, tenant: str) -> list[Path]:
+        return sorted(self._folder(tenant).glob(f"*{SUFFIX}"))
+
+    def _folder(self, tenant: str) -> Path:
+        """Raises: RecordingLinkError: what is removed there may be another tenant's."""
+        folder = self._path(tenant, "x").parent
+        if folder.is_symlink():
+            raise RecordingLinkError(str(folder))
+        return folder
 
     def _path(self, tenant: str, name: str) -> Path:
         return self._directory / f"t-{quote(tenant, safe='')}" / f"{quote(name, safe='')}{SUFFIX}"

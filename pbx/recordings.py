@@ -79,7 +79,7 @@ class Draft:
         return self.record.id
 
     def create(self, tenant: str, name: str, form: Format) -> RecordingFile:
-        """The sealed file. Blocks on the disk. Raises: OSError, RecordingKeyError."""
+        """The sealed file. Blocks on the disk. Raises: OSError, RecordingError."""
         return self._sealed.create(tenant, self.record.id, form)
 
 
@@ -173,7 +173,7 @@ class Recordings:
             yield from wav_of(reader)
 
     def delete(self, tenant: str, recording_id: str, listener: Listener) -> None:
-        """Destroy it: its key first, so that no copy can be read. Raises: RefusedError, OSError."""
+        """Destroy it: its key first, so that no copy can be read. Raises: RefusedError, RecordingError, OSError."""
         record = self._allowed(tenant, recording_id, listener, "recording-deleted")
         self._destroy(tenant, record)
 

@@ -54,7 +54,7 @@ class Draft:
         return f"voicemail/{self.record.mailbox}/{self.record.id}"
 
     def create(self, tenant: str, name: str, form: Format) -> RecordingFile:
-        """The sealed file. Blocks on the disk. Raises: OSError, RecordingKeyError."""
+        """The sealed file. Blocks on the disk. Raises: OSError, RecordingError."""
         return _Heard(self._recordings.create(tenant, self.record.id, form), form, self._ear, self._heard)
 
     def _heard(self) -> None:

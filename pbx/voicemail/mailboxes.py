@@ -96,7 +96,12 @@ class Mailboxes:
             elif self._saved(domain, record):
                 found += 1
         known = {record.id for record in records}
-        for name in self._recordings.names(domain):
+        try:
+            names = self._recordings.names(domain)
+        except MediaError as error:
+            log.error("what is left of deleted messages cannot be looked for: %s", error)
+            return found
+        for name in names:
             if name not in known:
                 self._shred(domain, name)
         return found

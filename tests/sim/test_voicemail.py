@@ -283,3 +283,30 @@ def test_nothing_is_left_of_a_tenant_that_is_gone(tmp_path: Path) -> None:
         assert loop.run_until_complete(office.boxes.destroy_tenant(DOMAIN))
         assert not loop.run_until_complete(office.boxes.destroy_tenant(DOMAIN)), "nothing was left"
         assert office.messages("1002") == [] and office.files == [] and office.rows.tenant(DOMAIN).rows == {}
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_greeting_that_is_a_link_is_not_heard_and_the_call_goes_on(tmp_path: Path, what: str, seed: int) -> None:
+    with VoicemailOffice(tmp_path / "data", seed=seed) as office:
+        owner = office.phone(1002)
+        owner.dial("*97").presses("2468#", after=0.5).presses("2", after=0.5).presses("2", after=0.5).waits(
+            7.0
+        ).presses("#").waits(3.0).hangs_up()
+        office.run()
+        (greeting,) = office.files
+        place = greeting if what == "file" else greeting.parent
+        place.rename(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
+        before = sorted((tmp_path / "elsewhere").rglob("*"))
+        owner.refuses(486)
+        if what == "file":
+            office.leave("1002", 3.0)
+        else:
+            office.phone(1005).dial("1002")
+            office.run()
+        assert office.ends[-1] == ("answered", 200, "VP-4001")
+        assert len(office.messages("1002")) == (1 if what == "file" else 0)
+        assert sorted((tmp_path / "elsewhere").rglob("*")) == before
+    with VoicemailOffice(tmp_path / "data", rows=office.rows, seed=seed) as restarted:
+        assert restarted.boxes.greeting(DOMAIN, "1002") is not None
+        assert sorted((tmp_path / "elsewhere").rglob("*")) == before

@@ -2,6 +2,7 @@
 
 A name is a path below the language's folder without its ending ("n23", "vm/greeting"). One that no folder has in the
 language is taken from English, so that a caller hears something; one that nobody has is an error, never silence.
+Symbolic links in a folder are not followed.
 """
 
 from __future__ import annotations
@@ -89,6 +90,16 @@ class PromptSet:
         for folder in (*self.folders, SHIPPED):
             for ending in ENDINGS:
                 path = folder / language / f"{name}{ending}"
-                if path.is_file():
+                # Some installers put links in the place of a package's files.
+                if path.is_file() and (folder is SHIPPED or not _passes_link(path, folder)):
                     return str(path)
         return None
+
+
+def _passes_link(path: Path, folder: Path) -> bool:
+    """Whether anything below the folder is a symbolic link; the folder itself may be one."""
+    while path != folder:
+        if path.is_symlink():
+            return True
+        path = path.parent
+    return False

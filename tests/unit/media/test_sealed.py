@@ -13,9 +13,11 @@ from media.errors import (
     RecordingCorruptError,
     RecordingError,
     RecordingKeyError,
+    RecordingLinkError,
     RecordingMissingError,
 )
-from media.recording_file import export_wav
+from media.ogg_opus import OpusWriter
+from media.recording_file import WavWriter, export_wav
 from media.sealed import Format, Note, SealedReader, SealedWriter
 from media.wav import read_wav_file
 
@@ -249,3 +251,35 @@ def test_what_is_no_recording_is_an_error_with_a_name(tmp_path: Path) -> None:
         (tmp_path / "x").write_bytes(data)
         with pytest.raises(RecordingCorruptError):
             SealedReader(tmp_path / "x", Keys())
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_link_is_neither_read_nor_appended_to_nor_written_through(tmp_path: Path, what: str) -> None:
+    keys, real = Keys(), tmp_path / "real"
+    real.mkdir()
+    written(real / "a", keys)
+    before = (real / "a").read_bytes()
+    if what == "folder":
+        (tmp_path / "linked").symlink_to(real)
+    else:
+        (tmp_path / "linked").mkdir()
+        for name in ("a", "b"):
+            (tmp_path / "linked" / name).symlink_to(real / name)
+    with pytest.raises(RecordingLinkError):
+        SealedReader(tmp_path / "linked" / "a", keys)
+    with pytest.raises(RecordingLinkError):
+        SealedWriter.append(tmp_path / "linked" / "a", keys, random_bytes=Counting())
+    with pytest.raises(RecordingLinkError):
+        writer(tmp_path / "linked" / "b", keys, name="two")
+    assert [path.name for path in real.iterdir()] == ["a"] and (real / "a").read_bytes() == before
+    assert ("office.test", "two") not in keys.kept
+
+
+def test_a_plain_recording_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"what was there")
+    for name, kind in (("a.wav", WavWriter), ("a.opus", OpusWriter)):
+        (tmp_path / name).symlink_to(tmp_path / "target")
+        with pytest.raises(OSError) as refused:
+            kind(tmp_path / name, Format(8000, 1))
+        assert refused.value.errno == errno.ELOOP
+    assert (tmp_path / "target").read_bytes() == b"what was there"

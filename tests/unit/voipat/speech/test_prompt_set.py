@@ -65,6 +65,21 @@ def test_a_name_that_leaves_the_folder_is_no_name(name: str) -> None:
         PromptSet().path(name)
 
 
+def test_a_prompt_that_is_a_link_or_in_a_folder_that_is_one_is_not_there(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "prompts", tmp_path / "elsewhere"
+    put(elsewhere, "secret", "en/secret")
+    put(folder, "en/welcome")
+    (folder / "en" / "secret.wav").symlink_to(elsewhere / "secret.wav")
+    (folder / "en" / "vm").symlink_to(elsewhere)
+    (folder / "de").symlink_to(elsewhere / "en")
+    for language, name in (("en", "secret"), ("en", "vm/secret"), ("de", "secret")):
+        with pytest.raises(PromptMissingError):
+            PromptSet(language, (folder,)).path(name)
+    # The folder itself is what the operator wrote into the configuration.
+    (tmp_path / "configured").symlink_to(folder)
+    assert PromptSet("en", (tmp_path / "configured",)).path("welcome").endswith("configured/en/welcome.wav")
+
+
 def test_a_name_that_nobody_has_is_an_error() -> None:
     with pytest.raises(PromptMissingError, match="no-such-prompt"):
         PromptSet().say(["no-such-prompt"])
