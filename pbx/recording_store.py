@@ -1,4 +1,4 @@
-"""Where the PBX keeps recordings: a directory per tenant, every file sealed (P-20); no symbolic link is followed (H19)."""
+"""Where the PBX keeps recordings: a directory per tenant, every file sealed (P-20), no link followed (H19)."""
 
 from __future__ import annotations
 

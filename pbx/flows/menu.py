@@ -15,7 +15,8 @@ async def run_menu(visit: Visit, target: ToMenu) -> None:
     for turn in range(menu.tries):
         pressed = await _ask(visit, menu)
         if pressed in keys:
-            visit.call.note("menu %s: key %s", menu.number, pressed)
+            # Which key it was is not said: who dials on may be at a card number or a PIN.
+            visit.call.note("menu %s: a key leads to %s", menu.number, keys[pressed])
             visit.pressed()
             await visit.follow(keys[pressed])
             return

@@ -61,7 +61,7 @@ def test_a_digit_that_can_begin_an_extension_waits_two_seconds_for_the_next(
     assert isinstance(played, Played)
     moments = {
         what: datetime.fromisoformat(str(entry["time"])).timestamp()
-        for what in ("answered, ", "menu 500: key 1")
+        for what in ("answered, ", "menu 500: a key leads to 600")
         for entry in reversed(played.entries[0])
         if what in str(entry["text"])
     }

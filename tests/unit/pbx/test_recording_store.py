@@ -12,7 +12,6 @@ from media.sealed import Format
 from pbx.recording_keys import FileTenantKeys
 from pbx.recording_store import SealedRecordings
 
-
 FORM = Format(8000, 1)
 
 
@@ -66,7 +65,7 @@ def test_a_recording_that_is_a_link_is_neither_read_nor_finished_nor_written(
     path.symlink_to(elsewhere)
     before = elsewhere.read_bytes()
     for attempt in (store.open, store.finish):
-        with pytest.raises(RecordingLinkError, match="c1-1.sealed: a symbolic link is not followed"):
+        with pytest.raises(RecordingLinkError, match=r"c1-1\.sealed: a symbolic link is not followed"):
             attempt("office.test", "c1-1")
     for target in (elsewhere, tmp_path / "new"):
         other = Path(store.place("office.test", "c1-2"))
