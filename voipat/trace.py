@@ -5,7 +5,7 @@
     0.020 · call 5f0c…: 1001 calls 1002
 
 Masked, with the length kept so that Content-Length stays true: digest responses and other credentials, passwords in
-URIs, digits in INFO and KPML bodies, keys of SDES.
+URIs, digits in INFO and KPML bodies, the text of a MESSAGE, keys of SDES.
 """
 
 from __future__ import annotations
@@ -24,17 +24,27 @@ MASK: Final = b"x"
 
 _CSEQ_METHOD: Final = re.compile(rb"\r?\nCSeq[ \t]*:[ \t]*\d+[ \t]+([^\s]+)", re.IGNORECASE)
 _OUR_REASON: Final = re.compile(rb'\n(?:Warning|Reason)[^\r\n]*"(VP-\d{4}[^"\r\n]*)"', re.IGNORECASE)
+# White space of a header, which may go on in the next line (RFC 3261 §7.3.1).
+_LWS: Final = rb"(?:[ \t]|\r?\n[ \t])"
 # Each has the secret as its last group.
 _SECRETS: Final = (
-    re.compile(rb'\b(?:response|rspauth)[ \t]*=[ \t]*"?([^",;\s]+)', re.IGNORECASE),
-    re.compile(rb"\n(?:Proxy-)?Authorization[ \t]*:[ \t]*(?!Digest\b)[^\s,]+[ \t]+([^\r\n]+)", re.IGNORECASE),
+    re.compile(rb'\b(?:response|rspauth)\s*=\s*"?([^",;\s]+)', re.IGNORECASE),
+    re.compile(
+        rb"\n(?:Proxy-)?Authorization[ \t]*:%(lws)b*(?!Digest\b)(?:[^\s,]+%(lws)b+)?(\S(?:(?:[^\n]|\n[ \t])*\S)?)"
+        % {b"lws": _LWS},
+        re.IGNORECASE,
+    ),
     re.compile(rb"\bsips?:[^\s:@<>;\"]*:([^\s@<>\"]+)@", re.IGNORECASE),
     re.compile(rb"\binline:([^\s|;]+)", re.IGNORECASE),
-    re.compile(rb'\bdigits[ \t]*=[ \t]*"([^"]*)"', re.IGNORECASE),
+    re.compile(rb"\bdigits\s*=\s*([\"'])([^\"']*)", re.IGNORECASE),
     re.compile(rb";postd=([^;>\s]+)", re.IGNORECASE),
 )
-_DIGITS_OF_SIGNAL: Final = re.compile(rb"(?:^|\n)[ \t]*Signal[ \t]*=[ \t]*([^\r\n]+)", re.IGNORECASE)
-_DIGITS: Final = re.compile(rb"[0-9*#]")
+_SIGNAL: Final = re.compile(rb"(?:^|\n)[ \t]*Signal[ \t]*=[ \t]*([^\r\n]+)", re.IGNORECASE)
+# application/dtmf-relay: the milliseconds are no secret.
+_DIGITS_OF_INFO: Final = re.compile(rb"((?:^|\n)[ \t]*Duration[ \t]*=[ \t]*\d{1,5}\b)|[0-9*#]", re.IGNORECASE)
+# Leading empty lines and bare LF are taken from a peer, and therefore looked through.
+_METHOD_AND_BODY: Final = re.compile(rb"[\r\n]*(INFO|MESSAGE) .*?\n\r?\n(.*)", re.DOTALL)
+_TEXT: Final = re.compile(rb"[^\r\n]")
 
 
 def kind_of(data: bytes) -> str:
@@ -62,12 +72,13 @@ def masked(data: bytes) -> bytes:
     """The message without its secrets, as long as it was."""
     for secret in _SECRETS:
         data = secret.sub(_mask_last_group, data)
-    if not data.startswith(b"INFO "):
+    found = _METHOD_AND_BODY.match(data)
+    if found is None:
         return data
-    head, separator, body = data.partition(b"\r\n\r\n")
-    if _DIGITS_OF_SIGNAL.search(body):  # application/dtmf-relay: the duration is no secret
-        return head + separator + _DIGITS_OF_SIGNAL.sub(_mask_last_group, body)
-    return head + separator + _DIGITS.sub(MASK, body)
+    head, body = data[: found.start(2)], found.group(2)
+    if found.group(1) == b"MESSAGE":
+        return head + _TEXT.sub(MASK, body)
+    return head + _DIGITS_OF_INFO.sub(lambda each: each.group(1) or MASK, _SIGNAL.sub(_mask_last_group, body))
 
 
 def _mask_last_group(match: re.Match[bytes]) -> bytes:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from pbx import trace
+from pbx.output import json_line
 from sipcore.flow import Address
+from sipcore.outputs import Output, Transmit
 from tests.sim.office import Office
 from voipat.recorder import Fate, Recorder, Trace
 from voipat.testing import Phone, SimWorld
@@ -126,3 +133,56 @@ def test_no_digit_of_an_info_is_shown(seed: int) -> None:
         kept = [entry.what for trace in recorder_of(office) for entry in trace if isinstance(entry.what, bytes)]
         infos = [masked(data) for data in kept if data.startswith(b"INFO ")]
         assert len(infos) == 8 and all(b"Signal=x\r\nDuration=160" in data for data in infos)
+
+
+def folded(output: Output) -> Output:
+    """What we send has no folded header: `|` stands for a fold."""
+    return replace(output, data=output.data.replace(b"|", b"\r\n")) if isinstance(output, Transmit) else output
+
+
+def test_no_card_number_no_token_and_no_text_leaves_the_daemon(seed: int, tmp_path: Path) -> None:
+    card, token, text = "4111111111111111", "eyJhbGciOi.tok", "meet me at noon"
+    kpml = f'<kpml-response version="1.0" code="200" digits="{card}" tag="dtmf"/>'
+    said = [
+        ("INFO", "application/dtmf-relay", f"Signal={card}\r\nDuration=160\r\n", f"Bearer {token}"),
+        ("INFO", "application/dtmf", card, f"Bearer| {token}"),
+        ("INFO", "application/kpml-response+xml", kpml, token),
+        ("MESSAGE", "text/plain", text, f"| Bearer {token}"),
+    ]
+    with Office(seed=seed) as office:
+        alice, bob = office.phones(2)
+        bob.answers(after=1.0)
+        call = alice.dial("1002").hangs_up(after=10.0)
+        office.world.run(until=office.world.now + 3.0)
+        assert call.dialog is not None
+        for method, kind, body, credentials in said:
+            headers = (("Content-Type", kind), ("Authorization", credentials))
+            outputs = alice.endpoint.send_in_dialog(
+                call.dialog,
+                alice.endpoint.new_transaction(),
+                method,
+                alice.driver.now(),
+                headers=headers,
+                body=body.encode(),
+            )
+            alice.driver.execute([folded(each) for each in outputs])
+            office.world.run(until=office.world.now + 0.5)
+        office.world.run()
+        recorder = recorder_of(office)
+        found = only_trace(office, Fate.ENDED)
+        received = b"".join(entry.what for entry in found if isinstance(entry.what, bytes))
+        assert b"Authorization: \r\n Bearer " in received
+        assert all(each.encode() in received for each in (card, token, text)), "else this shows nothing"
+        rows = list(trace.entry_rows(found, recorder, messages=True))
+    shown = {
+        "ladder": "\n".join(trace.lines(rows, messages=False)),
+        "--messages": "\n".join(trace.lines(rows, messages=True)),
+        "--json": "\n".join(json_line(row) for row in rows),
+    }
+    written = tmp_path / "call.pcapng"
+    assert trace.write_pcapng([json.loads(json_line(row)) for row in rows], written) > 10
+    shown["--pcap"] = written.read_bytes().decode("latin-1")
+    for where, what in shown.items():
+        assert "MESSAGE" in what and "INFO" in what, where
+        for secret in (card, token, text):
+            assert secret not in what, where

@@ -20,10 +20,16 @@ HEAD = b"INVITE sip:1002@office.test SIP/2.0\r\nCSeq: 1 INVITE\r\n"
         (b'Authentication-Info: rspauth="0123abcd"', b"0123abcd"),
         (b"Authorization: Basic MTAwMTpoZW1saWc=", b"MTAwMTpoZW1saWc="),
         (b"authorization : Bearer eyJhbGciOi.x", b"eyJhbGciOi.x"),
+        (b"Authorization:\r\n Bearer eyJhbGciOi.x", b"eyJhbGciOi.x"),
+        (b"Authorization: Bearer\r\n\teyJhbGciOi.x", b"eyJhbGciOi.x"),
+        (b"Authorization: Bearer first,\r\n eyJhbGciOi.x", b"eyJhbGciOi.x"),
+        (b"Authorization: eyJhbGciOi.x", b"eyJhbGciOi.x"),
+        (b'Authorization:\r\n Digest username="1001", response=\r\n "0123abcd"', b"0123abcd"),
         (b"Contact: <sip:1001:hemlig@192.0.2.1:5060>", b"hemlig"),
         (b"To: <sip:1002@office.test;postd=pp4711>", b"4711"),
         (b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9|2^20", b"WVNfX19zZW1jdGw"),
         (b'<kpml-response version="1.0" code="200" digits="4711"/>', b"4711"),
+        (b"<kpml-response digits = '4711'/>", b"4711"),
     ],
 )
 def test_secrets_are_masked_and_the_length_stays(line: bytes, secret: bytes) -> None:
@@ -40,11 +46,22 @@ def test_secrets_are_masked_and_the_length_stays(line: bytes, secret: bytes) -> 
         (b"Signal= *\r\nDuration=160\r\n", b"Signal= x\r\nDuration=160\r\n"),
         (b"5", b"x"),
         (b"d=4711#\r\n", b"d=xxxxx\r\n"),
+        (b"Signal=5\r\nDuration=160\r\nd=4711", b"Signal=x\r\nDuration=160\r\nd=xxxx"),
+        (b"Signal=5\nDuration=41111111", b"Signal=x\nDuration=xxxxxxxx"),
     ],
 )
 def test_digits_of_info_are_masked(body: bytes, shown: bytes) -> None:
     head = b"INFO sip:1002@office.test SIP/2.0\r\nCall-ID: 4711@x\r\nContent-Length: 25\r\n\r\n"
     assert masked(head + body) == head + shown
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("before", [b"", b"\r\n\r\n"])
+def test_what_a_message_says_is_masked(before: bytes, line_end: bytes) -> None:
+    head = before + line_end.join((b"MESSAGE sip:1002@office.test SIP/2.0", b"Call-ID: 4711@x", b"", b""))
+    assert masked(head + b"the door is 4711\r\n\r\nbye") == head + b"x" * 16 + b"\r\n\r\nxxx"
+    info = head.replace(b"MESSAGE", b"INFO")
+    assert masked(info + b"4711") == info + b"xxxx"
 
 
 def test_what_is_no_secret_stays() -> None:
