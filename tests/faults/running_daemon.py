@@ -28,8 +28,8 @@ class RunningDaemon:
         directory.mkdir(parents=True, exist_ok=True)
         self._ready_before = self._times_ready() if self.log.exists() else 0  # a port may be another daemon's of before
         with self.log.open("ab") as log:
-            streams: dict[str, Any] = {"stdout": log, "stderr": log, **pipes}
-            self.process = subprocess.Popen([*COMMAND, "serve", *self.arguments], cwd=ROOT, **streams)
+            streams: dict[str, Any] = {"stdout": log, "stderr": log, "cwd": ROOT, **pipes}
+            self.process = subprocess.Popen([*COMMAND, "serve", *self.arguments], **streams)
 
     @property
     def arguments(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -14,6 +15,7 @@ from bench.rig.server import Server
 from tests.certificates import Authority
 from tests.interop.baresip import Baresip
 from tests.interop.tones import dominant_frequency, toned_seconds
+from tests.unit.pbx.test_pcapng import packets
 
 pytestmark = pytest.mark.interop
 
@@ -86,6 +88,17 @@ def test_phones_register_and_call_over_tls(tmp_path: Path, server: Server, autho
     # One connection each, from the registration to the BYE.
     assert stats["driver_tls_handshakes"] == 2
     assert stats["calls"] == 0
+    entries = [entry for entry in server.rows("trace", row["id"]) if entry["kind"] == "message"]
+    assert {entry["transport"] for entry in entries} == {"TLS"}
+    ladder = server.cli("trace", row["id"])
+    assert "→ voipat  INVITE sip:1002@office.test" in ladder
+    assert re.search(r"voipat → \S+  200 \w+ \(INVITE\)", ladder)
+    server.cli("trace", row["id"], "--pcap", str(tmp_path / "call.pcapng"))
+    captured = packets((tmp_path / "call.pcapng").read_bytes())
+    assert len(captured) == len(entries)
+    assert all("over TLS" in packet.comments for packet in captured)
+    for first in (b"INVITE sip:1002@office.test SIP/2.0\r\n", b"SIP/2.0 200 "):
+        assert any(first in packet.data for packet in captured)
 
 
 def openssl(server: str, *arguments: str) -> str:
