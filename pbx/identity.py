@@ -114,7 +114,7 @@ def number_of(uri: Uri) -> str:
     if number is not None:
         return number
     try:
-        return unescape(uri.user or "").partition(";")[0]
+        return unescape((uri.user or "").partition(";")[0])
     except ParseError:
         return uri.user or ""
 

@@ -105,7 +105,8 @@ def number_told(connected: Connected) -> str:
     uri = connected.name.uri
     user = uri.user or ""
     try:
-        return (unescape(user) if "%" in user else user).partition(";")[0] or uri.host
+        user = user.partition(";")[0]
+        return (unescape(user) if "%" in user else user) or uri.host
     except ParseError:
         return uri.user or uri.host
 

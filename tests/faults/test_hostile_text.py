@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import io
+import json
 import os
 import re
 import sqlite3
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import count, product
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -46,7 +48,13 @@ HOSTILE = {
     "long": "x" * 300,
 }
 # Not sent by a phone that is parsed at all, but an operator's shell passes it on.
-LINES = {"log line": "x\r\ntime=2026-01-01T00:00:00Z level=error msg=FAKE"}
+LINES = {
+    "log line": "x\r\ntime=2026-01-01T00:00:00Z level=error msg=FAKE",
+    "NUL": "voipat-escaped\0.wav",
+    "path and NUL": "../../../../tmp/voipat-escaped\0",
+}
+# Coded in a URI's user a phone can send these.
+USERS = {**HOSTILE, **LINES, "empty": "\0"}
 # These tell where a message ends and which transaction it is: without the right one it is no message of ours.
 FRAMING = {"Via", "Content-Length", "CSeq", "Max-Forwards"}
 DID = "sip:+12025550101@office.test"
@@ -59,7 +67,13 @@ _calls = count(1)
 class Scene:
     """A daemon, and its carrier, who may say anything."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        # Whoever climbs out of the data directory finds folders to write into.
+        directory = top / "srv" / "lib" / "voipat"
+        self.work = directory / "work"
+        for folder in (self.work, top / "tmp"):
+            folder.mkdir(parents=True)
         self.port = free_port()
         self.carrier = PhoneByHand("127.0.0.1", ("127.0.0.1", self.port), "carrier")
         config = directory / "office.toml"
@@ -69,7 +83,7 @@ class Scene:
         assert text.count('host = "127.0.0.1:5090"') == 1
         config.write_text(re.sub(r'host = "127.0.0.1:5090".*\n', trunk, text))
         self.directory = directory
-        self.daemon = RunningDaemon(directory, config=config, port=self.port).ready()
+        self.daemon = RunningDaemon(directory, config=config, port=self.port, cwd=self.work).ready()
 
     def close(self) -> None:
         self.carrier.close()
@@ -87,10 +101,15 @@ class Scene:
             self.carrier.ask(self.carrier._within(invite, response, "BYE"))
         return response.status
 
-    def files(self) -> set[Path]:
-        """Everything below the test's directory and the working directory but what the daemon keeps."""
-        places = (self.directory, Path.cwd())
-        return {path for place in places for path in place.iterdir()}
+    def files(self) -> dict[Path, str]:
+        """What each path is, in the data directory and around it, but the log, the rows and what tenants keep."""
+        found = [path for path in self.top.rglob("*") if not self._changes(path)]
+        return {path: what_is(path) for path in [*found, *Path("/tmp").glob("voipat-escaped*")]}
+
+    def _changes(self, path: Path) -> bool:
+        is_tenants = any(part.startswith("t-") for part in path.relative_to(self.top).parts)
+        is_data = path.parent == self.daemon.data and path.name.startswith(DATABASE_FILE)
+        return path == self.daemon.log or is_tenants or is_data
 
     def log(self) -> list[str]:
         lines = self.daemon.output.splitlines()
@@ -108,6 +127,12 @@ class Scene:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         assert {each for each in tables if not each.startswith("sqlite_")} == set(schema.metadata.tables)
+
+
+def what_is(path: Path) -> str:
+    if path.is_symlink():
+        return f"to {path.readlink()}"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +160,32 @@ def test_a_header_with_anything_in_it(scene: Scene, name: str) -> None:
     assert scene.files() == before
 
 
+@pytest.mark.parametrize("kind", USERS)
+def test_nobody_is_called_by_anything(scene: Scene, kind: str) -> None:
+    before = scene.files()
+    user = quote(USERS[kind], safe="")
+    assert scene.invites({}, f"sip:{user}@office.test") >= 400
+    assert scene.invites({"From": f"<sip:{user}@office.test>;tag=1"}, f"sip:{user}@office.test") >= 400
+    assert scene.files() == before
+
+
+def test_a_line_feed_in_who_calls_begins_no_line_of_the_log(scene: Scene) -> None:
+    text = LINES["log line"].replace("FAKE", "INJECTED")
+    injected = text.partition("\r\n")[2]
+    assert scene.invites({"From": f"<sip:{quote(text, safe='')}@office.test>;tag=1"}, "sip:9999@office.test") >= 400
+
+    def said() -> list[str]:
+        started = [line for line in scene.log() if "INJECTED" in line and 'msg="call started"' in line]
+        call = re.search(r" call=(\S+)", started[0]) if started else None
+        found = [line for line in scene.log() if "INJECTED" in line or (call and call.group() in line)]
+        return found if any('msg="call ended"' in line for line in found) else []
+
+    lines = wait_until(said, 10, "the end of the call is in the log")
+    assert [re.findall(r'msg="([^"]*)"', line) for line in lines] == [["call started"], ["call ended"]]
+    assert "INJECTED" in lines[0] and "INJECTED" not in lines[1]
+    assert not any(line.startswith(injected) for line in scene.log())
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_who_calls_is_kept_as_it_was_said(scene: Scene, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Through the mailbox that answers: CDR, CSV, log line and file."""
@@ -148,8 +199,22 @@ def test_who_calls_is_kept_as_it_was_said(scene: Scene, kind: str, capsys: pytes
 
     (row,) = wait_until(found, 10, "the CDR is there")
     assert row["disposition"] == "answered"
+    (stored,) = (each for each in stored_cdrs(scene, capsys) if each["call_id"] == call_id)
+    assert stored["caller"] == caller_in(headers["From"])
     for cell in row.values():
         assert cell[:1] not in ("=", "@", "\t", "\r") and not re.match(r"[+-](?!\d+(\.\d+)?$)", cell), cell
+
+
+def caller_in(from_: str) -> str:
+    """The user of a From of ours, as whoever wrote it meant it."""
+    return unquote(from_.rpartition("<sip:")[2].partition("@")[0])
+
+
+def stored_cdrs(scene: Scene, capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    """As `voipat cdr --format jsonl` writes them: every text as it is stored."""
+    capsys.readouterr()
+    assert cli.main(["cdr", "--legs", "--format", "jsonl", "--data", str(scene.daemon.data)]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def cdrs(scene: Scene, capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:

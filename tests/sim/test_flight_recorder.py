@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pbx import trace
 from pbx.output import json_line
+from pbx.trace import entry_rows, lines, write_pcapng
 from sipcore.flow import Address
 from sipcore.outputs import Output, Transmit
 from tests.sim.office import Office
@@ -173,14 +173,14 @@ def test_no_card_number_no_token_and_no_text_leaves_the_daemon(seed: int, tmp_pa
         received = b"".join(entry.what for entry in found if isinstance(entry.what, bytes))
         assert b"Authorization: \r\n Bearer " in received
         assert all(each.encode() in received for each in (card, token, text)), "else this shows nothing"
-        rows = list(trace.entry_rows(found, recorder, messages=True))
+        rows = list(entry_rows(found, recorder, messages=True))
     shown = {
-        "ladder": "\n".join(trace.lines(rows, messages=False)),
-        "--messages": "\n".join(trace.lines(rows, messages=True)),
+        "ladder": "\n".join(lines(rows, messages=False)),
+        "--messages": "\n".join(lines(rows, messages=True)),
         "--json": "\n".join(json_line(row) for row in rows),
     }
     written = tmp_path / "call.pcapng"
-    assert trace.write_pcapng([json.loads(json_line(row)) for row in rows], written) > 10
+    assert write_pcapng([json.loads(json_line(row)) for row in rows], written) > 10
     shown["--pcap"] = written.read_bytes().decode("latin-1")
     for where, what in shown.items():
         assert "MESSAGE" in what and "INFO" in what, where

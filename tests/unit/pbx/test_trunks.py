@@ -9,14 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pbx.identity import number_of
 from pbx.tenants import TenantConfig
 from pbx.trunk_config import TrunkAddress, TrunkConfig
 from pbx.trunk_line import FAILURES, RETRY_S, TrunkLine
 from pbx.trunks import Trunks
 from sipcore.entropy import SeededEntropy
+from sipcore.fields import NameAddr
 from sipcore.flow import Address, Flow, TlsFlow
 from sipcore.message import Request
+from sipcore.uri import Uri
 from voipat import TrunkIdentity
+from voipat.connected import Connected, number_told
 
 LOCAL = Address("192.0.2.1", 5060)
 NETWORKS = ["198.51.100.0/28", "203.0.113.7/32", "2001:db8:7::/64", "203.0.113.0/25"]
@@ -206,3 +210,12 @@ def test_a_host_is_a_trunks_when_a_network_has_it_or_a_registrar_answered_from_i
     assert named.may_be_at("198.51.100.9") and not named.may_be_at("2001:db8::9")
     named.configure([])
     assert not named.may_be_at("198.51.100.9")
+
+
+@pytest.mark.parametrize(
+    ("user", "number"),
+    [("a%3Bb", "a;b"), ("O%27Reilly;phone-context=x.test", "O'Reilly"), ("%27%3B%20DROP", "'; DROP"), ("x%zz", "x%zz")],
+)
+def test_a_semicolon_that_is_escaped_begins_no_parameter(user: str, number: str) -> None:
+    uri = Uri("sip", user, "carrier.test")
+    assert number_of(uri) == number_told(Connected(NameAddr(uri), hidden=False)) == number
