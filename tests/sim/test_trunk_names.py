@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipcore.flow import Address
+from sipcore.message import Request
 from tests.sim.raw_peer import RawPeer
 from tests.sim.trunk_office import TrunkOffice, trunk
 
@@ -117,3 +118,23 @@ def test_a_name_that_moves_is_followed(seed: int) -> None:
             alice.dial("9123456", after=1.0)
             office.world.run()
         assert [len([r for r in peer.received if r.method == "INVITE"]) for peer in peers] == [1, 1]
+
+
+def test_a_registration_follows_a_name_that_moves(seed: int) -> None:
+    def registrar(request: Request) -> tuple[int, list[tuple[str, str]]]:
+        return 200, [("Contact", f"{request.headers.get('Contact')};expires=120")]
+
+    line = trunk("one", "one.test", username="office", password="secret", register=True, register_s=120)
+    with TrunkOffice([line], seed=seed) as office:
+        peers = [RawPeer(office.world, where.host, registrar) for where in (ONE, TWO)]
+        office.world.network.names["one.test"] = [ONE]
+        office.world.run(until=100.0)
+        assert {request.method for request in peers[0].received} == {"REGISTER"} and not peers[1].received
+        before = len(peers[0].received)
+        office.world.network.names["one.test"] = [TWO]
+        office.world.run(until=300.0)
+        assert len(peers[0].received) == before and len(peers[1].received) >= 2
+        assert office.trunks.status()[0]["registration"] == "registered"
+        assert {request.call_id for peer in peers for request in peer.received} == {peers[0].received[0].call_id}
+        office.world.loop.run_until_complete(office.trunks.stop())
+        assert peers[1].received[-1].headers.get("Expires") == "0"

@@ -114,11 +114,10 @@ def test_a_refresh_uses_the_nonce_again_with_a_higher_count() -> None:
 )
 def test_a_stale_nonce_costs_one_round_trip_and_is_no_refusal() -> None:
     registrar = Registrar()
-    registrar.challenges()
-    registrar.accepts()
-    registrar.until_due()
+    assert registrar.challenges("n1") is not None
     again = registrar.challenges("n2", more=", stale=true")
     assert again is not None and 'nonce="n2"' in (again.headers.get("Authorization") or "")
+    assert "nc=00000001" in (again.headers.get("Authorization") or "")
     registrar.accepts()
     assert registrar.state is RegistrationState.REGISTERED
 
@@ -153,9 +152,10 @@ def test_a_registrar_that_raises_its_demand_for_ever_is_not_followed() -> None:
     "alternate server. It SHOULD NOT forward any other requests to that server for the duration specified in the "
     "Retry-After header field, if present.",
 )
-def test_503_with_retry_after_waits_for_so_long() -> None:
+@pytest.mark.parametrize("status", [500, 503, 504])
+def test_a_failure_with_retry_after_waits_for_so_long(status: int) -> None:
     registrar = Registrar()
-    assert registrar.answers(503, ("Retry-After", "120 (soon);duration=60")) is None
+    assert registrar.answers(status, ("Retry-After", "120 (soon);duration=60")) is None
     assert 120 <= registrar.until_due() <= 121
     assert registrar.last is not None
 
