@@ -87,7 +87,7 @@ mutate: dev  ## change the state machines, dialogs and offer/answer bit by bit: 
 	@nice -n 10 $(PY) -m tools.mutate $(if $(ONLY),--only $(ONLY))
 
 soak: dev peers  ## what takes long: kills, load, churn; ONLY=goodput (F6), ONLY=twice_the_time (X10), ONLY=dns (F12)
-	@$(PY) -m pytest tests/soak tests/interop tests/faults/test_floods.py tests/faults/test_connections.py tests/sim/test_race_matrices.py -m "slow or not slow" --soak $(if $(ONLY),-k $(ONLY))
+	@$(PY) -m pytest tests/soak tests/interop tests/faults tests/sim/test_race_matrices.py -m "slow or not slow" --soak $(if $(ONLY),-k $(ONLY))
 
 churn: dev peers  ## calls opened and closed with media, SRTP among them, and what they leave: MINUTES=60 RATE=100 a second
 	@CHURN_MINUTES=$(MINUTES) CHURN_RATE=$(RATE) $(PY) -m pytest -s tests/soak/test_churn.py -k flat --soak
