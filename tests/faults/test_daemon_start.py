@@ -1,17 +1,24 @@
-"""The daemon where it cannot start, or nobody listens to it: one clear line, the right exit status, no traceback."""
+"""The daemon where it cannot start, or nobody listens to it: one clear line, the right exit status, no traceback.
+
+It starts over a damaged database, which it moves aside and says so (F7); few descriptors bound its calls (F9).
+"""
 
 from __future__ import annotations
 
 import os
 import socket
-import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from bench.rig.processes import free_port
+from bench.rig import sipp
+from bench.rig.processes import free_port, wait_until
+from bench.rig.server import VOIPAT, Server
+from pbx.store.database import DATABASE_FILE
 from tests.faults.running_daemon import RunningDaemon
+from tests.interop.test_sipp import call_rows, register
 
 
 @pytest.fixture
@@ -89,20 +96,44 @@ def test_the_daemon_lives_when_nobody_reads_its_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_few_descriptors_bound_the_calls_and_the_daemon_says_so(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("wb") as log:
-        running = RunningDaemon(tmp_path, stdout=log, preexec_fn=_few_descriptors)
-        try:
-            text = (tmp_path / "log").read_text
-            while "ready in" not in text() and running.process.poll() is None:
-                subprocess.run(["sleep", "0.05"], check=True)
-            assert "(descriptors)" in text()
-            assert running.rows("stats")[0]["calls_limit"] < 50
-        finally:
-            running.close()
+def test_a_damaged_database_is_moved_aside_and_the_daemon_gets_ready(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    noise = b"\x17\x2b" * 10_000
+    (data / DATABASE_FILE).write_bytes(noise)
+    running = RunningDaemon(tmp_path).ready()
+    try:
+        (aside,) = data.glob(f"{DATABASE_FILE}.broken-*")
+        assert aside.read_bytes() == noise
+        assert f"the database was damaged and moved aside: {aside}" in running.output
+        assert running.rows("cdr") == []
+    finally:
+        running.close()
 
 
-def _few_descriptors() -> None:
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+@pytest.mark.slow
+def test_few_descriptors_bound_the_calls_one_more_is_503_and_a_hang_up_makes_room(tmp_path: Path) -> None:
+    contact = free_port()
+    with ExitStack() as stack:
+        server = Server(tmp_path / "server", command=("prlimit", "--nofile=256:256", str(VOIPAT)))
+        stack.callback(server.close)
+        assert "(descriptors)" in server.process.output()
+        limit = server.stats()["calls_limit"]
+        assert 0 < limit < 50
+        register(tmp_path, server, "1002", contact)
+        callee = sipp.Sipp(tmp_path / "callee", "answer", target=server.address, port=contact)
+        stack.callback(callee.close)
+        caller = sipp.Sipp(
+            tmp_path / "caller", "call", target=server.address, port=free_port(), calls=limit, rate=50,
+            hold_ms=600_000, rows=call_rows("1002"),
+        )  # fmt: skip
+        stack.callback(caller.close)
+        wait_until(lambda: server.stats()["calls_answered"] == limit, 20, "every place is taken")
+        one = {"target": server.address, "calls": 1, "rows": call_rows("1002")}
+        sipp.run(tmp_path / "more", "expect_503", port=free_port(), **one)
+        (refused,) = [row for row in server.rows("cdr", "--limit", "1000") if row["ended"]]
+        assert (refused["cause"]["sip"], refused["cause"]["id"]) == (503, "VP-2002")
+        server.rows("hangup", server.rows("calls")[0]["id"])
+        wait_until(lambda: server.stats()["calls"] == limit - 1, 10, "one has hung up")
+        sipp.run(tmp_path / "after", "call", port=free_port(), **one)
+        assert "Too many open files" not in server.process.output()

@@ -165,6 +165,20 @@ def test_many_rows_go_in_bounded_groups(database: MemoryDatabase) -> None:
     assert writer.close(10)
 
 
+def test_rows_are_taken_at_once_while_the_database_blocks_and_all_are_written_afterwards(
+    database: MemoryDatabase,
+) -> None:
+    writer = Writer(database)
+    hold(database, writer)
+    assert all(writer.put("t", (str(number),), {"n": number}) for number in range(1000))
+    health = writer.health()
+    # A `put` that waits is in here until the gate gives up, which is a failure.
+    assert (health.pending, health.commits, health.failures) == (1000, 0, 0)
+    database.gate.set()
+    assert writer.close(10)
+    assert [database.rows["t", (str(number),)] for number in range(1000)] == [{"n": n} for n in range(1000)]
+
+
 def test_close_commits_what_is_pending(database: MemoryDatabase) -> None:
     writer = Writer(database)
     writer.put("t", ("a",), {"n": 1})
