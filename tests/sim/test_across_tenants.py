@@ -10,9 +10,10 @@ import pytest
 from pbx.directory import Directory
 from pbx.objects.people import Mailbox as MailboxConfig
 from pbx.tenants import ExtensionConfig, TenantConfig, ha1_of
+from sipcore.uri import Uri
 from tests.sim.office import Office
 from voipat import Mailbox
-from voipat.testing import Phone
+from voipat.testing import Phone, PhoneCall
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -107,3 +108,71 @@ def test_a_call_of_another_tenant_is_not_replaced(seed: int) -> None:
         assert stolen.status == 481 and not call.is_over
         call.hang_up()
         office.world.run()
+
+
+@contextmanager
+def call_of_the_other(office: Office, victim: Phone) -> Iterator[PhoneCall]:
+    """1003 of the other tenant calls the victim, who answers or rings as it was told; nobody ends it but they."""
+    third = office.world.phone("sip:1003@shop.test", password="pass-1003").register()
+    office.world.run(until=office.world.now + 1.0)
+    call = third.dial("1002")
+    office.world.run(until=office.world.now + 2.0)
+    yield call
+    office.world.run(until=office.world.now + 2.0)
+    assert not call.is_over
+    call.hang_up()
+    office.world.run()
+
+
+def own_call(office: Office, asker: Phone) -> PhoneCall:
+    colleague = office.world.phone("sip:1002@office.test", password="pass-1002").register().answers(after=0.1)
+    office.world.run(until=office.world.now + 1.0)
+    call = asker.dial("1002")
+    office.world.run(until=office.world.now + 2.0)
+    assert call.was_answered and colleague.received
+    return call
+
+
+@pytest.mark.parametrize("target", ["sip:1002@shop.test", "sip:4711@shop.test"])
+def test_a_call_of_ones_own_is_not_transferred_into_another_tenant(seed: int, target: str) -> None:
+    with two_tenants(seed) as (office, asker, victim):
+        call = own_call(office, asker)
+        call.refer(Uri.parse(target))
+        office.world.run(until=office.world.now + 2.0)
+        assert call.refer_statuses == [603] and not call.is_over and victim.received == []
+        call.hang_up()
+        office.world.run()
+
+
+@pytest.mark.parametrize("domain", ["office.test", "shop.test"])
+def test_a_call_of_ones_own_does_not_take_the_place_of_a_call_of_another_tenant(seed: int, domain: str) -> None:
+    with two_tenants(seed) as (office, asker, victim):
+        call = own_call(office, asker)
+        victim.answers(after=0.5)
+        with call_of_the_other(office, victim) as theirs:
+            assert theirs.was_answered
+            call.refer(Uri.parse(f"sip:1002@{domain}"), theirs)
+            office.world.run(until=office.world.now + 2.0)
+            # The phone takes the status for one of its own call, which it hangs up (RFC 5057 §5.1).
+            assert call.refer_statuses == [481]
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_a_ringing_call_of_another_tenant_is_not_replaced(seed: int, side: str) -> None:
+    """What rings is taken by RFC 3891's early dialog: by a colleague it is, by another tenant's phone it is not."""
+    with two_tenants(seed) as (office, asker, victim):
+        victim.rings()
+        with call_of_the_other(office, victim) as theirs:
+            (ringing,) = victim.received
+            assert not theirs.was_answered and not ringing.is_over
+            replaces = (theirs if side == "caller" else ringing).replaces()
+            assert replaces is not None
+            stolen = asker.dial("1002", headers=(("Replaces", str(replaces)),))
+            office.world.run(until=office.world.now + 2.0)
+            assert stolen.status == 481 and not ringing.is_over
+            if side == "callee":
+                colleague = office.world.phone("sip:1001@shop.test", password="pass-1001").register()
+                office.world.run(until=office.world.now + 1.0)
+                taken = colleague.dial("1002", headers=(("Replaces", str(replaces)),))
+                office.world.run(until=office.world.now + 2.0)
+                assert taken.was_answered and theirs.was_answered and ringing.is_over

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.office import Office
+from tests.sim.office import FIRST_EXTENSION, Office
 from tests.sim.voicemail_office import VoicemailOffice
+from voipat import events
 from voipat.testing.world import EPOCH
 
 HOUR = 3600.0
 # Several refreshes of the session.
 TALK_S = 1.5 * HOUR
 STEPS = (HOUR, -HOUR, -1.0, 1.0)
+BINDINGS = 1000
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -34,6 +36,22 @@ def test_a_binding_lasts_as_long_as_it_was_granted_for(seed: int, step: float) -
         # A refresh after the step and one without it are granted the same.
         office.world.run(until=4 * HOUR)
         assert len(lookup("office.test", "1001")) == 1
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_of_a_thousand_bindings_none_is_told_unregistered_by_an_hour_on_the_clock(seed: int) -> None:
+    with Office(seed=seed, extensions=BINDINGS) as office:
+        told: list[events.Event] = []
+        office.app.subscribe(told.append)
+        for place in range(BINDINGS):
+            phone = office.phone(FIRST_EXTENSION + place)
+            office.world.at(0.01 * place, lambda phone=phone: phone.register(expires=600, refresh=False))  # type: ignore[misc]
+        office.world.at(300.0, lambda: office.world.set_clock(HOUR))
+        office.world.run(until=599.0)
+        assert sum(isinstance(event, events.Registered) for event in told) == BINDINGS
+        assert not any(isinstance(event, events.Unregistered) for event in told)
+        office.world.run(until=620.0)
+        assert sum(isinstance(event, events.Unregistered) for event in told) == BINDINGS, "in their time"
 
 
 @pytest.mark.usefixtures("nothing_left")

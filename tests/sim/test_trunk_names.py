@@ -11,6 +11,7 @@ from tests.sim.trunk_office import TrunkOffice, trunk
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
+NOWHERE = pytest.mark.parametrize("delay", [None, 5.0, 0.0], ids=["silent", "slow", "no such name"])
 ONE, TWO = Address("10.200.0.1", 5060), Address("10.200.0.2", 5060)
 
 
@@ -50,7 +51,7 @@ def test_local_calls_do_not_notice_dns_that_does_not_answer(seed: int, delay: fl
         assert all(call.status == 503 for call in outside)
 
 
-@pytest.mark.parametrize("delay", [None, 5.0, 0.0], ids=["silent", "slow", "no such name"])
+@NOWHERE
 def test_a_call_to_a_name_that_leads_nowhere_takes_the_next_trunk_within_four_seconds(
     seed: int, delay: float | None
 ) -> None:
@@ -65,9 +66,10 @@ def test_a_call_to_a_name_that_leads_nowhere_takes_the_next_trunk_within_four_se
         assert next(rung.time for rung in ladder if rung.destination == TWO) - asked < 4.0
 
 
-def test_the_only_trunk_on_a_name_that_leads_nowhere_is_503_within_four_seconds(seed: int) -> None:
+@NOWHERE
+def test_the_only_trunk_on_a_name_that_leads_nowhere_is_503_within_four_seconds(seed: int, delay: float | None) -> None:
     with named(seed, "one.test") as office:
-        office.world.network.dns_delay = None
+        office.world.network.dns_delay = delay
         call = office.phone().register().dial("9123456", after=1.0)
         office.world.run(until=5.0)
         assert call.status == 503
