@@ -87,10 +87,18 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / 100
 
     def resident_kb(self) -> int:
+        """With its part of what it shares with other processes, which changes as they come and go."""
+        return self._mapped_kb("Pss")
+
+    def anonymous_kb(self) -> int:
+        """What is resident and of no file: what the daemon itself has asked for."""
+        return self._mapped_kb("Anonymous")
+
+    def _mapped_kb(self, kind: str) -> int:
         for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(f"{kind}:"):
                 return int(line.split()[1])
-        raise AssertionError("no Pss")
+        raise AssertionError(f"no {kind}")
 
     def kill(self) -> None:
         self.process.signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Calls up while the operator ends the daemon, hangs up, or fills it: what the phones see and what the CDR says."""
+"""Calls up while the operator ends the daemon, hangs up, or fills it: what the phones see and hear, and the CDRs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.rig import sipp
-from bench.rig.processes import free_port, wait_until
+from bench.rig import ladders, media, sipp
+from bench.rig.processes import PATIENCE, free_port, wait_until
 from bench.rig.server import Server
+from tests.interop.media_calls import calls_with_media
 from tests.interop.test_sipp import call_rows, register
 
+# Far more than a test waits for the daemon's end.
+DRAIN_S = 600
 PROBE = """\
 {method} sip:1002@office.test SIP/2.0
 Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bKprobe{method};rport
@@ -45,7 +48,7 @@ def calls_up(directory: Path, server: Server, count: int, *, hold_ms: int = 60_0
     """`count` answered calls; the processes of both sides."""
     contact = free_port()
     register(directory, server, "1002", contact)
-    callee = sipp.Sipp(directory, "answer", target=server.address, port=contact, calls=count)
+    callee = sipp.Sipp(directory, "answer", target=server.address, port=contact, calls=count, trace=True)
     caller = sipp.Sipp(
         directory,
         "call",
@@ -55,6 +58,7 @@ def calls_up(directory: Path, server: Server, count: int, *, hold_ms: int = 60_0
         rate=50,
         hold_ms=hold_ms,
         rows=call_rows("1002"),
+        trace=True,
     )
     try:
         wait_until(lambda: server.stats()["calls_answered"] == count, 10, f"{count} calls are up")
@@ -62,6 +66,12 @@ def calls_up(directory: Path, server: Server, count: int, *, hold_ms: int = 60_0
     finally:
         caller.close()
         callee.close()
+
+
+def hung_up_on(side: sipp.Sipp) -> int:
+    """To how many of its calls a BYE came."""
+    told = ladders.messages(side.directory / f"{side.stem}.messages")
+    return len({ladders.call_id(text) for direction, text in told if direction == "received" and text[:4] == "BYE "})
 
 
 @pytest.fixture
@@ -86,13 +96,36 @@ def test_draining_refuses_what_is_new_and_waits_for_the_last_call(tmp_path: Path
     assert {row["hangup_by"] for row in server.rows("cdr")} == {"caller"}
 
 
+def test_calls_lose_no_packet_while_it_drains_and_it_ends_with_the_last_of_them(tmp_path: Path) -> None:
+    count, seconds = 20, 4
+    server = Server(tmp_path / "server", **{"server.drain_s": str(DRAIN_S)})
+    try:
+        with calls_with_media(tmp_path, server, count, hold_ms=DRAIN_S * 1000) as calls:
+            phones = media.Phones(calls.streams, seconds)
+            server.process.signal(signal.SIGTERM)
+            wait_until(lambda: server.stats()["draining"] is True, 20, "it drains")
+            result, _ = phones.end()
+            assert result["sent"] > 2 * count * 50 * (seconds - 1) and result["lost"] == 0
+            last, *others = server.rows("calls")
+            for row in others:
+                server.rows("hangup", row["id"])
+            wait_until(lambda: server.stats()["calls"] == 1, 10, "one call is left")
+            assert server.process.alive()
+            server.rows("hangup", last["id"])
+            assert server.process.wait(DRAIN_S / PATIENCE / 2) == 0
+    finally:
+        server.close()
+    assert [row["disposition"] for row in server.rows("cdr")] == ["answered"] * count
+
+
 def test_after_drain_s_both_legs_get_bye_and_the_cdr_is_complete(tmp_path: Path, brief: Server) -> None:
-    with calls_up(tmp_path, brief, 3) as (_, callee):
+    with calls_up(tmp_path, brief, 3) as (caller, callee):
         started = time.monotonic()
         brief.process.signal(signal.SIGTERM)
         assert brief.process.wait(60) == 0
         assert time.monotonic() - started > 0.9
         assert callee.wait(60) == 0
+        wait_until(lambda: (hung_up_on(caller), hung_up_on(callee)) == (3, 3), 10, "both legs of each get BYE")
     rows = brief.rows("cdr")
     assert [(row["disposition"], row["hangup_by"], row["cause"]["id"]) for row in rows] == [
         ("answered", "server", "VP-4007")
@@ -100,12 +133,13 @@ def test_after_drain_s_both_legs_get_bye_and_the_cdr_is_complete(tmp_path: Path,
 
 
 def test_a_second_signal_ends_at_once_with_status_0_and_complete_cdrs(tmp_path: Path, server: Server) -> None:
-    with calls_up(tmp_path, server, 3) as (_, callee):
+    with calls_up(tmp_path, server, 3) as (caller, callee):
         server.process.signal(signal.SIGTERM)
         wait_until(lambda: server.stats()["draining"] is True, 20, "it drains")
         server.process.signal(signal.SIGTERM)
         assert server.process.wait(60) == 0
         assert callee.wait(60) == 0
+        wait_until(lambda: (hung_up_on(caller), hung_up_on(callee)) == (3, 3), 10, "both legs of each get BYE")
     assert {row["disposition"] for row in server.rows("cdr")} == {"answered"}
 
 
