@@ -25,6 +25,7 @@ from sipcore.message import Request, Response
 from sipcore.outputs import Datagram, Output
 from sipcore.parser import answerable, read_message
 from sipcore.proxy import ProxyCore, ResponseContext, Search
+from sipcore.refusals import Refusal, RefusalHeaders, no_headers
 from sipcore.reliable import Provisionals
 from sipcore.state import Admit, Answer, Drop, EndpointState, Gate, Refuse, Relay, StrayGate, Verdict
 from sipcore.timers import Deadlines, Timers
@@ -51,6 +52,7 @@ class Endpoint:
     gives the address that the peer on a flow can reach us at (Via, Contact). `supported` are the option tags
     a Require may name. `symmetric` answers UDP requests to their source port even without `rport` (RFC 3581).
     `large_by_tcp` sends requests over 1300 bytes by TCP where a URI said UDP (`sipcore.large_requests`).
+    `refusal_headers` gives what our own refusals say beyond their status.
     `route_secret` signs the Record-Route of what is proxied; without one dialogs do not outlive the process.
     """
 
@@ -71,6 +73,7 @@ class Endpoint:
         symmetric: bool = True,
         large_by_tcp: bool = True,
         route_secret: bytes = b"",
+        refusal_headers: RefusalHeaders = no_headers,
     ) -> None:
         # Its `soonest` is no later than `next_timeout`, and costs nothing to look at.
         self.deadlines: Final = Deadlines()
@@ -91,6 +94,7 @@ class Endpoint:
             counters=Counter(),
             locals={},
             answers_stray=answers_stray,
+            refusal_headers=refusal_headers,
         )
         self._limits = limits
         self._server = UserAgentServer(self._state)
@@ -206,6 +210,15 @@ class Endpoint:
         out: list[Output] = []
         self._server.respond_to(transaction, status, now, out, reason, headers, body, reliable=reliable)
         return out
+
+    def fail(self, transaction: TransactionId, flow: Flow, now: float) -> list[Output]:
+        """Answer a request, which came on `flow`, that whoever was told of it failed on."""
+        refusal = Refusal.FAILED
+        return self.respond(transaction, refusal.status, now, headers=self.refusal_headers(refusal, flow))
+
+    def refusal_headers(self, refusal: Refusal, flow: Flow) -> HeaderPairs:
+        """What a refusal says beyond its status, also when it is sent without the endpoint."""
+        return self._state.refusal_headers(refusal, flow)
 
     def is_held_back(self, transaction: TransactionId) -> bool:
         """Whether our final response to this INVITE waits for a PRACK, so that a CANCEL may still come."""

@@ -14,6 +14,7 @@ from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.negotiation import Pending
 from sipcore.outputs import Output
+from sipcore.refusals import Refusal
 from sipcore.state import EndpointState
 from sipcore.timers import Clock, Timers
 from sipcore.transaction import State, Transaction
@@ -47,30 +48,30 @@ class UnacknowledgedSuccess(Clock):
         self.repeat(min(self.interval * 2, self.timers.t2), now)
 
 
-def invite_refusal(dialog: Dialog) -> int | None:
-    """The status that an INVITE within the dialog must be refused with now (RFC 3261 §14.2), or None."""
+def invite_refusal(dialog: Dialog) -> Refusal | None:
+    """Why an INVITE within the dialog must be refused now (RFC 3261 §14.2), or None."""
     if dialog.invite_server is not None:
-        return 500
+        return Refusal.OVERLAPPING
     if dialog.invite_client is not None:
-        return 491
+        return Refusal.CROSSING
     if dialog.unacknowledged is not None and dialog.unacknowledged.owes_answer:
-        return 491
+        return Refusal.CROSSING
     return offer_refusal(dialog)
 
 
-def update_refusal(dialog: Dialog, *, has_offer: bool) -> int | None:
-    """The status that an UPDATE must be refused with now (RFC 3311 §5.2), or None."""
+def update_refusal(dialog: Dialog, *, has_offer: bool) -> Refusal | None:
+    """Why an UPDATE must be refused now (RFC 3311 §5.2), or None."""
     if dialog.update_server is not None:
-        return 500
+        return Refusal.OVERLAPPING
     return offer_refusal(dialog) if has_offer else None
 
 
-def offer_refusal(dialog: Dialog) -> int | None:
+def offer_refusal(dialog: Dialog) -> Refusal | None:
     """491 while our offer waits for its answer, 500 while the peer's does (RFC 3311 §5.2, RFC 6337 §4)."""
     pending = dialog.negotiation.pending
     if pending is Pending.NONE:
         return None
-    return 491 if pending is Pending.OURS else 500
+    return Refusal.CROSSING if pending is Pending.OURS else Refusal.OVERLAPPING
 
 
 def stop_repeating(dialog: Dialog) -> None:

@@ -30,6 +30,7 @@ from sipcore.locate import Target
 from sipcore.message import Request, Response
 from sipcore.outputs import Output, Resolve, Transmit
 from sipcore.proxy_routes import RouteKey, process_routes, record_routes
+from sipcore.refusals import Refusal
 from sipcore.routing import ANY_LOCAL, NextHop, new_flow, next_hop, serve_strict_router
 from sipcore.state import EndpointState
 from sipcore.timers import Clock
@@ -55,6 +56,21 @@ MAX_WAITING_ACKS: Final = 1000
 _ASSERTIONS: Final = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
 # RFC 3326 §2: a phone that lost the race shows no missed call.
 ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
+
+# Our own finals, none of which has two causes here.
+_REFUSALS: Final = {
+    refusal.status: refusal
+    for refusal in (
+        Refusal.NO_RESPONSE,
+        Refusal.UNKNOWN_SCHEME,
+        Refusal.FLOW_GONE,
+        Refusal.TOO_BROAD,
+        Refusal.NO_TARGET,
+        Refusal.CANCELLED,
+        Refusal.NEXT_HOP_FAILED,
+        Refusal.BAD_RESPONSE,
+    )
+}
 
 
 @value_object(frozen=True, slots=True)
@@ -258,13 +274,13 @@ class ProxyCore:
         for via in request.vias:
             has_looped = has_looped or (via.branch or "").endswith(f".{loop_hash}")
         if request.max_forwards == 0:
-            server.refuse_stateless(request, flow, 483, out)
+            server.refuse(request, flow, Refusal.TOO_MANY_HOPS, out)
         elif has_looped:
-            server.refuse_stateless(request, flow, 482, out)
+            server.refuse(request, flow, Refusal.LOOPED, out)
         elif options:
-            server.refuse_stateless(request, flow, 420, out, None, (("Unsupported", ", ".join(options)),))
+            server.refuse(request, flow, Refusal.UNKNOWN_EXTENSION, out, (("Unsupported", ", ".join(options)),))
         elif self._state.transactions.size() >= self._state.max_transactions:
-            server.refuse_stateless(request, flow, 503, out, None, (("Retry-After", "10"),))
+            server.refuse(request, flow, Refusal.TABLE_FULL, out, (("Retry-After", "10"),))
         else:
             return False
         return True
@@ -509,7 +525,9 @@ class ProxyCore:
         if response is not None:
             self._forward(context, response, Input.FAILURE, now, out)
         elif context.server.request is not None:  # None: it has timed out itself
-            self._server.respond(context.server, status, now, out)
+            refusal = _REFUSALS.get(status, Refusal.UNROUTABLE)
+            headers = self._state.refusal_headers(refusal, context.flow)
+            self._server.respond(context.server, status, now, out, None, headers)
         self._end(context, status, response, out)
 
     def _forward(

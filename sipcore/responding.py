@@ -11,6 +11,7 @@ from sipcore.fields import Via
 from sipcore.flow import Flow
 from sipcore.message import Request
 from sipcore.outputs import Output, Transmit
+from sipcore.refusals import Refusal
 from sipcore.routing import response_flow
 from sipcore.state import EndpointState, has_header
 from sipcore.transaction import HeaderPairs, Transaction
@@ -79,17 +80,25 @@ class ResponseWriter:
             flow = response_flow(request.via, flow, symmetric=False)
         self._transmit_stateless(request, flow, status, reason, headers, self._stateless_tag(request), out)
 
+    def refuse(
+        self, request: Request, flow: Flow, refusal: Refusal, out: list[Output], headers: HeaderPairs = ()
+    ) -> None:
+        """Answer a request that the protocol refuses, without state."""
+        said = self._state.refusal_headers(refusal, flow)
+        self.refuse_stateless(request, flow, refusal.status, out, None, (*headers, *said))
+
     def refuse_malformed(
         self, request: Request, flow: Flow, status: int, reason: str, now: float, out: list[Output]
     ) -> None:
         """Answer a request that could be read in part; with a broken Via the answer goes where it came from."""
         if not self._answers_stray(request, flow, now, out):
             return
+        headers = self._state.refusal_headers(Refusal.UNREADABLE, flow)
         via = _readable_via(request)
         if via is not None:
             request.stamp_source(*flow.remote)
             flow = response_flow(via, flow, symmetric=self._state.symmetric)
-        self._transmit_stateless(request, flow, status, reason, (), self._stateless_tag(request), out)
+        self._transmit_stateless(request, flow, status, reason, headers, self._stateless_tag(request), out)
 
     def _answers_stray(self, request: Request, flow: Flow, now: float, out: list[Output]) -> bool:
         asked = self._state.answers_stray

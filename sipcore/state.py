@@ -10,6 +10,7 @@ from sipcore.dialog import Dialog, DialogTable
 from sipcore.entropy import Entropy
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
+from sipcore.refusals import RefusalHeaders, no_headers
 from sipcore.routing import SECURE, contact_value, via_value, wants_sips
 from sipcore.timers import Deadlines, Timers
 from sipcore.transaction import HeaderPairs
@@ -89,6 +90,8 @@ class EndpointState:
     large_by_tcp: bool = True
     # RFC 5627 §6.1: the contact behind a GRUU of our own registrar; None: no GRUU of ours, or nobody there.
     contact_at: Callable[[str], str | None] | None = None
+    # What our own refusals say beyond their status.
+    refusal_headers: RefusalHeaders = no_headers
     # Our SUBSCRIBEs by Call-ID and From tag: the NOTIFY that comes for one, maybe before its 2xx, makes the dialog.
     subscribing: dict[tuple[str, str], Request] = field(default_factory=dict)
 

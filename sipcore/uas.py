@@ -27,6 +27,7 @@ from sipcore.invite_usage import (
 from sipcore.message import Request
 from sipcore.names import METHODS
 from sipcore.outputs import Output, Transmit
+from sipcore.refusals import Refusal
 from sipcore.reliable import MAX_HELD, OPTION, Held, Provisionals, rack_of, takes_reliable, wants_reliable
 from sipcore.responding import ResponseWriter
 from sipcore.routing import reconnect_flow, response_flow
@@ -112,7 +113,7 @@ class UserAgentServer(ResponseWriter):
     ) -> None:
         if transaction is None:
             if self._answers_stray(request, flow, now, out):
-                self.refuse_stateless(request, flow, 481, out)
+                self.refuse(request, flow, Refusal.NOTHING_TO_CANCEL, out)
             return
         # RFC 3261 §9.2: the To tag is that of the response to the INVITE. Answered without a transaction of its
         # own: a repeated CANCEL gets the same 200 for as long as the INVITE is known.
@@ -123,7 +124,7 @@ class UserAgentServer(ResponseWriter):
             reasons = [("Reason", value) for value in request.headers.get_all("Reason")]
             self.proxy.cancel(transaction.relay, reasons, now, out)
         elif transaction.state is State.TRYING or transaction.state is State.PROCEEDING:
-            self.reject(transaction, 487, now, out)
+            self.reject(transaction, Refusal.CANCELLED, now, out)
             out.append(CancelReceived(transaction.id, request))
             if transaction.dialog is not None and not transaction.in_dialog:
                 end_dialog(self._state, transaction.dialog, now, out)
@@ -171,7 +172,7 @@ class UserAgentServer(ResponseWriter):
             # RFC 3261 §8.2.2.2. With state, so that a copy on the way can not be taken for a new request.
             if dialog is not None:
                 state.dialogs.remove(dialog)
-            self.reject(transaction, 482, now, out)
+            self.reject(transaction, Refusal.MERGED, now, out)
             return
         if dialog is not None:
             transaction.dialog = dialog
@@ -185,13 +186,13 @@ class UserAgentServer(ResponseWriter):
     def _refuse_inadmissible(self, request: Request, flow: Flow, out: list[Output]) -> bool:
         state = self._state
         if request.uri.scheme not in SCHEMES:
-            self.refuse_stateless(request, flow, 416, out)
+            self.refuse(request, flow, Refusal.UNKNOWN_SCHEME, out)
         elif request.max_forwards == 0 and request.method not in _ANSWERED_AT_ZERO:
-            self.refuse_stateless(request, flow, 483, out)
+            self.refuse(request, flow, Refusal.TOO_MANY_HOPS, out)
         elif "Require" in request.headers and (unsupported := self._unsupported(request)):
-            self.refuse_stateless(request, flow, 420, out, None, (("Unsupported", unsupported),))
+            self.refuse(request, flow, Refusal.UNKNOWN_EXTENSION, out, (("Unsupported", unsupported),))
         elif state.transactions.size() >= state.max_transactions:
-            self.refuse_stateless(request, flow, 503, out, None, (("Retry-After", "10"),))
+            self.refuse(request, flow, Refusal.TABLE_FULL, out, (("Retry-After", "10"),))
         else:
             return False
         return True
@@ -207,7 +208,7 @@ class UserAgentServer(ResponseWriter):
         dialog = state.dialogs.find(request) or self._notified(request, flow)
         if dialog is None:
             if self._answers_stray(request, flow, now, out):
-                self.refuse_stateless(request, flow, 481, out)
+                self.refuse(request, flow, _nothing_for(request), out)
             return
         unsupported = self._unsupported(request)
         transaction = self._open(key, request, flow, dialog.local_tag, now)
@@ -235,27 +236,29 @@ class UserAgentServer(ResponseWriter):
         subscribe = self._state.subscribing.get((request.call_id, request.to.tag or ""))
         return None if subscribe is None else self._state.dialogs.open_notified(subscribe, request, flow)
 
-    def _in_dialog_refusal(self, dialog: Dialog, request: Request, unsupported: str) -> tuple[int, HeaderPairs] | None:
+    def _in_dialog_refusal(
+        self, dialog: Dialog, request: Request, unsupported: str
+    ) -> tuple[Refusal, HeaderPairs] | None:
         number = request.cseq.number
         if dialog.remote_cseq is not None and number <= dialog.remote_cseq:
             # RFC 3261 §12.2.2. An equal number on another branch is a copy that went another way.
-            return 500, ()
+            return Refusal.OUT_OF_ORDER, ()
         dialog.remote_cseq = number
         if unsupported:
-            return 420, (("Unsupported", unsupported),)
+            return Refusal.UNKNOWN_EXTENSION, (("Unsupported", unsupported),)
         if dialog.state is DialogState.TERMINATING and request.method != "BYE":
             if dialog.usages and request.method in SUBSCRIPTION_METHODS:
                 return None
-            return 481, ()
+            return _nothing_for(request), ()
         if request.method == "INVITE":
-            status = invite_refusal(dialog)
+            refusal = invite_refusal(dialog)
         elif request.method == "UPDATE":
-            status = update_refusal(dialog, has_offer=bool(request.body))
+            refusal = update_refusal(dialog, has_offer=bool(request.body))
         else:
             return None
-        if status == 500:
-            return 500, (("Retry-After", str(int(self._state.entropy.uniform(0, 11)))),)
-        return None if status is None else (status, ())
+        if refusal is Refusal.OVERLAPPING:
+            return refusal, (("Retry-After", str(int(self._state.entropy.uniform(0, 11)))),)
+        return None if refusal is None else (refusal, ())
 
     def _receive_change(self, dialog: Dialog, transaction: Transaction, request: Request) -> None:
         if request.method == "INVITE":
@@ -271,11 +274,11 @@ class UserAgentServer(ResponseWriter):
         """Whether the transaction user has to answer it: when it carries a description."""
         rack, pending = rack_of(request), dialog.provisionals
         if rack is None:
-            self.reject(transaction, 400, now, out)
+            self.reject(transaction, Refusal.UNREADABLE_RACK, now, out)
             return False
         if pending is None or not pending.acknowledge(rack):
             # RFC 3262 §3: no "unacknowledged reliable provisional response" matches.
-            self.reject(transaction, 481, now, out)
+            self.reject(transaction, Refusal.NOTHING_TO_PRACK, now, out)
             return False
         if request.body:
             dialog.negotiation.described(transaction, ours=False)
@@ -449,13 +452,15 @@ class UserAgentServer(ResponseWriter):
             transaction.request = None
 
     def reject(
-        self, transaction: Transaction, status: int, now: float, out: list[Output], headers: HeaderPairs = ()
+        self, transaction: Transaction, refusal: Refusal, now: float, out: list[Output], headers: HeaderPairs = ()
     ) -> None:
         """Answer a request on our own account; its dialog is the caller's affair."""
-        request = transaction.request
+        request, flow = transaction.request, transaction.flow
         assert request is not None, "only transactions without a final response are rejected"
+        assert flow is not None, "a transaction in the table has its flow"
         actions = transaction.step(Input.FAILURE, now)
-        self._fill(transaction, request, status, None, headers, b"")
+        headers = (*headers, *self._state.refusal_headers(refusal, flow))
+        self._fill(transaction, request, refusal.status, None, headers, b"")
         dialog = transaction.dialog
         if dialog is not None:
             dialog.negotiation.finished(transaction, is_success=False)
@@ -469,7 +474,7 @@ class UserAgentServer(ResponseWriter):
         """487 to an INVITE whose dialog ends by BYE."""
         pending = dialog.invite_server
         if pending is not None and pending.request is not None:
-            self.reject(pending, 487, now, out)
+            self.reject(pending, Refusal.HUNG_UP, now, out)
 
     def _apply_to_dialog(
         self,
@@ -580,3 +585,8 @@ class UserAgentServer(ResponseWriter):
         """RFC 3261 §18.2.2: the response will go over a new connection to the address of the Via."""
         if transaction.request is not None:
             self._state.transactions.move(transaction, reconnect_flow(transaction.request.via, flow))
+
+
+def _nothing_for(request: Request) -> Refusal:
+    """What is missing: of a subscription its dialog says nothing of a call."""
+    return Refusal.NO_SUBSCRIPTION if request.method in SUBSCRIPTION_METHODS else Refusal.NO_DIALOG

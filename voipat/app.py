@@ -64,6 +64,7 @@ from voipat.proxy import Proxy
 from voipat.reasons import Reason
 from voipat.recorder import Recorder
 from voipat.redirecting import RedirectPolicy
+from voipat.refusals import refusal_headers
 from voipat.registrar import Registrar
 from voipat.registrations import Registrations
 from voipat.routes import Routes
@@ -226,6 +227,7 @@ class App:
             answers_stray=self.gate.answers_stray,
             advertised=self._advertise if self._advertising.addresses else None,
             contact_at=None if registrar is None else registrar.contact_at,
+            refusal_headers=refusal_headers,
         )
         self.exchange = Exchange(self.endpoint, self._on_request, self.recorder)
         self._handling = Handling(self.exchange)

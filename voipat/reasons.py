@@ -70,6 +70,13 @@ METHOD_UNKNOWN: Final = Reason(
 UNKNOWN_SCHEME: Final = Reason(
     "VP-1011", 416, 88, "failed", "Unsupported URI scheme",
     "The request is for a URI that is neither sip, sips nor tel.")  # fmt: skip
+UNKNOWN_EXTENSION: Final = Reason(
+    "VP-1012", 420, 29, "failed", "Extension not supported",
+    "The request needs an extension (Require, Proxy-Require) that is not there; Unsupported lists it.")  # fmt: skip
+UNREADABLE: Final = Reason(
+    "VP-1013", 400, 95, "failed", "Unreadable request",
+    "The request breaks the grammar of SIP or a limit; the text of the status line says where. The status may "
+    "also be 414, 501, 505 or 513.")  # fmt: skip
 
 DRAINING: Final = Reason(
     "VP-2001", 503, 42, "failed", "Server is shutting down",
@@ -102,6 +109,9 @@ CONFERENCE_LOCKED: Final = Reason(
 FOREIGN_CONFERENCE: Final = Reason(
     "VP-2010", 403, 21, "failed", "Not your conference",
     "The conference belongs to another tenant than the caller.")  # fmt: skip
+TOO_MANY_TRANSACTIONS: Final = Reason(
+    "VP-2011", 503, 42, "failed", "Too many transactions",
+    "As many requests are under way as the server keeps; what is new has to wait until some are over.")  # fmt: skip
 
 UNKNOWN_NUMBER: Final = Reason(
     "VP-3001", 404, 1, "failed", "Unknown number",
@@ -168,6 +178,10 @@ MEDIA_NOT_SECURE: Final = Reason(
     "VP-3019", 488, 88, "failed", "Media not secure enough",
     "Encrypted media is required here, was there before, or cannot be agreed on: the keys are missing, cannot be used, "
     "or would go over signalling that anyone can read (see `srtp` and `sdes_over_plain`).")  # fmt: skip
+MERGED: Final = Reason(
+    "VP-3020", 482, 25, "failed", "Request came twice",
+    "A proxy on the way has forked the request and both copies came here (RFC 3261 §8.2.2.2); the first one is "
+    "served.")  # fmt: skip
 
 TRUNK_UNAVAILABLE: Final = Reason(
     "VP-3201", 503, 38, "failed", "Trunk unavailable",
@@ -195,7 +209,7 @@ TRUNK_CREDENTIALS: Final = Reason(
     "The trunk refused our credentials, or asked for a realm that is not the configured one: it got none.")  # fmt: skip
 CALL_LOOP: Final = Reason(
     "VP-3209", 482, 25, "failed", "Call goes in a circle",
-    "The call was forwarded more often than allowed.")  # fmt: skip
+    "The call was forwarded more often than allowed, or came back to the proxy as it had left it.")  # fmt: skip
 
 TENANT_LIMIT: Final = Reason(
     "VP-3210", 503, 34, "failed", "Call limit of the tenant reached",
@@ -321,6 +335,9 @@ HANDSHAKE_FAILED: Final = Reason(
 REMOVED_FROM_CONFERENCE: Final = Reason(
     "VP-4014", 200, 16, "answered", "Removed from the conference",
     "Somebody who may do so has put the call out of its conference.")  # fmt: skip
+HUNG_UP_MEANWHILE: Final = Reason(
+    "VP-4015", 487, 16, "cancelled", "Hung up meanwhile",
+    "The call was ended by BYE while this INVITE of it was not answered yet.")  # fmt: skip
 
 CONTACT_STAR: Final = Reason(
     "VP-5001", 400, 95, "failed", "Contact * needs Expires 0",
@@ -363,7 +380,7 @@ BAD_INFO: Final = Reason(
     "The INFO belongs to a package that was not agreed on (RFC 6086).")  # fmt: skip
 NO_SUCH_CALL: Final = Reason(
     "VP-6005", 481, 101, "failed", "No such call",
-    "The call ended before the request came.")  # fmt: skip
+    "The call ended before the request came, or was never known here.")  # fmt: skip
 
 NEEDS_BRIDGE: Final = Reason(
     "VP-7002", 501, 79, "failed", "Not for proxied calls",
@@ -371,6 +388,27 @@ NEEDS_BRIDGE: Final = Reason(
 END_NOT_SEEN: Final = Reason(
     "VP-7001", 200, 16, "answered", "End of the call not seen",
     "The BYE of a proxied call did not pass here; it was closed by its age, or as the daemon ended.")  # fmt: skip
+NO_TARGET: Final = Reason(
+    "VP-7003", 480, 20, "failed", "Nowhere to forward to",
+    "The request was to be passed on, and there was no target that had not been tried.")  # fmt: skip
+TOO_MANY_TARGETS: Final = Reason(
+    "VP-7004", 440, 34, "failed", "Too many targets at once",
+    "The request is for more phones at once than its Max-Breadth allows (RFC 5393).")  # fmt: skip
+NO_RESPONSE: Final = Reason(
+    "VP-7005", 408, 102, "failed", "No target answered",
+    "The request was passed on, and no target answered it in time.")  # fmt: skip
+FLOW_GONE: Final = Reason(
+    "VP-7006", 430, 27, "failed", "Connection of the phone is gone",
+    "The request was for the connection that a phone had made, and that one is closed (RFC 5626).")  # fmt: skip
+NEXT_HOP_FAILED: Final = Reason(
+    "VP-7007", 500, 38, "failed", "Next hop out of order",
+    "The next hop could not be reached, or said 503; that is about the hop, so it is not passed on.")  # fmt: skip
+BAD_RESPONSE: Final = Reason(
+    "VP-7008", 502, 95, "failed", "Unusable response",
+    "The next hop answered without the Via of who asked, so the answer could not be passed on.")  # fmt: skip
+UNROUTABLE: Final = Reason(
+    "VP-7009", 400, 28, "failed", "No way to the target",
+    "The request was to be passed on to an address that no next hop can be told from.")  # fmt: skip
 BAD_REFER: Final = Reason(
     "VP-6006", 400, 95, "failed", "Unusable transfer",
     "The Refer-To or Replaces of the request, or the body of a NOTIFY about it, cannot be read.")  # fmt: skip
@@ -390,6 +428,24 @@ SESSION_TOO_SHORT: Final = Reason(
     "VP-6011", 422, 95, "failed", "Session interval too small",
     "The request wants its session refreshed more often than the server allows; the response names the shortest "
     "interval in Min-SE (RFC 4028). See server.min_se_s.")  # fmt: skip
+NOTHING_TO_CANCEL: Final = Reason(
+    "VP-6027", 481, 101, "failed", "Nothing to cancel",
+    "The CANCEL belongs to no request that is known here: it came too late, or differs from its INVITE in branch "
+    "or host.")  # fmt: skip
+REQUEST_OUT_OF_ORDER: Final = Reason(
+    "VP-6028", 500, 101, "failed", "Request out of order",
+    "The CSeq within the call is not above the one before: an older request that came late, or a copy by another "
+    "way.")  # fmt: skip
+CHANGE_OVERLAPS: Final = Reason(
+    "VP-6029", 500, 101, "failed", "Earlier change unanswered",
+    "The phone asked for another change before its last one had its answer; Retry-After says when it may try "
+    "again.")  # fmt: skip
+UNREADABLE_RACK: Final = Reason(
+    "VP-6030", 400, 95, "failed", "Unusable RAck",
+    "The PRACK has no RAck, or one that cannot be read (RFC 3262).")  # fmt: skip
+NOTHING_TO_PRACK: Final = Reason(
+    "VP-6031", 481, 101, "failed", "No progress to acknowledge",
+    "The PRACK matches no provisional response that waits for one: it came too late, or was sent twice.")  # fmt: skip
 
 BAD_SUBSCRIBE: Final = Reason(
     "VP-6023", 400, 95, "failed", "Unusable SUBSCRIBE",

@@ -19,6 +19,8 @@ from sipcore.events import Event, RequestReceived, TransactionId
 from sipcore.flow import Address, Flow
 from sipcore.locate import Target
 from sipcore.outputs import Close, Datagram, Output, Resolve, Transmit
+from sipcore.refusals import Refusal
+from sipcore.transaction import HeaderPairs
 
 logger: Final = logging.getLogger("sipcore.aio")
 
@@ -76,7 +78,8 @@ class SansIoEndpoint(Protocol):
     def next_timeout(self) -> float | None: ...
     @property
     def deadlines(self) -> Soonest: ...
-    def respond(self, transaction: TransactionId, status: int, now: float) -> list[Output]: ...
+    def fail(self, transaction: TransactionId, flow: Flow, now: float) -> list[Output]: ...
+    def refusal_headers(self, refusal: Refusal, flow: Flow) -> HeaderPairs: ...
 
 
 class Observer(Protocol):
@@ -170,6 +173,10 @@ class Driver:
         except Exception:
             self._failed("resolved", None)
 
+    def refusal_headers(self, refusal: Refusal, flow: Flow) -> HeaderPairs:
+        """What the endpoint's refusals say, for one that a transport sends by itself."""
+        return self._endpoint.refusal_headers(refusal, flow)
+
     def authenticated(self, flow: Flow) -> None:
         """The peer on this flow proved who it is."""
         transport = self._transports.get((flow.transport, flow.local))
@@ -241,7 +248,7 @@ class Driver:
         self._failed("event", None)
         if isinstance(event, RequestReceived):
             with suppress(SipError):
-                self.execute(self._endpoint.respond(event.transaction, 500, self.loop.time()))
+                self.execute(self._endpoint.fail(event.transaction, event.flow, self.loop.time()))
 
     def _failed(self, where: str, flow: Flow | None) -> None:
         self.counters["failed"] += 1

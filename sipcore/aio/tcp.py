@@ -27,7 +27,9 @@ from sipcore.errors import ParseError
 from sipcore.flow import Address, Flow, TlsFlow
 from sipcore.message import Message, Request, response_to
 from sipcore.parser import InvalidMessage, parse_message
+from sipcore.refusals import Refusal
 from sipcore.stream_parser import KeepAlive, StreamParser
+from sipcore.transaction import HeaderPairs
 
 _SWEEP_S: Final = 0.5
 # A segment can hold a thousand small messages: others get their turn after so many.
@@ -486,13 +488,14 @@ class _Connection(asyncio.Protocol):
         """RFC 3261 §18.3: a stream whose framing is lost cannot be read on; a request is told why."""
         self._owner.driver.counters["tcp_bad_framing"] += 1
         logger.info("framing lost: %s", error, extra={"remote": str(self.remote)})
-        response = _refusal(self._parser.broken_head, error, to_tag=f"{self.number:08x}")
+        headers = self._owner.driver.refusal_headers(Refusal.UNREADABLE, self.flow)
+        response = _refusal(self._parser.broken_head, error, headers, to_tag=f"{self.number:08x}")
         if response is not None:
             self.send(response)
         self.close()
 
 
-def _refusal(head: bytes, error: ParseError, *, to_tag: str) -> bytes | None:
+def _refusal(head: bytes, error: ParseError, headers: HeaderPairs, *, to_tag: str) -> bytes | None:
     """The answer to a request that cannot be framed; None when it cannot be answered, or is none."""
     try:
         request: Message | None = parse_message(head)
@@ -503,7 +506,7 @@ def _refusal(head: bytes, error: ParseError, *, to_tag: str) -> bytes | None:
     if not isinstance(request, Request) or request.method == "ACK":
         return None
     try:
-        return response_to(request, error.status_hint, str(error), to_tag=to_tag).to_bytes()
+        return response_to(request, error.status_hint, str(error), to_tag=to_tag, headers=headers).to_bytes()
     except ParseError:
         return None
 

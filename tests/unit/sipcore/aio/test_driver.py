@@ -14,6 +14,8 @@ from sipcore.events import DialogEnded, DialogId, Event, RequestReceived, Transa
 from sipcore.flow import Address, Flow
 from sipcore.message import Request
 from sipcore.outputs import Close, Datagram, Output, Resolve, Transmit
+from sipcore.refusals import Refusal
+from sipcore.transaction import HeaderPairs
 
 LOCAL = Address("127.0.0.1", 5060)
 FLOW = Flow("UDP", LOCAL, Address("127.0.0.2", 5060))
@@ -86,8 +88,11 @@ class Script:
         self.deadline = None
         return self._reply("handle_timeout", now)
 
-    def respond(self, transaction: TransactionId, status: int, now: float) -> list[Output]:
-        return self._reply("respond", transaction, status, now)
+    def fail(self, transaction: TransactionId, flow: Flow, now: float) -> list[Output]:
+        return self._reply("fail", transaction, flow, now)
+
+    def refusal_headers(self, refusal: Refusal, flow: Flow) -> HeaderPairs:
+        return ()
 
     def next_timeout(self) -> float | None:
         return self.deadline
@@ -214,9 +219,9 @@ def test_a_listener_that_fails_on_a_request_answers_500_and_the_rest_goes_on() -
     request = Request("OPTIONS", "sip:office.test")
     received = RequestReceived(TransactionId(9), request, FLOW, None, in_dialog=False, identity=None)
     bench.script.answers["receive"] = [received, Transmit(b"after", FLOW)]
-    bench.script.answers["respond"] = [Transmit(b"500", FLOW)]
+    bench.script.answers["fail"] = [Transmit(b"500", FLOW)]
     bench.driver.receive(b"x", FLOW)
-    assert bench.script.calls[-1] == ("respond", 9, 500, 0.0)
+    assert bench.script.calls[-1] == ("fail", 9, FLOW, 0.0)
     assert [entry[2] for entry in bench.udp.log] == [b"500", b"after"]
     assert bench.driver.counters["failed"] == 1
 

@@ -20,6 +20,8 @@ from sipcore.aio.udp import RECEIVE_BUFFER, UdpTransport, open_udp
 from sipcore.events import TransactionId
 from sipcore.flow import Address, Flow
 from sipcore.outputs import Datagram, Output, Transmit
+from sipcore.refusals import Refusal
+from sipcore.transaction import HeaderPairs
 
 ANY = Address("127.0.0.1", 0)
 PATIENCE = 120.0
@@ -66,8 +68,11 @@ class Playback:
     def handle_timeout(self, now: float) -> list[Output]:
         return []
 
-    def respond(self, transaction: TransactionId, status: int, now: float) -> list[Output]:
+    def fail(self, transaction: TransactionId, flow: Flow, now: float) -> list[Output]:
         return []
+
+    def refusal_headers(self, refusal: Refusal, flow: Flow) -> HeaderPairs:
+        return (("Warning", f'399 {flow.local} "{refusal.name}"'),)
 
     def next_timeout(self) -> float | None:
         return None
