@@ -7,6 +7,7 @@ never said would hold for nothing, and so each has its least number.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ import pytest
 from sipcore.message import Message, Request, Response
 from sipcore.parser import parse_message
 from tests.sim.office import Office
-from voipat import Mailbox
+from tests.sim.raw_peer import RawPeer
+from voipat import App, Mailbox, Proxy, Registrar
+from voipat.testing import SimWorld
 
 NAME_ADDRS = ("From", "To", "Contact", "Route", "Record-Route", "Reply-To", "Refer-To", "Referred-By")
 
@@ -397,3 +400,59 @@ def test_what_makes_a_dialog_has_one_contact(hour: list[Said]) -> None:
     for message in found:
         (contact,) = message.contacts
         assert contact.uri.scheme in ("sip", "sips")
+
+
+def test_every_refusal_of_ours_says_why_by_an_id(hour: list[Said]) -> None:
+    refusals = [each for each in responses(hour) if each.status >= 300]
+    assert {each.status for each in refusals} >= {401, 404, 420, 480, 487, 501}
+    assert all(_has_id(each) for each in refusals)
+
+
+def test_what_is_refused_before_anybody_is_told_says_why_too() -> None:
+    with Office(seed=7) as office:
+        peer = RawPeer(office.world, "192.0.2.77")
+        here = "sip:office.test"
+        peer.request("BYE", "sip:1001@office.test", number=1, to_tag="nobody")
+        peer.request("NOTIFY", "sip:1001@office.test", number=2, to_tag="nobody")
+        peer.request("CANCEL", "sip:1001@office.test", number=3)
+        peer.request("OPTIONS", here, "Require: x-nothing", number=4)
+        peer.request("OPTIONS", here, "CSeq: 5 OPTIONS", number=5)
+        peer.request("REGISTER", here, number=6)
+        peer.request("INVITE", "mailto:1001@office.test", number=7)
+        office.world.run(until=1.0)
+        assert sorted(peer.statuses) == [400, 401, 416, 420, 481, 481, 481]
+        assert all(_has_id(each) for each in peer.responses)
+
+
+def test_what_a_proxy_refuses_says_why_and_what_it_relays_is_not_touched() -> None:
+    registrar = Registrar("office.test", password_of={"1001": "one-secret", "1002": "two-secret"}.get)
+    app = App(listen="udp://127.0.0.1:5060", registrar=registrar, proxy=Proxy())
+    with SimWorld(app, seed=3) as world:
+        callee = world.phone("sip:1002@office.test").register().refuses(486)
+        caller = world.phone("sip:1001@office.test")
+        world.run(until=1.0)
+        caller.dial("1002")
+        caller.dial("1002", after=1.0, headers=(("Proxy-Require", "x-nothing"),))
+        caller.dial("1002", after=2.0, headers=(("Max-Breadth", "0"),))
+        world.at(4.0, callee.vanish)
+        caller.dial("1002", after=4.0)
+        world.run()
+        ladder = [(rung, parse_message(rung.data)) for rung in world.network.ladder if rung.data.strip()]
+        finals = [(rung, each) for rung, each in ladder if isinstance(each, Response) and each.status >= 300]
+        heard = {_answer(each) for rung, each in finals if world.network.name_of(rung.source) != "voipat"}
+        said = [each for rung, each in finals if world.network.name_of(rung.source) == "voipat"]
+    relayed = [each for each in said if _answer(each) in heard]
+    assert relayed and not any(_has_id(each) for each in relayed)
+    ours = [each for each in said if _answer(each) not in heard]
+    assert {each.status for each in ours} >= {407, 408, 420, 440}
+    assert all(_has_id(each) for each in ours)
+
+
+def _has_id(response: Response) -> bool:
+    said = response.headers.get_all("Warning") + response.headers.get_all("Reason")
+    return any(re.search(r"\bVP-\d{4}\b", value) for value in said)
+
+
+def _answer(response: Response) -> tuple[str, str | None, int, int]:
+    """What stays the same when a response is passed on."""
+    return response.call_id, response.to.tag, response.cseq.number, response.status

@@ -303,6 +303,7 @@ def test_a_request_without_a_length_is_refused_after_what_came_before_it(loop: L
             answer = await reader.read()
             assert answer.startswith(message().lower() + b"SIP/2.0 400 no Content-Length\r\n")
             assert b"CSeq: 1 INVITE\r\n" in answer
+            assert b'"UNREADABLE"\r\n' in answer
             assert [each.data for each in endpoint.heard] == [message()]
 
     run(loop, scenario)
