@@ -25,8 +25,8 @@ STANDING, TALK_S = 10, 8.0
 SOAK_STANDING, SOAK_TALK_S = 100, 120.0
 # Between two packets of a call, less what the generator was late: F3's, and that of a machine with other work.
 SOAK_GAP_MS, GAP_MS = 40.0, 200.0
-# Of ALONE reloads, with nothing else and after WARM of them, may be left so much (kept, each would be 25 kB); and what a
-# minute of all may add to the minute before it, in which what calls leave for half a minute has gathered.
+# Of ALONE reloads, with nothing else and after WARM of them, may be left so much (kept, each would be 25 kB); and what
+# a minute of all may add to the minute before it, in which what calls leave for half a minute has gathered.
 WARM, ALONE, LEFT_KB, GROWTH = 10, 60, 500, 0.1
 
 
