@@ -404,14 +404,15 @@ class Gate:
         return Refuse(407 if proxy else 401, None, (*challenges, _challenge_warning(flow.local)))
 
     def _wrong(self, request: Request, flow: Flow, domain: str, username: str, now: float) -> None:
-        source = flow.remote.host
-        if self.guard is not None:
-            self.guard.failed(source, f"{username}@{domain}", now)
+        source, account = flow.remote.host, f"{username}@{domain}"
+        is_ban = self.guard is not None and self.guard.failed(source, account, now)
         assert self._accounts is not None, "only accounts are challenged"
         known = any(self._accounts.ha1(domain, username, name) for name in ("MD5", "SHA-256"))
         reason = reasons.WRONG_CREDENTIALS if known else reasons.UNKNOWN_USER
-        account = f"{username}@{domain}"
         self._publish(events.RequestRefused(request.method, source, account, 401, reason.id, request.call_id))
+        if is_ban:
+            banned = reasons.SOURCE_BANNED.id
+            self._publish(events.RequestRefused(request.method, source, account, 401, banned, request.call_id))
 
     def _limited(self, admission: Admission, flow: Flow) -> Verdict:
         if admission is Admission.BANNED:

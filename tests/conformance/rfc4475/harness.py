@@ -79,7 +79,7 @@ def react_on_stream(data: bytes, segment: int) -> str:
     words = [in_words([output]) for output in out]
     if parser.error is not None:
         # The transport answers what cannot be framed, if it can, and closes.
-        refusal = _refusal(parser.broken_head, parser.error, to_tag="1")
+        refusal = _refusal(parser.broken_head, parser.error, (), to_tag="1")
         words += [] if refusal is None else [str(Answer(refusal).status)]
         words.append("closed")
     elif parser.pending > 2:

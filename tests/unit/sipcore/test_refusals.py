@@ -9,7 +9,7 @@ import pytest
 from sipcore.events import RelayReceived, RequestReceived
 from sipcore.flow import Flow
 from sipcore.limits import Limits
-from sipcore.message import Response
+from sipcore.message import Request, Response, response_to
 from sipcore.parser import parse_message
 from sipcore.proxy import ProxyTarget, Search
 from sipcore.refusals import Refusal
@@ -142,6 +142,30 @@ def test_the_finals_of_a_proxy_say_it_too(refusal: Refusal, lines: tuple[str, ..
     side.advance(40.0)
     found = finals(side)[0]
     assert (found.status, found.headers.get("Warning")) == (refusal.status, f'399 10.0.0.2:5060 "{refusal.name}"')
+
+
+def forwarded(side: Side) -> Request:
+    """What the proxy sent on."""
+    side.receive(request_bytes("INVITE", "Max-Forwards: 70"))
+    side.take(side.endpoint.relay(side.event(RelayReceived).transaction, search("sip:bob@10.0.0.2"), side.now))
+    return next(sent for each in side.sent if isinstance(sent := parse_message(each.data), Request))
+
+
+def test_a_proxy_says_why_of_the_next_hop_and_of_a_loop() -> None:
+    for refusal in (Refusal.NEXT_HOP_FAILED, Refusal.BAD_RESPONSE, Refusal.LOOPED):
+        side = Side(refusal_headers=named, gate=lambda request, flow, now: Relay())
+        sent = forwarded(side)
+        if refusal is Refusal.LOOPED:
+            side.receive(sent.to_bytes())
+        else:
+            response = response_to(sent, 503 if refusal is Refusal.NEXT_HOP_FAILED else 404, to_tag="hop")
+            if refusal is Refusal.BAD_RESPONSE:
+                top = response.headers.get_all("Via")[0]
+                response.headers.remove("Via")
+                response.headers.prepend("Via", top)
+            side.receive(response.to_bytes())
+        [found] = finals(side)
+        assert (found.status, found.headers.get("Warning")) == (refusal.status, f'399 10.0.0.2:5060 "{refusal.name}"')
 
 
 def finals(side: Side) -> list[Response]:

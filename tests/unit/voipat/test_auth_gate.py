@@ -196,11 +196,13 @@ def test_a_replayed_request_is_challenged_as_stale() -> None:
     assert isinstance(again, Refuse) and "stale=true" in dict(again.headers)["WWW-Authenticate"]
 
 
-def test_ten_wrong_passwords_ban_the_source_silently() -> None:
+def test_ten_wrong_passwords_ban_the_source_silently_and_the_log_says_when() -> None:
     door = Door(guard=Guard(GuardPolicy(failures=10)))
     for _ in range(10):
         door.knock_with("alice", "nope")
     assert isinstance(door.knock(), Drop)
+    told = [event.reason for event in door.events if isinstance(event, events.RequestRefused)]
+    assert told == ["VP-1002"] * 10 + ["VP-1009"]
 
 
 def test_too_many_requests_get_503() -> None:
