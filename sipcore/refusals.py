@@ -16,9 +16,8 @@ from sipcore.transaction import HeaderPairs
 class Refusal(Enum):
     """One cause each, and the status for it; of UNREADABLE and UNROUTABLE the status is the usual one of several."""
 
-    def __init__(self, status: int, cause: str) -> None:
+    def __init__(self, status: int, _cause: str) -> None:
         self.status: Final = status
-        self.cause: Final = cause
 
     # The request as it is
     UNREADABLE = 400, "it breaks the grammar or a limit"
