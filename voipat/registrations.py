@@ -62,6 +62,7 @@ class Registrations:
     def _clock_was_set(self, by: float) -> None:
         assert self.registrar is not None, "watched for one"
         self.registrar.clock_was_set(by)
+        self._expires_at += by
         self._subscriptions.clock_was_set()
 
     def serve(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
