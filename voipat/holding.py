@@ -79,7 +79,13 @@ def _is_put_on_hold(call: Call) -> bool:
     if bridge is None:
         return call.is_held
     other = bridge.other(call)
-    return call.is_held or other.held_by_peer or bridge.stepped_out is other
+    return call.is_held or (other.held_by_peer and not _only_listens(call)) or bridge.stepped_out is other
+
+
+def _only_listens(call: Call) -> bool:
+    """Whether its peer muted itself (recvonly): the other side can answer that with sendonly alone, and holds nobody."""
+    negotiated = None if call.media is None else call.media.negotiated
+    return negotiated is not None and negotiated.direction is Direction.SENDONLY
 
 
 async def _play(call: Call) -> None:

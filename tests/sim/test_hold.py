@@ -32,13 +32,16 @@ class Talk:
 
     def __init__(self, seed: int, *, music: bool, answer_after: float = 1.0, early_media: bool = False) -> None:
         self.legs: list[Call] = []
+        # The caller's leg, which is there before the callee answers.
+        self.dialling: Call
         self.app = App(registrar=Registrar("example.com", password_of=lambda user: PASSWORD, digest=["MD5"]))
         on_hold = Tone(MUSIC_HZ, 1.0) if music else None
 
         @self.app.on_call("*")
         async def connect(call: Call) -> None:
+            self.dialling, call.on_hold = call, on_hold
             other = await call.dial(call.to.user or "")
-            call.on_hold = other.on_hold = on_hold
+            other.on_hold = on_hold
             self.legs = [call, other]
             await call.bridge(other)
 
@@ -144,6 +147,20 @@ def test_without_music_a_hold_goes_to_the_other_phone(seed: int, by: str, style:
         holder.resume()
         talk.after(2.0)
         assert talk.reinvites_to(held) == 2 and talk.talks()
+
+
+@pytest.mark.parametrize("level", ["media", "session"])
+@pytest.mark.parametrize("by", SIDES)
+def test_who_mutes_itself_by_recvonly_brings_no_music(seed: int, by: str, level: HoldLevel) -> None:
+    with Talk(seed, music=True) as talk:
+        holder, held, leg = talk.sides(by)
+        holder.hold("recvonly", level)
+        talk.after(2.0)
+        assert not leg.held_by_peer and [each.music for each in talk.legs] == [None, None]
+        assert talk.is_silent(held) and talk.hears(holder, held.phone.tone)
+        holder.resume()
+        talk.after(2.0)
+        assert talk.talks()
 
 
 @pytest.mark.rfc(
@@ -252,5 +269,10 @@ def test_the_end_of_the_call_ends_a_hold_under_way(seed: int) -> None:
 def test_early_media_on_hold_starts_no_music_but_the_answer_does(seed: int) -> None:
     with Talk(seed, music=True, answer_after=6.0, early_media=True) as talk:
         assert talk.legs == [] and talk.hears(talk.call, talk.world.phones[1].tone)
+        (early,) = talk.dialling.attempts
+        assert early.media is not None and early.media.negotiated is not None and early.media.negotiated.held
+        # Who has not answered holds nobody.
+        assert not early.held_by_peer and talk.dialling.music is None and early.music is None
+        assert not talk.hears(talk.call, MUSIC_HZ)
         talk.after(6.0)
-        assert talk.hears(talk.call, MUSIC_HZ) and talk.legs[1].held_by_peer
+        assert talk.hears(talk.call, MUSIC_HZ) and talk.legs[1].held_by_peer and talk.dialling.music is not None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from pbx.output import json_line, table
-from pbx.status import device_fields
+from pbx import status, stored
+from pbx.output import Row, json_line, table
+from pbx.store.base import BindingRecord
+from tests.unit.voipat.test_registrar import Desk
 from voipat.devices import Device, device_of
 
 REAL = [
@@ -41,9 +45,39 @@ def test_a_real_user_agent_is_taken_apart(agent: str, vendor: str, model: str, f
     assert device_of(agent) == Device(vendor, model, firmware)
 
 
-@pytest.mark.parametrize("agent", ["", "My own phone/1.0", "x" * 10_000, "\x1b[2J\x00<script>", "snom" + "9" * 10_000])
-def test_an_unknown_or_hostile_one_is_kept_as_it_came_and_breaks_no_list(agent: str) -> None:
-    row = {"user_agent": agent, **device_fields(agent, "")}
-    assert row["user_agent"] == agent
-    assert all(line.isprintable() for line in table([row], list(row)))
-    assert json_line(row).isascii() and "\x1b" not in json_line(row)
+HOSTILE = ["", "My own phone/1.0", "x" * 10_000, "\x1b[2J\x00<script>", "snom" + "9" * 10_000, "Z \u202egnp.exe"]
+
+
+def rows_of(agent: str) -> tuple[Row, Row]:
+    """The registration's row as the daemon shows it, and as it is shown out of the store."""
+    desk = Desk()
+    answer = desk.register(
+        '<sip:alice@10.0.0.1:5062>;+sip.instance="<urn:uuid:00000000-0000-1000-8000-000A95A0E128>";reg-id=1',
+        expires="600",
+        headers=(("User-Agent", agent), ("Path", "<sip:edge.example;lr>"), ("Supported", "path, outbound")),
+    )
+    assert answer[0] == 200
+    (binding,) = desk.registrar.lookup("example.com", "alice")
+    fields = json.loads(json.dumps(binding.to_fields()))
+    record = BindingRecord(binding.aor, binding.key, binding.contact, binding.expires_at, fields)
+    shown = status.registration_row(binding, desk.now + 40, None)
+    return shown, stored.registration_row("example.com", record, desk.now + 40)
+
+
+@pytest.mark.parametrize(("agent", "vendor", "model", "firmware"), REAL, ids=[row[0] for row in REAL])
+def test_a_registration_is_shown_with_its_device(agent: str, vendor: str, model: str, firmware: str) -> None:
+    shown, kept = rows_of(agent)
+    assert shown == kept
+    assert (shown["vendor"], shown["model"], shown["firmware"]) == (vendor, model, firmware)
+    assert shown["instance"] == "<urn:uuid:00000000-0000-1000-8000-000A95A0E128>"
+    assert (shown["received"], shown["transport"], shown["expires_s"]) == ("198.51.100.7:40000", "UDP", 560)
+    assert shown["user_agent"] == agent
+
+
+@pytest.mark.parametrize("agent", HOSTILE)
+def test_an_unknown_or_hostile_one_is_cut_and_breaks_no_list(agent: str) -> None:
+    for row in rows_of(agent):
+        assert row["user_agent"] == agent[:128]
+        assert {len(str(row[field])) <= 128 for field in ("vendor", "model", "firmware")} == {True}
+        assert all(line.isprintable() for line in table([row], list(row)))
+        assert json_line(row).isascii() and "\x1b" not in json_line(row)
