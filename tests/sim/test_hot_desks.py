@@ -92,10 +92,39 @@ def test_a_second_login_moves_the_person_and_a_newer_one_takes_the_desk(seed: in
     with Office(text, seed=seed) as office:
         first, second = office.phone(1007), office.phone(1008)
         log_in(office, first)
+        first.notified.clear()
         log_in(office, second)
         assert logins(office) == [("1008", "1003")]
+        # The desk that was left shows nothing of the person any more, and is nobody's but its own.
+        (summary,) = [each for each in first.notified if each.headers.get("Event") == "message-summary"]
+        assert b"Messages-Waiting: no" in summary.body
+        first.answers()
+        second.answers()
+        friend = office.phone(1009).answers()
+        friend.dial("1003").waits(2.0).hangs_up()
+        later(office, 6.0)
+        assert (len(first.received), len(second.received)) == (0, 1)
+        first.dial("1009").waits(2.0).hangs_up()
+        later(office, 6.0)
+        (call,) = friend.received
+        assert call.request is not None and "sip:1007@" in str(call.request.from_)
+        assert callers(office)[-1] == "1007"
         log_in(office, second, "1009", "8642")
         assert logins(office) == [("1008", "1009")]
+
+
+def test_within_two_seconds_of_the_last_key_the_desk_rings(seed: int) -> None:
+    with Office(seed=seed) as office:
+        desk, own, friend = office.phone(1007), office.phone(1003).answers(), office.phone(1009)
+        at_desk = desk.dial("*111003").presses("1357", after=1.0)
+        later(office, 4.0)
+        assert logins(office) == []
+        at_desk.presses("#").hangs_up(after=1.0)
+        call = friend.dial("1003", after=1.5)
+        later(office, 2.0)
+        assert call.status == 180 and len(desk.received) == 1 and own.received == []
+        call.hang_up()
+        later(office, 5.0)
 
 
 def test_a_login_outlives_the_daemon_and_ends_at_the_time_of_day(seed: int) -> None:
