@@ -83,7 +83,7 @@ def _is_put_on_hold(call: Call) -> bool:
 
 
 def _only_listens(call: Call) -> bool:
-    """Whether its peer muted itself (recvonly): the other side can answer that with sendonly alone, and holds nobody."""
+    """Whether its peer muted itself (recvonly): the other side answers that with sendonly, and holds nobody."""
     negotiated = None if call.media is None else call.media.negotiated
     return negotiated is not None and negotiated.direction is Direction.SENDONLY
 
