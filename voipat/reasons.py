@@ -369,6 +369,10 @@ NO_OUTBOUND: Final = Reason(
 NO_TRANSFER: Final = Reason(
     "VP-6001", 603, 29, "failed", "Transfer not allowed",
     "A REFER is taken from phones of ours, in a call with somebody, for a target of their own tenant.")  # fmt: skip
+NOTHING_TO_TAKE_OVER: Final = Reason(
+    "VP-6032", 603, 101, "failed", "No such call to take over",
+    "The Replaces of the REFER names no call of the tenant that is up: it has ended meanwhile. The call of the REFER "
+    "itself goes on; 481 would have ended it (RFC 5057).")  # fmt: skip
 CHANGE_REFUSED: Final = Reason(
     "VP-6002", 488, 88, "failed", "Change of the session refused",
     "The other side refused the change; the session stays as it was.")  # fmt: skip

@@ -64,7 +64,8 @@ def _refusal(call: Call, target: ReferTo, consultation: Call | None) -> Reason |
     if call.outcome is not None or not call.may_refer:
         return reasons.NO_TRANSFER
     if target.replaces is not None and (consultation is None or consultation is call):
-        return reasons.NO_SUCH_CALL
+        # RFC 5057 §5.1: a phone takes 481 for one of its own call, and hangs up.
+        return reasons.NOTHING_TO_TAKE_OVER
     flow = call.leg.flow
     domain = None if flow is None else switch.domain_of(target.uri, flow)
     if domain not in (None, call.tenant):

@@ -322,3 +322,24 @@ def test_refer_sub_false_makes_no_subscription(seed: int) -> None:
         transferee.hang_up()
         office.world.run()
         assert office.world.leaks() == []
+
+
+@pytest.mark.rfc("5057", "5.1")
+def test_a_consultation_that_has_ended_costs_the_transferor_no_call(seed: int) -> None:
+    with Office(seed=seed) as office:
+        alice, bob, carol = (office.phone(number).register().answers(after=0.5) for number in (1001, 1002, 1003))
+        first = alice.dial("1002")
+        office.world.run(until=2.0)
+        first.hold()
+        office.world.run(until=3.0)
+        asked = alice.dial("1003")
+        office.world.run(until=5.0)
+        assert asked.was_answered
+        remote = asked.remote
+        carol.calls[0].hang_up()
+        office.world.run(until=6.0)
+        first.refer(remote, asked)
+        office.world.run(until=8.0)
+        assert first.refer_statuses == [603] and not first.is_over and not bob.calls[0].is_over
+        first.hang_up()
+        office.world.run()
