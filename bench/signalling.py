@@ -72,7 +72,9 @@ def call_figures(name: str, loads: Sequence[load.Load]) -> list[Figure]:
 
 def started(directory: Path, *settings: str) -> Server:
     with usage.pinned(usage.cores()[0]):
-        return Server(directory, config=many_extensions(directory.parent, *settings, trunk=True))
+        config = many_extensions(directory.parent, *settings, trunk=True)
+        # Calls of sipp have no RTP, and some stand for longer than the daemon waits for any.
+        return Server(directory, config=config, **{"server.media_timeout_s": "0"})
 
 
 def memory_per_call(directory: Path, *, count: int = 500) -> float:
