@@ -213,14 +213,16 @@ class CdrWriter:
         """Journal how long each leg has lasted: after a crash its stamps and the last tick are of different clocks."""
         before, counted_from, self._set_at = to - by, self._set_at, to
         self._store.mark_clock_set(to)
+
+        def lasted(since: float | None, counted: float | None) -> float | None:
+            """Since then; or since the clock was set before, when so much was counted."""
+            if counted is not None:
+                return max(counted + before - counted_from, 0.0)
+            return None if since is None else max(before - since, 0.0)
+
         for leg in list(self._open.values()):
-            lasted = before - leg.started if leg.duration_s is None else leg.duration_s + before - counted_from
-            billable = None
-            if leg.billable_s is not None:
-                billable = leg.billable_s + before - counted_from
-            elif leg.answered is not None:
-                billable = max(before - leg.answered, 0.0)
-            self._save(leg._replace(duration_s=max(lasted, 0.0), billable_s=billable))
+            duration, billable = lasted(leg.started, leg.duration_s), lasted(leg.answered, leg.billable_s)
+            self._save(leg._replace(duration_s=duration, billable_s=billable))
 
     def _save(self, leg: LegRecord, *, is_open: bool = True) -> None:
         if is_open:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
@@ -52,7 +53,7 @@ class SealedRecordings:
 
     def names(self, tenant: str) -> list[str]:
         """Every recording of the tenant that has a file. Blocks on the disk. Raises: RecordingLinkError."""
-        return [unquote(path.name.removesuffix(SUFFIX)) for path in self._files(tenant)]
+        return sorted(unquote(path.name.removesuffix(SUFFIX)) for path in self._files(tenant))
 
     def destroy(self, tenant: str, name: str) -> bool:
         """Destroy the key and remove the file; False when there was neither. Blocks on the disk.
@@ -67,7 +68,7 @@ class SealedRecordings:
 
     def has_any(self, tenant: str) -> bool:
         """Whether a key or a file of the tenant is left. Blocks on the disk. Raises: RecordingError."""
-        return self._keys.has_any(tenant) or bool(self._files(tenant))
+        return self._keys.has_any(tenant) or any(self._files(tenant))
 
     def destroy_tenant(self, tenant: str) -> int:
         """Destroy the tenant's key, which opens all its recordings, and the files; how many. Blocks on the disk.
@@ -75,13 +76,13 @@ class SealedRecordings:
         Raises: RecordingError, OSError.
         """
         self._keys.destroy_tenant(tenant)
-        paths = self._files(tenant)
+        paths = sorted(self._files(tenant))
         for path in paths:
             path.unlink(missing_ok=True)
         return len(paths)
 
-    def _files(self, tenant: str) -> list[Path]:
-        return sorted(self._folder(tenant).glob(f"*{SUFFIX}"))
+    def _files(self, tenant: str) -> Iterator[Path]:
+        return self._folder(tenant).glob(f"*{SUFFIX}")
 
     def _folder(self, tenant: str) -> Path:
         """Raises: RecordingLinkError: what is removed there may be another tenant's."""

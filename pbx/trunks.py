@@ -137,12 +137,7 @@ class Trunks:
             return True
         if not self._networks:
             return False
-        address = ip_address(host)
-        number, bits, version = int(address), address.max_prefixlen, address.version
-        return any(
-            each == version and (version << 8 | length, number >> (bits - length) << (bits - length)) in self._networks
-            for each, length in self._lengths
-        )
+        return any(network in self._networks for network in self._around(host))
 
     @contextmanager
     def inbound(self, call: Call) -> Iterator[None]:
@@ -176,17 +171,19 @@ class Trunks:
 
     def _at(self, flow: Flow) -> list[TrunkLine]:
         """Those that the longest network around the source has; an exact port before any port."""
-        address = ip_address(flow.remote.host)
-        number, bits = int(address), address.max_prefixlen
-        for version, length in self._lengths:
-            if version != address.version:
-                continue
-            network = number >> (bits - length) << (bits - length)
+        for network in self._around(flow.remote.host):
             for port in (flow.remote.port, None):
-                place = (version << 8 | length, network, port)
-                if found := [line for line in self._by_place.get(place, ()) if _fits(line.config, flow)]:
+                if found := [line for line in self._by_place.get((*network, port), ()) if _fits(line.config, flow)]:
                     return found
         return [line for line in self._lines.values() if _has_learned(line, flow)]
+
+    def _around(self, host: str) -> Iterator[tuple[int, int]]:
+        """The networks around the host of each prefix length that trunks have, the longest first, as in `_Place`."""
+        address = ip_address(host)
+        number, bits = int(address), address.max_prefixlen
+        for version, length in self._lengths:
+            if version == address.version:
+                yield version << 8 | length, number >> (bits - length) << (bits - length)
 
     def _index(self) -> None:
         places: dict[_Place, list[TrunkLine]] = {}

@@ -85,7 +85,7 @@ def _moment(connection: Connection, key: str) -> float:
     return float(connection.scalar(select(meta.c.value).where(meta.c.key == key)) or 0)
 
 
-def close_open(connection: Connection, alive: float, clock_set: float = 0.0) -> int:
+def close_open(connection: Connection, alive: float, clock_set: float) -> int:
     """Close every open leg as interrupted at the last time known; how many there were.
 
     A leg that has a duration already had lasted so long when the clock was set.

@@ -378,11 +378,14 @@ class SqliteStore:
 
     def mark_alive(self) -> None:
         """Note the wallclock, so that a crash's interrupted calls end no earlier."""
-        self._writer.put("meta", ("alive",), {"key": "alive", "value": repr(self._wallclock())})
+        self._mark("alive", self._wallclock())
 
     def mark_clock_set(self, wallclock: float) -> None:
         """Note that the clock was set, to this: open legs say how long they had lasted until then."""
-        self._writer.put("meta", ("clock_set",), {"key": "clock_set", "value": repr(wallclock)})
+        self._mark("clock_set", wallclock)
+
+    def _mark(self, key: str, moment: float) -> None:
+        self._writer.put("meta", (key,), {"key": key, "value": repr(moment)})
 
     def health(self) -> StoreHealth:
         """The writer's counters."""

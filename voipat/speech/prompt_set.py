@@ -58,14 +58,14 @@ class PromptSet:
         if not _NAME.fullmatch(name):
             raise PromptMissingError(name, "a prompt's name is of a-z, 0-9, _ and -, with / between folders")
         for language in dict.fromkeys((self.language, FALLBACK)):
-            found = self._find(language, name) or self._made(language, name)
+            found = self._spoken(language, name)
             if found is not None:
                 return found
         raise PromptMissingError(name, f"not in {', '.join(str(each) for each in (*self.folders, SHIPPED))}")
 
     def has(self, name: str) -> bool:
         """Whether the language itself has the prompt."""
-        return (self._find(self.language, name) or self._made(self.language, name)) is not None
+        return self._spoken(self.language, name) is not None
 
     def say(self, items: Sequence[Said]) -> list[str]:
         """The files of prompts and values, in order. A value is said in one language, English when a word is missing.
@@ -78,12 +78,17 @@ class PromptSet:
         if isinstance(item, str):
             return [self.path(item)]
         names = self.rules.say(item)
-        if not all(self.has(name) for name in names):
+        own = [path for name in names if (path := self._spoken(self.language, name)) is not None]
+        if len(own) < len(names):
             return [self.in_language(FALLBACK).path(name) for name in LANGUAGES[FALLBACK].say(item)]
-        return [self.path(name) for name in names]
+        return own
 
-    def _made(self, language: str, name: str) -> str | None:
-        made = None if self.missing is None else self.missing(language, name)
+    def _spoken(self, language: str, name: str) -> str | None:
+        """The file in that language alone: of a folder, or made of it."""
+        found = self._find(language, name)
+        if found is not None or self.missing is None:
+            return found
+        made = self.missing(language, name)
         return str(made) if made is not None and made.is_file() else None
 
     def _find(self, language: str, name: str) -> str | None:
