@@ -300,6 +300,7 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once; what is queued is lost."""
         self.gone = True
+        self._owner.unwatch(self)  # its deadlines may pass before `connection_lost` is called
         if self._transport is not None:
             self._transport.abort()
         self._owner.driver.loop.call_soon(self.connection_lost, None)

@@ -424,6 +424,21 @@ def test_a_peer_that_stops_reading_short_of_the_limit_is_cut_off_by_the_clock(lo
 
 
 @loops
+def test_who_is_cut_off_while_its_clock_runs_out_is_counted_once(loop: Loop) -> None:
+    async def scenario() -> None:
+        async with listening(write_queue=65536, first_message_s=0.0) as (transport, endpoint), connected(transport):
+            while not transport._watched:
+                await asyncio.sleep(0)
+            [connection] = transport._connections.values()
+            connection.send(b"x" * (8 << 20))
+            transport._sweep()
+            await endpoint.lost.get()
+            assert (transport.driver.counters["tcp_slow_reader"], transport.driver.counters["tcp_too_slow"]) == (1, 0)
+
+    run(loop, scenario)
+
+
+@loops
 def test_one_address_has_a_bounded_number_of_connections(loop: Loop) -> None:
     async def scenario() -> None:
         async with listening(connections_per_ip=1) as (transport, _), connected(transport) as (reader, writer):
