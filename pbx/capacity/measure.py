@@ -8,18 +8,18 @@ are known well enough: what disturbs the machine for some seconds disturbs one r
 from __future__ import annotations
 
 import contextlib
-import math
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from media.codecs import OPUS as OPUS_CODEC
 from media.quality import quality
 from pbx.capacity.costs import STAGES, Check, Cost, Costs, Knee, Point, Quality
 from pbx.capacity.estimate import estimate
+from pbx.capacity.held import SHED_S, TRIES, HeldCalls, told
 from pbx.capacity.kinds import (
     CALLEE,
     CALLEES,
@@ -27,7 +27,6 @@ from pbx.capacity.kinds import (
     MEDIA_KINDS,
     OPUS,
     OUTSIDER,
-    PROFILES,
     RECORD,
     RELAY,
     SEALED,
@@ -43,7 +42,6 @@ from pbx.capacity.planner import KEEPALIVE_S
 from pbx.capacity.rig import TLS_CONNECTIONS, Rig, RigError, Usage
 from pbx.capacity.samples import Sample, cost_of, wake_of
 from voipat.load import Counts, Generator, Mark, MediaCounts, Plan, Proof
-from voipat.load.fleet import Part
 from voipat.load.knee import Search
 
 # So long a step is when the whole has some minutes; the parts of a shorter one are shorter.
@@ -60,31 +58,35 @@ SURE, ENOUGH = 0.03, 7
 FIRST_RATE, FIRST_CALLS = 15.0, 20
 SETUP_SHARE, SETUP_MOST = 0.9, 150.0  # of the core, and calls a second
 REGISTER_RATE: Final = 400.0
-# Of the core, by what a call or registration costs when it is idle; it costs less then.
-FEW_CALLS, MANY_CALLS, REGISTRATIONS = 0.15, 0.6, 0.5
+# Of the knee: two runs know it better than what the first calls cost, and what a call costs depends on its rate.
+FEW_CALLS, MANY_CALLS, TLS_CALLS, REGISTRATIONS = 0.06, 0.25, 0.1, 2.5
 FEW_STEPS: Final = 2  # so many steps long are the few calls of one
+# Phones that are asked often, by a daemon of their own: so much work that being woken for it hides little of it.
+ASKED, LEAST_ASKED, ASKED_S = 20_000, 2000, 5.0
+ASKED_RATE, ASKED_LOAD = 2000.0, 0.5  # registrations a second at most, and of the core
 CONNECTIONS, HANDSHAKES = 400, 200.0  # kept, and made in a second at most
 TLS_TIMES: Final = 2
 FULL: Final = 0.9  # of the core: what is above it waits
-TRIES: Final = 5
 # Long, for what is counted there is a five-hundredth of a core.
 IDLE_TIMES, RESTS, REST_STEPS = 5, 5, 1.5
 MIXED_TRIES: Final = 2
-SHED_S: Final = 1.0  # what was refused is asked again after so long
 KNEE_FROM, KNEE_STEP, KNEE_PRECISION, KNEE_TIME = 0.9, 1.35, 0.08, 0.12
 # Without these nothing can be planned.
-NEEDED: Final = ("registration", "call", "trunk_call", "relay", "srtp", "g722", "play", "conference", "record")
+NEEDED: Final = (
+    "registration",
+    "keepalive",
+    "call",
+    "trunk_call",
+    "relay",
+    "srtp",
+    "g722",
+    "play",
+    "conference",
+    "record",
+)
 # Held all the time, for they cost next to nothing while they are silent.
 LASTING: Final = (FEW, RELAY, SRTP)
 MIXED_S: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Calls of one kind that are up, by the plans that brought them up."""
-
-    plans: tuple[int, ...] = ()
-    calls: int = 0
 
 
 class Measurement:
@@ -97,8 +99,10 @@ class Measurement:
         self._step_s = max(STEP_S * min(seconds / FULL_S, 1.0), LEAST_STEP_S)
         self._progress = progress
         self._secured: Generator | None = None
+        self._scale = 0.0  # calls a second, of which the steps take parts
+        self._rests: list[Usage] = []
         self._quiet = Usage()  # shares of the daemon with its phones registered and no calls
-        self._up: dict[str, Held] = {}
+        self._up = HeldCalls(rig, self._users, progress)
         self._ended_calls = 0
         self._empty_store = 0
         self.rounds = 0
@@ -124,7 +128,7 @@ class Measurement:
             self.all_rounds()
         self._secured = None
         for kind in (FEW, *self.kinds):
-            self._let_go(kind)
+            self._ended_calls += self._up.let_go(kind, self._setup_rate)
         if self.is_complete:
             self.mixed(costs())
 
@@ -132,15 +136,33 @@ class Measurement:
         """Idle, then every phone is registered: base, memory of a binding, what keeping it alive costs."""
         self._progress("the daemon without phones")
         self.base_kb = self._rig.resident_kb()
-        self.idle = statistics.median(self._rest(REST_STEPS * self._step_s).total for _ in range(IDLE_TIMES))
+        self.idle = self._at_rest()
         self._progress("registrations")
         self._register(0, self._users, None)
         self.binding_kb = max(self._rig.resident_kb() - self.base_kb, 0) / self._users
         for number, profile in enumerate(CALLEES.values()):
             self._register(USERS + number, 1, profile)
-        rested = [self._kept_alive() for _ in range(RESTS)]
-        self._quiet = sorted(rested, key=lambda usage: usage.total)[1]
+        for _ in range(RESTS):
+            self._rest_with_phones()
         self._empty_store = self._rig.store_octets()
+
+    def keepalives(self) -> list[Sample]:
+        """What it costs to ask phones whether they are there: of a daemon that has many, and asks them often.
+
+        As shipped there are some dozens a second, and most of what they take is that the thread is woken.
+        """
+        self._progress("the daemon without phones")
+        self.idle = self._at_rest()
+        self._progress("phones that are asked often")
+        first = min(self._users, LEAST_ASKED // 10)
+        self._register(0, first, None)
+        if self._users > first:
+            rate = min(ASKED_LOAD / self._first("first registration"), ASKED_RATE)
+            self._register(first, self._users - first, None, rate=rate)
+        time.sleep(SETTLE_S)
+        for _ in range(TRIES):
+            self._steadily("keepalive", self._keep_alive)
+        return self.samples["keepalive"]
 
     def first_calls(self) -> None:
         """Some, to know what rate is none that anyone would notice."""
@@ -167,6 +189,7 @@ class Measurement:
         search = Search(attempt, KNEE_STEP, KNEE_PRECISION, confirmations=2, is_over=lambda: time.monotonic() > until)
         found = search.run(round(KNEE_FROM / self._first("first call")))
         self.knee = Knee(found.good, found.bad, found.why)
+        self._scale = found.good or KNEE_FROM / self._first("first call")
 
     def start_calls(self, rate: float, count: int) -> int:
         """Calls between extensions; the number of their plan."""
@@ -176,8 +199,8 @@ class Measurement:
         """Calls that are passed on, up until the end: what one of them takes of memory."""
         before = self._rig.resident_kb()
         for kind in LASTING:
-            self._hold(kind)
-        self.call_kb = max(self._rig.resident_kb() - before, 0) / sum(held.calls for held in self._up.values())
+            self._up.hold(kind, self._setup_rate)
+        self.call_kb = max(self._rig.resident_kb() - before, 0) / sum(map(self._up.calls, LASTING))
 
     def secure(self) -> None:
         """Phones over TLS register; what a connection that is up takes of memory."""
@@ -195,11 +218,10 @@ class Measurement:
             if self.rounds >= ENOUGH and self.error() < SURE:
                 break
             begun = time.monotonic()
-            self.signalling()
-            self.lasting_media()
-            self.over_tls()
-            self.signalling()
-            self.other_media()
+            # What disturbs the machine for some seconds is not to meet every step of a kind.
+            for steps in (self.signalling, self.over_tls, self.signalling, self.other_media):
+                self.lasting_media()
+                steps()
             self.rounds += 1
             longest = max(longest, time.monotonic() - begun)
 
@@ -208,15 +230,13 @@ class Measurement:
         return max(estimate(cost.runs).error for cost in self.costs().values())
 
     def signalling(self) -> None:
-        """One round: keep-alives, registrations, calls without digest, few and many calls."""
-        self._progress(f"round {self.rounds + 1}: keep-alives")
-        self._kept_alive()
+        """One round: registrations, calls without digest, few and many calls."""
+        self._rest_with_phones()
         self._progress(f"round {self.rounds + 1}: registrations")
-        rate = steady(min(REGISTRATIONS / self._first("first registration"), 2000.0))
+        rate = min(REGISTRATIONS * self._scale, ASKED_RATE)
         register = Plan("register", rate, self._count(rate), users=(0, self._users))
         self._steadily("registration", lambda: self._sample("registration", register))
-        alone = 1 / self._first("first call")
-        few, many = steady(FEW_CALLS * alone), steady(MANY_CALLS * alone)
+        few, many = FEW_CALLS * self._scale, MANY_CALLS * self._scale
         self._progress(f"round {self.rounds + 1}: calls from a trunk")
         trunk = Plan("call", many, self._count(many), users=(0, 1), targets=(TRUNK_NUMBER,), from_trunk=OUTSIDER)
         self._steadily("trunk_call", lambda: self._sample("trunk_call", trunk))
@@ -229,7 +249,7 @@ class Measurement:
         self._progress(f"round {self.rounds + 1}: TLS")
         for _ in range(TLS_TIMES):
             self._steadily("tls_handshake", self._shake_hands)
-        rate = steady(MANY_CALLS / 2 / self._first("first call"))
+        rate = TLS_CALLS * self._scale
         plan = Plan("call", rate, self._count(rate), users=(0, TLS_CONNECTIONS), targets=(TLS_CALLEE,), srtp=True)
         for _ in range(TLS_TIMES):
             self._steadily("tls_call", lambda: self._sample("tls_call", plan, self._secured))
@@ -241,10 +261,10 @@ class Measurement:
         self._keep("tls_handshake", self._count(HANDSHAKES), active, spent, elapsed)
 
     def lasting_media(self) -> None:
-        """One round: few and many that are passed on, in clear and sealed."""
-        self._sing("few", [FEW])
-        self._sing("relay", [FEW, RELAY])
-        self._sing("srtp", [SRTP])
+        """Few and many that are passed on, in clear and sealed, once each: they are up all the time."""
+        self._sing("few", [FEW], 1)
+        self._sing("relay", [FEW, RELAY], 1)
+        self._sing("srtp", [SRTP], 1)
 
     def other_media(self) -> None:
         """One round: each kind that is not silent when its phones are, and so is up only now."""
@@ -252,12 +272,12 @@ class Measurement:
             if kind in LASTING:
                 continue
             octets, begun = self._rig.recordings_octets(), time.monotonic()
-            self._hold(kind)
-            self._sing(kind.name, [kind])
+            self._up.hold(kind, self._setup_rate)
+            self._sing(kind.name, [kind], SUNG_TIMES)
             if kind is RECORD:
                 grown, elapsed = self._rig.recordings_octets() - octets, time.monotonic() - begun
-                self.recording_octets_s = grown / elapsed / self._up[kind.name].calls
-            self._let_go(kind)
+                self.recording_octets_s = grown / elapsed / self._up.calls(kind)
+            self._ended_calls += self._up.let_go(kind, self._setup_rate)
 
     def mixed(self, costs: Costs) -> None:
         """Loads of many kinds, against what the costs foretell of them; again when the generator was the limit."""
@@ -286,8 +306,8 @@ class Measurement:
         chosen = [kind for kind in chosen if kind.calls]
         try:
             for kind in chosen:
-                self._hold(kind)
-            self._generator.sing(self._parts(chosen))
+                self._up.hold(kind, self._setup_rate)
+            self._generator.sing(self._up.parts(chosen))
             time.sleep(SETTLE_S)
             mark, begun, before = self._generator.mark(), time.monotonic(), self._rig.usage()
             plans = {name: self._generator.start(plan) for name, plan in self._plans(load, seconds).items()}
@@ -295,10 +315,10 @@ class Measurement:
             time.sleep(max(begun + seconds - time.monotonic(), 0.0))
             spent, elapsed = self._rig.usage() - before, time.monotonic() - begun
             proof, heard = self._judge(mark), self._generator.hush()
-            held = {kind.name: float(self._up[kind.name].calls) for kind in chosen}
+            held = {kind.name: float(self._up.calls(kind)) for kind in chosen}
         finally:
             for kind in chosen:
-                self._let_go(kind)
+                self._ended_calls += self._up.let_go(kind, self._setup_rate)
         done = Load({name: each.ok / elapsed for name, each in counts.items()}, held)
         return Loaded(done, spent * (1 / elapsed), counts, heard, proof)
 
@@ -405,25 +425,32 @@ class Measurement:
         elapsed = time.monotonic() - begun
         return (self._rig.usage() - before) * (1 / elapsed)
 
-    def _kept_alive(self) -> Usage:
-        """Shares while nothing comes but what keeps the phones alive; a sample of that."""
+    def _at_rest(self) -> float:
+        return statistics.median(self._rest(REST_STEPS * self._step_s).total for _ in range(IDLE_TIMES))
+
+    def _rest_with_phones(self) -> None:
+        """Once more, what the daemon takes while nothing comes but what keeps its phones alive."""
+        # Calls that are up are silent, but their media thread looks after them.
+        self._rests.append(Usage(signalling=self._rest(REST_STEPS * self._step_s).signalling))
+        self._quiet = Usage(signalling=statistics.median(one.signalling for one in self._rests))
+
+    def _keep_alive(self) -> None:
         mark, asked, begun = self._generator.mark(), self._generator.totals()["asked"], time.monotonic()
-        kept = self._rest(REST_STEPS * self._step_s)
+        kept = self._rest(self._step_s)
         rate = (self._generator.totals()["asked"] - asked) / (time.monotonic() - begun)
-        if rate > 1 and not self._judge(mark).faults():
-            # Calls that are up are silent, but their media thread looks after them.
-            self.samples["keepalive"].append(Sample(rate, Usage(signalling=self._without_idle(kept).signalling)))
-        return kept
+        if not self._judge(mark).faults():
+            self.samples["keepalive"].append(Sample(rate, self._without_idle(kept)))
 
     def _without_idle(self, shares: Usage) -> Usage:
         return replace(shares, signalling=max(shares.signalling - self.idle, 0.0))
 
-    def _register(self, first: int, count: int, profile: int | None, by: Generator | None = None) -> None:
-        """All of these, at a rate that any machine takes; who is refused tries again."""
-        generator = by or self._generator
-        for _ in range(TRIES):
-            mark = generator.mark()
-            rate = REGISTER_RATE if count > TLS_CONNECTIONS else 20.0
+    def _register(
+        self, first: int, count: int, profile: int | None, by: Generator | None = None, rate: float = 0.0
+    ) -> None:
+        """All of these, at a rate that any machine takes if none is given; slower when some are not answered."""
+        generator, usual = by or self._generator, rate or (REGISTER_RATE if count > TLS_CONNECTIONS else 20.0)
+        for attempt in range(TRIES):
+            mark, rate = generator.mark(), usual / 2**attempt
             before = self._rig.usage()
             plan = generator.start(Plan("register", rate, count, users=(first, count), answer_as=profile))
             counts = generator.wait(plan, timeout=count / rate + 20)
@@ -432,7 +459,7 @@ class Measurement:
                 self.samples["first registration"].append(Sample(rate, used))
             if counts.ok == count:
                 return
-        raise RigError(f"{counts.failed} of {count} phones cannot register: {_told(counts)}\n{self._rig.log_tail()}")
+        raise RigError(f"{counts.failed} of {count} phones cannot register: {told(counts)}\n{self._rig.log_tail()}")
 
     def _sample(self, name: str, plan: Plan, by: Generator | None = None) -> tuple[Counts, Usage, bool]:
         """What came of the plan, the shares of a core while it ran, and whether that counts."""
@@ -484,55 +511,10 @@ class Measurement:
         self.points.append(point)
         return point
 
-    def _hold(self, kind: MediaKind) -> None:
-        """Brings the kind's calls up; again, and slower, while the daemon refuses some because it is late."""
-        self._progress(f"{kind.title}: calls are set up")
-        held, rate, counts = Held(), self._setup_rate, Counts()
-        for _ in range(TRIES):
-            missing = kind.calls - held.calls
-            plan = self._generator.start(
-                Plan(
-                    *("call", rate, missing),
-                    hold=None,
-                    users=(0, self._users),
-                    targets=kind.targets,
-                    codec=kind.codec,
-                    srtp=kind.srtp,
-                    media=True,
-                )
-            )
-            counts = self._generator.wait(plan, timeout=missing / rate + 15, held=True)
-            held = Held((*held.plans, plan), held.calls + counts.up)
-            if held.calls == kind.calls:
-                break
-            rate /= 2
-            time.sleep(SHED_S)
-        self._up[kind.name] = held
-        if held.calls < kind.calls / 4:
-            raise RigError(f"{kind.title}: {held.calls} of {kind.calls} calls can be set up: {_told(counts)}")
-
-    def _let_go(self, kind: MediaKind) -> None:
-        held = self._up.pop(kind.name, Held())
-        for plan in held.plans:
-            self._generator.hang_up(plan, rate=2 * self._setup_rate)
-            self._generator.wait(plan, timeout=held.calls / self._setup_rate + 12)
-        self._ended_calls += held.calls
-
-    def _parts(self, kinds: Iterable[MediaKind]) -> list[Part]:
-        """What is to be sent, from both sides."""
-        parts = []
-        for kind in kinds:
-            for plan in self._up[kind.name].plans:
-                parts.append(Part(plan=plan, codec=kind.codec, srtp=kind.srtp, stamped=kind.stamped))
-            if kind.answered is not None:
-                profile = PROFILES[kind.answered]
-                parts.append(Part(profile=kind.answered, codec=profile.codec, srtp=profile.srtp, stamped=kind.stamped))
-        return parts
-
-    def _sing(self, name: str, kinds: Sequence[MediaKind]) -> None:
-        """Samples of these kinds together: to bring calls up takes longer than to hear them."""
+    def _sing(self, name: str, kinds: Sequence[MediaKind], times: int) -> None:
+        """So many samples of these kinds together."""
         self._progress(f"round {self.rounds + 1}: {kinds[-1].title}")
-        for _ in range(SUNG_TIMES):
+        for _ in range(times):
             self._steadily(name, lambda: self._sing_once(name, kinds))
 
     def _steadily(self, name: str, step: Callable[[], object]) -> None:
@@ -548,7 +530,7 @@ class Measurement:
                 found.append(disturbed)
 
     def _sing_once(self, name: str, kinds: Sequence[MediaKind]) -> None:
-        self._generator.sing(self._parts(kinds))
+        self._generator.sing(self._up.parts(kinds))
         time.sleep(SUNG_SETTLE_S)
         mark, begun, before = self._generator.mark(), time.monotonic(), self._rig.usage()
         time.sleep((SUNG_TAPED if name == RECORD.name else SUNG) * self._step_s)
@@ -561,18 +543,8 @@ class Measurement:
             self.media[name].append(counted)
         self.waits.append(spent.waited / elapsed)
         busy = self._without_idle(spent * (1 / elapsed))
-        calls = sum(self._up[kind.name].calls for kind in kinds)
+        calls = sum(self._up.calls(kind) for kind in kinds)
         self.samples[name].append(Sample(calls, busy, self._without_idle(self._quiet)))
-
-
-def steady(rate: float) -> float:
-    """The next power of the root of two: so that two runs measure at the same rate."""
-    return float(round(2 ** (round(2 * math.log2(rate)) / 2), 1))
-
-
-def _told(counts: Counts) -> str:
-    found = [f"{count} × {status}" for status, count in sorted(counts.statuses.items())]
-    return ", ".join([*found, f"{counts.timed_out} without an answer"])
 
 
 def _quality_of(name: str) -> Callable[[MediaCounts], Quality]:

@@ -36,6 +36,7 @@ from pbx.capacity.kinds import (
     USERS,
     WIDE_CALLEE,
 )
+from pbx.capacity.planner import KEEPALIVE_S
 from pbx.errors import PbxError
 from voipat.load import Fleet, Generator, GeneratorError
 from voipat.load.fleet import PORTS_PER_PROCESS, TRUNK
@@ -109,7 +110,18 @@ def resident_kb(pid: int) -> int:
     return 0
 
 
-def configuration(directory: Path, address: str, port: int, trunk: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Phones:
+    """How many extensions call and register, and after how many seconds each is asked whether it is there."""
+
+    count: int = USERS
+    asked_s: float = KEEPALIVE_S
+
+
+AS_SHIPPED: Final = Phones()
+
+
+def configuration(directory: Path, address: str, port: int, trunk: int, phones: Phones) -> str:
     """The shipped defaults, with the extensions that are needed. Keys go over plain UDP: it is loopback."""
     head = f"""
 [server]
@@ -121,6 +133,8 @@ sdes_over_plain = true
 [server.tls]
 certificate = "{directory / CERTIFICATE}"
 key = "{directory / KEY}"
+[server.registrar]
+keepalive_s = {phones.asked_s}
 [server.guard]
 trusted = ["127.0.0.0/8"]
 [[tenant]]
@@ -143,7 +157,7 @@ extensions = ["{TAPED_CALLEE}"]
 number = "{TRUNK_NUMBER}"
 target = "{CALLEE}"
 [tenant.extensions]
-{FIRST_USER}-{FIRST_USER + USERS - 1} = "{_password("{number}")}"
+{FIRST_USER}-{FIRST_USER + phones.count - 1} = "{_password("{number}")}"
 {CALLEE} = "{_password(CALLEE)}"
 {CLEAR_CALLEE} = "{_password(CLEAR_CALLEE)}"
 {SEALED_CALLEE} = {{ password = "{_password(SEALED_CALLEE)}", srtp = "required" }}
@@ -160,9 +174,9 @@ def _password(user: str) -> str:
     return f"load-{user}"
 
 
-def users() -> tuple[tuple[str, str], ...]:
-    """Callers first, then those who are called, each with its password."""
-    names = [*(str(FIRST_USER + number) for number in range(USERS)), *CALLEES, TLS_CALLEE]
+def users(count: int) -> tuple[tuple[str, str], ...]:
+    """So many callers first, then those who are called, each with its password."""
+    names = [*(str(FIRST_USER + number) for number in range(count)), *CALLEES, TLS_CALLEE]
     return tuple((name, _password(name)) for name in names)
 
 
@@ -175,14 +189,14 @@ def scratch_address() -> str:
 class Rig:
     """The daemon on one core and the generator on another. `open_rig` makes and ends it."""
 
-    def __init__(self, directory: Path, *, share: float) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, *, share: float, phones: Phones = AS_SHIPPED) -> None:
+        self.directory, self.phones = directory, phones
         self.address = scratch_address()
         self.port, self.sip_from = SIP_FROM - 1, SIP_FROM
         self.server_core, self.load_core = cores()
         config = directory / "capacity.toml"
         make_certificate(directory, DOMAIN)
-        config.write_text(configuration(directory, self.address, self.port, self.sip_from + TRUNK))
+        config.write_text(configuration(directory, self.address, self.port, self.sip_from + TRUNK, phones))
         self._log = directory / "voipat.log"
         self._daemon = self._start(config)
         try:
@@ -259,7 +273,7 @@ class Rig:
         return Fleet(
             domain=DOMAIN,
             server=(self.address, self.port),
-            users=users(),
+            users=users(self.phones.count),
             host=self.address,
             sip_from=self.sip_from,
             media_from=PHONES_FROM,
@@ -294,7 +308,7 @@ class Rig:
 
 
 @contextlib.contextmanager
-def open_rig(*, share: float = 1.0, directory: Path | None = None) -> Iterator[Rig]:
+def open_rig(*, share: float = 1.0, directory: Path | None = None, phones: Phones = AS_SHIPPED) -> Iterator[Rig]:
     """A rig in a directory that is removed with it. Raises: RigError."""
     if cores()[0] == cores()[1]:
         raise RigError("one core is not enough: the load would run on the core of the server; give this command two")
@@ -302,7 +316,7 @@ def open_rig(*, share: float = 1.0, directory: Path | None = None) -> Iterator[R
         raise RigError("this kernel does not count CPU by thread (/proc/self/schedstat): Linux with CONFIG_SCHED_INFO")
     made = Path(tempfile.mkdtemp(prefix="voipat-capacity-", dir=directory))
     try:
-        rig = Rig(made, share=share)
+        rig = Rig(made, share=share, phones=phones)
         try:
             yield rig
         finally:

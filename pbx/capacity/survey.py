@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +14,8 @@ from typing import Final
 
 from pbx.capacity.costs import Costs
 from pbx.capacity.kinds import MEDIA_KINDS, USERS
-from pbx.capacity.measure import NEEDED, Measurement
-from pbx.capacity.rig import RigError, open_rig
+from pbx.capacity.measure import ASKED, ASKED_S, FULL_S, LEAST_ASKED, NEEDED, Measurement
+from pbx.capacity.rig import Phones, RigError, open_rig
 from voipat._version import __version__
 from voipat.load import GeneratorError, Proof
 
@@ -33,13 +35,19 @@ def survey(
     users: int = USERS,
 ) -> Costs:
     """Measures this machine. Raises: InvalidRunError, RigError."""
+    begun = time.monotonic()
+    progress("a scratch daemon starts")
+    asked = max(round(ASKED * min(seconds / FULL_S, 1.0)), LEAST_ASKED) if users == USERS else users
+    with open_rig(share=share, directory=directory, phones=Phones(asked, ASKED_S)) as rig:
+        often = Measurement(rig, seconds, progress, users=asked)
+        with _told(often):
+            keepalives = often.keepalives()
     progress("a scratch daemon starts")
     with open_rig(share=share, directory=directory) as rig:
-        measurement = Measurement(rig, seconds, progress, users=users)
-        try:
+        measurement = Measurement(rig, seconds - (time.monotonic() - begun), progress, users=users)
+        measurement.samples["keepalive"] = keepalives
+        with _told(measurement):
             measurement.run(lambda: _costs(measurement, seconds))
-        except (RigError, GeneratorError) as error:
-            raise _why(measurement, error) from error
         missing = [name for name in NEEDED if not measurement.samples.get(name)]
         if missing:
             raise InvalidRunError(refusal(measurement, missing))
@@ -53,13 +61,20 @@ def check(
     progress("a scratch daemon starts")
     with open_rig(share=share, directory=directory) as rig:
         measurement = Measurement(rig, seconds, progress)
-        try:
+        with _told(measurement):
             measurement.prepare()
             measurement.first_calls()
             measurement.mixed(costs)
-        except (RigError, GeneratorError) as error:
-            raise _why(measurement, error) from error
     return replace(costs, checks=tuple(measurement.checks))
+
+
+@contextlib.contextmanager
+def _told(measurement: Measurement) -> Iterator[None]:
+    """Raises: InvalidRunError, RigError, for what ended the measurement."""
+    try:
+        yield
+    except (RigError, GeneratorError) as error:
+        raise _why(measurement, error) from error
 
 
 def _why(measurement: Measurement, error: Exception) -> RigError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pbx.capacity.measure import Measurement
-from pbx.capacity.rig import open_rig
+from pbx.capacity.rig import Phones, open_rig
 from pbx.capacity.survey import InvalidRunError, survey
 
 pytestmark = pytest.mark.slow
@@ -29,6 +29,15 @@ def test_registrations_and_calls_cost_what_the_daemon_used() -> None:
         assert spent.media > 0
         assert measurement.base_kb > 20_000
     assert not rig.directory.exists()
+
+
+def test_keep_alives_are_measured_with_phones_that_are_asked_often() -> None:
+    with open_rig(phones=Phones(400, 5.0)) as rig:
+        samples = Measurement(rig, 0, nothing, users=400).keepalives()
+    assert len(samples) >= 3
+    # All are asked within 5 s; a part of that says no more than about how many.
+    assert 40 < sum(sample.units for sample in samples) / len(samples) < 160
+    assert all(sample.busy.signalling > 0 for sample in samples)
 
 
 def test_a_generator_that_is_held_back_gives_no_figure() -> None:
