@@ -7,6 +7,7 @@ import pytest
 from sipcore.flow import Address, Flow
 from sipcore.outputs import Transmit
 from sipcore.proxy import FLOW_SILENCE_S, ProxyTarget, Search
+from sipcore.refusals import Refusal
 from sipcore.uri import Uri
 from tests.endpoints import request_bytes
 from tests.proxy_side import CAROL, DAVE, PROXY, ProxySide, in_dialog_bytes, request_of
@@ -85,7 +86,7 @@ def test_a_call_that_was_given_up_is_tried_on_no_other_flow() -> None:
 
 def test_a_request_for_a_flow_that_is_gone_is_answered_430() -> None:
     # §5.3.1: "If the flow in the flow token no longer exists, the proxy SHOULD send a 430 (Flow Failed) response".
-    side = ProxySide()
+    side = ProxySide(refusal_headers=lambda refusal, flow: (("Warning", refusal.name),))
     phone = Flow("TCP", PROXY, CAROL, 7)
     event = side.invite()
     search = Search(((ProxyTarget(Uri.parse("sip:bob@192.168.1.9"), phone),),))
@@ -96,7 +97,8 @@ def test_a_request_for_a_flow_that_is_gone_is_answered_430() -> None:
     side.receive(in_dialog_bytes("BYE", routes[::-1], uri="sip:bob@192.168.1.9"))
     assert side.sent[-1].flow == phone
     side.take(side.endpoint.flow_lost(phone, side.now))
-    assert [each.status for each in side.to_alice()][-1] == 430
+    last = side.to_alice()[-1]
+    assert (last.status, last.headers.get("Warning")) == (430, Refusal.FLOW_GONE.name)
 
 
 def binding(number: int, *, instance: str = "<urn:uuid:1>", reg_id: str = "", q: float = 1.0) -> Binding:
