@@ -463,12 +463,17 @@ def _check_tls(server: ServerConfig, tenants: Iterable[TenantConfig], report: Re
 
 
 def _check_secrecy(server: ServerConfig, tenants: Iterable[TenantConfig], report: Report) -> None:
-    """A promise that nobody could keep: the media of calls that only pass never comes here."""
+    """Promises that nobody could keep: of calls that only pass the media never comes here, and every INFO goes on."""
     for index, tenant in enumerate(tenants):
-        legs = (resolve(one, tenant, server) for one in (*tenant.extensions.values(), *tenant.trunks))
-        if tenant.plan.settings.calls == "proxied" and any(leg.srtp.policy is SrtpPolicy.REQUIRED for leg in legs):
-            reason = 'srtp = "required" cannot be kept for calls that only pass (calls = "proxied")'
-            report.add(("tenant", index, "srtp" if tenant.srtp else "calls"), reason)
+        if tenant.plan.settings.calls != "proxied":
+            continue
+        legs = [resolve(one, tenant, server) for one in (*tenant.extensions.values(), *tenant.trunks)]
+        cannot = 'cannot be kept for calls that only pass (calls = "proxied")'
+        if any(leg.srtp.policy is SrtpPolicy.REQUIRED for leg in legs):
+            report.add(("tenant", index, "srtp" if tenant.srtp else "calls"), f'srtp = "required" {cannot}')
+        if not all(leg.dtmf_info for leg in legs):
+            key = "calls" if tenant.dtmf_info is None else "dtmf_info"
+            report.add(("tenant", index, key), f"dtmf_info = false {cannot}")
 
 
 def _check_samples(server: ServerConfig, tenants: Iterable[TenantConfig], report: Report) -> None:

@@ -292,7 +292,12 @@ class Trunks:
         if self._media is not None:
             media = self._media(line.tenant, line.config.name)
             gateway = replace(
-                gateway, srtp=media.srtp, codecs=media.codecs, beside=media.beside, comfort_noise=media.comfort_noise
+                gateway,
+                srtp=media.srtp,
+                codecs=media.codecs,
+                beside=media.beside,
+                comfort_noise=media.comfort_noise,
+                dtmf_info=media.dtmf_info,
             )
         call.note("trunk %s: %s", line.config.name, gateway.uri)
         line.take()

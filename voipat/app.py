@@ -103,7 +103,8 @@ class App:
     `codecs`: the only ones that a leg may have, in the order in which they are offered; none named are all.
     `beside`: the streams beside the audio that are relayed: "video", "text", "image" (fax); each other has port 0.
     `comfort_noise`: pauses of what is encoded here are RFC 3389's, where the other side takes that.
-    `leg_media`: these four at one question, leg by leg, and not by themselves.
+    `dtmf_info`: whether digits that a leg sends in an INFO are taken, like those in its media; else it hears 415.
+    `leg_media`: these five at one question, leg by leg, and not by themselves.
     `prompts`: what `Call.say` says; the shipped English set when none is given.
     `proxy`: lets the calls of its tenants pass through instead of ending them here; `route_secret` (32 octets) signs
     its Record-Route, and the same one after a restart keeps the dialogs of before.
@@ -163,6 +164,7 @@ class App:
         codecs: Sequence[str] | Callable[[Call], Sequence[str]] = (),
         beside: Sequence[str] | Callable[[Call], Sequence[str]] = KINDS,
         comfort_noise: bool | Callable[[Call], bool] = False,
+        dtmf_info: bool | Callable[[Call], bool] = True,
         leg_media: Callable[[Call], LegMedia] | None = None,
         subscriptions: SubscriptionKeeper | None = None,
     ) -> None:
@@ -178,8 +180,9 @@ class App:
         )
         self._guard, self._answered = guard, (drops_scanners, answers_foreign)
         self._session, self._prompts, self._proxy = session or SessionPolicy(), prompts or PromptSet(), proxy
-        each = media_rules(srtp=srtp, codecs=codecs, beside=beside, comfort_noise=comfort_noise)
-        self._rules = leg_media or each
+        self._rules = leg_media or media_rules(
+            srtp=srtp, codecs=codecs, beside=beside, comfort_noise=comfort_noise, dtmf_info=dtmf_info
+        )
         self._on_refer, self._on_replaces = on_refer, on_replaces
         self.on_redirect, self.on_connected = on_redirect, on_connected
         self.recorder: Final = Recorder() if recorder is None else recorder

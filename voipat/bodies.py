@@ -23,6 +23,9 @@ MAX_PARTS: Final = 16
 # A body in a body in a body: nobody needs more, and each level is looked through once.
 MAX_DEPTH: Final = 3
 
+# The types that phones put a key into.
+INFO_DIGITS: Final = ("application/dtmf-relay", "application/dtmf")
+
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
 _REQUIRED = re.compile(r";\s*handling\s*=\s*\"?required\b", re.IGNORECASE)
 _OPTIONAL = re.compile(r";\s*handling\s*=\s*\"?optional\b", re.IGNORECASE)
@@ -111,6 +114,30 @@ def _part(part: bytes) -> tuple[dict[str, str], bytes]:
 
 def _kind(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
+
+
+def brings_digits(request: Request) -> bool:
+    """Whether the body, or a part of it, is of the types that `info_digit` reads, whatever it says.
+
+    A body that cannot be taken apart might be: somebody else may read it in another way.
+    """
+    content_type = request.headers.get("Content-Type") or ""
+    return _brings_digits(content_type, request.body, 0)
+
+
+def _brings_digits(content_type: str, body: bytes, depth: int) -> bool:
+    kind = _kind(content_type)
+    if kind in INFO_DIGITS:
+        return True
+    if not kind.startswith("multipart/"):
+        return False
+    if depth == MAX_DEPTH:
+        return True
+    try:
+        inner = [(headers.get("content-type", ""), content) for headers, content in _parts(body, content_type)]
+    except ParseError:
+        return True
+    return any(_brings_digits(each, content, depth + 1) for each, content in inner)
 
 
 def info_digit(content_type: str, body: bytes) -> str:

@@ -50,12 +50,13 @@ class CallFacts:
 
     # Who those that it dials are told that calls, where that is not the caller itself.
     shown_as: NameAddr | None = None
-    # What this leg's media must be, its only codecs (() are all), the streams beside the audio, and whether its pauses
-    # are comfort noise, where that is not for the App to say.
+    # What this leg's media must be, its only codecs (() are all), the streams beside the audio, whether its pauses are
+    # comfort noise and digits in its INFOs are taken, where that is not for the App to say.
     srtp: SrtpRules | None = None
     codecs: Sequence[str] | None = None
     beside: Sequence[str] | None = None
     comfort_noise: bool | None = None
+    dtmf_info: bool | None = None
 
     # For the modules of this package:
 

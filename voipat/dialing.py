@@ -496,6 +496,7 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     if target.gateway is not None:
         attempt.srtp, attempt.codecs = target.gateway.srtp, target.gateway.codecs
         attempt.beside, attempt.comfort_noise = target.gateway.beside, target.gateway.comfort_noise
+        attempt.dtmf_info = target.gateway.dtmf_info
     attempt.acquaintance.knows = number_told(identity_of(caller))
     try:
         body = _offer(attempt, offered(caller), offered_beside(caller))

@@ -39,8 +39,9 @@ class Gateway:
     """Where `dial` sends an INVITE that no directory of ours knows. Without a flow, the URI or its route says where.
 
     `from_` is what the From field says; `headers` go into the INVITE as they are; a gateway that says nothing at all
-    for `silence_s` counts as gone. `srtp`, `codecs` and `beside`: how secret its media is to
-    be, which codecs and which streams beside the audio it may have, where that is not for the App to say.
+    for `silence_s` counts as gone. `srtp`, `codecs`, `beside`, `dtmf_info`: how secret its media is to be, which codecs
+    and streams beside the audio it may have, and whether digits in its INFOs are taken, where that is not for the App
+    to say.
     `redirects`: "follow" calls the contacts of its 3xx, without credentials; else `dial` raises `Redirected`.
     `early_media`: what it sends before the answer is heard, or ("authorized") only while its P-Early-Media says so, or
     ("none") never.
@@ -60,6 +61,7 @@ class Gateway:
     codecs: tuple[str, ...] | None = None
     beside: tuple[str, ...] | None = None
     comfort_noise: bool | None = None
+    dtmf_info: bool | None = None
     redirects: Literal["follow", "fail"] = "fail"
     early_media: EarlyMediaRule = "pass"
     trusted: bool = False

@@ -6,7 +6,7 @@ what that side answered. All else (a refresh, a new address) concerns only the l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipcore.beside import is_fax, replaces_audio
 from sipcore.errors import LocalProtocolError, NegotiationError, ParseError
@@ -18,7 +18,7 @@ from sipcore.sdp import Direction, RtpFormat, SessionDescription, parse_sdp
 from voipat import reasons
 from voipat.answering import join_media, take_late_answer
 from voipat.auth_gate import ALLOW
-from voipat.bodies import ACCEPTABLE, ACCEPTED, UnsupportedBodyError, info_digit, session_description
+from voipat.bodies import ACCEPTABLE, ACCEPTED, UnsupportedBodyError, brings_digits, info_digit, session_description
 from voipat.changes import Message
 from voipat.connected import learn, tell
 from voipat.early_media import hear_as_told
@@ -32,6 +32,10 @@ from voipat.transfer import receive_refer, receive_subscribe
 
 if TYPE_CHECKING:
     from voipat.call import Call
+
+
+# RFC 3261 §20.1, an empty one: no body of an INFO is for us then, those of other kinds only pass to the other side.
+_NO_BODY: Final = (("Accept", ""),)
 
 
 def receive_in_dialog(call: Call, event: RequestReceived) -> None:
@@ -82,6 +86,8 @@ class EarlyDialog:
             _receive_change(call, event)
             if isinstance(call.leg, OutboundLeg):
                 hear_as_told(call, call.leg, event.dialog, event.request)
+        elif method == "INFO" and _refuses_digits(call, event.request):
+            exchange.refuse(event, reasons.INFO_DIGITS_REFUSED, _NO_BODY)
         elif method in ("BYE", "INFO"):
             exchange.respond(event.transaction, 200)
         elif method == "OPTIONS":
@@ -105,6 +111,9 @@ def _receive_info(call: Call, event: RequestReceived) -> None:
     if "Info-Package" in request.headers:
         exchange.refuse(event, reasons.BAD_INFO, (("Recv-Info", ""),))
         return
+    if _refuses_digits(call, request):
+        exchange.refuse(event, reasons.INFO_DIGITS_REFUSED, _NO_BODY)
+        return
     exchange.respond(event.transaction, 200)
     content_type = request.headers.get("Content-Type")
     dialog = _other_dialog(call)
@@ -126,6 +135,15 @@ def _receive_info(call: Call, event: RequestReceived) -> None:
         call.playback.on_info_digit(digit, pass_on)
     else:
         pass_on()
+
+
+def _refuses_digits(call: Call, request: Request) -> bool:
+    """Whether the INFO brings digits, and this leg's are not taken so.
+
+    RFC 3261 §8.2.3 and §21.4.13: the method is one of ours, only this body is not: 415, and the phone may try its other
+    way to send keys. 469 is for packages (RFC 6086 §4.2.2), and 405 would contradict our Allow.
+    """
+    return not call.switch.media.takes_info_digits(call) and brings_digits(request)
 
 
 def _must_press(call: Call) -> bool:

@@ -23,13 +23,14 @@ class LegMedia:
     """What holds for one leg; `codecs` empty: those of voipat, and whatever both sides have.
 
     `beside`: the streams beside the audio that are relayed. `comfort_noise`: pauses of what is encoded here are RFC
-    3389's, where the other side takes that.
+    3389's, where the other side takes that. `dtmf_info`: whether digits in an INFO from this leg are taken.
     """
 
     srtp: SrtpRules = _WHERE_BOTH_CAN
     codecs: tuple[str, ...] = ()
     beside: tuple[str, ...] = KINDS
     comfort_noise: bool = False
+    dtmf_info: bool = True
 
 
 MediaRules = Callable[["Call"], LegMedia]
@@ -41,6 +42,7 @@ def media_rules(
     codecs: Sequence[str] | Callable[[Call], Sequence[str]] = (),
     beside: Sequence[str] | Callable[[Call], Sequence[str]] = KINDS,
     comfort_noise: bool | Callable[[Call], bool] = False,
+    dtmf_info: bool | Callable[[Call], bool] = True,
 ) -> MediaRules:
     """The rules that each of these is part of, as `App` has them.
 
@@ -50,8 +52,9 @@ def media_rules(
         LegCodecs(codecs)  # said here and now, not at the first call
     if not callable(beside) and (unknown := [kind for kind in beside if kind not in KINDS]):
         raise ValueError(f"{unknown[0]!r} is no stream beside the audio: {', '.join(KINDS)}")
-    each = (_per_leg(srtp or _WHERE_BOTH_CAN), _per_leg(codecs), _per_leg(beside), _per_leg(comfort_noise))
-    return lambda call: LegMedia(each[0](call), tuple(each[1](call)), tuple(each[2](call)), each[3](call))
+    each = (_per_leg(srtp or _WHERE_BOTH_CAN), _per_leg(codecs), _per_leg(beside))
+    noise, digits = _per_leg(comfort_noise), _per_leg(dtmf_info)
+    return lambda call: LegMedia(each[0](call), tuple(each[1](call)), tuple(each[2](call)), noise(call), digits(call))
 
 
 def _per_leg(rule: T | Callable[[Call], T]) -> Callable[[Call], T]:

@@ -92,6 +92,8 @@ class MediaLeg:
         self.seat: Seat | None = None
         # Whether keys of its peer are looked at before the other side of a bridge gets them: then pressed anew there.
         self.keeps_keys = False
+        # Whether digits that its peer sends in an INFO are taken.
+        self.takes_info_digits = True
 
     def offer(
         self,

@@ -140,6 +140,10 @@ class MediaPlane:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="voipat-dtls")
         return self._executor
 
+    def takes_info_digits(self, call: Call) -> bool:
+        """Whether digits in an INFO of this leg are taken: as was said when its port was opened."""
+        return _takes_info_digits(call, self._rules(call)) if call.media is None else call.media.takes_info_digits
+
     def _security(self, call: Call, flow: Flow | None, rules: SrtpRules) -> LocalSecurity:
         if flow is not None:
             is_secure = flow.transport in SECURE
@@ -160,6 +164,7 @@ class MediaPlane:
         security = self._security(call, flow, rules.srtp)
         leg = MediaLeg(self, port, address, session, signalling, security, codecs, beside)
         leg.on_insecure = call.on_insecure
+        leg.takes_info_digits = _takes_info_digits(call, rules)
         return leg
 
 
@@ -168,6 +173,10 @@ def _codecs_of(call: Call, rules: LegMedia) -> LegCodecs:
     names = rules.codecs if call.codecs is None else call.codecs
     makes_noise = rules.comfort_noise if call.comfort_noise is None else call.comfort_noise
     return codecs_named(tuple(names), comfort_noise=makes_noise) if names or makes_noise else ALL_CODECS
+
+
+def _takes_info_digits(call: Call, rules: LegMedia) -> bool:
+    return rules.dtmf_info if call.dtmf_info is None else call.dtmf_info
 
 
 def _deliver(event: MediaEvent, call: Call) -> None:

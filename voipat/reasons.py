@@ -382,6 +382,10 @@ CHANGE_PENDING: Final = Reason(
 BAD_INFO: Final = Reason(
     "VP-6004", 469, 79, "failed", "Info package not supported",
     "The INFO belongs to a package that was not agreed on (RFC 6086).")  # fmt: skip
+INFO_DIGITS_REFUSED: Final = Reason(
+    "VP-6033", 415, 79, "failed", "Digits by INFO not accepted",
+    "The INFO brings digits (application/dtmf-relay or application/dtmf), and dtmf_info = false: digits are taken from "
+    "the media only. The call goes on without them.")  # fmt: skip
 NO_SUCH_CALL: Final = Reason(
     "VP-6005", 481, 101, "failed", "No such call",
     "The call ended before the request came, or was never known here.")  # fmt: skip

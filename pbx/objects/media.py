@@ -1,4 +1,4 @@
-"""How secret media is to be and which codecs it has: keys of the server, a tenant, an extension and a trunk.
+"""How secret media is to be, its codecs, whence digits may come: keys of the server, a tenant, an extension, a trunk.
 
 What stands nearest to the leg counts: the extension's or the trunk's own key, else the tenant's, else the server's,
 else the default. Each key is inherited by itself.
@@ -58,6 +58,7 @@ class MediaKeys:
     text: bool | None = option(flag, None)
     fax: bool | None = option(flag, None)
     comfort_noise: bool | None = option(flag, None)
+    dtmf_info: bool | None = option(flag, None)
     codecs: tuple[str, ...] = options(_codec((*OWN_CODECS, *PASSED_CODECS)))
 
 
@@ -74,7 +75,7 @@ def resolve(*nearest_first: MediaKeys) -> LegMedia:
     policy = SrtpPolicy(given("srtp", SrtpPolicy.OPTIONAL.value))
     rules = SrtpRules(policy, given("sdes_over_plain", False), exchange, given("srtp_suites", ()))
     beside = tuple(kind for kind in KINDS if given(_KEYS[kind], True))
-    return LegMedia(rules, given("codecs", ()), beside, given("comfort_noise", False))
+    return LegMedia(rules, given("codecs", ()), beside, given("comfort_noise", False), given("dtmf_info", True))
 
 
 def media_values(keys: MediaKeys) -> dict[str, Any]:

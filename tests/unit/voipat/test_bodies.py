@@ -6,7 +6,7 @@ import pytest
 
 from sipcore.errors import ParseError
 from sipcore.message import Request
-from voipat.bodies import MAX_PARTS, UnsupportedBodyError, info_digit, session_description
+from voipat.bodies import MAX_DEPTH, MAX_PARTS, UnsupportedBodyError, brings_digits, info_digit, session_description
 
 SDP = b"v=0\r\n"
 SDP_PART = b"Content-Type: application/sdp\r\n\r\n" + SDP
@@ -99,6 +99,38 @@ def test_a_body_alone_is_a_description_or_unsupported() -> None:
 )
 def test_the_key_of_an_info(content_type: str, body: bytes, digit: str) -> None:
     assert info_digit(content_type, body) == digit
+
+
+KEY_PART = b"Content-Type: application/dtmf-relay\r\n\r\nSignal=5\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "brings"),
+    [
+        ("Application/DTMF-Relay; charset=utf-8", b"Signal=flash\r\n", True),
+        ("application/dtmf", b"", True),
+        ("multipart/mixed;boundary=b", b"--b\r\n" + PLACE + b"\r\n--b\r\n" + KEY_PART + b"\r\n--b--\r\n", True),
+        ("multipart/mixed;boundary=b", b"--b\r\n" + PLACE + b"\r\n--b--\r\n", False),
+        ("multipart/mixed;boundary=b", b"--b\r\n" + KEY_PART, True),
+        ("multipart/mixed", b"without a boundary", True),
+        ("application/media_control+xml", b"Signal=5", False),
+        ("", b"5", False),
+    ],
+)
+def test_whether_an_info_brings_digits(content_type: str, body: bytes, brings: bool) -> None:
+    headers = [("Content-Type", content_type)] if content_type else []
+    assert brings_digits(Request("INFO", "sip:a@b", headers, body)) is brings
+
+
+def test_digits_are_found_in_parts_of_parts_and_what_is_deeper_counts_as_digits() -> None:
+    def wrapped(times: int) -> bool:
+        name, body = "application/dtmf", b"5"
+        for level in range(times):
+            body = b"--%d\r\nContent-Type: %s\r\n\r\n%s\r\n--%d--\r\n" % (level, name.encode(), body, level)
+            name = f"multipart/mixed;boundary={level}"
+        return brings_digits(Request("INFO", "sip:a@b", [("Content-Type", name)], body))
+
+    assert [wrapped(times) for times in range(MAX_DEPTH + 3)] == [True] * (MAX_DEPTH + 3)
 
 
 @pytest.mark.rfc(

@@ -58,6 +58,7 @@ def leg(plane: MediaPlane, address: tuple[str, int], *described: str, also: Sequ
                 codecs=None,
                 beside=None,
                 comfort_noise=None,
+                dtmf_info=None,
                 on_insecure=None,
             ),
         ),

@@ -45,6 +45,7 @@ class Pair:
             codecs=None,
             beside=None,
             comfort_noise=None,
+            dtmf_info=None,
             on_insecure=self.causes.append,
         )
         return self.plane.open(cast(Call, call), None)

@@ -24,12 +24,14 @@ codecs = ["PCMA"]
 [[tenant]]
 domain = "office.test"
 sdes_over_plain = true
+dtmf_info = false
 srtp_suites = ["AES_CM_128_HMAC_SHA1_80"]
 [[tenant.extension]]
 number = "1001"
 password = "long enough"
 srtp = "off"
 sdes_over_plain = false
+dtmf_info = true
 [[tenant.extension]]
 number = "1002"
 password = "long enough"
@@ -64,6 +66,10 @@ def test_each_key_is_that_of_the_nearest_place() -> None:
     assert found.media_of_extension("office.test", "+1202").codecs == ("PCMA",), "a stranger, as the tenant says"
     assert found.media_of_extension("shop.test", "1001").srtp == SrtpRules(required, False, "dtls")
     assert found.media_of_extension("", "").srtp == SrtpRules(required, False, "dtls")
+    assert found.media_of_extension("office.test", "1001").dtmf_info
+    assert not found.media_of_extension("office.test", "1002").dtmf_info
+    assert not found.media_of_trunk("office.test", "carrier").dtmf_info
+    assert found.media_of_extension("shop.test", "1001").dtmf_info, "digits by INFO are taken unless something says no"
     assert found.media_of_trunk("office.test", "carrier").srtp == SrtpRules(optional, True, "dtls", SUITE)
 
 
@@ -89,6 +95,8 @@ def test_the_keys_survive_the_store_and_the_export(tmp_path: Path) -> None:
         ("server.srtp=maybe", "server.srtp: 'maybe' is not allowed, give one of 'off', 'optional', 'required'"),
         ("server.srtp_exchange=zrtp", "server.srtp_exchange: 'zrtp' is not allowed, give one of 'sdes', 'dtls'"),
         ("tenant.office.test.srtp_suites=F8", "tenant.office.test.srtp_suites[0]: 'F8' is not allowed, give one of"),
+        ("server.dtmf_info=rfc4733", "server.dtmf_info: 'rfc4733' is not allowed, give true or false"),
+        ("tenant.office.test.dtmf_info=no", "tenant.office.test.dtmf_info: 'no' is not allowed, give true or false"),
         ("tenant.office.test.codecs=PCMU,pcmu", "tenant.office.test.codecs: names one of them twice"),
         ("tenant.office.test.codecs=[]", "tenant.office.test.codecs: an empty list is not allowed"),
         ("tenant.office.test.codecs=MP3", "tenant.office.test.codecs[0]: 'MP3' is not allowed, give one of 'PCMU'"),
@@ -137,8 +145,29 @@ def test_a_codec_without_its_library_is_told_with_what_it_needs(monkeypatch: pyt
 
 def test_encryption_cannot_be_promised_for_calls_that_only_pass() -> None:
     text = TEXT.replace('domain = "office.test"\n', 'domain = "office.test"\ncalls = "proxied"\n')
-    (fault,) = faults(text)
+    fault, _ = faults(text)
     assert 'srtp = "required" cannot be kept for calls that only pass' in fault
+
+
+@pytest.mark.parametrize(
+    ("overrides", "place"),
+    [
+        (["tenant.office.test.dtmf_info=false"], "tenant.office.test.dtmf_info"),
+        (["server.dtmf_info=false"], "tenant.office.test.calls"),
+        (["tenant.office.test.extension.1001.dtmf_info=false"], "tenant.office.test.calls"),
+        (["tenant.office.test.dtmf_info=true"], None),
+    ],
+)
+def test_digits_by_info_cannot_be_kept_out_of_calls_that_only_pass(overrides: list[str], place: str | None) -> None:
+    text = TEXT.replace("dtmf_info = false\n", "").replace("dtmf_info = true\n", "")
+    text = text.replace('srtp = "required"\n', "").replace(
+        'domain = "office.test"\n', 'domain = "office.test"\ncalls = "proxied"\n'
+    )
+    if place is None:
+        assert config.parse(text, overrides, environ={}).tenants
+        return
+    (fault,) = faults(text, *overrides)
+    assert f"{place}: dtmf_info = false cannot be kept for calls that only pass" in fault, fault
 
 
 def test_a_reload_names_the_keys_that_changed() -> None:
