@@ -363,7 +363,12 @@ def _explain(options: argparse.Namespace) -> int:
         return OK
     print(f"{reason.id}  {reason.text}")
     print(f"  SIP {reason.status}, Q.850 cause {reason.q850}, disposition {reason.disposition}")
-    print(textwrap.fill(reason.explanation, 100, initial_indent="  ", subsequent_indent="  "))
+    for what, text in (("cause", reason.explanation), ("fix", reason.fix)):
+        start = f"  {what + ':':<6} "
+        # A command is never broken within a word.
+        print(
+            textwrap.fill(text, 100, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False)
+        )
     return OK
 
 

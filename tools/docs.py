@@ -35,17 +35,20 @@ def transactions() -> str:
 
 
 def reasons() -> str:
-    """Each rejection's id, status, cause and explanation."""
+    """Each rejection's id, status, cause, and what to do."""
     module = importlib.import_module("voipat.reasons")
     lines = [
         "# Rejections and their ids",
         "",
         "In `Warning: 399` of responses, `Reason` of BYE and CANCEL, the CDR, the event and the log.",
+        "`voipat explain ID` prints cause and fix. A key is written as `table.key`: `server` and `tenant` are tables",
+        "of [the configuration file](configuration.md), `extension` is `[[tenant.extension]]`, and so are the others.",
         "",
     ]
-    lines += ["| id | SIP | Q.850 | text | what it means and what to do |", "| --- | --- | --- | --- | --- |"]
+    lines += ["| id | SIP | Q.850 | text | cause | what to do |", "| --- | --- | --- | --- | --- | --- |"]
     lines += [
-        f"| {reason.id} | {reason.status or '–'} | {reason.q850} | {reason.text} | {reason.explanation} |"
+        f"| {reason.id} | {reason.status or '–'} | {reason.q850} | {reason.text} | {reason.explanation} "
+        f"| {reason.fix} |"
         for reason in module.REASONS.values()
     ]
     return "\n".join([*lines, ""])

@@ -337,7 +337,9 @@ def test_trace_prints_a_ladder_objects_or_writes_a_file(tmp_path: Path, capsys: 
 def test_explain_says_what_an_id_means(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["explain", "vp-3002"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "VP-3002  Not registered" and "SIP 480" in lines[1] and "no phone is registered" in lines[2]
+    assert lines[0] == "VP-3002  Not registered" and "SIP 480" in lines[1]
+    assert lines[2] == "  cause: The extension exists, but no phone is registered for it now."
+    assert lines[3].startswith("  fix:   Switch the phone on")
     assert cli.main(["explain", "VP-3002", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["status"] == 480
     assert cli.main(["explain", "VP-0000"]) == 3

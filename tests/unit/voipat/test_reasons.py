@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,12 +74,17 @@ def test_the_id_goes_into_warning_and_reason() -> None:
     assert reasons.BUSY.header() == ("Reason", 'Q.850;cause=17;text="VP-3004 Busy"')
 
 
-def test_explain_prints_the_cause_of_every_id(capsys: pytest.CaptureFixture[str]) -> None:
+def test_explain_prints_cause_and_fix_of_every_id(capsys: pytest.CaptureFixture[str]) -> None:
     for reason in REASONS.values():
         assert cli.main(["explain", reason.id]) == 0
         first, _, *explained = capsys.readouterr().out.splitlines()
         assert first == f"{reason.id}  {reason.text}"
-        assert " ".join(line.strip() for line in explained) == reason.explanation
+        printed = " ".join(line.strip() for line in explained)
+        assert printed == f"cause: {reason.explanation} fix:   {reason.fix}"
+        assert max(map(len, explained)) <= 100
+        assert cli.main(["explain", reason.id, "--json"]) == 0
+        row = json.loads(capsys.readouterr().out)
+        assert (row["explanation"], row["fix"]) == (reason.explanation, reason.fix)
 
 
 def test_what_the_stack_refuses_has_the_id_of_a_reason_with_its_status() -> None:
