@@ -172,6 +172,14 @@ class PhoneByHand:
         self._up = None
         return self._bye(invite, response)
 
+    def ask_within(self, method: str, content_type: str, body: bytes) -> Response | None:
+        """The final response to a request in the call that is up."""
+        assert self._up is not None, "no call is up"
+        request = self._within(*self._up, method)
+        request.headers.set("Content-Type", content_type)
+        request.body = body
+        return self.ask(request)
+
     def _invite(self, number: str, media_host: str, media_port: int) -> tuple[Request, Response | None]:
         """The last INVITE, its final response acknowledged."""
         body = (

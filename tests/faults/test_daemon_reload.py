@@ -12,6 +12,7 @@ import pytest
 
 from bench.rig.processes import wait_until
 from pbx import control
+from tests.faults.phone_by_hand import PhoneByHand
 from tests.faults.running_daemon import COMMAND, OFFICE, ROOT, RunningDaemon
 
 pytestmark = pytest.mark.slow
@@ -157,3 +158,24 @@ def test_sample_passwords_in_the_store_are_not_opened_to_a_network(tmp_path: Pat
     done = subprocess.run(opened, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "tenant.office.test.extensions.1001: extension 1001 has a sample password" in done.stderr
+
+
+def test_digits_by_info_are_refused_in_calls_that_begin_after_the_reload(daemon: RunningDaemon) -> None:
+    key = ("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n")
+    with PhoneByHand("127.0.0.1", ("127.0.0.1", daemon.port), "1005", "pass-1005") as phone:
+        phone.dial("*43", 40000)
+        before = phone.ask_within("INFO", *key)
+        text = daemon.config.read_text().replace(
+            'domain = "office.test"', 'domain = "office.test"\ndtmf_info = false', 1
+        )
+        daemon.config.write_text(text)
+        (said,) = daemon.rows("reload")
+        assert said["changed"] == ["office.test"] and said["needs_restart"] == []
+        during = phone.ask_within("INFO", *key)
+        assert [answer and answer.status for answer in (before, during)] == [200, 200]
+        assert phone.hang_up() == ""
+        phone.dial("*43", 40000)
+        after = phone.ask_within("INFO", *key)
+        assert after is not None and after.status == 415
+        assert (after.headers.get("Accept"), "VP-6033" in (after.headers.get("Warning") or "")) == ("", True)
+        assert phone.hang_up() == ""
