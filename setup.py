@@ -43,6 +43,7 @@ MODULES = {
     "media._dsp": ["ext/face/_dsp.pyx"],
     "media._engine": ["ext/face/_engine.pyx"],
     "media._tape": ["ext/face/_tape.pyx"],
+    "pbx._heap": ["ext/heap/_heap.pyx"],
     "voipat._aors": ["ext/siptext/_aors.pyx"],
     "voipat.load._load": ["ext/load/_load.pyx"],
 }
@@ -54,7 +55,7 @@ def extensions() -> list[Extension]:
         Extension(
             name,
             sources,
-            include_dirs=["ext/include", "ext/siptext", "ext/kernel", "ext/net", "ext/load"],
+            include_dirs=["ext/include", "ext/siptext", "ext/kernel", "ext/net", "ext/load", "ext/heap"],
             depends=headers,
             extra_compile_args=COMPILE,
             extra_link_args=[*LINK, "-pthread"],

@@ -23,7 +23,7 @@ from typing import Any, Final
 import uvloop
 
 from media import MediaError
-from pbx import config, limits, programs, rates, retention, status
+from pbx import _heap, config, limits, programs, rates, retention, status
 from pbx.changes import reload_row
 from pbx.collector import Collector
 from pbx.commands import commands_of
@@ -104,6 +104,7 @@ class Daemon(Answers):
         loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
         async with AsyncExitStack() as stack:
             await self._start(stack, loop)
+            _heap.settle()
             stack.callback(Collector(loop).close)
             _say(f"ready in {_seconds_since_process_start():.2f} s")
             logger.info("ready", extra={"version": __version__, "pid": os.getpid()})

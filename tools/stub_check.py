@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
     *("sipcore._digest", "sipcore._guard", "sipcore._sdp", "sipcore._sipfields", "sipcore._siptext"),
     *("sipcore._timers", "sipcore._values", "sipcore.aio._datagrams", "media._dsp", "media._engine"),
-    *("voipat._aors", "voipat.load._load"),
+    *("pbx._heap", "voipat._aors", "voipat.load._load"),
 )
 
 

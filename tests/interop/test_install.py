@@ -36,7 +36,7 @@ def test_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
     assert not [name for name in names if name.endswith((".c", ".pyx", ".pxd", ".h"))]
     assert not [name for name in names if name.startswith(("tests/", "bench/", "fuzz/"))]
     scripts = [name for name in names if name.endswith("entry_points.txt")]
-    assert "voipat = pbx.cli:main" in (target / scripts[0]).read_text()
+    assert "voipat = pbx.__main__:main" in (target / scripts[0]).read_text()
     done = subprocess.run(
         [sys.executable, "-P", "-c", PROGRAM.format(target=str(target))],
         cwd=tmp_path,
