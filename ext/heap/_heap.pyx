@@ -18,13 +18,12 @@ cdef extern from "arenas.h":
 
 cdef extern from "blocks.h":
     void blocks_open()
-    void blocks_settle()
 
 cdef bint is_settled = False
 
 
 def install() -> bool:
-    """Arenas of small objects come from chunks of 2 MiB from now on, larger objects from 31 MiB of malloc's heap.
+    """Arenas of small objects come from chunks of 2 MiB from now on, larger objects from 26 MiB of malloc's heap.
 
     False when that was done already, which changes nothing.
     """
@@ -36,16 +35,14 @@ def install() -> bool:
 
 
 def settle() -> None:
-    """The program is loaded and has deadlines from here on: nobody who allocates waits for a page of 2 MiB any more.
+    """The program is loaded and has deadlines from here on: a thread makes the next chunks before they are asked for.
 
-    Some are made ahead, by a thread of its own also later on, and the kernel joins no pages behind our back. Without
-    `install`, and when called again, nothing happens.
+    Without `install`, and when called again, nothing happens.
     """
     global is_settled
     if not heap.is_installed or is_settled:
         return
     is_settled = True
-    blocks_settle()
     reserve_keep()
 
 

@@ -1,16 +1,12 @@
 // What malloc hands out next, on huge pages: code, types, dictionaries and all other objects above 512 bytes.
 //
 // glibc has a switch for it (glibc.malloc.hugetlb), read from the environment when a process starts, which leaves the
-// kernel to move pages at any time. Here the part of the heap that the start of the program will fill is made at once
-// and in one piece. Other C libraries take large blocks from elsewhere: then nothing is changed.
+// kernel to join pages at any time. Here as much as the start of the daemon fills is made at once. Other C libraries take
+// large blocks from elsewhere: then nothing is changed.
 #ifndef VOIPAT_BLOCKS_H
 #define VOIPAT_BLOCKS_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <malloc.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,54 +14,49 @@
 #include <unistd.h>
 
 enum {
-    PAGE_2M = 2 << 20,
-    // The most that glibc takes from its heap in one piece is 32 MiB.
-    BLOCKS_SIZE = 31 << 20,
-    PIN_SIZE = 1 << 18,
-    AHEAD = 2,
-    // To set the first is to set both: glibc guesses neither any more. Blocks above it are mapped one by one.
-    MMAP_THRESHOLD = 1 << 20,
+    HUGE_PAGE = 2 << 20,
+    // Objects of a daemon with 5,000 extensions take 18 MiB, at the beginning 2 MiB are lost to the alignment.
+    BLOCKS_SIZE = 26 << 20,
+    // What is free is in pieces: a table of the media engine that is mostly empty shall not be cleared in here, but
+    // be memory of its own, as are all blocks above the threshold.
+    PIECE_SIZE = 1 << 20,
+    PIECES = BLOCKS_SIZE / PIECE_SIZE - 1,
+    BETWEEN = 4096,
+    MOST_MMAP_THRESHOLD = 32 << 20,
     TRIM_THRESHOLD = 4 << 20
 };
 
-static struct {
-    char *start, *end;  // whole huge pages; NULL when there are none
-} blocks;
+static void blocks_cut(void) {
+    void* pieces[PIECES];
+    for (int i = 0; i < PIECES; i++) {
+        pieces[i] = malloc(PIECE_SIZE - 2 * BETWEEN);
+        void* volatile between = malloc(BETWEEN);  // stays
+        (void)between;
+    }
+    for (int i = 0; i < PIECES; i++) free(pieces[i]);
+}
 
 static void blocks_open(void) {
 #if defined(__GLIBC__) && defined(MADV_HUGEPAGE)
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    char* before = sbrk(0);
+    mallopt(M_MMAP_THRESHOLD, MOST_MMAP_THRESHOLD);
     char* block = malloc(BLOCKS_SIZE);
     // Stays, and so large that it lies above the block: what is free at the end of the heap would be given back.
-    char* volatile pin = malloc(PIN_SIZE);
-    char* after = sbrk(0);
-    mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+    char* volatile end = malloc(PIECE_SIZE / 4);
+    if (block && end > block && end < (char*)sbrk(0)) {
+        char* start = (char*)(((uintptr_t)block + HUGE_PAGE) & ~(uintptr_t)(HUGE_PAGE - 1));
+        size_t size = (size_t)(block + BLOCKS_SIZE - start) & ~(size_t)(HUGE_PAGE - 1);
+        madvise(start, size, MADV_HUGEPAGE);
+        for (size_t at = 0; at < size; at += HUGE_PAGE) *(volatile char*)(start + at) = 0;
+        madvise(start, size, MADV_NOHUGEPAGE);
+        free(block);
+        blocks_cut();
+    } else {
+        free(end);
+        free(block);
+    }
+    // One that is set ends glibc's guesses at both.
+    mallopt(M_MMAP_THRESHOLD, PIECE_SIZE);
     mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
-    if (block && pin > block && pin < after && block + BLOCKS_SIZE > before) {
-        uintptr_t start = (uintptr_t)(block > before ? block : before) + PAGE_2M - 1;
-        blocks.start = (char*)(start & ~(uintptr_t)(PAGE_2M - 1));
-        blocks.end = (char*)((uintptr_t)(block + BLOCKS_SIZE) & ~(uintptr_t)(PAGE_2M - 1));
-        madvise(blocks.start, (size_t)(blocks.end - blocks.start), MADV_HUGEPAGE);
-    }
-    if (!blocks.start) free(pin);
-    free(block);
-#endif
-}
-
-// Makes the first huge pages that nothing was written to yet, and closes the rest to them.
-static void blocks_settle(void) {
-    if (!blocks.start) return;
-#ifdef MADV_HUGEPAGE
-    int ahead = AHEAD;
-    for (char* page = blocks.start; ahead && page < blocks.end; page += PAGE_2M) {
-        unsigned char is_there;
-        if (mincore(page, 1, &is_there)) break;
-        if (is_there & 1) continue;
-        atomic_fetch_or((_Atomic(char)*)page, 0);  // written, not changed: another thread may be there by now
-        ahead--;
-    }
-    madvise(blocks.start, (size_t)(blocks.end - blocks.start), MADV_NOHUGEPAGE);
 #endif
 }
 

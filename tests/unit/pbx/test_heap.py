@@ -80,12 +80,24 @@ assert all("nh" in flags[chunk] for chunk in _heap.chunks() if chunk in flags)
 def test_larger_objects_are_on_huge_pages_of_the_heap() -> None:
     run("""
 _heap.install()
+before = mapped_mb("Rss")
+assert mapped_mb("AnonHugePages") >= 22
 kept = [bytes(5_000) for _ in range(3_000)]
-_heap.settle()
-assert mapped_mb("AnonHugePages") >= 14, mapped_mb("AnonHugePages")
+assert mapped_mb("Rss") - before <= 2, (before, mapped_mb("Rss"))
 """)
 
 
+@OWN_MALLOC
+def test_a_large_empty_table_takes_no_memory() -> None:
+    run("""
+_heap.install()
+before = mapped_mb("Rss")
+table = bytes(16 << 20)
+assert mapped_mb("Rss") - before <= 1
+""")
+
+
+@OWN_MALLOC
 def test_what_is_freed_goes_back_to_the_machine_and_is_had_again() -> None:
     run("""
 _heap.install()
