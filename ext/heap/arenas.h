@@ -16,7 +16,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { CHUNK_SIZE = 2 << 20, RESERVE = 2, FIRST_CHUNKS = 64 };
+// CPython asks for its frames' stacks here too (16 kB and more): they stay where they were.
+enum { CHUNK_SIZE = 2 << 20, ARENA_SIZE = 1 << 20, ARENAS = CHUNK_SIZE / ARENA_SIZE, FULL = (1 << ARENAS) - 1 };
+enum { RESERVE = 2, FIRST_CHUNKS = 64 };
 
 typedef struct {
     char* memory;
@@ -27,8 +29,6 @@ typedef struct {
 static struct {
     PyObjectArenaAllocator before;
     int is_installed;
-    size_t arena_size;  // of the first arena asked for: chunks hold no other
-    unsigned full;      // what `used` says of a chunk without room
     Chunk* chunks;
     size_t count, room, spare;  // `spare`: free arenas of chunks
 } heap;
@@ -112,30 +112,26 @@ static void* chunk_take(Chunk* chunk) {
     unsigned index = (unsigned)__builtin_ctz(~chunk->used);
     chunk->used |= 1u << index;
     heap.spare--;
-    return chunk->memory + index * heap.arena_size;
+    return chunk->memory + index * ARENA_SIZE;
 }
 
 static void* heap_take(void) {
     if (heap.spare)
         for (size_t i = 0; i < heap.count; i++)
-            if (heap.chunks[i].used != heap.full) return chunk_take(&heap.chunks[i]);
+            if (heap.chunks[i].used != FULL) return chunk_take(&heap.chunks[i]);
     if (!heap_has_room()) return NULL;
     char* memory = reserve_take();
     if (!memory) memory = chunk_map();
     if (!memory) return NULL;
     Chunk* chunk = &heap.chunks[heap.count++];
     *chunk = (Chunk){.memory = memory};
-    heap.spare += CHUNK_SIZE / heap.arena_size;
+    heap.spare += ARENAS;
     return chunk_take(chunk);
 }
 
 static void* arena_alloc(void* context, size_t size) {
     (void)context;
-    if (!heap.arena_size && size && CHUNK_SIZE % size == 0 && CHUNK_SIZE / size < 32) {
-        heap.arena_size = size;
-        heap.full = (1u << CHUNK_SIZE / size) - 1;
-    }
-    void* arena = size == heap.arena_size ? heap_take() : NULL;
+    void* arena = size == ARENA_SIZE ? heap_take() : NULL;
     return arena ? arena : heap.before.alloc(heap.before.ctx, size);
 }
 
@@ -145,12 +141,12 @@ static void arena_free(void* context, void* arena, size_t size) {
     for (size_t i = 0; i < heap.count; i++) {
         Chunk* chunk = &heap.chunks[i];
         if (chunk->memory != memory) continue;
-        chunk->used &= ~(1u << (size_t)((char*)arena - memory) / heap.arena_size);
+        chunk->used &= ~(1u << (size_t)((char*)arena - memory) / ARENA_SIZE);
         heap.spare++;
         if (!chunk->used) {
             // Not half a chunk: that would split its huge page.
             munmap(memory, CHUNK_SIZE);
-            heap.spare -= CHUNK_SIZE / heap.arena_size;
+            heap.spare -= ARENAS;
             *chunk = heap.chunks[--heap.count];
         }
         return;
@@ -163,10 +159,6 @@ static void heap_install(void) {
     PyObjectArenaAllocator ours = {NULL, arena_alloc, arena_free};
     heap.is_installed = 1;
     PyObject_SetArenaAllocator(&ours);
-}
-
-static size_t heap_arenas(void) {
-    return heap.arena_size ? heap.count * (CHUNK_SIZE / heap.arena_size) - heap.spare : 0;
 }
 
 #endif

@@ -125,6 +125,25 @@ assert sum(one[1] for one in new) == sum(range(1_000, 301_000))
 """)
 
 
+def test_stacks_of_frames_are_no_arenas() -> None:
+    """CPython takes both from the same allocator, here stacks of 16 kB to 1 MiB before any arena."""
+    run("""
+import sys, threading
+sys.setrecursionlimit(20_000)
+_heap.install()
+
+def deep(left):
+    return left and deep(left - 1)
+
+for thread in [threading.Thread(target=deep, args=(9_000,)) for _ in range(4)]:
+    thread.start()
+    thread.join()
+print(max(*range(1_000), *range(60_000)))
+kept = objects(300_000)
+assert len(_heap.chunks()) >= 12
+""")
+
+
 def test_the_second_install_changes_nothing() -> None:
     run("""
 assert _heap.install()
