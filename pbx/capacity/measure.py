@@ -63,6 +63,7 @@ FEW_CALLS, MANY_CALLS, TLS_CALLS, REGISTRATIONS = 0.06, 0.25, 0.1, 2.5
 FEW_STEPS: Final = 2  # so many steps long are the few calls of one
 # Phones that are asked often, by a daemon of their own: so much work that being woken for it hides little of it.
 ASKED, LEAST_ASKED, ASKED_S = 20_000, 2000, 5.0
+FEW_PHONES, SOME_PHONES = 200, 0.25  # so many slowly, to know what one costs; a share before memory is measured
 ASKED_RATE, ASKED_LOAD = 2000.0, 0.5  # registrations a second at most, and of the core
 CONNECTIONS, HANDSHAKES = 400, 200.0  # kept, and made in a second at most
 TLS_TIMES: Final = 2
@@ -133,36 +134,59 @@ class Measurement:
             self.mixed(costs())
 
     def prepare(self) -> None:
-        """Idle, then every phone is registered: base, memory of a binding, what keeping it alive costs."""
+        """Idle, then every phone is registered: base, and what keeping them alive takes."""
         self._progress("the daemon without phones")
         self.base_kb = self._rig.resident_kb()
         self.idle = self._at_rest()
         self._progress("registrations")
         self._register(0, self._users, None)
-        self.binding_kb = max(self._rig.resident_kb() - self.base_kb, 0) / self._users
-        for number, profile in enumerate(CALLEES.values()):
-            self._register(USERS + number, 1, profile)
+        self._register_callees()
         for _ in range(RESTS):
             self._rest_with_phones()
         self._empty_store = self._rig.store_octets()
 
-    def keepalives(self) -> list[Sample]:
-        """What it costs to ask phones whether they are there: of a daemon that has many, and asks them often.
+    def grow(self) -> None:
+        """Of a daemon with many phones, each asked often: what a keep-alive costs, and all memory that things take.
 
-        As shipped there are some dozens a second, and most of what they take is that the thread is woken.
+        As shipped there are some dozens of keep-alives a second, and most of what they take is that the thread is
+        woken. Memory is measured while the daemon only grows, and when what it began with is full.
         """
         self._progress("the daemon without phones")
         self.idle = self._at_rest()
-        self._progress("phones that are asked often")
-        first = min(self._users, LEAST_ASKED // 10)
-        self._register(0, first, None)
-        if self._users > first:
-            rate = min(ASKED_LOAD / self._first("first registration"), ASKED_RATE)
-            self._register(first, self._users - first, None, rate=rate)
+        self._progress("many phones, asked often")
+        some = round(self._users * SOME_PHONES)
+        few = min(FEW_PHONES, some)
+        self._register(0, few, None)
+        rate = min(ASKED_LOAD / self._first("first registration"), ASKED_RATE)
+        if some > few:
+            self._register(few, some - few, None, rate=rate)
+        self.binding_kb = self._takes(lambda: self._register(some, self._users - some, None, rate=rate))
+        self.binding_kb /= self._users - some
         time.sleep(SETTLE_S)
         for _ in range(TRIES):
             self._steadily("keepalive", self._keep_alive)
-        return self.samples["keepalive"]
+        self._register_callees()
+        self.first_calls()
+        self.call_kb = self._takes(self.hold) / sum(map(self._up.calls, LASTING))
+        self._progress("TLS connections")
+        before = self._rig.resident_kb()
+        with self._rig.handshakes(CONNECTIONS, keep=True):
+            self.tls_kb = max(self._rig.resident_kb() - before, 0) / CONNECTIONS
+
+    def take_over(self, grown: Measurement) -> None:
+        """What another daemon has shown by growing."""
+        self.binding_kb, self.call_kb, self.tls_kb = grown.binding_kb, grown.call_kb, grown.tls_kb
+        self.samples["keepalive"] = grown.samples["keepalive"]
+
+    def _takes(self, what: Callable[[], None]) -> float:
+        """Memory that stays, in kB."""
+        before = self._rig.resident_kb()
+        what()
+        return float(max(self._rig.resident_kb() - before, 0))
+
+    def _register_callees(self) -> None:
+        for number, profile in enumerate(CALLEES.values()):
+            self._register(self._rig.phones.count + number, 1, profile)
 
     def first_calls(self) -> None:
         """Some, to know what rate is none that anyone would notice."""
@@ -196,20 +220,15 @@ class Measurement:
         return self._generator.start(Plan("call", rate, count, users=(0, self._users), targets=(CALLEE,)))
 
     def hold(self) -> None:
-        """Calls that are passed on, up until the end: what one of them takes of memory."""
-        before = self._rig.resident_kb()
+        """Calls that are passed on, up until the end."""
         for kind in LASTING:
             self._up.hold(kind, self._setup_rate)
-        self.call_kb = max(self._rig.resident_kb() - before, 0) / sum(map(self._up.calls, LASTING))
 
     def secure(self) -> None:
-        """Phones over TLS register; what a connection that is up takes of memory."""
+        """Phones over TLS register."""
         self._progress("TLS connections")
-        before = self._rig.resident_kb()
-        with self._rig.handshakes(CONNECTIONS, keep=True):
-            self.tls_kb = max(self._rig.resident_kb() - before, 0) / CONNECTIONS
         self._register(0, TLS_CONNECTIONS, None, self._secured)
-        self._register(USERS + len(CALLEES), 1, SEALED, self._secured)
+        self._register(self._rig.phones.count + len(CALLEES), 1, SEALED, self._secured)
 
     def all_rounds(self) -> None:
         """As many as there is time for; the checks need some of it."""

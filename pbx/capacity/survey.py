@@ -39,13 +39,13 @@ def survey(
     progress("a scratch daemon starts")
     asked = max(round(ASKED * min(seconds / FULL_S, 1.0)), LEAST_ASKED) if users == USERS else users
     with open_rig(share=share, directory=directory, phones=Phones(asked, ASKED_S)) as rig:
-        often = Measurement(rig, seconds, progress, users=asked)
-        with _told(often):
-            keepalives = often.keepalives()
+        grown = Measurement(rig, seconds, progress, users=asked)
+        with _told(grown):
+            grown.grow()
     progress("a scratch daemon starts")
     with open_rig(share=share, directory=directory) as rig:
         measurement = Measurement(rig, seconds - (time.monotonic() - begun), progress, users=users)
-        measurement.samples["keepalive"] = keepalives
+        measurement.take_over(grown)
         with _told(measurement):
             measurement.run(lambda: _costs(measurement, seconds))
         missing = [name for name in NEEDED if not measurement.samples.get(name)]

@@ -31,13 +31,18 @@ def test_registrations_and_calls_cost_what_the_daemon_used() -> None:
     assert not rig.directory.exists()
 
 
-def test_keep_alives_are_measured_with_phones_that_are_asked_often() -> None:
+def test_a_daemon_that_grows_shows_what_keep_alives_cost_and_what_phones_and_calls_take_of_memory() -> None:
     with open_rig(phones=Phones(400, 5.0)) as rig:
-        samples = Measurement(rig, 0, nothing, users=400).keepalives()
+        grown = Measurement(rig, 0, nothing, users=400)
+        grown.grow()
+        measurement = Measurement(rig, 0, nothing, users=400)
+        measurement.take_over(grown)
+    samples = measurement.samples["keepalive"]
     assert len(samples) >= 3
     # All are asked within 5 s; a part of that says no more than about how many.
     assert 40 < sum(sample.units for sample in samples) / len(samples) < 160
     assert all(sample.busy.signalling > 0 for sample in samples)
+    assert 0 < measurement.call_kb < 200 and 0 <= measurement.binding_kb < 100 and 0 <= measurement.tls_kb < 200
 
 
 def test_a_generator_that_is_held_back_gives_no_figure() -> None:
