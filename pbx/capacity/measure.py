@@ -69,7 +69,7 @@ CONNECTIONS, HANDSHAKES = 400, 200.0  # kept, and made in a second at most
 TLS_TIMES: Final = 2
 FULL: Final = 0.9  # of the core: what is above it waits
 # Long, for what is counted there is a five-hundredth of a core.
-IDLE_TIMES, RESTS, REST_STEPS = 5, 5, 1.5
+IDLE_TIMES, RESTS, REST_STEPS = 5, 3, 1.5
 MIXED_TRIES: Final = 2
 KNEE_FROM, KNEE_STEP, KNEE_PRECISION, KNEE_TIME = 0.9, 1.35, 0.08, 0.12
 # Without these nothing can be planned.
@@ -137,7 +137,7 @@ class Measurement:
         """Idle, then every phone is registered: base, and what keeping them alive takes."""
         self._progress("the daemon without phones")
         self.base_kb = self._rig.resident_kb()
-        self.idle = self._at_rest()
+        self.idle = self.idle or self._at_rest()
         self._progress("registrations")
         self._register(0, self._users, None)
         self._register_callees()
@@ -175,6 +175,7 @@ class Measurement:
 
     def take_over(self, grown: Measurement) -> None:
         """What another daemon has shown by growing."""
+        self.idle = grown.idle
         self.binding_kb, self.call_kb, self.tls_kb = grown.binding_kb, grown.call_kb, grown.tls_kb
         self.samples["keepalive"] = grown.samples["keepalive"]
 

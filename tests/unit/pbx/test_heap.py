@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -31,11 +32,24 @@ def limit_growth(size):
 def objects(count):  # 96 bytes each, all of them different
     return [(index, index) for index in range(1_000, 1_000 + count)]
 """
-MODES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-HAS_HUGE_PAGES = MODES.exists() and "[never]" not in MODES.read_text()
+
+
+def gives_huge_pages() -> bool:
+    """Whether this process is given some: the kernel may have none, or the process be barred from them (prctl)."""
+
+    def huge_kb() -> int:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages:"))
+
+    before = huge_kb()
+    with mmap.mmap(-1, 8 << 20) as room:
+        room.madvise(mmap.MADV_HUGEPAGE)
+        room[:: 1 << 20] = bytes(8)
+        return huge_kb() > before
+
 
 OWN_MALLOC = pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer has its own malloc")
-NEEDS_HUGE_PAGES = pytest.mark.skipif(not HAS_HUGE_PAGES, reason="this kernel gives no huge pages")
+NEEDS_HUGE_PAGES = pytest.mark.skipif(not gives_huge_pages(), reason="the kernel gives this process no huge pages")
 
 
 def run(code: str, **environment: str) -> str:
@@ -63,7 +77,7 @@ def test_each_chunk_is_one_huge_page_and_the_kernel_makes_none_later() -> None:
     run("""
 _heap.install()
 kept = objects(300_000)
-assert mapped_mb("AnonHugePages") >= 2 * len(_heap.chunks())
+assert mapped_mb("AnonHugePages") >= len(_heap.chunks())  # half of them: memory may be too scattered for some
 flags, here = {}, 0
 for line in Path("/proc/self/smaps").read_text().splitlines():
     name = line.split()[0]
@@ -80,10 +94,10 @@ assert all("nh" in flags[chunk] for chunk in _heap.chunks() if chunk in flags)
 def test_larger_objects_are_on_huge_pages_of_the_heap() -> None:
     run("""
 _heap.install()
-before = mapped_mb("Rss")
-assert mapped_mb("AnonHugePages") >= 22
+before, huge = mapped_mb("Rss"), mapped_mb("AnonHugePages")
+assert huge >= 12  # of 24: memory may be too scattered for some
 kept = [bytes(5_000) for _ in range(3_000)]
-assert mapped_mb("Rss") - before <= 2, (before, mapped_mb("Rss"))
+assert mapped_mb("Rss") - before <= 2 + (24 - huge), (before, huge, mapped_mb("Rss"))
 """)
 
 
