@@ -160,11 +160,14 @@ class Measurement:
         rate = min(ASKED_LOAD / self._first("first registration"), ASKED_RATE)
         if some > few:
             self._register(few, some - few, None, rate=rate)
+        # The difference is the work: to be woken takes nearly the same of both.
+        time.sleep(self._rig.phones.asked_s)
+        fewer = self._median_asked()
         self.binding_kb = self._takes(lambda: self._register(some, self._users - some, None, rate=rate))
         self.binding_kb /= self._users - some
-        time.sleep(SETTLE_S)
+        time.sleep(self._rig.phones.asked_s)
         for _ in range(TRIES):
-            self._steadily("keepalive", self._keep_alive)
+            self._steadily("keepalive", lambda: self._keep_alive(fewer))
         self._register_callees()
         self.first_calls()
         self.call_kb = self._takes(self.hold) / sum(map(self._up.calls, LASTING))
@@ -454,12 +457,25 @@ class Measurement:
         self._rests.append(Usage(signalling=self._rest(REST_STEPS * self._step_s).signalling))
         self._quiet = Usage(signalling=statistics.median(one.signalling for one in self._rests))
 
-    def _keep_alive(self) -> None:
+    def _keep_alive(self, fewer: Sample) -> None:
+        """A sample of what is asked more than there."""
+        asked = self._asked()
+        if asked is not None and asked.units > fewer.units:
+            self.samples["keepalive"].append(Sample(asked.units - fewer.units, asked.busy, fewer.busy))
+
+    def _median_asked(self) -> Sample:
+        """Raises: RigError."""
+        found = [asked for _ in range(TRIES) if (asked := self._asked()) is not None]
+        if not found:
+            raise RigError("keep-alives: no step counts")
+        return sorted(found, key=lambda sample: sample.busy.total)[len(found) // 2]
+
+    def _asked(self) -> Sample | None:
+        """Phones that were asked in a second, and what the daemon took; None when the generator was the limit."""
         mark, asked, begun = self._generator.mark(), self._generator.totals()["asked"], time.monotonic()
         kept = self._rest(self._step_s)
         rate = (self._generator.totals()["asked"] - asked) / (time.monotonic() - begun)
-        if not self._judge(mark).faults():
-            self.samples["keepalive"].append(Sample(rate, self._without_idle(kept)))
+        return None if self._judge(mark).faults() else Sample(rate, self._without_idle(kept))
 
     def _without_idle(self, shares: Usage) -> Usage:
         return replace(shares, signalling=max(shares.signalling - self.idle, 0.0))
