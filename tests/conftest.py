@@ -10,12 +10,24 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("voipat")
     seed = int(os.environ.get("VOIPAT_SEED") or 1)
     group.addoption("--sim-seed", type=int, default=seed, help="seed of the simulated worlds (VOIPAT_SEED, else 1)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Properties have the same examples each time, and as long for them as they take; with `--soak` new ones."""
+    settings.register_profile(
+        "voipat",
+        derandomize=not config.getoption("--soak", default=False),
+        suppress_health_check=[HealthCheck.too_slow],
+        deadline=None,
+    )
+    settings.load_profile("voipat")
 
 
 @pytest.fixture

@@ -22,11 +22,9 @@ NAMES = (
 )
 KEYS = st.sampled_from(NAMES.split())
 VALUES = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)).filter(
-        lambda v: v is not None
-    ),
+    st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)),
-    max_leaves=8,
+    max_leaves=24,
 )
 
 
