@@ -33,5 +33,5 @@ def test_goodput_under_three_times_the_load_stays_near_the_peak(tmp_path: Path, 
     assert result.ratio(result.runs[-1]) >= 0.9, result.figures()
     assert result.jitter_ms < 20.0 and result.lost == 0, result.figures()
     # What the calls of the last 32 s and the flight recorder keep; refused ones leave nothing.
-    assert result.grown_kb < 256 * 1024, result.figures()
+    assert result.grown_kb < 16 * 32 * max(run.goodput for run in result.runs), result.figures()
     assert result.runs[-1].recovered_s < 10.0, result.figures()
