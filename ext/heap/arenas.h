@@ -1,8 +1,6 @@
 // Arenas of Python's small objects out of chunks of 2 MiB, so that a chunk takes one entry of the TLB and not 512.
 //
-// A chunk gets its huge page when it is made, whole. What the kernel makes of plain pages later (khugepaged) moves them
-// under a running event loop, which is why a chunk is closed to that. Whether there are huge pages is not asked: where
-// there are none a chunk is plain memory.
+// A chunk gets its huge page when it is made, whole. Whether there are huge pages is not asked.
 #ifndef VOIPAT_ARENAS_H
 #define VOIPAT_ARENAS_H
 
@@ -16,8 +14,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "pages.h"
+
 // CPython asks for its frames' stacks here too (16 kB and more): they stay where they were.
-enum { CHUNK_SIZE = 2 << 20, ARENA_SIZE = 1 << 20, ARENAS = CHUNK_SIZE / ARENA_SIZE, FULL = (1 << ARENAS) - 1 };
+enum { CHUNK_SIZE = HUGE_PAGE, ARENA_SIZE = 1 << 20, ARENAS = CHUNK_SIZE / ARENA_SIZE, FULL = (1 << ARENAS) - 1 };
 enum { RESERVE = 2, FIRST_CHUNKS = 64 };
 
 typedef struct {
@@ -53,11 +53,7 @@ static char* chunk_map(void) {
         if (end < space + 2 * CHUNK_SIZE) munmap(end, (size_t)(space + 2 * CHUNK_SIZE - end));
     }
     int error = errno;
-#ifdef MADV_HUGEPAGE
-    madvise(memory, CHUNK_SIZE, MADV_HUGEPAGE);
-    *(volatile char*)memory = 0;
-    madvise(memory, CHUNK_SIZE, MADV_NOHUGEPAGE);
-#endif
+    pages_make(memory, CHUNK_SIZE);
     errno = error;
     return memory;
 }

@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "pages.h"
+
 enum {
-    HUGE_PAGE = 2 << 20,
     // Objects of a daemon with 5,000 extensions take 18 MiB, at the beginning 2 MiB are lost to the alignment.
     BLOCKS_SIZE = 26 << 20,
     // What is free is in pieces: a table of the media engine that is mostly empty shall not be cleared in here, but
@@ -45,9 +45,7 @@ static void blocks_open(void) {
     if (block && end > block && end < (char*)sbrk(0)) {
         char* start = (char*)(((uintptr_t)block + HUGE_PAGE) & ~(uintptr_t)(HUGE_PAGE - 1));
         size_t size = (size_t)(block + BLOCKS_SIZE - start) & ~(size_t)(HUGE_PAGE - 1);
-        madvise(start, size, MADV_HUGEPAGE);
-        for (size_t at = 0; at < size; at += HUGE_PAGE) *(volatile char*)(start + at) = 0;
-        madvise(start, size, MADV_NOHUGEPAGE);
+        pages_make(start, size);
         free(block);
         blocks_cut();
     } else {
