@@ -62,7 +62,7 @@ REGISTER_RATE: Final = 400.0
 FEW_CALLS, MANY_CALLS, TLS_CALLS, REGISTRATIONS = 0.06, 0.25, 0.1, 2.5
 FEW_STEPS: Final = 2  # so many steps long are the few calls of one
 # Phones that are asked often, by a daemon of their own: so much work that being woken for it hides little of it.
-ASKED, LEAST_ASKED, ASKED_S = 20_000, 2000, 5.0
+MANY, ASKED_S = 10, 5.0  # times as many as register otherwise
 FEW_PHONES, SOME_PHONES = 200, 0.25  # so many slowly, to know what one costs; a share before memory is measured
 ASKED_RATE, ASKED_LOAD = 2000.0, 0.5  # registrations a second at most, and of the core
 CONNECTIONS, HANDSHAKES = 400, 200.0  # kept, and made in a second at most
@@ -100,9 +100,7 @@ class Measurement:
         self._step_s = max(STEP_S * min(seconds / FULL_S, 1.0), LEAST_STEP_S)
         self._progress = progress
         self._secured: Generator | None = None
-        self._scale = 0.0  # calls a second, of which the steps take parts
-        self._rests: list[Usage] = []
-        self._quiet = Usage()  # shares of the daemon with its phones registered and no calls
+        self._rests: list[float] = []  # shares of its loop with the phones registered and no calls
         self._up = HeldCalls(rig, self._users, progress)
         self._ended_calls = 0
         self._empty_store = 0
@@ -172,9 +170,9 @@ class Measurement:
         self.first_calls()
         self.call_kb = self._takes(self.hold) / sum(map(self._up.calls, LASTING))
         self._progress("TLS connections")
-        before = self._rig.resident_kb()
-        with self._rig.handshakes(CONNECTIONS, keep=True):
-            self.tls_kb = max(self._rig.resident_kb() - before, 0) / CONNECTIONS
+        with contextlib.ExitStack() as kept:
+            connections = self._rig.handshakes(CONNECTIONS, keep=True)
+            self.tls_kb = self._takes(lambda: kept.enter_context(connections)) / CONNECTIONS
 
     def take_over(self, grown: Measurement) -> None:
         """What another daemon has shown by growing."""
@@ -182,7 +180,7 @@ class Measurement:
         self.binding_kb, self.call_kb, self.tls_kb = grown.binding_kb, grown.call_kb, grown.tls_kb
         self.samples["keepalive"] = grown.samples["keepalive"]
 
-    def _takes(self, what: Callable[[], None]) -> float:
+    def _takes(self, what: Callable[[], object]) -> float:
         """Memory that stays, in kB."""
         before = self._rig.resident_kb()
         what()
@@ -217,7 +215,6 @@ class Measurement:
         search = Search(attempt, KNEE_STEP, KNEE_PRECISION, confirmations=2, is_over=lambda: time.monotonic() > until)
         found = search.run(round(KNEE_FROM / self._first("first call")))
         self.knee = Knee(found.good, found.bad, found.why)
-        self._scale = found.good or KNEE_FROM / self._first("first call")
 
     def start_calls(self, rate: float, count: int) -> int:
         """Calls between extensions; the number of their plan."""
@@ -421,6 +418,11 @@ class Measurement:
         return statistics.median(self.waits) if self.waits else 0.0
 
     @property
+    def _scale(self) -> float:
+        """Calls a second, of which the steps take parts."""
+        return self.knee.good if self.knee and self.knee.good else KNEE_FROM / self._first("first call")
+
+    @property
     def _setup_rate(self) -> float:
         return min(SETUP_SHARE / self._first("first call"), SETUP_MOST)
 
@@ -454,8 +456,12 @@ class Measurement:
     def _rest_with_phones(self) -> None:
         """Once more, what the daemon takes while nothing comes but what keeps its phones alive."""
         # Calls that are up are silent, but their media thread looks after them.
-        self._rests.append(Usage(signalling=self._rest(REST_STEPS * self._step_s).signalling))
-        self._quiet = Usage(signalling=statistics.median(one.signalling for one in self._rests))
+        self._rests.append(self._rest(REST_STEPS * self._step_s).signalling)
+
+    @property
+    def _quiet(self) -> Usage:
+        """Shares of the daemon with its phones registered and no calls."""
+        return Usage(signalling=statistics.median(self._rests)) if self._rests else Usage()
 
     def _keep_alive(self, fewer: Sample) -> None:
         """A sample of what is asked more than there."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from pbx.capacity.costs import Costs
 from pbx.capacity.kinds import MEDIA_KINDS, USERS
-from pbx.capacity.measure import ASKED, ASKED_S, FULL_S, LEAST_ASKED, NEEDED, Measurement
+from pbx.capacity.measure import ASKED_S, FULL_S, MANY, NEEDED, Measurement
 from pbx.capacity.rig import Phones, RigError, open_rig
 from voipat._version import __version__
 from voipat.load import GeneratorError, Proof
@@ -37,16 +37,16 @@ def survey(
     """Measures this machine. Raises: InvalidRunError, RigError."""
     begun = time.monotonic()
     progress("a scratch daemon starts")
-    asked = max(round(ASKED * min(seconds / FULL_S, 1.0)), LEAST_ASKED) if users == USERS else users
+    asked = round(users * max(MANY * min(seconds / FULL_S, 1.0), 1.0))
     with open_rig(share=share, directory=directory, phones=Phones(asked, ASKED_S)) as rig:
         grown = Measurement(rig, seconds, progress, users=asked)
-        with _told(grown):
+        with _explained(grown):
             grown.grow()
     progress("a scratch daemon starts")
     with open_rig(share=share, directory=directory) as rig:
         measurement = Measurement(rig, seconds - (time.monotonic() - begun), progress, users=users)
         measurement.take_over(grown)
-        with _told(measurement):
+        with _explained(measurement):
             measurement.run(lambda: _costs(measurement, seconds))
         missing = [name for name in NEEDED if not measurement.samples.get(name)]
         if missing:
@@ -61,7 +61,7 @@ def check(
     progress("a scratch daemon starts")
     with open_rig(share=share, directory=directory) as rig:
         measurement = Measurement(rig, seconds, progress)
-        with _told(measurement):
+        with _explained(measurement):
             measurement.prepare()
             measurement.first_calls()
             measurement.mixed(costs)
@@ -69,7 +69,7 @@ def check(
 
 
 @contextlib.contextmanager
-def _told(measurement: Measurement) -> Iterator[None]:
+def _explained(measurement: Measurement) -> Iterator[None]:
     """Raises: InvalidRunError, RigError, for what ended the measurement."""
     try:
         yield
