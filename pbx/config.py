@@ -324,7 +324,7 @@ def _check_together(server: ServerConfig, tenants: Sequence[TenantConfig], repor
     _check_default_tenant(server, tenants, report)
     _check_samples(server, tenants, report)
     _check_tls(server, tenants, report)
-    _check_secrecy(server, tenants, report)
+    _check_proxied(server, tenants, report)
 
 
 def _read_server(table: Table, environ: Mapping[str, str]) -> ServerConfig:
@@ -462,7 +462,7 @@ def _check_tls(server: ServerConfig, tenants: Iterable[TenantConfig], report: Re
             report.add(("tenant", index, "tls"), "needs server.tls, for clients that do not say which tenant they want")
 
 
-def _check_secrecy(server: ServerConfig, tenants: Iterable[TenantConfig], report: Report) -> None:
+def _check_proxied(server: ServerConfig, tenants: Iterable[TenantConfig], report: Report) -> None:
     """Promises that nobody could keep: of calls that only pass the media never comes here, and every INFO goes on."""
     for index, tenant in enumerate(tenants):
         if tenant.plan.settings.calls != "proxied":

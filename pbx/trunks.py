@@ -291,14 +291,7 @@ class Trunks:
         gateway = gateway_of(line, number, call, caller_id)
         if self._media is not None:
             media = self._media(line.tenant, line.config.name)
-            gateway = replace(
-                gateway,
-                srtp=media.srtp,
-                codecs=media.codecs,
-                beside=media.beside,
-                comfort_noise=media.comfort_noise,
-                dtmf_info=media.dtmf_info,
-            )
+            gateway = replace(gateway, **media.by_name())
         call.note("trunk %s: %s", line.config.name, gateway.uri)
         line.take()
         placed: Call | None = None

@@ -24,7 +24,8 @@ MAX_PARTS: Final = 16
 MAX_DEPTH: Final = 3
 
 # The types that phones put a key into.
-INFO_DIGITS: Final = ("application/dtmf-relay", "application/dtmf")
+_DTMF_RELAY: Final = "application/dtmf-relay"
+_DTMF: Final = "application/dtmf"
 
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
 _REQUIRED = re.compile(r";\s*handling\s*=\s*\"?required\b", re.IGNORECASE)
@@ -127,7 +128,7 @@ def brings_digits(request: Request) -> bool:
 
 def _brings_digits(content_type: str, body: bytes, depth: int) -> bool:
     kind = _kind(content_type)
-    if kind in INFO_DIGITS:
+    if kind in (_DTMF_RELAY, _DTMF):
         return True
     if not kind.startswith("multipart/"):
         return False
@@ -143,11 +144,11 @@ def _brings_digits(content_type: str, body: bytes, depth: int) -> bool:
 def info_digit(content_type: str, body: bytes) -> str:
     """The key of an INFO as phones have long sent it, "" when it has none: `Signal=5` in application/dtmf-relay, or the
     key alone in application/dtmf."""
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = _kind(content_type)
     text = body.decode("ascii", "replace")
-    if kind == "application/dtmf":
+    if kind == _DTMF:
         return text.strip()[:1]
-    if kind != "application/dtmf-relay":
+    if kind != _DTMF_RELAY:
         return ""
     fields = (line.partition("=") for line in text.splitlines())
     value = next((value.strip() for name, _, value in fields if name.strip().lower() == "signal"), "")

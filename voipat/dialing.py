@@ -28,6 +28,7 @@ from voipat.early_media import EarlyAuthority, asked
 from voipat.errors import NoAnswer, Redirected, Rejected
 from voipat.gateway import Credentials, Gateway
 from voipat.gruu import device_of
+from voipat.leg_rules import LEG_MEDIA
 from voipat.legs import SDP, InboundLeg, OutboundLeg
 from voipat.location import Binding
 from voipat.outcomes import best_refusal, reason_of_negotiation
@@ -494,9 +495,8 @@ def _place(caller: Call, target: Target, fork: Fork) -> Call:
     leg = OutboundLeg(switch.exchange, target.flow)
     attempt = Call(switch, leg, parties, to=target.uri, caller=caller.role.from_)
     if target.gateway is not None:
-        attempt.srtp, attempt.codecs = target.gateway.srtp, target.gateway.codecs
-        attempt.beside, attempt.comfort_noise = target.gateway.beside, target.gateway.comfort_noise
-        attempt.dtmf_info = target.gateway.dtmf_info
+        for name in LEG_MEDIA:
+            setattr(attempt, name, getattr(target.gateway, name))
     attempt.acquaintance.knows = number_told(identity_of(caller))
     try:
         body = _offer(attempt, offered(caller), offered_beside(caller))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sipcore.beside import KINDS
 from voipat.leg_audio import LegCodecs
@@ -32,8 +32,20 @@ class LegMedia:
     comfort_noise: bool = False
     dtmf_info: bool = True
 
+    def by_name(self) -> dict[str, Any]:
+        """What it says, as `Call` and `Gateway` have it under the same names."""
+        return {name: getattr(self, name) for name in LEG_MEDIA}
+
+
+LEG_MEDIA: Final = tuple(field.name for field in fields(LegMedia))
 
 MediaRules = Callable[["Call"], LegMedia]
+
+
+def rules_of(call: Call, rules: LegMedia) -> LegMedia:
+    """The rules, with what is said of this leg alone in their place."""
+    own = {name: value for name in LEG_MEDIA if (value := getattr(call, name)) is not None}
+    return replace(rules, **own) if own else rules
 
 
 def media_rules(

@@ -20,7 +20,7 @@ from sipcore.routing import SECURE, UNSPECIFIED, is_ip_literal
 from sipcore.sdp_security import LocalSecurity
 from voipat.advertising import Advertising
 from voipat.leg_audio import ALL_CODECS, LegCodecs, codecs_named, own_formats
-from voipat.leg_rules import LegMedia, MediaRules, media_rules
+from voipat.leg_rules import LegMedia, MediaRules, media_rules, rules_of
 from voipat.media_leg import MediaLeg
 from voipat.security import SecurityMaker, SrtpRules
 
@@ -142,41 +142,38 @@ class MediaPlane:
 
     def takes_info_digits(self, call: Call) -> bool:
         """Whether digits in an INFO of this leg are taken: as was said when its port was opened."""
-        return _takes_info_digits(call, self._rules(call)) if call.media is None else call.media.takes_info_digits
+        return self._rules_of(call).dtmf_info if call.media is None else call.media.takes_info_digits
+
+    def _rules_of(self, call: Call) -> LegMedia:
+        return rules_of(call, self._rules(call))
 
     def _security(self, call: Call, flow: Flow | None, rules: SrtpRules) -> LocalSecurity:
         if flow is not None:
             is_secure = flow.transport in SECURE
         else:
             is_secure = call.to.scheme == "sips" or str(call.to.params.get("transport")).lower() in SECURE
-        return self.security.make(rules if call.srtp is None else call.srtp, is_secure=is_secure)
+        return self.security.make(rules, is_secure=is_secure)
 
     def _open(self, call: Call, flow: Flow | None, bind: str) -> MediaLeg:
-        entropy, rules = self._entropy, self._rules(call)
-        codecs = _codecs_of(call, rules)
+        entropy, rules = self._entropy, self._rules_of(call)
+        codecs = _codecs_of(rules)
         ssrc, sequence, timestamp, session = _FOUR_NUMBERS.unpack(entropy.bytes(_FOUR_NUMBERS.size))
         port = self.engine.open_port(bind, ssrc=ssrc, sequence=sequence & 0xFFFF, timestamp=timestamp)
         self.owners[port.id] = call
         signalling = None if flow is None else flow.remote
         peer = call.to.host if signalling is None else signalling.host
         address = self._advertising.towards(peer, bind)
-        beside = rules.beside if call.beside is None else call.beside
         security = self._security(call, flow, rules.srtp)
-        leg = MediaLeg(self, port, address, session, signalling, security, codecs, beside)
+        leg = MediaLeg(self, port, address, session, signalling, security, codecs, rules.beside)
         leg.on_insecure = call.on_insecure
-        leg.takes_info_digits = _takes_info_digits(call, rules)
+        leg.takes_info_digits = rules.dtmf_info
         return leg
 
 
-def _codecs_of(call: Call, rules: LegMedia) -> LegCodecs:
-    """What this leg may speak. Raises: CodecMissingError."""
-    names = rules.codecs if call.codecs is None else call.codecs
-    makes_noise = rules.comfort_noise if call.comfort_noise is None else call.comfort_noise
+def _codecs_of(rules: LegMedia) -> LegCodecs:
+    """What a leg may speak. Raises: CodecMissingError."""
+    names, makes_noise = rules.codecs, rules.comfort_noise
     return codecs_named(tuple(names), comfort_noise=makes_noise) if names or makes_noise else ALL_CODECS
-
-
-def _takes_info_digits(call: Call, rules: LegMedia) -> bool:
-    return rules.dtmf_info if call.dtmf_info is None else call.dtmf_info
 
 
 def _deliver(event: MediaEvent, call: Call) -> None:
